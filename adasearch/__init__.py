@@ -1,0 +1,23 @@
+"""adasearch: find the adaptive batch-size schedule that suits your network.
+
+The names below are loaded on first use, so that ``import adasearch`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adasearch.records import Limits
+    from adasearch.schedulers import SCHEDULERS
+
+__version__ = "0.1.0"
+__all__ = ["SCHEDULERS", "Limits", "__version__"]
+
+_HOME = {"Limits": "adasearch.records", "SCHEDULERS": "adasearch.schedulers"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'adasearch' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,26 @@
+"""The errors that a person can act on; everything else is a bug and keeps its traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["AdasearchError", "InputError", "unknown"]
+
+
+class AdasearchError(Exception):
+    """Work that was asked for properly and failed; the message is one line (exit code 1)."""
+
+
+class InputError(AdasearchError, ValueError):
+    """Input that breaks a rule; the message names the value and the rule in one line (exit code 2)."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that does not exist, with the nearest one that does.
+
+    >>> str(unknown("scheduler", "debba", ["adabatch", "deba"]))
+    "unknown scheduler 'debba'; did you mean 'deba'? known: adabatch, deba"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known) or 'none'}")

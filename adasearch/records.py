@@ -1,0 +1,282 @@
+"""The frozen records that travel between the parts; nothing here imports more than the standard library.
+
+Sizes are counted in examples, durations in seconds, memory in bytes, errors as fractions in [0, 1].
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+__all__ = [
+    "Action",
+    "Decision",
+    "IntervalRecord",
+    "Limits",
+    "Params",
+    "Signals",
+    "Status",
+    "StudyRecord",
+    "TrialRecord",
+    "close_trial",
+]
+
+Action = Literal["grow", "shrink", "hold"]
+Status = Literal["running", "complete", "pruned", "failed"]
+Value = bool | int | float | str
+Params = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The batch sizes a scheduler may choose: global examples per optimiser step.
+
+    Args:
+        smallest: least batch size, at least 1; must be a multiple of ``multiple_of``.
+        largest: greatest batch size, at least ``smallest``; must be a multiple of ``multiple_of``.
+        multiple_of: every size is a multiple of this, at least 1.
+
+    >>> Limits(smallest=64, largest=32)
+    Traceback (most recent call last):
+    ...
+    ValueError: largest must be at least smallest but got smallest=64, largest=32
+    """
+
+    smallest: int
+    largest: int
+    multiple_of: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse limits that contradict each other."""
+        if self.multiple_of < 1:
+            raise ValueError(f"multiple_of must be at least 1 but got multiple_of={self.multiple_of}")
+        if self.smallest < 1:
+            raise ValueError(f"smallest must be at least 1 but got smallest={self.smallest}")
+        if self.largest < self.smallest:
+            raise ValueError(
+                f"largest must be at least smallest but got smallest={self.smallest}, largest={self.largest}"
+            )
+        if self.smallest % self.multiple_of or self.largest % self.multiple_of:
+            raise ValueError(
+                f"smallest and largest must be multiples of multiple_of={self.multiple_of} but got "
+                f"smallest={self.smallest}, largest={self.largest}"
+            )
+
+    def admit(self, batch_size: int) -> bool:
+        """Tell whether ``batch_size`` lies inside the limits and is a multiple."""
+        return self.smallest <= batch_size <= self.largest and batch_size % self.multiple_of == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """One finished interval as a scheduler sees it.
+
+    Args:
+        interval: index of the interval within the trial, from 0.
+        epoch: training examples consumed so far over the size of the training split.
+        step: optimiser updates so far.
+        examples_seen: training examples consumed so far.
+        initial_batch_size: the batch size that the trial began with, in examples.
+        batch_size: size in force during this interval, global examples per optimiser step.
+        lr: learning rate of the interval's last step.
+        lr_scale: the scheduler's factor on the learning rate, in force during this interval.
+        train_loss: mean loss over the interval's examples, before each step's update.
+        val_loss: mean loss over the validation split; None where the interval was not evaluated.
+        grad_norm: mean over the measured steps of ``||g||``, g the gradient of the mean loss over the
+            global batch. Each g is a batch gradient, so this falls mechanically as the batch grows.
+        grad_component_variance: mean over the measured steps of
+            ``(1/d) * sum_i (g[i] - mean(g))^2``, the spread over the d components of one gradient (DEBA's
+            "gradient variance"; no estimate of the noise between examples). It, too, falls
+            mechanically as the batch grows.
+        mean_grad_norm: ``||m||``, m the mean of the interval's step gradients.
+        mean_grad_component_variance: the component variance of m.
+
+    A signal that no scheduler asked for is None.
+    """
+
+    interval: int
+    epoch: float
+    step: int
+    examples_seen: int
+    initial_batch_size: int
+    batch_size: int
+    lr: float
+    lr_scale: float
+    train_loss: float
+    val_loss: float | None = None
+    grad_norm: float | None = None
+    grad_component_variance: float | None = None
+    mean_grad_norm: float | None = None
+    mean_grad_component_variance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a scheduler wants from the next step on.
+
+    Args:
+        batch_size: the final size, already inside the limits.
+        lr_scale: absolute factor on the learning rate: ``lr = lr_schedule(examples_seen) * lr_scale``.
+        action: "grow", "shrink" or "hold", by comparing the new size with the old.
+        reason: one clause that a person can read in a table.
+    """
+
+    batch_size: int
+    lr_scale: float
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalRecord:
+    """One interval of a trial: what was seen, what was decided, what it cost.
+
+    Args:
+        signals: what the scheduler saw.
+        decision: what it decided.
+        device_batch: greatest number of examples in one forward pass on one device.
+        passes: forward passes per optimiser step on each device at this batch size.
+        val_error: fraction of the validation split that was classified wrongly; None if not evaluated.
+        train_seconds: training, measuring and resizing together.
+        measure_seconds: the part of ``train_seconds`` spent on signals.
+        resize_seconds: the part of ``train_seconds`` spent on deciding and changing the batch size.
+        eval_seconds: evaluation, outside ``train_seconds``.
+        modelled_seconds: ``train_seconds`` as a stored speed profile predicts it; None without one.
+    """
+
+    signals: Signals
+    decision: Decision
+    device_batch: int
+    passes: int
+    val_error: float | None
+    train_seconds: float
+    measure_seconds: float
+    resize_seconds: float
+    eval_seconds: float
+    modelled_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """One architecture × scheduler × data set, and all that makes its identity.
+
+    ``train_space`` and ``scheduler_space`` are the search spaces as JSON; ``versions`` and
+    ``created_at`` are told but are not identity. Spans are examples: ``budget``, ``interval`` and
+    ``evaluate_every``.
+    """
+
+    study: str
+    architecture: str
+    scale: str
+    scheduler: str
+    dataset: str
+    fingerprint: str
+    subset: int | None
+    seed: int
+    train_examples: int
+    val_examples: int
+    budget: int
+    interval: int
+    evaluate_every: int
+    workers: int
+    objectives: str
+    clock: str
+    device: str
+    device_profile: str | None
+    precision: str
+    sampler: str
+    stopper: str
+    smallest: int
+    largest: int
+    multiple_of: int
+    train_space: str
+    scheduler_space: str
+    versions: Params = field(default_factory=dict)
+    created_at: datetime
+
+    @property
+    def limits(self) -> Limits:
+        """The batch sizes that every trial of this study keeps to."""
+        return Limits(smallest=self.smallest, largest=self.largest, multiple_of=self.multiple_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One parameter choice × seed. While it runs only its first half is known.
+
+    ``trial_id`` is ``<study>-<phase>-<number>``. ``params`` holds every parameter, searched or fixed, as
+    ``train/lr`` or ``scheduler/window``. ``role`` says what a row of a comparison stands for, and
+    ``source_trial_id`` which trial it repeats. Sums run over the trial's intervals.
+    """
+
+    trial_id: str
+    number: int
+    study: str
+    phase: str
+    role: str
+    source_trial_id: str | None = None
+    architecture: str
+    scale: str
+    scheduler: str
+    dataset: str
+    seed: int
+    params: Params
+    status: Status
+    error: str | None = None
+    val_error: float | None = None
+    test_error: float | None = None
+    train_seconds: float | None = None
+    modelled_seconds: float | None = None
+    measure_seconds: float | None = None
+    resize_seconds: float | None = None
+    eval_seconds: float | None = None
+    examples_seen: int = 0
+    epochs: float = 0.0
+    steps: int = 0
+    mean_batch_size: float | None = None
+    final_batch_size: int | None = None
+    adaptations: int = 0
+    peak_memory_bytes: int | None = None
+    workers: int
+    device: str
+    versions: Params = field(default_factory=dict)
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+def close_trial(
+    trial: TrialRecord,
+    intervals: Sequence[IntervalRecord],
+    *,
+    status: Status,
+    ended_at: datetime,
+    error: str | None = None,
+    peak_memory_bytes: int | None = None,
+) -> TrialRecord:
+    """Return ``trial`` with its outcome: sums over the intervals, and the last evaluation as its error.
+
+    A trial that ended before its first interval keeps its sums at None.
+    """
+    outcome = replace(
+        trial, status=status, error=error, ended_at=ended_at, peak_memory_bytes=peak_memory_bytes
+    )
+    if not intervals:
+        return outcome
+    last = intervals[-1].signals
+    evaluated = [record.val_error for record in intervals if record.val_error is not None]
+    modelled = [record.modelled_seconds for record in intervals if record.modelled_seconds is not None]
+    return replace(
+        outcome,
+        val_error=evaluated[-1] if evaluated else None,
+        train_seconds=sum(record.train_seconds for record in intervals),
+        modelled_seconds=sum(modelled) if len(modelled) == len(intervals) else None,
+        measure_seconds=sum(record.measure_seconds for record in intervals),
+        resize_seconds=sum(record.resize_seconds for record in intervals),
+        eval_seconds=sum(record.eval_seconds for record in intervals),
+        examples_seen=last.examples_seen,
+        epochs=last.epoch,
+        steps=last.step,
+        mean_batch_size=last.examples_seen / last.step,
+        final_batch_size=last.batch_size,
+        adaptations=sum(record.decision.action != "hold" for record in intervals),
+    )

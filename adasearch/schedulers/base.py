@@ -1,0 +1,131 @@
+"""The contract of a batch-size scheduler, and the helpers that every method shares.
+
+A scheduler is a frozen dataclass whose fields are its hyperparameters. ``decide`` is a pure function of
+the history: no clock, no randomness, no hidden state. That is what makes a decision testable by hand,
+replayable on a stored run, and resumable from the history alone.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from adasearch.records import Action, Decision, Limits, Signals
+
+__all__ = [
+    "LR_SCHEDULES",
+    "BatchSizeScheduler",
+    "change",
+    "hold",
+    "intervals_at_size",
+    "reachable",
+    "read",
+    "require",
+    "unusable",
+]
+
+LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "step"})
+"""Names of the learning-rate schedules; a scheduler that owns its milestones allows only "constant"."""
+
+
+class BatchSizeScheduler(Protocol):
+    """A rule that chooses the batch size from the finished intervals.
+
+    ``needs`` names the fields of :class:`~adasearch.records.Signals` to be measured for it; what nobody
+    needs is not paid for. Both properties may be plain class variables.
+    """
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Signals to pay for."""
+        ...
+
+    @property
+    def lr_schedules(self) -> frozenset[str]:
+        """Learning-rate schedules that this rule may be combined with."""
+        ...
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Return the size for the next interval.
+
+        ``history`` holds every finished interval, oldest first, at least one.
+        """
+        ...
+
+
+def require(holds: bool, rule: str, /, **named: object) -> None:
+    """Refuse a hyperparameter that breaks a rule.
+
+    >>> require(0.5 > 1, "growth must be greater than 1", growth=0.5)
+    Traceback (most recent call last):
+    ...
+    ValueError: growth must be greater than 1 but got growth=0.5
+    """
+    if not holds:
+        got = ", ".join(f"{name}={value!r}" for name, value in named.items())
+        raise ValueError(f"{rule} but got {got}")
+
+
+def reachable(current: int, wanted: float, limits: Limits) -> int:
+    """Return the size nearest to ``wanted`` that the limits allow, rounded down to a multiple.
+
+    A wish to grow moves up by at least one multiple and a wish to shrink down by at least one, if the
+    limits allow it.
+
+    >>> reachable(32, 48.0, Limits(smallest=16, largest=64))
+    48
+    >>> reachable(16, 16.5, Limits(smallest=16, largest=64))
+    17
+    >>> reachable(64, 96.0, Limits(smallest=16, largest=64))
+    64
+    """
+    if wanted == current:
+        return current
+    unit = limits.multiple_of
+    capped = min(max(wanted, limits.smallest), limits.largest)
+    size = math.floor(capped / unit + 1e-9) * unit  # the margin forgives rounding: 20 * 1.15 is 23
+    size = max(size, current + unit) if wanted > current else min(size, current - unit)
+    return min(max(size, limits.smallest), limits.largest)
+
+
+def change(last: Signals, batch_size: int, reason: str, *, lr_scale: float | None = None) -> Decision:
+    """Return the decision to go on with ``batch_size``; the action follows from the old and new size.
+
+    ``lr_scale`` None keeps the factor in force.
+    """
+    action: Action = "hold"
+    if batch_size != last.batch_size:
+        action = "grow" if batch_size > last.batch_size else "shrink"
+    scale = last.lr_scale if lr_scale is None else lr_scale
+    return Decision(batch_size=batch_size, lr_scale=scale, action=action, reason=reason)
+
+
+def hold(last: Signals, reason: str, *, lr_scale: float | None = None) -> Decision:
+    """Return the decision to keep the size; ``lr_scale`` None keeps the factor too."""
+    return change(last, last.batch_size, reason, lr_scale=lr_scale)
+
+
+def intervals_at_size(history: Sequence[Signals]) -> int | None:
+    """Return how many intervals ran since the last change of size, or None if it never changed."""
+    size = history[-1].batch_size
+    for back, row in enumerate(reversed(history)):
+        if row.batch_size != size:
+            return back
+    return None
+
+
+def read(history: Sequence[Signals], name: str) -> list[float]:
+    """Return the signal ``name`` of every row.
+
+    Raises:
+        ValueError: a row lacks it, which means that it was not measured.
+    """
+    values = [getattr(row, name) for row in history]
+    for row, value in zip(history, values, strict=True):
+        if value is None:
+            raise ValueError(f"signal {name!r} is needed but interval {row.interval} has none")
+    return values
+
+
+def unusable(values: Sequence[float]) -> float | None:
+    """Return the first value that is NaN or infinite, or None if all are finite."""
+    return next((value for value in values if not math.isfinite(value)), None)

@@ -1,0 +1,160 @@
+"""DEBA: grow while training is settled, step back while it is not (Belias et al., arXiv 2511.03809).
+
+Once per interval t, with g the gradient and L the training loss::
+
+    s_t  = (1/d) * sum_i (g_t[i] - mean(g_t))^2                    component variance
+    dG_t = |‖g_t‖ - ‖g_{t-1}‖| / (‖g_{t-1}‖ + eps)                 norm variation
+    dL_t = |L_t - L_{t-1}| / (|L_{t-1}| + eps)                     loss variation
+    c_t  = s_t / (median(s over the window, t included) + eps)     confidence score
+    stable_grad = dG_t < theta_stab,   stable_loss = dL_t < theta_stab
+
+Known from the abstract and published reviews: these formulas, window 15, factors 1.5 and 0.8, bounds 16 to
+2048 (our Limits), a cooldown of 5 or more epochs, no rescaling of the learning rate. Not known, therefore
+parameters of ours: which predicate fires which action (``rule``), the thresholds, which gradient is meant
+(``gradient``). Ours, too: only a change starts the cooldown, and a window that is not full uses what is
+there, from three intervals on. The paper counts epochs; here windows and cooldowns count intervals.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers.base import (
+    LR_SCHEDULES,
+    change,
+    hold,
+    intervals_at_size,
+    reachable,
+    read,
+    require,
+    unusable,
+)
+
+__all__ = ["Deba", "DebaIndicators"]
+
+FIRST_DECISION = 3  # intervals; a median of fewer says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebaIndicators:
+    """What is compared with the thresholds: ``c`` with theta_conf, ``dg`` and ``dl`` with theta_stab."""
+
+    c: float
+    dg: float
+    dl: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deba:
+    """Grow while settled, shrink while unsettled, then wait.
+
+    Args:
+        rule: "settle" grows if ``c <= theta_conf`` and both flags are stable, shrinks if ``c > theta_conf``
+            and not both are; "noise" grows if ``c > theta_conf`` and both are stable, shrinks if neither is.
+        confidence_threshold: theta_conf, greater than 0.
+        stability_threshold: theta_stab, greater than 0, shared by both flags.
+        window: intervals in the median, the current one included; 0 is the full history, else at least 3.
+        growth: factor of an increase, greater than 1.
+        shrink: factor of a decrease, in (0, 1).
+        cooldown: intervals that a new size is kept at least, at least 0.
+        gradient: "per_step", means of the steps' statistics, which fall mechanically as the batch grows;
+            "mean_gradient", statistics of the interval's mean gradient, which hardly do.
+        eps: guards the divisions, greater than 0. The paper's 1e-8 distorts c once s comes near it, as it
+            does for a gradient of norm 1 over 1e7 components.
+    """
+
+    rule: Literal["settle", "noise"] = "settle"
+    confidence_threshold: float = 1.0
+    stability_threshold: float = 0.1
+    window: int = 15
+    growth: float = 1.5
+    shrink: float = 0.8
+    cooldown: int = 5
+    gradient: Literal["per_step", "mean_gradient"] = "per_step"
+    eps: float = 1e-8
+
+    lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the rule's domain."""
+        require(self.rule in ("settle", "noise"), "rule must be 'settle' or 'noise'", rule=self.rule)
+        gradients = ("per_step", "mean_gradient")
+        require(self.gradient in gradients, f"gradient must be one of {gradients}", gradient=self.gradient)
+        for name in ("confidence_threshold", "stability_threshold", "eps"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{name} must be greater than 0", **{name: value})
+        enough = self.window == 0 or self.window >= FIRST_DECISION
+        require(enough, "window must be 0 (full history) or at least 3", window=self.window)
+        require(1 < self.growth < math.inf, "growth must be greater than 1", growth=self.growth)
+        require(0 < self.shrink < 1, "shrink must lie in (0, 1)", shrink=self.shrink)
+        require(self.cooldown >= 0, "cooldown must be at least 0", cooldown=self.cooldown)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The two gradient statistics, of the kind that ``gradient`` names."""
+        return frozenset(self._names())
+
+    def _names(self) -> tuple[str, str]:
+        prefix = "mean_grad" if self.gradient == "mean_gradient" else "grad"
+        return f"{prefix}_norm", f"{prefix}_component_variance"
+
+    def indicators(self, history: Sequence[Signals]) -> DebaIndicators:
+        """Return c, dG and dL of the last interval; ``history`` must hold at least two.
+
+        Raises:
+            ValueError: a signal that this rule needs was not measured.
+        """
+        norm, variance = self._names()
+        before, now = read(history[-2:], norm)
+        loss_before, loss_now = read(history[-2:], "train_loss")
+        spread = read(history[-self.window :], variance)
+        return DebaIndicators(
+            c=spread[-1] / (statistics.median(spread) + self.eps),
+            dg=abs(now - before) / (before + self.eps),
+            dl=abs(loss_now - loss_before) / (abs(loss_before) + self.eps),
+        )
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Compare the indicators with the thresholds, unless the window or the cooldown says wait."""
+        last = history[-1]
+        for name in (*self._names(), "train_loss"):
+            bad = unusable(read(history[-self.window :], name))
+            if bad is not None:
+                return hold(last, f"{name} is {bad}")
+        if len(history) < FIRST_DECISION:
+            return hold(last, f"{len(history)} of at least {FIRST_DECISION} intervals seen")
+        age = intervals_at_size(history)
+        if age is not None and age < self.cooldown:
+            return hold(last, f"cooldown: {age} of {self.cooldown} intervals at this size")
+
+        seen = self.indicators(history)
+        stable_grad = seen.dg < self.stability_threshold
+        stable_loss = seen.dl < self.stability_threshold
+        noisy = seen.c > self.confidence_threshold
+        numbers = ", ".join(
+            f"{name}={value:.3g} {'<' if value < limit else '>='} {limit:.3g}"
+            for name, value, limit in (
+                ("c", seen.c, self.confidence_threshold),
+                ("dG", seen.dg, self.stability_threshold),
+                ("dL", seen.dl, self.stability_threshold),
+            )
+        )
+        if self.rule == "settle":
+            grow = not noisy and stable_grad and stable_loss
+            step_back = noisy and not (stable_grad and stable_loss)
+        else:
+            grow = noisy and stable_grad and stable_loss
+            step_back = not stable_grad and not stable_loss
+        if not grow and not step_back:
+            return hold(last, numbers)
+        wanted = last.batch_size * (self.growth if grow else self.shrink)
+        size = reachable(last.batch_size, wanted, limits)
+        if size == last.batch_size:
+            return hold(
+                last,
+                f"wanted {wanted:g}, but {size} is the {'largest' if grow else 'smallest'} size; {numbers}",
+            )
+        return change(last, size, numbers)

@@ -1,0 +1,52 @@
+"""Clocks: seconds on a CPU, events on a GPU, read once per interval."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["Stopwatch"]
+
+
+class Stopwatch:
+    """Adds up the seconds spent in named sections since the last reading.
+
+    On a GPU a section is a pair of events on the current stream; nothing waits for the device until
+    :meth:`read`, which synchronises it once. Elsewhere it is two readings of the monotonic clock.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._device = device
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Charge the body to ``name``; sections may nest, each is charged in full."""
+        if not self._cuda:
+            start = time.perf_counter()
+            try:
+                yield
+            finally:
+                self._seconds[name] += time.perf_counter() - start
+            return
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        try:
+            yield
+        finally:
+            end.record()
+            self._events.append((name, begin, end))
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds per section since the last reading, and start afresh."""
+        if self._events:
+            torch.cuda.synchronize(self._device)
+            for name, begin, end in self._events:
+                self._seconds[name] += begin.elapsed_time(end) / 1000
+            self._events.clear()
+        seconds, self._seconds = dict(self._seconds), defaultdict(float)
+        return seconds
