@@ -160,8 +160,8 @@ def _indices(decoded: Decoded, spec: DataSpec) -> tuple[np.ndarray, np.ndarray, 
                 f"(the training split of {spec.source}) but got {spec.subset}"
             )
         share = 2 * VALIDATION_SHARE if spec.subset < SMALL_POOL else share
-        kept = min(len(pool), round(spec.subset / (1 - share)))
-        if kept < len(pool):
+        kept = max(round(spec.subset / (1 - share)), spec.subset + decoded.classes)
+        if len(pool) - kept >= decoded.classes:  # a stratified draw leaves at least one example a class
             _, pool = _stratified(pool, decoded.labels, kept, spec)
         train, val = _stratified(pool, decoded.labels, len(pool) - spec.subset, spec)
     else:

@@ -8,19 +8,20 @@ keeps the family and the block type at a hundredth of the cost, for searches on 
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import nn
 from torchvision.models import get_model
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vision_transformer import VisionTransformer
 
-from adasearch.errors import unknown
+from adasearch.errors import InputError, unknown
 
-__all__ = ["ARCHITECTURES", "SCALES", "build_model"]
+__all__ = ["ARCHITECTURES", "SCALES", "build_model", "count_parameters"]
 
 SCALES = ("nano", "full")
 SMALL_IMAGE = 64  # pixels; below it ResNets get the CIFAR stem
-VIT_PATCH = 4  # pixels, at nano scale
+VIT_PATCHES = {"nano": 4, "full": 16}  # pixels
 
 Build = Callable[[int, int], nn.Module]
 """From the number of classes and the image's height (= width) in pixels to a network."""
@@ -69,9 +70,10 @@ def _mobilenet_v3_small_nano(classes: int, image_size: int) -> nn.Module:
 
 def _vit_b_16_nano(classes: int, image_size: int) -> nn.Module:
     """ViT's encoder blocks, 4 instead of 12, 64 wide instead of 768, on patches of 4 pixels."""
+    _require_patches(image_size, VIT_PATCHES["nano"])
     network: nn.Module = VisionTransformer(
         image_size=image_size,
-        patch_size=VIT_PATCH,
+        patch_size=VIT_PATCHES["nano"],
         num_layers=4,
         num_heads=4,
         hidden_dim=64,
@@ -95,8 +97,14 @@ def _resnet18_full(classes: int, image_size: int) -> nn.Module:
 
 
 def _vit_b_16_full(classes: int, image_size: int) -> nn.Module:
+    _require_patches(image_size, VIT_PATCHES["full"])
     network: nn.Module = get_model("vit_b_16", weights=None, num_classes=classes, image_size=image_size)
     return network
+
+
+def _require_patches(image_size: int, patch: int) -> None:
+    if image_size % patch:
+        raise InputError(f"vit_b_16 needs images of a multiple of {patch} pixels but got {image_size}")
 
 
 ARCHITECTURES: dict[str, dict[str, Build]] = {
@@ -115,7 +123,7 @@ def build_model(name: str, scale: str, *, classes: int, image_size: int) -> nn.M
     It maps images (batch, 3, image_size, image_size) to logits (batch, classes).
 
     Raises:
-        InputError: an unknown architecture or scale.
+        InputError: an unknown architecture or scale, or an image size that the architecture cannot take.
 
     >>> import torch
     >>> network = build_model("resnet18", "nano", classes=10, image_size=16)
@@ -127,3 +135,10 @@ def build_model(name: str, scale: str, *, classes: int, image_size: int) -> nn.M
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     return ARCHITECTURES[name][scale](classes, image_size)
+
+
+def count_parameters(name: str, scale: str, *, classes: int = 10, image_size: int = 32) -> int:
+    """Return the number of trained parameters; nothing is allocated."""
+    with torch.device("meta"):
+        network = build_model(name, scale, classes=classes, image_size=image_size)
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -14,14 +14,17 @@ __all__ = [
     "IntervalRecord",
     "Limits",
     "Params",
+    "Precision",
     "Signals",
     "Status",
     "StudyRecord",
     "TrialRecord",
+    "Value",
     "close_trial",
 ]
 
 Action = Literal["grow", "shrink", "hold"]
+Precision = Literal["float32", "bfloat16"]
 Status = Literal["running", "complete", "pruned", "failed"]
 Value = bool | int | float | str
 Params = Mapping[str, Value]
@@ -183,7 +186,7 @@ class StudyRecord:
     clock: str
     device: str
     device_profile: str | None
-    precision: str
+    precision: Precision
     sampler: str
     stopper: str
     smallest: int
@@ -242,6 +245,11 @@ class TrialRecord:
     versions: Params = field(default_factory=dict)
     started_at: datetime
     ended_at: datetime | None = None
+
+    def fields_of(self, prefix: str) -> dict[str, Value]:
+        """Return the parameters under ``prefix`` ("train" or "scheduler") by their bare names."""
+        start = f"{prefix}/"
+        return {name[len(start) :]: value for name, value in self.params.items() if name.startswith(start)}
 
 
 def close_trial(

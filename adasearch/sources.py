@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from adasearch.errors import InputError, unknown
 
-__all__ = ["SOURCES", "Decoded", "Progress", "decode", "no_progress"]
+__all__ = ["SOURCES", "Decoded", "Progress", "absolute", "decode", "no_progress"]
 
 SOURCES = {
     "digits": "scikit-learn's handwritten digits, 1,797 grey images, enlarged to 16×16; no download",
@@ -67,6 +67,20 @@ def decode(source: str, progress: Progress = no_progress) -> Decoded:
     if kind == "parquet" and place:
         return _parquet(place, progress)
     raise unknown("dataset", source, SOURCES)
+
+
+def absolute(source: str) -> str:
+    """Return a source whose path does not depend on the working directory.
+
+    >>> absolute("digits"), absolute("parquet:s3://bucket/images")
+    ('digits', 'parquet:s3://bucket/images')
+    """
+    kind, colon, place = source.partition(":")
+    if kind in ("cifar10", "cifar100"):
+        return f"{kind}:{Path(place or 'data').expanduser().absolute()}"
+    if not colon or "://" in place:
+        return source
+    return f"{kind}:{Path(place).expanduser().absolute()}"
 
 
 def _digits() -> Decoded:
@@ -137,6 +151,8 @@ def _parquet(place: str, progress: Progress) -> Decoded:
         tables.append((name, table, image_column, label_column))
         classes = named if named is not None else classes
         total += table.num_rows
+    if not total:
+        raise InputError(f"dataset parquet:{place}: the files have no rows")
     done = 0
     for name, table, image_column, label_column in tables:
         if name in test and test_from is None:
@@ -213,11 +229,12 @@ def _holds_images(kind: pa.DataType) -> bool:
 
 
 def _decode_image(blob: bytes, name: str, row: int, first: np.ndarray | None) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image: np.ndarray = np.asarray(Image.open(io.BytesIO(blob)).convert("RGB")).transpose(2, 0, 1)
-    except (UnidentifiedImageError, OSError, TypeError) as error:
+    # Pillow's readers let all of these out, depending on where the damage lies.
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         raise InputError(f"Parquet file {name}: the image in row {row} cannot be read: {error}") from error
     if image.shape[1] != image.shape[2]:
         raise InputError(

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from adasearch.data import Batches, Dataset, Split
 from adasearch.measure import GradientMeter
 from adasearch.models import build_model
-from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.records import Decision, IntervalRecord, Limits, Precision, Signals, StudyRecord, TrialRecord
 from adasearch.schedulers import BatchSizeScheduler, decide
 from adasearch.schedulers.base import LR_SCHEDULES, hold, require
 from adasearch.timing import Stopwatch
@@ -110,7 +110,7 @@ class TrainConfig:
     evaluate_every: int
     evaluate_at: tuple[int, ...] = ()
     device_batch: int = 512
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
@@ -118,6 +118,23 @@ class TrainConfig:
             value = getattr(self, name)
             require(value >= 1, f"{name} must be at least 1 example", **{name: value})
         require(self.device_batch >= 4, "device_batch must be at least 4", device_batch=self.device_batch)
+        known = self.precision in ("float32", "bfloat16")
+        require(known, "precision must be 'float32' or 'bfloat16'", precision=self.precision)
+
+    @classmethod
+    def of(cls, study: StudyRecord, trial: TrialRecord, evaluate_at: tuple[int, ...] = ()) -> "TrainConfig":
+        """Return the run that a trial of a study stands for."""
+        return cls(
+            architecture=study.architecture,
+            scale=study.scale,
+            seed=trial.seed,
+            hyperparameters=Hyperparameters(**trial.fields_of("train")),  # type: ignore[arg-type]
+            budget=study.budget,
+            interval=study.interval,
+            evaluate_every=study.evaluate_every,
+            evaluate_at=evaluate_at,
+            precision=study.precision,
+        )
 
 
 def lr_factor(schedule: str, warmup: float, progress: float) -> float:
@@ -197,7 +214,7 @@ def train(
         with run.clock.section("resize"):
             if over or diverged:
                 decision = hold(
-                    signals, "end of the budget" if over else f"train_loss is {signals.train_loss}"
+                    signals, f"train_loss is {signals.train_loss}" if diverged else "end of the budget"
                 )
             else:
                 decision = decide(scheduler, history, limits)

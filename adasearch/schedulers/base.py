@@ -6,7 +6,7 @@ replayable on a stored run, and resumable from the history alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from adasearch.records import Action, Decision, Limits, Signals
@@ -20,7 +20,10 @@ __all__ = [
     "reachable",
     "read",
     "require",
+    "resize",
     "unusable",
+    "variation",
+    "waiting",
 ]
 
 LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "step"})
@@ -104,6 +107,18 @@ def hold(last: Signals, reason: str, *, lr_scale: float | None = None) -> Decisi
     return change(last, last.batch_size, reason, lr_scale=lr_scale)
 
 
+def resize(last: Signals, wanted: float, limits: Limits, reason: str) -> Decision:
+    """Return the decision to go as near to ``wanted`` as the limits allow, at the same learning-rate factor.
+
+    Where they allow no move the reason says what was wanted.
+    """
+    size = reachable(last.batch_size, wanted, limits)
+    if size == last.batch_size != wanted:
+        extreme = "largest" if wanted > size else "smallest"
+        reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
+    return change(last, size, reason)
+
+
 def intervals_at_size(history: Sequence[Signals]) -> int | None:
     """Return how many intervals ran since the last change of size, or None if it never changed."""
     size = history[-1].batch_size
@@ -126,6 +141,30 @@ def read(history: Sequence[Signals], name: str) -> list[float]:
     return values
 
 
-def unusable(values: Sequence[float]) -> float | None:
-    """Return the first value that is NaN or infinite, or None if all are finite."""
-    return next((value for value in values if not math.isfinite(value)), None)
+def unusable(history: Sequence[Signals], names: Iterable[str]) -> str | None:
+    """Return a reason to hold, if one of the signals is NaN or infinite in some row.
+
+    Raises:
+        ValueError: a row lacks a signal, which means that it was not measured.
+    """
+    for name in names:
+        for value in read(history, name):
+            if not math.isfinite(value):
+                return f"{name} is {value}"
+    return None
+
+
+def variation(history: Sequence[Signals], name: str, eps: float) -> float:
+    """Return ``|x_t - x_{t-1}| / (|x_{t-1}| + eps)`` for the signal x; ``history`` must hold at least two."""
+    before, now = read(history[-2:], name)
+    return abs(now - before) / (abs(before) + eps)
+
+
+def waiting(history: Sequence[Signals], at_least: int, cooldown: int) -> str | None:
+    """Return a reason to hold before ``at_least`` intervals, or before ``cooldown`` at a changed size."""
+    if len(history) < at_least:
+        return f"{len(history)} of at least {at_least} intervals seen"
+    age = intervals_at_size(history)
+    if age is not None and age < cooldown:
+        return f"cooldown: {age} of {cooldown} intervals at this size"
+    return None

@@ -8,38 +8,28 @@ Once per interval t, with g the gradient and L the training loss::
     c_t  = s_t / (median(s over the window, t included) + eps)     confidence score
     stable_grad = dG_t < theta_stab,   stable_loss = dL_t < theta_stab
 
-Known from the abstract and published reviews: these formulas, window 15, factors 1.5 and 0.8, bounds 16 to
-2048 (our Limits), a cooldown of 5 or more epochs, no rescaling of the learning rate. Not known, therefore
-parameters of ours: which predicate fires which action (``rule``), the thresholds, which gradient is meant
-(``gradient``). Ours, too: only a change starts the cooldown, and a window that is not full uses what is
-there, from three intervals on. The paper counts epochs; here windows and cooldowns count intervals.
+Known from abstract and reviews: these formulas, window 15, factors 1.5 and 0.8, bounds 16 to 2048 (our
+Limits), a cooldown of 5 or more epochs, no rescaling of the learning rate. Unknown, so parameters of ours:
+which predicate fires which action (``rule``), the thresholds, which ``gradient``. Ours, too: only a change
+starts the cooldown; a window not yet full uses what is there, from 3 intervals on; intervals, not epochs.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import (
-    LR_SCHEDULES,
-    change,
-    hold,
-    intervals_at_size,
-    reachable,
-    read,
-    require,
-    unusable,
-)
+from adasearch.schedulers.base import LR_SCHEDULES, hold, read, require, resize, unusable, variation, waiting
 
 __all__ = ["Deba", "DebaIndicators"]
 
 FIRST_DECISION = 3  # intervals; a median of fewer says nothing
+PREFIX = {"per_step": "grad", "mean_gradient": "mean_grad"}  # of the signals' names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebaIndicators:
+class DebaIndicators(NamedTuple):
     """What is compared with the thresholds: ``c`` with theta_conf, ``dg`` and ``dl`` with theta_stab."""
 
     c: float
@@ -81,8 +71,7 @@ class Deba:
     def __post_init__(self) -> None:
         """Refuse values outside the rule's domain."""
         require(self.rule in ("settle", "noise"), "rule must be 'settle' or 'noise'", rule=self.rule)
-        gradients = ("per_step", "mean_gradient")
-        require(self.gradient in gradients, f"gradient must be one of {gradients}", gradient=self.gradient)
+        require(self.gradient in PREFIX, f"gradient must be one of {[*PREFIX]}", gradient=self.gradient)
         for name in ("confidence_threshold", "stability_threshold", "eps"):
             value = getattr(self, name)
             require(0 < value < math.inf, f"{name} must be greater than 0", **{name: value})
@@ -95,66 +84,37 @@ class Deba:
     @property
     def needs(self) -> frozenset[str]:
         """The two gradient statistics, of the kind that ``gradient`` names."""
-        return frozenset(self._names())
-
-    def _names(self) -> tuple[str, str]:
-        prefix = "mean_grad" if self.gradient == "mean_gradient" else "grad"
-        return f"{prefix}_norm", f"{prefix}_component_variance"
+        prefix = PREFIX[self.gradient]
+        return frozenset({f"{prefix}_norm", f"{prefix}_component_variance"})
 
     def indicators(self, history: Sequence[Signals]) -> DebaIndicators:
-        """Return c, dG and dL of the last interval; ``history`` must hold at least two.
-
-        Raises:
-            ValueError: a signal that this rule needs was not measured.
-        """
-        norm, variance = self._names()
-        before, now = read(history[-2:], norm)
-        loss_before, loss_now = read(history[-2:], "train_loss")
-        spread = read(history[-self.window :], variance)
+        """Return c, dG and dL of the last interval; ``history`` must hold at least two."""
+        prefix = PREFIX[self.gradient]
+        spread = read(history[-self.window :], f"{prefix}_component_variance")
         return DebaIndicators(
             c=spread[-1] / (statistics.median(spread) + self.eps),
-            dg=abs(now - before) / (before + self.eps),
-            dl=abs(loss_now - loss_before) / (abs(loss_before) + self.eps),
+            dg=variation(history, f"{prefix}_norm", self.eps),
+            dl=variation(history, "train_loss", self.eps),
         )
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Compare the indicators with the thresholds, unless the window or the cooldown says wait."""
-        last = history[-1]
-        for name in (*self._names(), "train_loss"):
-            bad = unusable(read(history[-self.window :], name))
-            if bad is not None:
-                return hold(last, f"{name} is {bad}")
-        if len(history) < FIRST_DECISION:
-            return hold(last, f"{len(history)} of at least {FIRST_DECISION} intervals seen")
-        age = intervals_at_size(history)
-        if age is not None and age < self.cooldown:
-            return hold(last, f"cooldown: {age} of {self.cooldown} intervals at this size")
-
-        seen = self.indicators(history)
-        stable_grad = seen.dg < self.stability_threshold
-        stable_loss = seen.dl < self.stability_threshold
-        noisy = seen.c > self.confidence_threshold
-        numbers = ", ".join(
-            f"{name}={value:.3g} {'<' if value < limit else '>='} {limit:.3g}"
-            for name, value, limit in (
-                ("c", seen.c, self.confidence_threshold),
-                ("dG", seen.dg, self.stability_threshold),
-                ("dL", seen.dl, self.stability_threshold),
-            )
-        )
+        last, names = history[-1], (*sorted(self.needs), "train_loss")
+        wait = unusable(history[-self.window :], names) or waiting(history, FIRST_DECISION, self.cooldown)
+        if wait:
+            return hold(last, wait)
+        c, dg, dl = self.indicators(history)
+        noisy = c > self.confidence_threshold
+        stable_grad, stable_loss = dg < self.stability_threshold, dl < self.stability_threshold
+        settled = stable_grad and stable_loss
         if self.rule == "settle":
-            grow = not noisy and stable_grad and stable_loss
-            step_back = noisy and not (stable_grad and stable_loss)
+            grow, step_back = settled and not noisy, noisy and not settled
         else:
-            grow = noisy and stable_grad and stable_loss
-            step_back = not stable_grad and not stable_loss
-        if not grow and not step_back:
-            return hold(last, numbers)
-        wanted = last.batch_size * (self.growth if grow else self.shrink)
-        size = reachable(last.batch_size, wanted, limits)
-        if size == last.batch_size:
-            return hold(
-                last,
-                f"wanted {wanted:g}, but {size} is the {'largest' if grow else 'smallest'} size; {numbers}",
-            )
-        return change(last, size, numbers)
+            grow, step_back = settled and noisy, not stable_grad and not stable_loss
+        factor = self.growth if grow else self.shrink if step_back else 1
+        reason = (
+            f"c={c:.3g} {'>' if noisy else '<='} {self.confidence_threshold:.3g}, "
+            f"dG={dg:.3g} {'<' if stable_grad else '>='} {self.stability_threshold:.3g}, "
+            f"dL={dl:.3g} {'<' if stable_loss else '>='} {self.stability_threshold:.3g}"
+        )
+        return resize(last, last.batch_size * factor, limits, reason)

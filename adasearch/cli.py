@@ -1,0 +1,298 @@
+"""The command line over :mod:`adasearch.commands`. Exit codes: 0, 1 failure, 2 wrong usage, 130 Ctrl-C."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from adasearch import __version__
+from adasearch.errors import AdasearchError, InputError
+
+__all__ = ["main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RESULTS = click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    metavar="FOLDER",
+    help="Where Parquet tables are kept; a path or a URI (s3://...).",
+)
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "csv", "json"]),
+    default="text",
+    show_default=True,
+)
+
+
+def training_options(command: F) -> F:
+    """Add the flags that search and train share."""
+    options = [
+        click.option(
+            "--dataset",
+            default="digits",
+            show_default=True,
+            metavar="NAME",
+            help="digits, cifar10[:ROOT], cifar100[:ROOT] or parquet:PATH.",
+        ),
+        click.option(
+            "--scale",
+            type=click.Choice(["nano", "full"]),
+            default="nano",
+            show_default=True,
+            help="Small relatives of the networks, or torchvision's own.",
+        ),
+        click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
+        click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),
+        click.option(
+            "--interval",
+            metavar="SPAN",
+            help="Between two decisions: epochs (0.5) or examples (2000ex).  [default: 1]",
+        ),
+        click.option(
+            "--seed", type=int, help="Of the split, the weights and the order of the data.  [default: 0]"
+        ),
+        click.option(
+            "--smallest",
+            type=int,
+            metavar="N",
+            help="Least batch size.  [default: 16, at least 2 per worker]",
+        ),
+        click.option(
+            "--largest",
+            type=int,
+            metavar="N",
+            help="Greatest batch size.  [default: 2048, at most an eighth of the training examples]",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["float32", "bfloat16"]),
+            help="bfloat16 is automatic mixed precision.  [default: float32]",
+        ),
+        click.option(
+            "--space",
+            metavar="FILE",
+            help="Search space of the scheduler: a YAML file or a name from 'list spaces'.",
+        ),
+        click.option(
+            "--train-space",
+            metavar="FILE",
+            help="Search space of the training: a YAML file or a name from 'list spaces'.",
+        ),
+        click.option(
+            "--set",
+            "fixed",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Fix a field: scheduler/window=15 or train/lr=0.1. Repeatable.",
+        ),
+        RESULTS,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="adasearch")
+def cli() -> None:
+    """Find the adaptive batch-size schedule that suits your network.
+
+    \b
+    Example:
+      adasearch search --architecture resnet18 --scheduler deba --dataset digits --trials 10
+      adasearch compare
+    """
+
+
+@cli.command()
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A network; repeatable. See 'list architectures'.",
+)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    metavar="NAME",
+    help="A batch-size scheduler, or module:Class; repeatable.  [default: deba]",
+)
+@training_options
+@click.option(
+    "--trials",
+    type=int,
+    default=20,
+    show_default=True,
+    help="Trials per study in all; those that are stored count.",
+)
+@click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]")
+@click.option("--cpus-per-worker", type=int, default=1, show_default=True)
+@click.option(
+    "--gpus-per-worker", type=float, help="A fraction only with one worker.  [default: 1 if there is one]"
+)
+@click.option("--slots", type=int, metavar="N", help="Trials at a time.  [default: as many as fit]")
+@click.option(
+    "--attempts", type=int, default=2, show_default=True, help="Times to try a trial whose worker died."
+)
+@click.option(
+    "--isolation",
+    type=click.Choice(["pooled", "fresh"]),
+    default="pooled",
+    show_default=True,
+    help="Keep a slot's workers for all its trials, or start new ones for each.",
+)
+@click.option("--sampler", type=click.Choice(["tpe", "random"]), help="How Optuna proposes.  [default: tpe]")
+@click.option(
+    "--stopper",
+    type=click.Choice(["halving", "none"]),
+    help="Early stopping of poor trials.  [default: halving]",
+)
+@click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
+@click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
+@click.option("--address", metavar="HOST:PORT", help="Join this Ray cluster instead of starting Ray here.")
+def search(**options: Any) -> None:
+    """Search a scheduler's parameters, per architecture, beside a constant batch size.
+
+    The same command goes on with a search that was interrupted, or does nothing if all trials are there.
+
+    \b
+    Example:
+      adasearch search --architecture resnet18 --architecture vit_b_16 --scheduler deba \\
+          --space deba_short --dataset digits --epochs 10 --interval 0.5 --trials 10
+    """
+    from adasearch import commands
+    from adasearch.plans import Request
+
+    runtime = {
+        name: options.pop(name)
+        for name in (
+            "trials",
+            "slots",
+            "cpus_per_worker",
+            "gpus_per_worker",
+            "attempts",
+            "isolation",
+            "address",
+        )
+    }
+    results = options.pop("results")
+    request = Request(
+        schedulers=options.pop("schedulers") or ("deba",), baseline=not options.pop("no_baseline"), **options
+    )
+    if not commands.search(request, commands.Runtime(**runtime), results=results, console=_console()):
+        raise KeyboardInterrupt
+
+
+@cli.command()
+@click.option("--architecture", required=True, metavar="NAME", help="A network. See 'list architectures'.")
+@click.option(
+    "--scheduler",
+    default="constant",
+    show_default=True,
+    metavar="NAME",
+    help="A batch-size scheduler, or module:Class.",
+)
+@training_options
+def train(**options: Any) -> None:
+    """Train once, without Ray, every field at its default unless set.
+
+    \b
+    Example:
+      adasearch train --architecture resnet18 --scheduler deba --epochs 5 --set scheduler/window=5
+    """
+    from adasearch import commands
+    from adasearch.plans import Request
+
+    results = options.pop("results")
+    request = Request(
+        architectures=(options.pop("architecture"),), schedulers=(options.pop("scheduler"),), **options
+    )
+    trial = commands.train_once(request, results=results, console=_console())
+    if trial.status != "complete":
+        raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
+    click.echo(f"{trial.trial_id}: error {trial.val_error:.1%} in {trial.train_seconds:.1f} s of training")
+
+
+@cli.command()
+@click.option(
+    "--study",
+    "studies",
+    multiple=True,
+    metavar="NAME",
+    help="Only these studies; repeatable.  [default: all]",
+)
+@RESULTS
+@FORMAT
+def compare(studies: tuple[str, ...], results: str, form: str) -> None:
+    """Print the architecture-by-scheduler table of a results folder.
+
+    \b
+    Example:
+      adasearch compare --results results --format markdown
+    """
+    from adasearch.comparison import compare as table
+    from adasearch.store import Store
+
+    click.echo(table(Store(results, must_exist=True), studies=studies or None, form=form), nl=False)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "studies"]))
+@RESULTS
+@FORMAT
+def list_(what: str, results: str, form: str) -> None:
+    """List what there is to choose from, or the studies of a results folder.
+
+    \b
+    Example:
+      adasearch list schedulers
+    """
+    from adasearch import commands
+
+    click.echo(commands.catalogue(what, results=results, form=form), nl=False)
+
+
+def _console() -> "Any":
+    from rich.console import Console
+
+    return Console(soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # module:Class of the user's own, as with python -m
+    try:
+        cli.main(arguments, prog_name="adasearch", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; what is finished is kept. To go on: " + _again(arguments), 130)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except InputError as error:
+        _fail(str(error), 2)
+    except AdasearchError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does
+        sys.exit(1)
+
+
+def _again(arguments: list[str] | None) -> str:
+    return shlex.join(["adasearch", *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"adasearch: {' '.join(message.split())}", err=True)
+    sys.exit(code)

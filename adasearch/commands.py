@@ -1,0 +1,349 @@
+"""One function per command; the command line, notebooks and tests call the same ones."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+from adasearch.analysis import BASELINE
+from adasearch.comparison import compare
+from adasearch.errors import InputError, unknown
+from adasearch.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
+from adasearch.store import Store, StudyLocked
+from adasearch.tables import Column, render
+
+if TYPE_CHECKING:
+    from adasearch.plans import Request, ResolvedStudy
+    from adasearch.tuning.proposals import StudyPlan
+
+__all__ = ["CATALOGUES", "Runtime", "catalogue", "compare", "search", "train_once"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """How a search runs; none of it changes what a study is.
+
+    Args:
+        trials: trials per study in all; those that are stored count.
+        slots: trials at a time, None for as many as fit.
+        cpus_per_worker: CPUs per worker, at least 1.
+        gpus_per_worker: GPUs per worker; None takes one if the cluster has any.
+        attempts: times that a trial whose worker died is tried in all.
+        isolation: "pooled" or "fresh" workers.
+        address: of a Ray cluster; None starts Ray on this machine.
+    """
+
+    trials: int = 20
+    slots: int | None = None
+    cpus_per_worker: int = 1
+    gpus_per_worker: float | None = None
+    attempts: int = 2
+    isolation: Literal["pooled", "fresh"] = "pooled"
+    address: str | None = None
+
+    def check(self) -> None:
+        """Refuse values that break a rule."""
+        for name in ("trials", "slots", "cpus_per_worker", "attempts"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
+        gpus = self.gpus_per_worker
+        if gpus is not None and gpus < 0:
+            raise InputError(f"--gpus-per-worker must be at least 0 but got {gpus:g}")
+
+
+def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
+    """Search every study of a request and print the tables; return False if it was interrupted.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        StudyLocked: another live search holds a study.
+        AdasearchError: Ray cannot be reached, or the store cannot be written.
+    """
+    runtime.check()
+    store = Store(results)
+    store.check_writable()
+    request = replace(request, device=_device(runtime, gpus=None))
+    resolved = _resolve(request, runtime, store, console)
+    from adasearch.tuning.cluster import connect, slots_for
+
+    console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)
+    with connect(runtime.address) as capacity, ExitStack() as locks:
+        if _device(runtime, gpus=capacity.gpus) != request.device:
+            request = replace(request, device=_device(runtime, gpus=capacity.gpus))
+            resolved = _resolve(request, runtime, store, console)
+        workers = resolved[0].record.workers
+        default_gpus = 1.0 if request.device == "cuda" else 0.0
+        gpus = default_gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
+        slots = slots_for(
+            capacity,
+            workers=workers,
+            cpus_per_worker=runtime.cpus_per_worker,
+            gpus_per_worker=gpus,
+            wanted=runtime.slots,
+        )
+        from adasearch.tuning.engine import run_search
+        from adasearch.tuning.gang import GangSettings
+
+        plans = _claim(resolved, runtime, store, locks, console)
+        settings = GangSettings(
+            workers=workers,
+            cpus_per_worker=runtime.cpus_per_worker,
+            gpus_per_worker=gpus,
+            attempts=runtime.attempts,
+            isolation=runtime.isolation,
+            storage=store.hidden_folder("ray"),
+        )
+        with SearchDisplay(console, _goals(plans)) as display:
+            whole = run_search(plans, store, settings, slots=slots, listener=display)
+    if whole:
+        console.print(
+            compare(store, studies=[study.record.study for study in resolved]),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    return whole
+
+
+def _device(runtime: Runtime, *, gpus: float | None) -> str:
+    """Return what the workers train on; ``gpus`` is what the cluster has, None before it is known."""
+    if runtime.gpus_per_worker is not None:
+        return "cuda" if runtime.gpus_per_worker else "cpu"
+    if gpus is None:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if gpus else "cpu"
+
+
+def _resolve(request: "Request", runtime: Runtime, store: Store, console: Console) -> "list[ResolvedStudy]":
+    from adasearch.plans import resolve
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False)
+
+    resolved = resolve(request, store.study, say, StepDisplay(console))
+    workers = {study.record.workers for study in resolved}
+    if len(workers) > 1:
+        raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
+    gpus = runtime.gpus_per_worker or 0
+    if gpus != int(gpus) and max(workers) > 1:
+        raise InputError(f"--gpus-per-worker may be a fraction only with one worker but got {gpus:g}")
+    return resolved
+
+
+def _claim(
+    resolved: "Sequence[ResolvedStudy]", runtime: Runtime, store: Store, locks: ExitStack, console: Console
+) -> "list[StudyPlan]":
+    """Lock every study and write its identity; a baseline that another search holds is left to it."""
+    from adasearch.tuning.proposals import StudyPlan
+
+    plans = []
+    for study in resolved:
+        try:
+            locks.enter_context(store.lock(study.record.study))
+        except StudyLocked as error:
+            if study.record.scheduler != BASELINE or len(resolved) == 1:
+                raise
+            console.print(f"{error}; going on without it", markup=False, highlight=False)
+            continue
+        plans.append(
+            StudyPlan(
+                study=study.record,
+                train_space=study.train_space,
+                scheduler_space=study.scheduler_space,
+                data=study.data,
+                trials=runtime.trials,
+                stored=store.trials(study.record.study),
+                intervals=store.intervals(study.record.study),
+            )
+        )
+    for study in resolved:
+        if not study.stored and any(plan.study.study == study.record.study for plan in plans):
+            store.write_study(study.record)
+    return plans
+
+
+def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
+    return [
+        Goal(
+            study=plan.study.study,
+            budget=plan.study.budget,
+            trials=plan.trials,
+            finished=sum(trial.status != "running" for trial in plan.stored),
+            best=min(
+                (t.val_error for t in plan.stored if t.status == "complete" and t.val_error is not None),
+                default=None,
+            ),
+        )
+        for plan in plans
+    ]
+
+
+def train_once(request: "Request", *, results: str, console: Console) -> TrialRecord:
+    """Train one run without Ray, its fields at their defaults or as fixed; keep it in ``<results>/train/``.
+
+    Raises:
+        InputError: bad input; nothing was written.
+    """
+    from adasearch.data import load_dataset
+    from adasearch.plans import resolve, versions
+    from adasearch.schedulers import make_scheduler
+    from adasearch.train import DivergedError, TrainConfig, train
+
+    store = Store(results)
+    store.check_writable()
+    (study,) = resolve(
+        replace(request, baseline=False, device=_device(Runtime(), gpus=None)),
+        lambda name: None,
+        lambda text: console.print(text, markup=False, highlight=False),
+        StepDisplay(console),
+    )
+    record = study.record
+    number = 1 + max((t.number for t in store.trials("train") if t.study == record.study), default=-1)
+    trial = TrialRecord(
+        trial_id=f"{record.study}-train-{number}",
+        number=number,
+        study=record.study,
+        phase="train",
+        role="train",
+        architecture=record.architecture,
+        scale=record.scale,
+        scheduler=record.scheduler,
+        dataset=record.dataset,
+        seed=record.seed,
+        params={
+            **study.train_space.fixed(),
+            **study.train_space.first(),
+            **study.scheduler_space.fixed(),
+            **study.scheduler_space.first(),
+        },
+        status="running",
+        workers=1,
+        device=record.device,
+        versions=versions(),
+        started_at=datetime.now(timezone.utc),
+    )
+    scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
+    store.write_trial(trial)
+    intervals: list[IntervalRecord] = []
+    status: Status = "complete"
+    error = None
+    data = load_dataset(study.data)
+    try:
+        for interval in train(
+            TrainConfig.of(record, trial), scheduler, record.limits, data, device=record.device
+        ):
+            intervals.append(interval)
+            console.print(_interval_line(interval), markup=False, highlight=False)
+    except DivergedError as diverged:
+        status, error = "failed", str(diverged)
+    except KeyboardInterrupt:
+        status, error = "failed", "interrupted"
+        raise
+    finally:
+        trial = close_trial(trial, intervals, status=status, error=error, ended_at=datetime.now(timezone.utc))
+        store.write_intervals(trial, intervals)
+        store.write_trial(trial)
+    return trial
+
+
+def _interval_line(record: IntervalRecord) -> str:
+    signals, decision = record.signals, record.decision
+    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
+    change = (
+        ""
+        if decision.action == "hold"
+        else f"  {decision.action} to {decision.batch_size}: {decision.reason}"
+    )
+    return (
+        f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
+        f"loss {signals.train_loss:.3f}{error}{change}"
+    )
+
+
+# --- list ------------------------------------------------------------------------------------------
+
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "studies")
+
+
+def catalogue(what: str, *, results: str, form: str = "text") -> str:
+    """Return a table of what there is: architectures, schedulers, datasets, spaces or studies."""
+    columns = {
+        "architectures": _architectures,
+        "schedulers": _schedulers,
+        "datasets": _datasets,
+        "spaces": _spaces,
+    }
+    if what == "studies":
+        return _studies(Store(results, must_exist=True), form)
+    if what not in columns:
+        raise unknown("list", what, CATALOGUES)
+    rows, headers = columns[what]()
+    return render(rows, [Column(header, header) for header in headers], form)
+
+
+Listing = tuple[list[dict[str, object]], list[str]]
+
+
+def _architectures() -> Listing:
+    from adasearch.models import ARCHITECTURES, SCALES, count_parameters
+
+    rows: list[dict[str, object]] = [
+        {"name": name, **{f"{scale} parameters": f"{count_parameters(name, scale):,}" for scale in SCALES}}
+        for name in ARCHITECTURES
+    ]
+    return rows, ["name", *(f"{scale} parameters" for scale in SCALES)]
+
+
+def _schedulers() -> Listing:
+    from adasearch.schedulers import SCHEDULERS
+
+    rows: list[dict[str, object]] = [
+        {
+            "name": name,
+            "what": (cls.__doc__ or "").splitlines()[0],
+            "fields": ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
+        }
+        for name, cls in SCHEDULERS.items()
+    ]
+    return rows, ["name", "what", "fields"]
+
+
+def _datasets() -> Listing:
+    from adasearch.sources import SOURCES
+
+    return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
+
+
+def _spaces() -> Listing:
+    from adasearch.spaces import load_space, space_names
+
+    rows: list[dict[str, object]] = []
+    for kind in ("architectures", "schedulers"):
+        for name in space_names(kind):
+            space = load_space(kind, name)
+            rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
+    return rows, ["name", "kind", "searched"]
+
+
+def _studies(store: Store, form: str) -> str:
+    rows: list[dict[str, object]] = []
+    for study in store.studies():
+        statuses = [trial.status for trial in store.trials(study.study)]
+        rows.append(
+            {
+                "name": study.study,
+                **{status: statuses.count(status) for status in ("complete", "pruned", "failed", "running")},
+                "epochs": study.budget / study.train_examples,
+                "train examples": study.train_examples,
+            }
+        )
+    headers = ["name", "complete", "pruned", "failed", "running", "epochs", "train examples"]
+    return render(rows, [Column(header, header) for header in headers], form)

@@ -1,0 +1,103 @@
+"""The architecture-by-scheduler table, and the settings that were found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from adasearch.analysis import SearchRow, search_rows, settings_rows
+from adasearch.errors import unknown
+from adasearch.records import StudyRecord, TrialRecord
+from adasearch.store import Store
+from adasearch.tables import Column, fraction, number, render, times
+
+__all__ = ["SEARCH_COLUMNS", "compare"]
+
+SEARCH_COLUMNS = [
+    Column("architecture", "architecture"),
+    Column("scheduler", "scheduler"),
+    Column("val_error", "val error", fraction),
+    Column("seconds", "seconds", number),
+    Column("speedup", "speed-up", times),
+    Column("time_saved", "time saved", fraction),
+    Column("speedup_default", "vs default", times),
+    Column("adaptations", "changes"),
+    Column("mean_batch_size", "mean batch", number),
+    Column("final_batch_size", "final batch"),
+    Column("complete", "complete"),
+    Column("acted", "acted"),
+    Column("trials", "trials"),
+    Column("verdict", "verdict"),
+]
+
+
+def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "text") -> str:
+    """Return the architecture-by-scheduler table of a results folder, and the settings found.
+
+    JSON and CSV hold the first table's raw values. An unfinished study is a row of what is there.
+
+    Raises:
+        InputError: an unknown study.
+    """
+    records = store.studies()
+    known = {record.study for record in records}
+    for name in studies or ():
+        if name not in known:
+            raise unknown("study", name, known)
+    chosen = [record for record in records if studies is None or record.study in studies]
+    # The baseline is looked up among all studies, the rows are those asked for.
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    names = {record.study for record in chosen}
+    rows = [row for row in search_rows(records, trials) if row.study in names]
+    table = render(
+        [asdict(row) for row in rows], SEARCH_COLUMNS, form, title="Search: one seed, validation split"
+    )
+    if form in ("csv", "json"):
+        return table
+    settings = settings_rows(rows, trials)
+    return "\n".join(
+        [
+            table,
+            *_notes(chosen, rows),
+            "",
+            render(settings, _settings_columns(settings, trials), form, title="Settings of these trials"),
+            *_units(chosen),
+            "",
+        ]
+    )
+
+
+def _settings_columns(
+    settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]
+) -> list[Column]:
+    """Return the columns of every parameter that was searched, the scheduler's first."""
+    names = dict.fromkeys(name for row in settings for name in row if "/" in name)
+    searched = [name for name in names if len({t.params[name] for t in trials if name in t.params}) > 1]
+    ordered = sorted(searched, key=lambda name: name.startswith("train/"))
+    heads = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
+    return [*heads, *(Column(name, name.partition("/")[2]) for name in ordered)]
+
+
+def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
+    clocks = " and ".join(sorted({study.clock for study in studies})) or "no"
+    notes = [
+        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
+        "reference, the fastest constant trial within one standard error of the best; vs default: against",
+        "the untuned default constant; complete: trials chosen from; acted: those that changed the size",
+    ]
+    for row in rows:
+        left = row.trials - row.complete - row.pruned - row.failed
+        if row.failed or left or not row.complete:
+            notes.append(
+                f"{row.study}: {row.complete} complete, {row.pruned} stopped early, {row.failed} failed, "
+                f"{left} unfinished"
+            )
+    return notes
+
+
+def _units(studies: Sequence[StudyRecord]) -> list[str]:
+    if not any(study.scheduler == "deba" for study in studies):
+        return []
+    spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
+    lengths = ", ".join(f"{span:g}" for span in spans)
+    return [
+        f"window and cooldown count intervals (here of {lengths} epochs); in the DEBA paper they count epochs"
+    ]

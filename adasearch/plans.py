@@ -1,0 +1,319 @@
+"""From what a user asked for to studies with a full identity.
+
+Every setting is resolved in one order: what the user gave, the stored study, the stored constant study of the
+same network and data, our default. So the same command always goes on with what is there.
+"""
+
+import math
+import platform
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+from adasearch import __version__
+from adasearch.analysis import BASELINE
+from adasearch.data import Dataset, DataSpec, load_dataset
+from adasearch.errors import InputError, unknown
+from adasearch.models import ARCHITECTURES, SCALES
+from adasearch.records import Limits, Precision, StudyRecord, Value
+from adasearch.schedulers import scheduler_class
+from adasearch.sources import Progress, absolute, no_progress
+from adasearch.spaces import Space
+from adasearch.store import RESERVED
+from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
+
+__all__ = ["Request", "ResolvedStudy", "interval_examples", "resolve", "study_name", "versions"]
+
+T = TypeVar("T")
+Lookup = Callable[[str], StudyRecord | None]
+DEFAULT_EPOCHS = 20.0
+IDENTITY = (
+    "architecture",
+    "scale",
+    "scheduler",
+    "fingerprint",
+    "subset",
+    "seed",
+    "train_examples",
+    "val_examples",
+    "budget",
+    "interval",
+    "evaluate_every",
+    "workers",
+    "objectives",
+    "clock",
+    "device",
+    "device_profile",
+    "precision",
+    "sampler",
+    "stopper",
+    "smallest",
+    "largest",
+    "multiple_of",
+    "train_space",
+    "scheduler_space",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for; None is what was left open.
+
+    ``schedulers`` excludes the constant baseline, which ``baseline`` adds. ``interval`` is in epochs
+    ("0.5") or examples ("2000ex"). ``fixed`` holds ``train/field=value`` and ``scheduler/field=value``.
+    """
+
+    architectures: Sequence[str]
+    schedulers: Sequence[str]
+    dataset: str = "digits"
+    scale: str = "nano"
+    baseline: bool = True
+    subset: int | None = None
+    epochs: float | None = None
+    interval: str | None = None
+    seed: int | None = None
+    workers: int | None = None
+    smallest: int | None = None
+    largest: int | None = None
+    precision: Precision | None = None
+    sampler: str | None = None
+    stopper: str | None = None
+    space: str | None = None
+    train_space: str | None = None
+    fixed: Sequence[str] = field(default_factory=tuple)
+    study: str | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResolvedStudy:
+    """A study ready to run: its identity, its spaces, where its data lie, and whether it is stored."""
+
+    record: StudyRecord
+    train_space: Space
+    scheduler_space: Space
+    data: DataSpec
+    stored: bool
+
+
+def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
+    """Return a study's default name; paths and ``module:Class`` become slugs.
+
+    >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
+    'resnet18-nano-deba-parquet-cifar10'
+    """
+    parts = [prefix, architecture, scale, scheduler, dataset]
+    return "-".join(_slug(part) for part in parts if part)
+
+
+def _slug(text: str) -> str:
+    kind, colon, place = text.partition(":")
+    last = f"{kind}-{place.rstrip('/').rsplit('/', 1)[-1]}" if colon else text
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")
+
+
+def interval_examples(text: str, train_examples: int) -> int:
+    """Return an interval's length in examples from epochs or, with "ex" behind it, examples.
+
+    Raises:
+        InputError: not a number, or not positive.
+
+    >>> interval_examples("0.5", 1001), interval_examples("2000ex", 1001)
+    (501, 2000)
+    """
+    number, per = (text[:-2], 1) if text.endswith("ex") else (text, train_examples)
+    try:
+        examples = math.ceil(float(number) * per)
+    except (ValueError, OverflowError):
+        raise InputError(f"--interval must be epochs (0.5) or examples (2000ex) but got {text!r}") from None
+    if examples < 1:
+        raise InputError(f"--interval must be greater than 0 but got {text!r}")
+    return examples
+
+
+def versions() -> dict[str, Value]:
+    """Return the versions that results depend on."""
+    found: dict[str, Value] = {"adasearch": __version__, "python": platform.python_version()}
+    for package in ("torch", "torchvision", "ray", "optuna"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def resolve(
+    request: Request, stored: Lookup, say: Say, progress: Progress = no_progress
+) -> list[ResolvedStudy]:
+    """Return the studies of a request: per architecture the baseline first, then each scheduler.
+
+    ``stored`` looks up a study by name. Reads data; writes nothing.
+
+    Raises:
+        InputError: an unknown name, a value that breaks a rule, or a stored study of another identity.
+    """
+    _check(request)
+    datasets: dict[DataSpec, Dataset] = {}
+
+    def data_of(spec: DataSpec) -> Dataset:
+        if spec not in datasets:
+            datasets[spec] = load_dataset(spec, progress=progress)
+        return datasets[spec]
+
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    resolved = []
+    for architecture in request.architectures:
+        baseline = [BASELINE] if request.baseline or BASELINE in request.schedulers else []
+        for scheduler in [*baseline, *(name for name in request.schedulers if name != BASELINE)]:
+            resolved.append(_resolve_one(request, architecture, scheduler, stored, data_of, say_once))
+    return resolved
+
+
+def _check(request: Request) -> None:
+    for architecture in request.architectures:
+        if architecture not in ARCHITECTURES:
+            raise unknown("architecture", architecture, ARCHITECTURES)
+    if request.scale not in SCALES:
+        raise unknown("scale", request.scale, SCALES)
+    for scheduler in request.schedulers:
+        scheduler_class(scheduler)
+    adaptive = [name for name in request.schedulers if name != BASELINE]
+    if request.space is not None and len(adaptive) != 1:
+        raise InputError(
+            f"--space needs exactly one scheduler besides constant but got {len(adaptive)}: "
+            f"{', '.join(adaptive)}"
+        )
+    for name in ("subset", "workers", "smallest", "largest"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1 but got {value}")
+    if request.epochs is not None and not 0 < request.epochs < math.inf:
+        raise InputError(f"--epochs must be greater than 0 but got {request.epochs}")
+    if request.seed is not None and not 0 <= request.seed < 2**31:
+        raise InputError(f"--seed must lie in 0 to 2^31 - 1 but got {request.seed}")
+    if request.study is not None and (request.study in RESERVED or _slug(request.study) != request.study):
+        raise InputError(
+            f"--study must be letters, digits, '_', '.' or '-' and not reserved but got {request.study!r}"
+        )
+    for text in request.fixed:
+        parse_fixed(text, adaptive)
+
+
+def _resolve_one(
+    request: Request,
+    architecture: str,
+    scheduler: str,
+    lookup: Lookup,
+    data_of: Callable[[DataSpec], Dataset],
+    say: Say,
+) -> ResolvedStudy:
+    def name_of(which: str) -> str:
+        return study_name(architecture, request.scale, which, request.dataset, request.study)
+
+    stored = lookup(name_of(scheduler))
+    other = stored or lookup(name_of(BASELINE))
+
+    def pick(given: T | None, name: str, default: T) -> T:
+        if given is not None:
+            return given
+        return default if other is None else getattr(other, name)
+
+    subset = pick(request.subset, "subset", None)
+    seed = pick(request.seed, "seed", 0)
+    spec = DataSpec(source=absolute(request.dataset), subset=subset, seed=seed)
+    data = data_of(spec)
+    n = len(data.train)
+    workers = pick(request.workers, "workers", 1)
+    try:
+        limits = Limits(
+            smallest=pick(request.smallest, "smallest", max(16, 2 * workers)),
+            largest=pick(request.largest, "largest", min(2048, max(1, n // 8))),
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{error} (the training split has {n} examples; see --smallest and --largest)"
+        ) from error
+    if limits.smallest < 2 * workers:
+        raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")
+    train_space = train_space_of(
+        architecture,
+        scheduler,
+        limits,
+        given=request.train_space,
+        stored=other.train_space if other else None,
+        fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
+        say=say,
+    )
+    scheduler_space = scheduler_space_of(
+        scheduler,
+        given=request.space,
+        stored=stored.scheduler_space if stored else None,
+        fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
+    )
+    record = StudyRecord(
+        study=name_of(scheduler),
+        architecture=architecture,
+        scale=request.scale,
+        scheduler=scheduler,
+        dataset=request.dataset,
+        fingerprint=data.fingerprint,
+        subset=subset,
+        seed=seed,
+        train_examples=n,
+        val_examples=len(data.val),
+        budget=pick(
+            None if request.epochs is None else math.ceil(request.epochs * n),
+            "budget",
+            math.ceil(DEFAULT_EPOCHS * n),
+        ),
+        interval=pick(
+            None if request.interval is None else interval_examples(request.interval, n), "interval", n
+        ),
+        evaluate_every=pick(None, "evaluate_every", n),
+        workers=workers,
+        objectives="val_error,train_seconds",
+        clock="measured",
+        device=request.device,
+        device_profile=None,
+        precision=pick(request.precision, "precision", "float32"),
+        sampler=pick(request.sampler, "sampler", "tpe"),
+        stopper=pick(request.stopper, "stopper", "halving"),
+        smallest=limits.smallest,
+        largest=limits.largest,
+        multiple_of=limits.multiple_of,
+        train_space=train_space.to_json(),
+        scheduler_space=scheduler_space.to_json(),
+        versions=versions(),
+        created_at=datetime.now(timezone.utc),
+    )
+    if stored is not None:
+        _refuse_other(stored, record)
+        record = replace(
+            record, created_at=stored.created_at, versions=stored.versions, dataset=stored.dataset
+        )
+    return ResolvedStudy(
+        record=record,
+        train_space=train_space,
+        scheduler_space=scheduler_space,
+        data=spec,
+        stored=stored is not None,
+    )
+
+
+def _refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
+    for name in IDENTITY:
+        there, here = getattr(stored, name), getattr(record, name)
+        if there != here:
+            raise InputError(
+                f"study {stored.study} exists with {name}={there} but this search has {name}={here}; "
+                "use --study PREFIX or --results FOLDER for another"
+            )

@@ -1,0 +1,172 @@
+"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from adasearch.records import IntervalRecord, TrialRecord
+
+__all__ = ["Goal", "SearchDisplay", "StepDisplay"]
+
+STEP_SECONDS = 1.0  # a step that is over sooner needs no display
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A study of a search: examples per trial, trials wanted and finished, and its best error so far."""
+
+    study: str
+    budget: int
+    trials: int
+    finished: int
+    best: float | None
+
+
+@dataclass(slots=True)
+class _Running:
+    trial: TrialRecord
+    last: IntervalRecord | None = None
+
+
+class SearchDisplay:
+    """Shows running trials, the best error per study so far, and the time left."""
+
+    def __init__(self, console: Console, goals: Sequence[Goal]) -> None:
+        self._console = console
+        self._budgets = {goal.study: goal.budget for goal in goals}
+        self._best = {goal.study: goal.best for goal in goals if goal.best is not None}
+        finished = sum(min(goal.finished, goal.trials) for goal in goals)
+        self._outstanding = sum(goal.trials for goal in goals) - finished
+        self._ended = 0
+        self._running: dict[str, _Running] = {}
+        self._began: float | None = None
+        self._bar = Progress(
+            TextColumn("trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task(
+            "", total=finished + self._outstanding, completed=finished, left="workers are starting"
+        )
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "SearchDisplay":
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(f"workers are starting; {self._outstanding} trials to run")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def started(self, trial: TrialRecord) -> None:
+        """Add a running trial."""
+        self._running[trial.trial_id] = _Running(trial)
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        """Take in an interval of a running trial."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self._running[trial.trial_id].last = record
+        self._bar.update(self._task, left=self._left())
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Take a trial off, and say how it ended."""
+        self._running.pop(trial.trial_id, None)
+        self._ended += 1
+        if trial.status == "complete" and trial.val_error is not None:
+            self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, 1.0))
+        self._bar.update(self._task, advance=1, left=self._left())
+        done = self._bar.tasks[0]
+        self._console.print(
+            f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}", markup=False, highlight=False
+        )
+        if not self._console.is_terminal and self._ended % 10 == 0:
+            self._console.print(self._left(), markup=False, highlight=False)
+
+    def _left(self) -> str:
+        if self._began is None:
+            return "workers are starting"
+        done = self._ended + sum(self._share(running) for running in self._running.values())
+        if done <= 0:
+            return "training"
+        spent = time.monotonic() - self._began
+        return f"about {_duration(spent / done * (self._outstanding - done))} left"
+
+    def _share(self, running: _Running) -> float:
+        if running.last is None:
+            return 0.0
+        return min(1.0, running.last.signals.examples_seen / self._budgets[running.trial.study])
+
+    def _render(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for name in ("running", "done", "batch", "train loss", "error", "best of study"):
+            table.add_column(name, justify="left" if name == "running" else "right")
+        for running in list(self._running.values()):
+            last = running.last
+            best = self._best.get(running.trial.study)
+            table.add_row(
+                running.trial.trial_id,
+                f"{self._share(running):.0%}",
+                "-" if last is None else str(last.decision.batch_size),
+                "-" if last is None else f"{last.signals.train_loss:.3f}",
+                "-" if last is None or last.val_error is None else f"{last.val_error:.1%}",
+                "-" if best is None else f"{best:.1%}",
+            )
+        return Group(table, self._bar)
+
+
+class StepDisplay:
+    """A progress callback: a bar on a terminal; elsewhere a line at the start, if it takes a while."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._said = False
+        self._bar = Progress(console=console, transient=True)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are done."""
+        if self._console.is_terminal:
+            if not self._bar.tasks:
+                self._bar.start()
+                self._bar.add_task(what, total=total)
+            self._bar.update(self._bar.tasks[0].id, completed=done)
+            if done >= total:
+                self._bar.stop()
+        elif not self._said and time.monotonic() - self._began > STEP_SECONDS:
+            self._said = True
+            self._console.print(f"{what}: {done} of {total} so far")
+
+
+def _line(trial: TrialRecord) -> str:
+    parts = [f"{trial.trial_id} {trial.status}"]
+    if trial.error:
+        parts.append(trial.error)
+    if trial.val_error is not None:
+        parts.append(f"error {trial.val_error:.1%}")
+    if trial.train_seconds is not None:
+        parts.append(f"{trial.train_seconds:.1f} s")
+    if trial.adaptations:
+        parts.append(f"{trial.adaptations} changes to batch {trial.final_batch_size}")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration as a person would say it.
+
+    >>> _duration(42), _duration(600), _duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

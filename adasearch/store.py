@@ -1,0 +1,247 @@
+"""Records to Parquet and back: ``<results>/<study>/<table>/<trial>.parquet``, one file per trial and table.
+
+Plain Parquet that any engine reads as ``<results>/<study>/<table>/*.parquet``. On a local disk a file is
+written under a hidden name, synced and renamed; on an object store it is one put. A reader therefore sees
+all of a file or nothing. A file that cannot be read is skipped and named on stderr.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from adasearch.errors import AdasearchError, InputError
+from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
+from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
+
+__all__ = ["RESERVED", "Store", "StudyLocked"]
+
+RESERVED = frozenset({"train", "profiles"})
+"""Folders of the results that are no studies."""
+
+_SIGNALS = [field.name for field in dataclasses.fields(Signals)]
+_COSTS = [
+    field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
+]
+
+
+class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
+    """Another live search holds the study."""
+
+
+class Store:
+    """A results folder: a local path, or a URI of an object store such as ``s3://bucket/prefix``.
+
+    Raises:
+        InputError: the folder cannot be reached, or is not there although it ``must_exist``.
+    """
+
+    def __init__(self, results: str, *, must_exist: bool = False) -> None:
+        self.name = results
+        self._local = "://" not in results
+        try:
+            if self._local:
+                self._files: pafs.FileSystem = pafs.LocalFileSystem()
+                self._root = str(Path(results).expanduser().absolute())
+            else:
+                self._files, self._root = pafs.FileSystem.from_uri(results)
+            kind = self._files.get_file_info(self._root).type
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(f"results {results!r} cannot be reached: {error}") from error
+        if kind == pafs.FileType.File:
+            raise InputError(f"results {results!r} must be a folder but is a file")
+        if must_exist and kind != pafs.FileType.Directory:
+            raise InputError(f"results {results!r} must be an existing folder but is not there")
+
+    def check_writable(self) -> None:
+        """Check, without writing, that the folder can be written or made.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not self._local:
+            return
+        nearest = next(path for path in (Path(self._root), *Path(self._root).parents) if path.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+            raise InputError(f"results {self.name!r} must be writable but {nearest} is not")
+
+    def hidden_folder(self, name: str) -> str:
+        """Return the path or URI of a folder beside the tables that is none of them."""
+        return f"{self._root}/.{name}" if self._local else f"{self.name.rstrip('/')}/.{name}"
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    def write_study(self, study: StudyRecord) -> None:
+        """Write the study's identity."""
+        self._write(study.study, "studies", study.study, [_row(study)])
+
+    def write_trial(self, trial: TrialRecord) -> None:
+        """Write a trial's row over its former one."""
+        folder = trial.study if trial.phase != "train" else "train"
+        self._write(folder, "trials", trial.trial_id, [_row(trial)])
+
+    def write_intervals(self, trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> None:
+        """Write all intervals of a trial over its former ones."""
+        folder = trial.study if trial.phase != "train" else "train"
+        rows = [{"trial_id": trial.trial_id, **_interval_row(record)} for record in intervals]
+        self._write(folder, "intervals", trial.trial_id, rows)
+
+    def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
+        data = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), data, compression="zstd")
+        place = f"{self._root}/{folder}/{table}"
+        target = f"{place}/{name}.parquet"
+        try:
+            if not self._local:
+                with self._files.open_output_stream(target) as stream:
+                    stream.write(data.getbuffer())
+                return
+            os.makedirs(place, exist_ok=True)
+            draft = f"{place}/.{name}.{os.getpid()}"
+            with open(draft, "wb") as stream:
+                stream.write(data.getbuffer())
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(draft, target)
+        except OSError as error:
+            raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def study(self, name: str) -> StudyRecord | None:
+        """Return a study's identity, or None if there is no such study."""
+        found = self._read([name], "studies")
+        return _study(found[0]) if found else None
+
+    def studies(self) -> list[StudyRecord]:
+        """Return every study of the folder by name."""
+        return [_study(row) for row in self._read(self._folders(), "studies")]
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """Return a study's trials in order of phase and number."""
+        found = [_trial(row) for row in self._read([study], "trials")]
+        return sorted(found, key=lambda trial: (trial.phase, trial.number))
+
+    def intervals(self, study: str) -> dict[str, list[IntervalRecord]]:
+        """Return the intervals of a study's trials by trial id, in order."""
+        found: dict[str, list[IntervalRecord]] = {}
+        for row in self._read([study], "intervals"):
+            found.setdefault(row["trial_id"], []).append(_interval(row))
+        for records in found.values():
+            records.sort(key=lambda record: record.signals.interval)
+        return found
+
+    def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return a table of some studies (default: all) as a data frame."""
+        folders = self._folders() if studies is None else list(studies)
+        tables = list(self._tables(folders, table))
+        if not tables:
+            tables = [SCHEMAS[table].empty_table()]
+        return pd.DataFrame(pa.concat_tables(tables, promote_options="default").to_pandas())
+
+    def _folders(self) -> list[str]:
+        found = self._files.get_file_info(pafs.FileSelector(self._root, allow_not_found=True))
+        names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
+        return sorted(name for name in names if not name.startswith(".") and name not in RESERVED)
+
+    def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
+        return [row for part in self._tables(folders, table) for row in part.to_pylist()]
+
+    def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
+        for folder in folders:
+            selector = pafs.FileSelector(f"{self._root}/{folder}/{table}", allow_not_found=True)
+            found = sorted(self._files.get_file_info(selector), key=lambda item: str(item.path))
+            for item in found:
+                if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
+                    continue
+                try:
+                    part = pq.read_table(self._files.open_input_file(item.path))
+                except (OSError, pa.ArrowInvalid) as error:
+                    print(f"adasearch: skipping unreadable {item.path}: {error}", file=sys.stderr)  # noqa: T201
+                    continue
+                version = int((part.schema.metadata or {}).get(b"adasearch.schema_version", 0))
+                if version > SCHEMA_VERSION:
+                    raise InputError(
+                        f"{item.path} has schema version {version}, but this adasearch reads up to "
+                        f"{SCHEMA_VERSION}"
+                    )
+                yield part
+
+    # --- one live search per study -----------------------------------------------------------------
+
+    @contextmanager
+    def lock(self, study: str) -> Iterator[None]:
+        """Hold a study for one live search of this machine; the lock ends with the process.
+
+        Object stores are not locked.
+
+        Raises:
+            StudyLocked: another live search holds it; the message names its host and process.
+        """
+        if not self._local:
+            yield
+            return
+        folder = Path(self._root, study)
+        folder.mkdir(parents=True, exist_ok=True)
+        owner = folder / ".owner"
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                owner.write_text(f"host {socket.gethostname()}, process {os.getpid()}")
+                yield
+        except Timeout as error:
+            raise StudyLocked(
+                f"study {study} is held by another live search ({owner.read_text()})"
+            ) from error
+
+
+# --- rows ------------------------------------------------------------------------------------------
+
+
+def _row(record: StudyRecord | TrialRecord) -> dict[str, Any]:
+    row = dataclasses.asdict(record)
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
+
+
+def _interval_row(record: IntervalRecord) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(record.signals),
+        "action": record.decision.action,
+        "reason": record.decision.reason,
+        "next_batch_size": record.decision.batch_size,
+        "next_lr_scale": record.decision.lr_scale,
+        **{name: getattr(record, name) for name in _COSTS},
+    }
+
+
+def _study(row: dict[str, Any]) -> StudyRecord:
+    return StudyRecord(**{**row, "versions": json.loads(row["versions"])})
+
+
+def _trial(row: dict[str, Any]) -> TrialRecord:
+    parsed = {name: json.loads(row[name]) for name in ("params", "versions")}
+    return TrialRecord(**{**row, **parsed})
+
+
+def _interval(row: dict[str, Any]) -> IntervalRecord:
+    return IntervalRecord(
+        signals=Signals(**{name: row[name] for name in _SIGNALS}),
+        decision=Decision(
+            batch_size=row["next_batch_size"],
+            lr_scale=row["next_lr_scale"],
+            action=row["action"],
+            reason=row["reason"],
+        ),
+        **{name: row[name] for name in _COSTS},
+    )

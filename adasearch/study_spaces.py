@@ -1,0 +1,124 @@
+"""A study's two search spaces, from files, from the store and from what the user fixed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import yaml
+
+from adasearch.analysis import BASELINE
+from adasearch.errors import InputError, unknown
+from adasearch.records import Limits, Value
+from adasearch.schedulers import field_names, scheduler_class
+from adasearch.spaces import Space, load_space, parse_space
+
+__all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
+
+Say = Callable[[str], None]
+"""Tells the user something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A field that the user took out of the search; ``kind`` is "train" or "scheduler"."""
+
+    kind: str
+    name: str
+    value: Value
+
+
+def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
+    """Return a setting from ``train/FIELD=VALUE`` or ``scheduler/FIELD=VALUE``.
+
+    Raises:
+        InputError: another form, or a field that none of ``schedulers`` has.
+
+    >>> parse_fixed("train/lr=1e-3", [])
+    Fixed(kind='train', name='lr', value=0.001)
+    """
+    name, equals, raw = text.partition("=")
+    kind, slash, bare = name.partition("/")
+    if not (equals and slash and bare) or kind not in ("train", "scheduler"):
+        raise InputError(f"--set must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
+    value = yaml.safe_load(raw)
+    if isinstance(value, str):
+        # YAML reads 1e-3 as text; a person means a number.
+        with suppress(ValueError):
+            value = float(value)
+    if not isinstance(value, bool | int | float | str):
+        raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}")
+    if kind == "scheduler":
+        known = {field for scheduler in schedulers for field in field_names(scheduler_class(scheduler))}
+        if bare not in known:
+            raise unknown("field of the searched schedulers", bare, known)
+    return Fixed(kind=kind, name=bare, value=value)
+
+
+def train_space_of(
+    architecture: str,
+    scheduler: str,
+    limits: Limits,
+    *,
+    given: str | None,
+    stored: str | None,
+    fixed: Sequence[Fixed],
+    say: Say,
+) -> Space:
+    """Return the space of an architecture's training as a scheduler may use it.
+
+    Initial batch sizes of our own are cut to the limits; those that the user gave must lie inside. The
+    learning-rate schedule is narrowed to what the scheduler allows. ``say`` hears of both.
+
+    Raises:
+        InputError: a space for another architecture, or a value that breaks a rule.
+    """
+    if given is not None or stored is None:
+        space = load_space("architectures", given or architecture)
+        if space.architecture != architecture and given is not None:
+            raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
+    else:
+        space = parse_space(yaml.safe_load(stored), "stored space")
+    inside = f"{limits.smallest} to {limits.largest}"
+    sizes = space.fields["batch_size"].ends() if "batch_size" in space.fields else ()
+    beyond = [size for size in sizes if not (isinstance(size, int) and limits.admit(size))]
+    if beyond and given is not None:
+        raise InputError(f"--train-space {given}: batch_size must lie in {inside} but got {beyond[0]}")
+    if beyond:
+        say(f"initial batch sizes are searched in {inside} only (see --smallest and --largest)")
+        space = space.within("batch_size", limits.smallest, limits.largest)
+    for setting in fixed:
+        if setting.kind != "train":
+            continue
+        size = setting.value if setting.name == "batch_size" else limits.smallest
+        if not (isinstance(size, int) and limits.admit(size)):
+            raise InputError(f"--set train/batch_size must lie in {inside} but got {size}")
+        space = space.with_fixed(setting.name, setting.value)
+    allowed = scheduler_class(scheduler)().lr_schedules
+    narrowed = space.with_choices("lr_schedule", allowed)
+    if narrowed.to_json() != space.to_json():
+        say(f"{scheduler} allows train/lr_schedule {' or '.join(sorted(allowed))} only")
+    return narrowed
+
+
+def scheduler_space_of(
+    scheduler: str, *, given: str | None, stored: str | None, fixed: Sequence[Fixed]
+) -> Space:
+    """Return the space of a scheduler's fields.
+
+    Raises:
+        InputError: a space for another scheduler, or a value that breaks a rule.
+    """
+    if given is not None and scheduler != BASELINE:
+        space = load_space("schedulers", given)
+        if space.scheduler != scheduler:
+            raise InputError(f"--space {given} is for {space.scheduler}, not {scheduler}")
+    elif stored is not None:
+        space = parse_space(yaml.safe_load(stored), "stored space")
+    elif ":" in scheduler:
+        space = parse_space({"scheduler": scheduler}, f"scheduler {scheduler}")
+    else:
+        space = load_space("schedulers", scheduler)
+    for setting in fixed:
+        if setting.kind == "scheduler" and setting.name in field_names(scheduler_class(scheduler)):
+            space = space.with_fixed(setting.name, setting.value)
+    return space

@@ -1,0 +1,105 @@
+"""Runs a search: one Tuner.fit() over all its studies."""
+
+import os
+import shutil
+import signal
+import threading
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+import optuna
+from ray import tune
+
+from adasearch.store import Store
+from adasearch.tuning.gang import GangSettings, GangTrainable
+from adasearch.tuning.hooks import AskTell, Halving
+from adasearch.tuning.ledger import Ledger, SearchListener
+from adasearch.tuning.proposals import Proposals, StudyPlan
+
+__all__ = ["run_search"]
+
+# A driver costs next to nothing, and a claim on CPUs here would starve the workers, whose placement group is
+# Ray Train's own. Every cluster's head has this resource.
+DRIVER_RESOURCES = {"node:__internal_head__": 0.001}
+
+
+def run_search(
+    plans: Sequence[StudyPlan],
+    store: Store,
+    settings: GangSettings,
+    *,
+    slots: int,
+    listener: SearchListener,
+) -> bool:
+    """Run every study's outstanding trials, ``slots`` at a time; Ray must be connected.
+
+    Returns False if the search was interrupted: its running trials then stay in the store as "running", for
+    the next search to run again.
+
+    Raises:
+        AdasearchError: the store cannot be written.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    studies = [Proposals(plan) for plan in plans]
+    outstanding = sum(study.left for study in studies)
+    if outstanding == 0:
+        return True
+    ledger = Ledger(studies, store, listener)
+    storage = f"{settings.storage}/{uuid.uuid4().hex[:12]}"
+    slot = tune.with_parameters(GangTrainable, settings=replace(settings, storage=storage))
+    tuner = tune.Tuner(
+        tune.with_resources(slot, DRIVER_RESOURCES),
+        tune_config=tune.TuneConfig(
+            search_alg=AskTell(ledger),
+            scheduler=Halving(ledger),
+            num_samples=outstanding,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=storage, verbose=0, stop=_WhenOver(ledger)),
+    )
+    with _signals(ledger):
+        tuner.fit()
+    if "://" not in settings.storage:
+        shutil.rmtree(storage, ignore_errors=True)
+    if ledger.broken is not None:
+        raise ledger.broken
+    return not ledger.interrupted
+
+
+class _WhenOver(tune.Stopper):
+    """Ends the whole search once the books say so; no single trial."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __call__(self, trial_id: str, result: object) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._ledger.over
+
+
+@contextmanager
+def _signals(ledger: Ledger) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the search in good order; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if ledger.interrupted:
+            os._exit(130)  # what is finished is on disk
+        ledger.interrupted = True
+
+    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

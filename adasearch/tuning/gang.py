@@ -1,0 +1,223 @@
+"""Worker gangs: one Ray Train run per slot, kept alive and fed trial after trial.
+
+A fresh ``TorchTrainer.fit()`` costs tens of seconds of process starts and imports; a gang pays them once.
+Tune sees an ordinary class Trainable and never kills a running trainer: stopping is cooperative.
+"""
+
+import threading
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import ray
+from ray import tune
+
+from adasearch.records import IntervalRecord
+from adasearch.tuning.mailbox import Mailbox, Message
+from adasearch.tuning.task import Delivery, Outcome, TrialTask
+
+__all__ = ["GangSettings", "GangTrainable"]
+
+_T = TypeVar("_T")
+
+HEARTBEAT_SECONDS = 1.0  # a step returns after so long even without news, so that Tune can stop the search
+IDLE_SECONDS = 2.0  # workers ask for a task so often; the other ranks wait in a collective meanwhile
+GROUP_TIMEOUT_SECONDS = 60
+STARTS = 2  # tries to bring up a gang for one trial
+WORKER_RESTARTS = 8  # in a gang's life; attempts are counted per trial by the mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangSettings:
+    """How to run trials.
+
+    Args:
+        workers: Ray Train workers per trial.
+        cpus_per_worker: CPUs, and threads of torch, per worker.
+        gpus_per_worker: GPUs per worker; 0 trains on the CPU.
+        attempts: times that a trial whose worker died is tried in all.
+        isolation: "pooled" keeps a slot's workers for all its trials; "fresh" starts new ones each time.
+        storage: folder or URI, reachable from every node, for Ray Train's own files.
+    """
+
+    workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
+    attempts: int
+    isolation: Literal["pooled", "fresh"]
+    storage: str
+
+
+class GangTrainable(tune.Trainable):
+    """A slot of the search. Its config is ``{"task": TrialTask}``, its result ``{"delivery", "done"}``."""
+
+    def setup(self, config: dict[str, Any], settings: GangSettings) -> None:
+        """Start the mailbox and the gang, and submit the first task."""
+        self._settings = settings
+        here = ray.get_runtime_context().get_node_id()
+        affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
+        self._mailbox = (
+            ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=affinity).remote(settings.attempts)
+        )
+        self._gang: _Gang | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Go on with another trial; the workers leave the former one by themselves."""
+        if self._settings.isolation == "fresh":
+            self.cleanup()
+            self.setup(new_config, self._settings)
+        else:
+            self._begin(new_config)
+        return True  # False would lose the trial: Tune tells neither the searcher nor a callback
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        ray.get(self._mailbox.submit.remote(config["task"]))
+        self._starts = 0
+        self._ensure_gang()
+
+    def _ensure_gang(self) -> None:
+        if self._gang is None or not self._gang.alive():
+            self._starts += 1
+            self._gang = _Gang(self._settings, self._mailbox)
+
+    def step(self) -> dict[str, Any]:
+        """Return the records that came in, or none after a second of silence."""
+        delivery: Delivery = ray.get(self._mailbox.take.remote(HEARTBEAT_SECONDS))
+        if delivery.outcome is None and self._gang is not None and not self._gang.alive():
+            delivery = self._revive(self._gang.error, delivery)
+        return {"delivery": delivery, "done": delivery.outcome is not None}
+
+    def _revive(self, error: str | None, delivery: Delivery) -> Delivery:
+        """Start another gang for the present task, unless it had its attempts or no gang comes up."""
+        made = ray.get(self._mailbox.attempts_made.remote())
+        if made < self._settings.attempts and self._starts < STARTS:
+            self._ensure_gang()
+            return delivery
+        what = "its workers could not be started" if made == 0 else f"its workers died in {made} attempts"
+        return Delivery(
+            records=delivery.records,
+            outcome=Outcome(status="failed", error=f"{what}: {error or 'no reason given'}"),
+        )
+
+    def cleanup(self) -> None:
+        """Let the workers return; Tune kills this actor 10 s later, so waiting longer would leak them."""
+        ray.get(self._mailbox.close.remote())
+        if self._gang is not None:
+            self._gang.join(5)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Save nothing: the store is the truth."""
+
+
+class _Gang:
+    """One Ray Train run in a thread of the trial's actor."""
+
+    def __init__(self, settings: GangSettings, mailbox: Any) -> None:
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._fit, args=(settings, mailbox), daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _fit(self, settings: GangSettings, mailbox: Any) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        gpu = settings.gpus_per_worker > 0
+        resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
+        if gpu:
+            resources["GPU"] = settings.gpus_per_worker
+        try:
+            TorchTrainer(
+                gang_loop,
+                train_loop_config={"mailbox": mailbox, "threads": settings.cpus_per_worker},
+                torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=GROUP_TIMEOUT_SECONDS),
+                scaling_config=ScalingConfig(
+                    num_workers=settings.workers, use_gpu=gpu, resources_per_worker=resources
+                ),
+                run_config=RunConfig(
+                    name=f"gang-{uuid.uuid4().hex[:12]}",
+                    storage_path=settings.storage,
+                    failure_config=FailureConfig(max_failures=WORKER_RESTARTS, controller_failure_limit=2),
+                ),
+            ).fit()
+        except Exception as error:  # whatever ends the run, the trial must hear of it
+            self.error = " ".join(str(error).split())[:500]
+
+
+def gang_loop(config: dict[str, Any]) -> None:
+    """Train task after task; runs on every Ray Train worker of a gang."""
+    import torch
+    from ray.train import get_context
+    from ray.train.torch import get_device
+
+    torch.set_num_threads(config["threads"])
+    mailbox = config["mailbox"]
+    lead = get_context().get_world_rank() == 0
+    device = get_device()
+    while True:
+        message: Message = _from_lead(
+            ray.get(mailbox.next_task.remote(IDLE_SECONDS)) if lead else None, device
+        )
+        if message[0] == "close":
+            return
+        if message[0] == "run":
+            outcome = _run(message[1], message[2], mailbox, device, lead)
+            if lead and outcome is not None:
+                ray.get(mailbox.end.remote(message[1], outcome))
+
+
+def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) -> Outcome | None:
+    """Train one task; return its outcome, or None if it was stopped."""
+    import torch
+    from ray.train import get_context
+
+    from adasearch.schedulers import make_scheduler
+    from adasearch.train import DivergedError, train
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
+        data = _dataset(task.data, device)
+        for record in train(task.config, scheduler, task.limits, data, device=device):
+            if not _from_lead(_put(mailbox, sequence, record) if lead else None, device):
+                return None
+    except DivergedError as error:  # on all ranks alike: the loss was reduced before
+        return Outcome(status="failed", error=str(error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        if get_context().get_world_size() == 1 and device.type == "cpu":
+            return Outcome(status="failed", error=reason)  # another process would fail in the same way
+        ray.get(mailbox.note_error.remote(sequence, reason))
+        raise  # other ranks may wait in a collective, or the device be unusable: Ray Train restarts the gang
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return Outcome(status="complete", peak_memory_bytes=peak)
+
+
+def _put(mailbox: Any, sequence: int, record: IntervalRecord) -> bool:
+    return bool(ray.get(mailbox.put.remote(sequence, record)))
+
+
+def _from_lead(value: _T | None, device: Any) -> _T:
+    """Return rank 0's value on every rank."""
+    from torch import distributed as dist
+
+    box = [value]
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.broadcast_object_list(box, src=0, device=device)
+    return box[0]  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=1)
+def _dataset(spec: Any, device: Any) -> Any:
+    """Return a data set on the device; the trials of a gang share it."""
+    from adasearch.data import load_dataset
+
+    return load_dataset(spec).to(device)

@@ -1,0 +1,84 @@
+"""Tune's two hooks, both thin: whatever happens is entered into the books, which decide."""
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from adasearch.train import TrainConfig
+from adasearch.tuning.ledger import Ledger, LiveTrial
+from adasearch.tuning.rungs import rungs_of
+from adasearch.tuning.task import TrialTask
+
+__all__ = ["AskTell", "Halving"]
+
+
+class AskTell(Searcher):
+    """A Tune searcher over several studies: the study that is furthest behind proposes next."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the config of the next trial."""
+        live = self._ledger.begin(trial_id)
+        return str(Searcher.FINISHED) if live is None else {"task": _task(live)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Close the trial in the books; Tune brings the last delivery here alone."""
+        if result and "delivery" in result:
+            self._ledger.absorb(trial_id, result["delivery"])
+        self._ledger.close(trial_id)
+
+    def set_search_properties(self, metric: object, mode: object, config: object, **spec: object) -> bool:
+        """Accept that Tune knows no metric, mode or space: they belong to the studies."""
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the store is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: a search resumes from the store."""
+
+
+class Halving(FIFOScheduler):
+    """A Tune scheduler that stops a trial when the books say so."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Book a delivery; stop the trial if it falls behind at a rung."""
+        goes_on = self._ledger.absorb(trial.trial_id, result["delivery"])
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, controller: Any, trial: Any) -> None:
+        """Book a trial whose own process died or raised; called before the searcher hears of it."""
+        reason = " ".join(str(trial.get_error()).split())[-300:]
+        self._ledger.close(trial.trial_id, error=f"the trial's process failed: {reason}")
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        """Results come one by one, or rungs would be entered late."""
+        return False
+
+    def set_search_properties(self, metric: object, mode: object, **spec: object) -> bool:
+        """Accept that Tune knows neither metric nor mode: the studies have two objectives."""
+        return True
+
+
+def _task(live: LiveTrial) -> TrialTask:
+    """Return what a worker needs to train a trial."""
+    study, trial = live.proposals.plan.study, live.record
+    return TrialTask(
+        trial_id=trial.trial_id,
+        config=TrainConfig.of(study, trial, evaluate_at=rungs_of(study)),
+        scheduler=study.scheduler,
+        scheduler_fields=trial.fields_of("scheduler"),
+        limits=study.limits,
+        data=live.proposals.plan.data,
+    )

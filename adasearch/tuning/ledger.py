@@ -1,0 +1,135 @@
+"""The books of a search: what runs, what came in, what is on disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Protocol
+
+from adasearch.errors import AdasearchError
+from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
+from adasearch.store import Store
+from adasearch.tuning.proposals import Proposals, StudyPlan
+from adasearch.tuning.rungs import Rungs
+from adasearch.tuning.task import Delivery, Outcome
+
+__all__ = ["Ledger", "LiveTrial", "SearchListener"]
+
+
+class SearchListener(Protocol):
+    """Hears what a search does, to show it."""
+
+    def started(self, trial: TrialRecord) -> None:
+        """A trial was handed to a slot."""
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        """A trial finished an interval."""
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial ended, and its row is on disk."""
+
+
+@dataclass(slots=True)
+class LiveTrial:
+    """A running trial and its intervals so far."""
+
+    record: TrialRecord
+    proposals: Proposals
+    intervals: list[IntervalRecord] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+class Ledger:
+    """Begins, follows and closes trials; every change of a trial goes to the store before it counts.
+
+    Tune swallows exceptions of its callbacks, so an error of the store is kept in ``broken`` and ends the
+    search from there.
+    """
+
+    def __init__(self, studies: Sequence[Proposals], store: Store, listener: SearchListener) -> None:
+        self._studies = studies
+        self._rungs = {study.plan.study.study: _refilled(study.plan) for study in studies}
+        self._store = store
+        self._listener = listener
+        self._live: dict[str, LiveTrial] = {}
+        self.broken: AdasearchError | None = None
+        self.interrupted = False
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle as empty books: Tune pickles its hooks into snapshots that nobody restores."""
+        return {}
+
+    @property
+    def over(self) -> bool:
+        """Whether the search shall stop now, its running trials unfinished."""
+        return self.interrupted or self.broken is not None
+
+    def begin(self, tune_id: str) -> LiveTrial | None:
+        """Begin the next trial of the study that is furthest behind, or return None if all are done."""
+        waiting = [study for study in self._studies if study.left > 0]
+        if not waiting or self.over:
+            return None
+        proposals = max(waiting, key=lambda study: study.left / study.plan.trials)
+        live = LiveTrial(record=proposals.ask(), proposals=proposals)
+        self._live[tune_id] = live
+        self._keep(lambda: self._store.write_trial(live.record))
+        self._listener.started(live.record)
+        return live
+
+    def absorb(self, tune_id: str, delivery: Delivery) -> bool:
+        """Take in what a trial delivered (twice does no harm); return whether the trial goes on."""
+        live = self._live.get(tune_id)
+        if live is None:
+            return True
+        goes_on = True
+        for record in delivery.records:
+            if record.signals.interval == len(live.intervals):
+                live.intervals.append(record)
+                goes_on &= self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
+                self._listener.progressed(live.record, record)
+        live.outcome = delivery.outcome
+        return goes_on or live.outcome is not None
+
+    def close(self, tune_id: str, error: str | None = None) -> None:
+        """Close a trial: as its outcome says, as failed with ``error``, or else as stopped early."""
+        live = self._live.pop(tune_id, None)
+        if live is None:
+            return
+        status: Status = "failed" if error else "pruned"
+        peak = None
+        if live.outcome is not None:
+            status, error, peak = live.outcome.status, live.outcome.error, live.outcome.peak_memory_bytes
+        closed = close_trial(
+            live.record,
+            live.intervals,
+            status=status,
+            error=error,
+            ended_at=datetime.now(timezone.utc),
+            peak_memory_bytes=peak,
+        )
+        closed = live.proposals.tell(closed)
+
+        def write() -> None:
+            # The trial's row last: where it says that the trial ended, the intervals are there.
+            if live.intervals:
+                self._store.write_intervals(closed, live.intervals)
+            self._store.write_trial(closed)
+
+        self._keep(write)
+        self._listener.ended(closed)
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except AdasearchError as error:
+            self.broken = error
+
+
+def _refilled(plan: StudyPlan) -> Rungs:
+    """Return a study's rungs with its finished trials in them, as they entered when they ran."""
+    rungs = Rungs(plan.study)
+    for trial in plan.stored:
+        if trial.phase == "search" and trial.status != "running":
+            intervals = plan.intervals.get(trial.trial_id, ())
+            for count in range(1, len(intervals) + 1):
+                rungs.enter(trial.trial_id, intervals[:count])
+    return rungs

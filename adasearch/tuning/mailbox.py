@@ -1,0 +1,112 @@
+"""The actor between a slot's trial and its workers: tasks one way, records the other."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+from adasearch.records import IntervalRecord
+from adasearch.tuning.task import Delivery, Outcome, TrialTask
+
+__all__ = ["Mailbox", "Message"]
+
+Message = tuple[Literal["run"], int, TrialTask] | tuple[Literal["idle"]] | tuple[Literal["close"]]
+
+
+class Mailbox:
+    """Holds one task at a time; only rank 0 of the workers talks to it.
+
+    A worker that asks for a task while one is under way was restarted: the task is handed out again, up to
+    ``attempts`` times in all, and records that were delivered before are dropped (the same seed gives the
+    same records).
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+        self._sequence = 0
+        self._task: TrialTask | None = None
+        self._handed_out = 0
+        self._last_error: str | None = None
+        self._records: list[IntervalRecord] = []
+        self._received = 0
+        self._outcome: Outcome | None = None
+        self._closed = False
+        self._changed = asyncio.Condition()
+
+    async def submit(self, task: TrialTask) -> None:
+        """Put a task in place of the former one, which its workers then leave."""
+        async with self._changed:
+            self._sequence += 1
+            self._task = task
+            self._handed_out = 0
+            self._last_error = None
+            self._records = []
+            self._received = 0
+            self._outcome = None
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Tell the workers to return."""
+        async with self._changed:
+            self._closed = True
+            self._task = None
+            self._changed.notify_all()
+
+    async def next_task(self, wait_seconds: float) -> Message:
+        """Return a task for the workers, waiting for one so long."""
+        async with self._changed:
+            if self._task is not None and self._handed_out >= self._attempts:
+                self._finish(Outcome(status="failed", error=self._last_error or self._died()))
+            await self._wait(lambda: self._closed or self._task is not None, wait_seconds)
+            if self._closed:
+                return ("close",)
+            if self._task is None:
+                return ("idle",)
+            self._handed_out += 1
+            return ("run", self._sequence, self._task)
+
+    async def put(self, sequence: int, record: IntervalRecord) -> bool:
+        """Take a record; return whether the workers shall go on with this task."""
+        async with self._changed:
+            if self._closed or sequence != self._sequence or self._task is None:
+                return False
+            if record.signals.interval == self._received:
+                self._received += 1
+                self._records.append(record)
+                self._changed.notify_all()
+            return True
+
+    async def end(self, sequence: int, outcome: Outcome) -> None:
+        """Take the outcome of a task."""
+        async with self._changed:
+            if sequence == self._sequence and self._task is not None:
+                self._finish(outcome)
+
+    async def note_error(self, sequence: int, error: str) -> None:
+        """Remember why a worker is about to go down; the first reason of an attempt is the cause."""
+        if sequence == self._sequence and self._last_error is None:
+            self._last_error = error
+
+    async def take(self, wait_seconds: float) -> Delivery:
+        """Return what has come in since the last call, waiting for something so long."""
+        async with self._changed:
+            await self._wait(lambda: bool(self._records) or self._outcome is not None, wait_seconds)
+            delivery = Delivery(records=tuple(self._records), outcome=self._outcome)
+            self._records = []
+            return delivery
+
+    async def attempts_made(self) -> int:
+        """Return how often the present task was handed out."""
+        return self._handed_out
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._task = None
+        self._changed.notify_all()
+
+    def _died(self) -> str:
+        return f"its worker died in each of {self._attempts} attempts"
+
+    async def _wait(self, ready: Callable[[], bool], seconds: float) -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._changed.wait_for(ready), seconds)

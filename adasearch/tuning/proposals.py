@@ -1,0 +1,141 @@
+"""One study's Optuna side: it proposes parameters and is told the truth about what came of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
+
+from adasearch.analysis import seconds
+from adasearch.data import DataSpec
+from adasearch.plans import versions
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.spaces import Space
+
+__all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
+
+STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
+
+SAMPLERS = ("tpe", "random")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far."""
+
+    study: StudyRecord
+    train_space: Space
+    scheduler_space: Space
+    data: DataSpec
+    trials: int
+    stored: Sequence[TrialRecord]
+    intervals: Mapping[str, Sequence[IntervalRecord]]
+
+
+class Proposals:
+    """Asks Optuna for a study's next trial and tells it each outcome.
+
+    Optuna is refilled from the stored trials in order. Complete trials carry both values; a trial that was
+    stopped early is PRUNED without intermediate values (in a study of two objectives they crash TPE); a
+    failed one is FAIL. Trials that were running when a search ended come first, under their own numbers.
+    """
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+        self._distributions = {**plan.train_space.distributions(), **plan.scheduler_space.distributions()}
+        self._fixed = {**plan.train_space.fixed(), **plan.scheduler_space.fixed()}
+        stored = [trial for trial in plan.stored if trial.phase == "search"]
+        self._study = optuna.create_study(
+            directions=["minimize", "minimize"], sampler=_sampler(plan.study, asked=len(stored))
+        )
+        self._live: dict[str, optuna.Trial] = {}
+        self._next_number = max((trial.number for trial in stored), default=-1) + 1
+        finished = [trial for trial in stored if trial.status != "running"]
+        interrupted = [trial for trial in stored if trial.status == "running"]
+        self.left = max(0, plan.trials - len(finished))
+        for trial in finished:
+            self._study.add_trial(self._frozen(trial))
+        for trial in interrupted[: self.left]:
+            searched = {name: trial.params[name] for name in self._distributions}
+            self._study.enqueue_trial(searched, user_attrs={"number": trial.number})
+        if not stored:
+            self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
+
+    @property
+    def plan(self) -> StudyPlan:
+        """What this was made from."""
+        return self._plan
+
+    def ask(self) -> TrialRecord:
+        """Return the next trial, which begins now."""
+        self.left -= 1
+        asked = self._study.ask(self._distributions)
+        number = asked.user_attrs.get("number")
+        if number is None:
+            number = self._next_number
+            self._next_number += 1
+        study = self._plan.study
+        trial = TrialRecord(
+            trial_id=f"{study.study}-search-{number}",
+            number=number,
+            study=study.study,
+            phase="search",
+            role="search",
+            architecture=study.architecture,
+            scale=study.scale,
+            scheduler=study.scheduler,
+            dataset=study.dataset,
+            seed=study.seed + number,
+            params={**self._fixed, **asked.params},
+            status="running",
+            workers=study.workers,
+            device=study.device,
+            versions=versions(),
+            started_at=datetime.now(timezone.utc),
+        )
+        self._live[trial.trial_id] = asked
+        return trial
+
+    def tell(self, trial: TrialRecord) -> TrialRecord:
+        """Tell Optuna how a trial ended; return it with the status that was told.
+
+        A complete trial with a value that is not finite counts as failed.
+        """
+        asked = self._live.pop(trial.trial_id)
+        if trial.status == "complete":
+            values = _values(trial, self._plan.study.clock)
+            if all(map(math.isfinite, values)):
+                self._study.tell(asked, values)
+                return trial
+            trial = replace(trial, status="failed", error=f"its objectives are {values}")
+        state = TrialState.PRUNED if trial.status == "pruned" else TrialState.FAIL
+        self._study.tell(asked, state=state)
+        return trial
+
+    def _frozen(self, trial: TrialRecord) -> optuna.trial.FrozenTrial:
+        """Return a stored trial as Optuna's own."""
+        states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+        return create_trial(
+            state=states[trial.status],
+            params={name: trial.params[name] for name in self._distributions},
+            distributions=self._distributions,
+            values=_values(trial, self._plan.study.clock) if trial.status == "complete" else None,
+            user_attrs={"trial_id": trial.trial_id},
+        )
+
+
+def _values(trial: TrialRecord, clock: str) -> list[float]:
+    """Return the objectives as floats: Optuna's TPE cannot take integers."""
+    error = math.nan if trial.val_error is None else trial.val_error
+    return [float(error), float(seconds(trial, clock))]
+
+
+def _sampler(study: StudyRecord, *, asked: int) -> BaseSampler:
+    # With the seed alone a resumed search would draw its first points again.
+    seed = (study.seed * 1_000_003 + asked) % 2**32
+    if study.sampler == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, constant_liar=True)

@@ -1,0 +1,78 @@
+"""Early stopping: successive halving on the non-dominated rank of (validation error, seconds).
+
+Asynchronous, as in ASHA (Li et al., arXiv 1810.05934), with two differences: rungs are counted in examples,
+and a trial is ranked by how many others at its rung are at least as good in both objectives and better in
+one, so that a slow, accurate trial and a fast, poorer one can both go on.
+"""
+
+from collections.abc import Sequence
+
+from adasearch.records import IntervalRecord, StudyRecord
+
+__all__ = ["STOPPERS", "Rungs", "dominates", "rungs_of"]
+
+STOPPERS = ("halving", "none")
+SHARES = (0.25, 0.5)  # of the budget
+FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
+
+Point = tuple[float, float]
+
+
+def rungs_of(study: StudyRecord) -> tuple[int, ...]:
+    """Return the rungs of a study in examples seen, lowest first."""
+    if study.stopper == "none":
+        return ()
+    return tuple(max(1, round(share * study.budget)) for share in SHARES)
+
+
+def dominates(a: Point, b: Point) -> bool:
+    """Tell whether ``a`` is at least as good as ``b`` in both objectives and not equal to it.
+
+    >>> dominates((0.1, 5.0), (0.2, 5.0)), dominates((0.1, 5.0), (0.2, 4.0))
+    (True, False)
+    """
+    return a != b and a[0] <= b[0] and a[1] <= b[1]
+
+
+class Rungs:
+    """The rungs of one study: which point each trial had at each.
+
+    A trial enters a rung with its first evaluated interval at or after the mark; the better half by rank
+    goes on, ties with the last of it included.
+    """
+
+    def __init__(self, study: StudyRecord) -> None:
+        self._clock = study.clock
+        self._points: dict[int, dict[str, Point]] = {mark: {} for mark in rungs_of(study)}
+
+    def enter(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> bool:
+        """Enter the rungs that the last of a trial's intervals reaches; return whether the trial goes on."""
+        last = intervals[-1]
+        if last.val_error is None:
+            return True
+        reached = [
+            points
+            for mark, points in self._points.items()
+            if last.signals.examples_seen >= mark and trial_id not in points
+        ]
+        if not reached:
+            return True
+        modelled = self._clock == "modelled"
+        spent = [record.modelled_seconds if modelled else record.train_seconds for record in intervals]
+        point = (last.val_error, sum(seconds or 0.0 for seconds in spent))
+        goes_on = True
+        for points in reached:
+            points[trial_id] = point
+            goes_on &= _in_better_half(point, list(points.values()))
+        return goes_on
+
+
+def _in_better_half(point: Point, points: Sequence[Point]) -> bool:
+    if len(points) < FEWEST:
+        return True
+    ranks = sorted(_rank(each, points) for each in points)
+    return _rank(point, points) <= ranks[(len(ranks) - 1) // 2]
+
+
+def _rank(point: Point, points: Sequence[Point]) -> int:
+    return sum(dominates(other, point) for other in points)

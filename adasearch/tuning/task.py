@@ -1,0 +1,39 @@
+"""What travels between the search and its workers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adasearch.data import DataSpec
+from adasearch.records import IntervalRecord, Limits, Status, Value
+from adasearch.train import TrainConfig
+
+__all__ = ["Delivery", "Outcome", "TrialTask"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTask:
+    """All that a worker needs to train one trial."""
+
+    trial_id: str
+    config: TrainConfig
+    scheduler: str
+    scheduler_fields: Mapping[str, Value]
+    limits: Limits
+    data: DataSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended on its workers: complete, or failed with an error."""
+
+    status: Status
+    error: str | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Interval records since the last delivery and, with the last of them, the outcome."""
+
+    records: tuple[IntervalRecord, ...]
+    outcome: Outcome | None

@@ -1,0 +1,58 @@
+"""What every test shares: one thread, a cache of its own, and a small data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import configuration, settings
+
+from adasearch.data import Dataset, DataSpec, load_dataset
+
+# Hypothesis keeps notes even without a database, from collection on: before any fixture runs.
+HYPOTHESIS_HOME = TemporaryDirectory(prefix="hypothesis-")
+configuration.set_hypothesis_home_dir(HYPOTHESIS_HOME.name)
+settings.register_profile("adasearch", database=None, deadline=None, derandomize=True, max_examples=40)
+settings.load_profile("adasearch")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _outside_stays_untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Send caches to a temporary folder, and leave the other cores to whoever else uses them."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give one test an empty cache of its own and return its folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """160 training and 40 validation examples of real handwritten digits, 16×16 pixels."""
+    return load_dataset(DataSpec(source="digits", subset=160))
+
+
+class HandClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """Let the stopwatch read a clock that stands still until the test moves it."""
+    hand = HandClock()
+    monkeypatch.setattr("adasearch.timing.time", SimpleNamespace(perf_counter=hand))
+    return hand

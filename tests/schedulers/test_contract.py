@@ -1,0 +1,462 @@
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adasearch.errors import InputError
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler, decide, make_scheduler, scheduler_class
+from adasearch.schedulers.adabatch import AdaBatch
+from adasearch.schedulers.base import LR_SCHEDULES, change, hold, intervals_at_size, read, unusable
+from adasearch.schedulers.constant import Constant
+from adasearch.schedulers.deba import Deba
+from adasearch.testing import check_scheduler, legal_histories
+from tests.schedulers.rows import REPEATABLE, WIDE, row
+
+BUILT_IN = [cls() for cls in SCHEDULERS.values()]
+VARIANTS: list[BatchSizeScheduler] = [
+    Deba(rule="noise", cooldown=0, window=0),
+    Deba(gradient="mean_gradient", window=3, cooldown=1),
+    Deba(growth=4.0, shrink=0.1, cooldown=2, stability_threshold=10.0),
+    AdaBatch(period=0.1),
+    AdaBatch(period=2.5, growth=1.1, lr_decay=1),
+]
+
+
+@pytest.mark.parametrize("scheduler", [*BUILT_IN, *VARIANTS], ids=repr)
+def test_scheduler_keeps_the_contract(scheduler: BatchSizeScheduler) -> None:
+    check_scheduler(scheduler)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[Signals], Limits]:
+    """A legal history whose signals may be zero, tiny or huge, with its limits."""
+    unit, first, more = draw(st.integers(1, 64)), draw(st.integers(1, 40)), draw(st.integers(0, 200))
+    limits = Limits(smallest=unit * first, largest=unit * (first + more), multiple_of=unit)
+    sizes = st.integers(first, first + more).map(lambda count: count * unit)
+    signal = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(min_value=0.0, max_value=1e300))
+    epoch, size, lr_scale = 0.0, draw(sizes), 1.0
+    history: list[Signals] = []
+    for interval in range(draw(st.integers(1, 20))):
+        epoch += draw(st.floats(min_value=1e-3, max_value=50.0))
+        if draw(st.booleans()):
+            size, lr_scale = draw(sizes), draw(st.floats(min_value=1e-6, max_value=1e3))
+        history.append(
+            row(
+                interval,
+                epoch=epoch,
+                batch_size=size,
+                lr_scale=lr_scale,
+                loss=draw(signal),
+                norm=draw(signal),
+                variance=draw(signal),
+                mean_norm=draw(signal),
+                mean_variance=draw(signal),
+            )
+        )
+    return history, limits
+
+
+schedulers = st.one_of(
+    st.just(Constant()),
+    st.builds(
+        AdaBatch,
+        period=st.floats(min_value=0.01, max_value=100.0),
+        growth=st.floats(min_value=1.0001, max_value=100.0),
+        lr_decay=st.floats(min_value=0.01, max_value=1.0),
+    ),
+    st.builds(
+        Deba,
+        rule=st.sampled_from(["settle", "noise"]),
+        gradient=st.sampled_from(["per_step", "mean_gradient"]),
+        confidence_threshold=st.floats(min_value=0.01, max_value=100.0),
+        stability_threshold=st.floats(min_value=0.001, max_value=1e6),
+        window=st.sampled_from([0, 3, 4, 15]),
+        growth=st.floats(min_value=1.0001, max_value=100.0),
+        shrink=st.floats(min_value=0.001, max_value=0.999),
+        cooldown=st.integers(0, 10),
+    ),
+)
+
+
+@REPEATABLE
+@given(schedulers, cases())
+def test_every_decision_is_legal_and_repeatable(
+    scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits]
+) -> None:
+    history, limits = case
+    kept = list(history)
+    decision = decide(scheduler, history, limits)
+    old, new = history[-1].batch_size, decision.batch_size
+    assert limits.admit(new)
+    assert decision.action == ("grow" if new > old else "shrink" if new < old else "hold")
+    assert decision.reason
+    assert 0 < decision.lr_scale < math.inf
+    assert scheduler.decide(history, limits) == decision
+    assert history == kept
+
+
+@REPEATABLE
+@given(schedulers.filter(lambda scheduler: bool(scheduler.needs)), cases(), st.data())
+def test_an_unusable_signal_holds_the_size(
+    scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits], data: st.DataObject
+) -> None:
+    history, limits = case
+    name = data.draw(st.sampled_from(sorted(scheduler.needs)))
+    bad = data.draw(st.sampled_from([math.nan, math.inf]))
+    spoilt: dict[str, Any] = {name: bad}
+    decision = scheduler.decide([*history[:-1], replace(history[-1], **spoilt)], limits)
+    assert (decision.batch_size, decision.action) == (history[-1].batch_size, "hold")
+    assert name in decision.reason
+
+
+@REPEATABLE
+@given(cases(), st.integers(1, 10))
+def test_deba_never_changes_the_size_within_its_cooldown(
+    case: tuple[list[Signals], Limits], cooldown: int
+) -> None:
+    history, limits = case
+    age = intervals_at_size(history)
+    decision = Deba(stability_threshold=1e9, confidence_threshold=1e9, cooldown=cooldown).decide(
+        history, limits
+    )
+    waits = len(history) < 3 or (age is not None and age < cooldown)
+    assert not (waits and decision.action != "hold")
+
+
+def test_legal_histories_repeat_with_their_seed() -> None:
+    assert list(legal_histories(7, 5)) == list(legal_histories(7, 5))
+    assert list(legal_histories(7, 5)) != list(legal_histories(8, 5))
+
+
+def test_legal_histories_are_legal_and_reach_the_corners() -> None:
+    histories = list(legal_histories(0, 200))
+    assert len(histories) == 200
+    assert len(histories[0][0]) == 1
+    for history, limits in histories:
+        assert [seen.interval for seen in history] == list(range(len(history)))
+        assert all(limits.admit(seen.batch_size) for seen in history)
+        assert all(seen.lr_scale > 0 and seen.initial_batch_size == history[0].batch_size for seen in history)
+        for before, after in itertools.pairwise(history):
+            assert before.epoch < after.epoch
+            assert before.examples_seen < after.examples_seen
+            assert before.step < after.step
+    lasts = [(history[-1], limits) for history, limits in histories]
+    assert any(last.batch_size == limits.largest > limits.smallest for last, limits in lasts)
+    assert any(last.batch_size == limits.smallest < limits.largest for last, limits in lasts)
+    assert any(limits.smallest == limits.largest for _, limits in lasts)
+    assert any(seen.grad_norm == 0 for history, _ in histories for seen in history)
+
+
+def test_legal_histories_lead_the_built_in_rules_to_every_action() -> None:
+    rules: list[BatchSizeScheduler] = [Deba(cooldown=0), Deba(rule="noise", cooldown=0)]
+    for rule in rules:
+        actions = {rule.decide(history, limits).action for history, limits in legal_histories(0, 200)}
+        assert actions == {"grow", "shrink", "hold"}
+
+
+# The contract check must fail for a scheduler with any one flaw. Each rule below has exactly one.
+
+Rule = Callable[[Sequence[Signals], Limits], Decision]
+CALLS: list[int] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruled:
+    """A scheduler made of a function, so that a flaw is one line."""
+
+    rule: Rule
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        return self.rule(history, limits)
+
+
+def sound(history: Sequence[Signals], limits: Limits) -> Decision:
+    return change(history[-1], limits.largest, "as large as allowed")
+
+
+def sound_reader(history: Sequence[Signals], limits: Limits) -> Decision:
+    bad = unusable(history, ["grad_norm"])
+    return hold(history[-1], bad) if bad else sound(history, limits)
+
+
+def waits_for_an_evaluation(history: Sequence[Signals], limits: Limits) -> Decision:
+    loss = history[-1].val_loss
+    if loss is None or not math.isfinite(loss):
+        return hold(history[-1], f"val_loss is {loss}")
+    return sound(history, limits)
+
+
+def above_the_limits(history: Sequence[Signals], limits: Limits) -> Decision:
+    return change(history[-1], limits.largest + limits.multiple_of, "too large")
+
+
+def below_the_limits(history: Sequence[Signals], limits: Limits) -> Decision:
+    return change(history[-1], limits.smallest - limits.multiple_of, "too small")
+
+
+def not_a_multiple(history: Sequence[Signals], limits: Limits) -> Decision:
+    return change(history[-1], min(limits.smallest + 1, limits.largest), "one more")
+
+
+def not_an_integer(history: Sequence[Signals], limits: Limits) -> Decision:
+    return change(history[-1], cast(int, float(limits.largest)), "a float")
+
+
+def without_reason(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], " ")
+
+
+def wrong_action(history: Sequence[Signals], limits: Limits) -> Decision:
+    return replace(sound(history, limits), action="hold")
+
+
+def zero_rate(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], "stop", lr_scale=0.0)
+
+
+def nan_rate(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], "stop", lr_scale=math.nan)
+
+
+def infinite_rate(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], "go", lr_scale=math.inf)
+
+
+def impure(history: Sequence[Signals], limits: Limits) -> Decision:
+    CALLS.append(1)
+    return hold(history[-1], f"call {len(CALLS)}")
+
+
+def shortens_the_history(history: Sequence[Signals], limits: Limits) -> Decision:
+    last = history[-1]
+    cast(list[Signals], history).pop()
+    return hold(last, "popped")
+
+
+def reverses_the_history(history: Sequence[Signals], limits: Limits) -> Decision:
+    last = history[-1]
+    cast(list[Signals], history).reverse()
+    return hold(last, "reversed")
+
+
+def needs_two_rows(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"loss was {history[-2].train_loss}")
+
+
+def divides_by_the_loss(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"{1 / history[-1].train_loss}")
+
+
+def reads_what_it_does_not_need(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"noise {read(history, 'grad_component_variance')[-1]}")
+
+
+def crashes_on_a_nan_loss(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"loss is about {round(history[-1].train_loss)}")
+
+
+def jumps_on_nan(history: Sequence[Signals], limits: Limits) -> Decision:
+    norm = read(history, "grad_norm")[-1]
+    return hold(history[-1], "large norm") if norm < math.inf else sound(history, limits)
+
+
+def jumps_on_minus_infinity(history: Sequence[Signals], limits: Limits) -> Decision:
+    norm = read(history, "grad_norm")[-1]
+    return sound(history, limits) if norm == -math.inf else hold(history[-1], "some norm")
+
+
+def crashes_on_nan(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"norm is about {round(read(history, 'grad_norm')[-1])}")
+
+
+def forgives_a_missing_signal(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], f"norm is {history[-1].grad_norm}")
+
+
+def does_not_name_the_missing_signal(history: Sequence[Signals], limits: Limits) -> Decision:
+    if history[-1].grad_norm is None:
+        raise ValueError("a signal is missing")
+    return hold(history[-1], "all there")
+
+
+def trips_over_the_missing_signal(history: Sequence[Signals], limits: Limits) -> Decision:
+    if history[-1].grad_norm is None:
+        raise TypeError("grad_norm")
+    return hold(history[-1], "all there")
+
+
+NORM = frozenset({"grad_norm"})
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        Ruled(rule=sound),
+        Ruled(rule=sound, lr_schedules=frozenset({"constant"})),
+        Ruled(rule=sound_reader, needs=NORM),
+        Ruled(rule=waits_for_an_evaluation, needs=frozenset({"val_loss"})),
+    ],
+    ids=["plain", "one schedule", "reader", "val_loss"],
+)
+def test_check_passes_for_the_same_class_without_a_flaw(scheduler: Ruled) -> None:
+    check_scheduler(scheduler)  # must not raise
+
+
+@pytest.mark.parametrize(
+    ("rule", "needs", "message"),
+    [
+        (above_the_limits, frozenset(), "chose .* outside Limits"),
+        (below_the_limits, frozenset(), "chose .* outside Limits"),
+        (not_a_multiple, frozenset(), "chose .* outside Limits"),
+        (not_an_integer, frozenset(), r"chose \d+\.0 outside Limits"),
+        (without_reason, frozenset(), "must give a reason"),
+        (wrong_action, frozenset(), "called .* 'hold', not 'grow'"),
+        (zero_rate, frozenset(), "chose lr_scale=0.0"),
+        (nan_rate, frozenset(), "chose lr_scale=nan"),
+        (infinite_rate, frozenset(), "chose lr_scale=inf"),
+        (impure, frozenset(), "must give the same answer"),
+        (shortens_the_history, frozenset(), "must not change the history"),
+        (reverses_the_history, frozenset(), "must not change the history"),
+        (needs_two_rows, frozenset(), "raised IndexError"),
+        (divides_by_the_loss, frozenset(), "raised ZeroDivisionError"),
+        (reads_what_it_does_not_need, frozenset(), "raised ValueError"),
+        (crashes_on_a_nan_loss, frozenset(), "raised ValueError"),
+        (jumps_on_nan, NORM, "must hold where grad_norm is nan"),
+        (jumps_on_minus_infinity, NORM, "must hold where grad_norm is -inf"),
+        (crashes_on_nan, NORM, "raised ValueError"),
+        (forgives_a_missing_signal, NORM, "must raise a ValueError that names 'grad_norm'"),
+        (does_not_name_the_missing_signal, NORM, "must raise a ValueError that names 'grad_norm'"),
+        (trips_over_the_missing_signal, NORM, "but raised TypeError"),
+        (sound, frozenset({"gradient_norm"}), "needs what is no field of Signals"),
+    ],
+)
+def test_check_fails_for_one_flaw_and_names_the_scheduler(
+    rule: Rule, needs: frozenset[str], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=f"Ruled.*{rule.__name__}.*{message}"):
+        check_scheduler(Ruled(rule=rule, needs=needs))
+
+
+@pytest.mark.parametrize("lr_schedules", [frozenset(), frozenset({"constant", "zigzag"})])
+def test_check_fails_for_unknown_learning_rate_schedules(lr_schedules: frozenset[str]) -> None:
+    with pytest.raises(AssertionError, match="must name at least one of"):
+        check_scheduler(Ruled(rule=sound, lr_schedules=lr_schedules))
+
+
+@dataclass(kw_only=True)
+class Thawed:
+    patience: int = 3
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        return sound(history, limits)
+
+
+@dataclass(frozen=True, eq=False)
+class Unequal:
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        return sound(history, limits)
+
+
+class Plain:
+    needs: frozenset[str] = frozenset()
+    lr_schedules = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        return sound(history, limits)
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """Frozen, yet with a memory: it holds on the first sight of a history and grows on the second."""
+
+    seen: list[Sequence[Signals]] = field(default_factory=list)
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        known = history in self.seen
+        self.seen.append(list(history))
+        return sound(history, limits) if known else hold(history[-1], "first sight")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        (Thawed(), "Thawed.* must be frozen"),
+        (Unequal(), "Unequal.* must equal its pickled copy"),
+        (Plain(), "Plain.* must be a dataclass"),
+        (Remembering(), "Remembering.* must give the same answer"),
+        (Ruled(rule=lambda history, limits: sound(history, limits)), "Ruled.* must pickle"),
+    ],
+    ids=["thawed", "unequal", "plain", "remembering", "lambda"],
+)
+def test_check_fails_for_a_class_that_cannot_be_trusted(scheduler: BatchSizeScheduler, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_scheduler(scheduler)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (above_the_limits, "scheduler Ruled returned batch_size=2049, outside Limits"),
+        (below_the_limits, "scheduler Ruled returned batch_size=15, outside Limits"),
+    ],
+)
+def test_decide_blames_the_scheduler_for_an_illegal_size(rule: Rule, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decide(Ruled(rule=rule), [row()], WIDE)
+
+
+def silent(history: Sequence[Signals], limits: Limits) -> Decision:
+    return hold(history[-1], "")
+
+
+def test_decide_blames_the_scheduler_for_a_missing_reason() -> None:
+    with pytest.raises(ValueError, match="scheduler Ruled returned a decision without a reason"):
+        decide(Ruled(rule=silent), [row()], WIDE)
+
+
+def test_decide_passes_a_sound_decision_on() -> None:
+    assert decide(Ruled(rule=sound), [row()], WIDE) == sound([row()], WIDE)
+
+
+def test_make_scheduler_builds_from_fields() -> None:
+    assert make_scheduler("deba", {"window": 3, "growth": 2.0}) == Deba(window=3, growth=2.0)
+    assert make_scheduler("adasearch.schedulers.constant:Constant", {}) == Constant()
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("debba", {}, "unknown scheduler 'debba'; did you mean 'deba'"),
+        ("deba", {"windw": 3}, "unknown field of deba 'windw'; did you mean 'window'"),
+        ("deba", {"growth": 1}, "scheduler deba: growth must be greater than 1 but got growth=1"),
+        ("deba", {"growth": "fast"}, "scheduler deba: "),
+        ("no_such_module:Thing", {}, "cannot be imported: No module named 'no_such_module'"),
+        ("adasearch.records:Nothing", {}, "cannot be imported"),
+        ("adasearch.records:Limits", {}, "must be a dataclass with a method decide"),
+    ],
+)
+def test_make_scheduler_refuses_by_name(name: str, params: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_scheduler(name, params)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULERS))
+def test_scheduler_class_finds_each_name_and_path(name: str) -> None:
+    cls = SCHEDULERS[name]
+    assert scheduler_class(name) is cls
+    assert scheduler_class(f"{cls.__module__}:{cls.__name__}") is cls

@@ -1,0 +1,218 @@
+import dataclasses
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from adasearch.records import (
+    Action,
+    Decision,
+    IntervalRecord,
+    Limits,
+    Signals,
+    StudyRecord,
+    TrialRecord,
+    close_trial,
+)
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+END = START + timedelta(minutes=5)
+
+TRIAL = TrialRecord(
+    trial_id="digits-search-3",
+    number=3,
+    study="digits",
+    phase="search",
+    role="search",
+    architecture="resnet18",
+    scale="nano",
+    scheduler="deba",
+    dataset="digits",
+    seed=7,
+    params={"train/lr": 0.1, "scheduler/window": 15, "trainer/lr": 0.3},
+    status="running",
+    workers=2,
+    device="cpu",
+    started_at=START,
+)
+
+
+def interval(
+    index: int,
+    *,
+    batch_size: int = 32,
+    action: Action = "hold",
+    val_error: float | None = None,
+    modelled_seconds: float | None = None,
+) -> IntervalRecord:
+    """The index-th interval: 10 steps more, powers of ten as seconds, so that no two sums can be mistaken."""
+    return IntervalRecord(
+        signals=Signals(
+            interval=index,
+            epoch=0.5 * (index + 1),
+            step=10 * (index + 1),
+            examples_seen=500 * (index + 1),
+            initial_batch_size=32,
+            batch_size=batch_size,
+            lr=0.1,
+            lr_scale=1.0,
+            train_loss=2.0,
+        ),
+        decision=Decision(batch_size=batch_size, lr_scale=1.0, action=action, reason="because"),
+        device_batch=32,
+        passes=1,
+        val_error=val_error,
+        train_seconds=1000.0,
+        measure_seconds=100.0,
+        resize_seconds=10.0,
+        eval_seconds=1.0,
+        modelled_seconds=modelled_seconds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "multiple_of", "message"),
+    [
+        (0, 32, 1, "smallest must be at least 1 but got smallest=0"),
+        (-16, 32, 1, "smallest must be at least 1 but got smallest=-16"),
+        (64, 63, 1, "largest must be at least smallest but got smallest=64, largest=63"),
+        (16, 32, 0, "multiple_of must be at least 1 but got multiple_of=0"),
+        (16, 32, -8, "multiple_of must be at least 1 but got multiple_of=-8"),
+        (12, 32, 8, "must be multiples of multiple_of=8 but got smallest=12, largest=32"),
+        (16, 36, 8, "must be multiples of multiple_of=8 but got smallest=16, largest=36"),
+    ],
+)
+def test_limits_refuse_what_contradicts_itself(
+    smallest: int, largest: int, multiple_of: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Limits(smallest=smallest, largest=largest, multiple_of=multiple_of)
+
+
+@pytest.mark.parametrize(
+    ("limits", "admitted", "refused"),
+    [
+        (Limits(smallest=1, largest=1), [1], [0, 2]),
+        (Limits(smallest=16, largest=18), [16, 17, 18], [15, 19]),
+        (Limits(smallest=16, largest=32, multiple_of=8), [16, 24, 32], [8, 17, 23, 40]),
+    ],
+)
+def test_limits_admit_multiples_from_smallest_to_largest(
+    limits: Limits, admitted: list[int], refused: list[int]
+) -> None:
+    assert all(limits.admit(size) for size in admitted)
+    assert not any(limits.admit(size) for size in refused)
+
+
+@pytest.mark.parametrize("record", [Limits(smallest=16, largest=32), interval(0).signals, interval(0), TRIAL])
+def test_records_are_frozen_and_slotted(record: Limits | Signals | IntervalRecord | TrialRecord) -> None:
+    name = dataclasses.fields(record)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(record, name, 1)
+    with pytest.raises(AttributeError):
+        object.__setattr__(record, "no_such_field", 1)
+
+
+def test_study_record_gives_its_limits() -> None:
+    study = StudyRecord(
+        study="digits",
+        architecture="resnet18",
+        scale="nano",
+        scheduler="deba",
+        dataset="digits",
+        fingerprint="00",
+        objectives="val_error,seconds",
+        clock="measured",
+        device="cpu",
+        sampler="tpe",
+        stopper="halving",
+        train_space="{}",
+        scheduler_space="{}",
+        subset=None,
+        seed=0,
+        train_examples=800,
+        val_examples=200,
+        budget=8000,
+        interval=800,
+        evaluate_every=800,
+        workers=2,
+        device_profile=None,
+        precision="float32",
+        smallest=16,
+        largest=96,
+        multiple_of=8,
+        created_at=START,
+    )
+    assert study.limits == Limits(smallest=16, largest=96, multiple_of=8)
+
+
+def test_close_trial_sums_over_its_intervals() -> None:
+    closed = close_trial(
+        TRIAL,
+        [
+            interval(0, action="grow", modelled_seconds=5.0),
+            interval(1, batch_size=48, action="shrink", modelled_seconds=6.0),
+            interval(2, batch_size=38, modelled_seconds=7.0),
+        ],
+        status="complete",
+        ended_at=END,
+        peak_memory_bytes=123,
+    )
+    assert closed.train_seconds == 3000.0
+    assert closed.measure_seconds == 300.0
+    assert closed.resize_seconds == 30.0
+    assert closed.eval_seconds == 3.0
+    assert closed.modelled_seconds == 18.0
+    assert closed.adaptations == 2
+    assert closed.peak_memory_bytes == 123
+
+
+def test_close_trial_takes_progress_from_the_last_interval() -> None:
+    closed = close_trial(TRIAL, [interval(0), interval(1, batch_size=48)], status="complete", ended_at=END)
+    assert (closed.examples_seen, closed.epochs, closed.steps) == (1000, 1.0, 20)
+    assert closed.final_batch_size == 48
+    assert closed.mean_batch_size == 50.0  # 1000 examples in 20 steps
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([0.3, 0.1, 0.2], 0.2),  # the last one, not the least
+        ([0.3, 0.1, None], 0.1),  # the last one there is
+        ([None, None], None),
+        ([None, 0.0], 0.0),  # a perfect evaluation is one
+    ],
+)
+def test_close_trial_keeps_the_last_evaluation(errors: list[float | None], expected: float | None) -> None:
+    intervals = [interval(index, val_error=error) for index, error in enumerate(errors)]
+    assert close_trial(TRIAL, intervals, status="complete", ended_at=END).val_error == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [([1.0, 2.0], 3.0), ([1.0, None], None), ([None, None], None), ([0.0, 0.0], 0.0)],
+)
+def test_close_trial_models_the_whole_or_nothing(seconds: list[float | None], expected: float | None) -> None:
+    intervals = [interval(index, modelled_seconds=value) for index, value in enumerate(seconds)]
+    assert close_trial(TRIAL, intervals, status="complete", ended_at=END).modelled_seconds == expected
+
+
+def test_close_trial_without_intervals_keeps_its_sums_unknown() -> None:
+    closed = close_trial(TRIAL, [], status="failed", ended_at=END, error="out of memory", peak_memory_bytes=9)
+    assert closed == dataclasses.replace(
+        TRIAL, status="failed", ended_at=END, error="out of memory", peak_memory_bytes=9
+    )
+    assert closed.train_seconds is None
+    assert closed.mean_batch_size is None
+
+
+def test_close_trial_leaves_the_running_trial_alone() -> None:
+    closed = close_trial(TRIAL, [interval(0, val_error=0.5)], status="pruned", ended_at=END)
+    assert (TRIAL.status, TRIAL.val_error, TRIAL.ended_at) == ("running", None, None)
+    assert (closed.status, closed.val_error, closed.ended_at) == ("pruned", 0.5, END)
+    assert (closed.trial_id, closed.params, closed.started_at) == (TRIAL.trial_id, TRIAL.params, START)
+
+
+def test_trial_gives_the_fields_under_a_prefix() -> None:
+    assert TRIAL.fields_of("train") == {"lr": 0.1}
+    assert TRIAL.fields_of("scheduler") == {"window": 15}
+    assert TRIAL.fields_of("data") == {}

@@ -1,0 +1,185 @@
+"""Two workers that share a run: equal records, on one machine, with two processes started once."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+import adasearch.train
+from adasearch.data import Dataset
+from adasearch.measure import MEASURED
+from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.schedulers import BatchSizeScheduler
+from adasearch.schedulers.base import LR_SCHEDULES, change
+from adasearch.schedulers.constant import Constant
+from adasearch.schedulers.deba import Deba
+from adasearch.train import DivergedError, Hyperparameters, TrainConfig, train
+
+WORLD = 2
+LIMITS = Limits(smallest=4, largest=64)
+
+VIT = TrainConfig(
+    architecture="vit_b_16",
+    scale="nano",
+    seed=3,
+    hyperparameters=Hyperparameters(batch_size=21, lr=0.02, nesterov=True),
+    budget=250,
+    interval=50,
+    evaluate_every=100,
+    device_batch=4,
+)
+# Thresholds that make every decision a growth once three intervals are seen.
+GROWING = Deba(confidence_threshold=100, stability_threshold=100, cooldown=1)
+RUNS: dict[str, tuple[TrainConfig, BatchSizeScheduler]] = {
+    "uneven passes": (VIT, replace(GROWING, growth=1.001)),
+    "one pass": (replace(VIT, device_batch=64), GROWING),
+    "mean gradient": (
+        replace(
+            VIT,
+            hyperparameters=Hyperparameters(batch_size=5, lr=0.003, optimizer="adamw", warmup=0.1),
+            budget=200,
+        ),
+        replace(GROWING, gradient="mean_gradient", growth=2.0),
+    ),
+    "batch norm": (replace(VIT, architecture="resnet18", budget=150), GROWING),
+    "diverged": (replace(VIT, hyperparameters=Hyperparameters(batch_size=21, lr=1e200)), Constant()),
+}
+EXACT = ["uneven passes", "one pass", "mean gradient"]  # neither BatchNorm nor infinities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarrel:
+    """A scheduler that breaks the rules: its answer depends on the worker."""
+
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Grow more on one worker than on the other."""
+        return change(history[-1], 30 + dist.get_rank(), "of my own")
+
+
+def records_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset) -> list[IntervalRecord]:
+    """Train to the end, or as far as it goes."""
+    records = []
+    try:
+        for record in train(config, scheduler, LIMITS, data):
+            records.append(record)
+    except DivergedError:
+        pass
+    return records
+
+
+def worker(rank: int, folder: str, data: Dataset) -> None:
+    """Take part in every run, and save what this worker saw."""
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    adasearch.train.EVAL_BATCH = 16  # so that both workers have a share of the evaluation
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=WORLD,
+        timeout=timedelta(seconds=60),
+    )
+    seen: dict[str, list[IntervalRecord]] = {}
+    for name, (config, scheduler) in RUNS.items():
+        seen[name] = records_of(config, scheduler, data)
+    quarrel = ""
+    try:
+        records_of(VIT, Quarrel(), data)
+    except AssertionError as error:
+        quarrel = str(error)
+    torch.save((seen, quarrel), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+Seen = list[tuple[dict[str, list[IntervalRecord]], str]]
+
+
+@pytest.fixture(scope="module")
+def together(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """Return what each of two workers saw."""
+    folder = tmp_path_factory.mktemp("workers")
+    spawn(worker, args=(str(folder), digits), nprocs=WORLD)
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD)]
+
+
+@pytest.fixture(scope="module")
+def alone(digits: Dataset) -> Iterator[dict[str, list[IntervalRecord]]]:
+    """Return the same runs on one process."""
+    torch.set_default_dtype(torch.float64)
+    yield {name: records_of(config, scheduler, digits) for name, (config, scheduler) in RUNS.items()}
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_all_workers_see_and_decide_alike(name: str, together: Seen) -> None:
+    first, second = (seen[name] for seen, _ in together)
+    assert [repr(record.signals) for record in first] == [repr(record.signals) for record in second]
+    assert [record.decision for record in first] == [record.decision for record in second]
+    assert [record.val_error for record in first] == [record.val_error for record in second]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_two_workers_train_as_one_does(
+    name: str, together: Seen, alone: dict[str, list[IntervalRecord]]
+) -> None:
+    shared = together[0][0][name]
+    assert len(shared) == len(alone[name])
+    for two, one in zip(shared, alone[name], strict=True):
+        for field in ("interval", "epoch", "step", "examples_seen", "batch_size", "lr", "lr_scale"):
+            assert getattr(two.signals, field) == getattr(one.signals, field), field
+        for field in ("train_loss", "val_loss", *sorted(MEASURED)):
+            expected = getattr(one.signals, field)
+            close = None if expected is None else pytest.approx(expected, rel=1e-9)
+            assert getattr(two.signals, field) == close, field
+        assert two.decision.batch_size == one.decision.batch_size
+        assert two.decision.action == one.decision.action
+        assert two.val_error == one.val_error
+
+
+def test_workers_share_the_passes(together: Seen, alone: dict[str, list[IntervalRecord]]) -> None:
+    for two, one in zip(together[0][0]["uneven passes"], alone["uneven passes"], strict=True):
+        size = two.signals.batch_size
+        assert two.passes == math.ceil(size / 8)
+        assert one.passes == math.ceil(size / 4)
+        assert size % (2 * two.passes), "a batch that the passes share evenly proves less"
+
+
+def test_the_batch_grew_on_all_workers(together: Seen) -> None:
+    seen = together[0][0]
+    assert [record.signals.batch_size for record in seen["one pass"]] == [21, 21, 21, 31, 46]
+    assert [record.signals.batch_size for record in seen["mean gradient"]] == [5, 5, 5, 10]
+
+
+def test_every_signal_that_was_needed_was_there(together: Seen) -> None:
+    seen = together[0][0]
+    assert all(record.signals.grad_norm is not None for record in seen["uneven passes"])
+    assert all(record.signals.mean_grad_norm is not None for record in seen["mean gradient"])
+
+
+def test_batch_norm_sees_the_same_examples_with_two_workers(
+    together: Seen, alone: dict[str, list[IntervalRecord]]
+) -> None:
+    for two, one in zip(together[0][0]["batch norm"], alone["batch norm"], strict=True):
+        assert two.signals.examples_seen == one.signals.examples_seen
+        assert two.signals.train_loss == pytest.approx(one.signals.train_loss, rel=0.3)
+
+
+def test_divergence_stops_all_workers(together: Seen, alone: dict[str, list[IntervalRecord]]) -> None:
+    for records in (alone["diverged"], *(seen["diverged"] for seen, _ in together)):
+        assert not math.isfinite(records[-1].signals.train_loss)
+        assert records[-1].signals.examples_seen < VIT.budget
+    assert len({len(seen["diverged"]) for seen, _ in together}) == 1
+
+
+def test_workers_that_disagree_are_stopped(together: Seen) -> None:
+    for _, quarrel in together:
+        assert quarrel == "workers disagree on the batch size: [31, -30]"
