@@ -11,11 +11,28 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from adasearch.records import StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.base import waiting
+from adasearch.schedulers.deba import FIRST_DECISION, Deba
 
-__all__ = ["Choice", "SearchRow", "choose", "error_bound", "pareto_front", "search_rows", "settings_rows"]
+__all__ = [
+    "Choice",
+    "SearchRow",
+    "changes",
+    "choose",
+    "comparable",
+    "complete_trials",
+    "deba_trace",
+    "describe",
+    "error_bound",
+    "pareto_front",
+    "search_rows",
+    "settings_rows",
+]
 
 BASELINE = "constant"
+ALIKE = ("architecture", "scale", "fingerprint", "subset", "seed", "budget", "workers", "precision", "clock")
+"""What studies have in common that may be compared with one another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,22 +150,44 @@ def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -
 
 def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
     """Return the constant study that ``study`` is compared with: same network, data, budget and clock."""
-    names = (
-        "architecture",
-        "scale",
-        "fingerprint",
-        "subset",
-        "seed",
-        "budget",
-        "workers",
-        "precision",
-        "clock",
-    )
     for other in studies:
-        alike = all(getattr(other, name) == getattr(study, name) for name in names)
+        alike = all(getattr(other, name) == getattr(study, name) for name in ALIKE)
         if other.scheduler == BASELINE and alike:
             return other
     return None
+
+
+def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:
+    """Return the studies in groups that may be compared: same network, data, budget and clock."""
+    groups: dict[tuple[object, ...], list[StudyRecord]] = {}
+    for study in studies:
+        groups.setdefault(tuple(getattr(study, name) for name in ALIKE), []).append(study)
+    return list(groups.values())
+
+
+def complete_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Return trial_id, scheduler, val_error and, by its study's clock, seconds of each trial that counts."""
+    clocks = {study.study: study.clock for study in studies}
+    rows = [
+        (trial.trial_id, trial.scheduler, trial.val_error, seconds(trial, clocks[trial.study]))
+        for trial in _complete(trials)
+        if trial.study in clocks
+    ]
+    return pd.DataFrame(rows, columns=["trial_id", "scheduler", "val_error", "seconds"])
+
+
+def describe(row: SearchRow) -> str:
+    """Return a row of the search table as a sentence."""
+    who = f"{row.architecture}, {row.scheduler}"
+    if row.val_error is None or row.seconds is None:
+        return f"{who}: none of {row.trials} trials is complete."
+    speed = ""
+    if row.speedup is not None and row.verdict != "reference":
+        speed = f", {row.speedup:.2f} times as fast as the reference"
+    return (
+        f"{who}: {100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s{speed} "
+        f"({row.verdict}; chosen from {row.complete} complete trials)."
+    )
 
 
 def _search_row(
@@ -231,3 +270,36 @@ def with_params(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials table with a column per parameter in place of the JSON."""
     params = pd.DataFrame([json.loads(text) for text in trials["params"]], index=trials.index)
     return trials.drop(columns="params").join(params)
+
+
+def changes(intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
+    """Return a trial's adaptations: after which interval, from which size to which, and why."""
+    rows = [
+        (
+            record.signals.interval,
+            record.signals.examples_seen,
+            record.signals.batch_size,
+            record.decision.batch_size,
+            record.decision.action,
+            record.decision.reason,
+        )
+        for record in intervals
+        if record.decision.action != "hold"
+    ]
+    return pd.DataFrame(rows, columns=["interval", "examples_seen", "from", "to", "action", "reason"])
+
+
+def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
+    """Return what :class:`Deba` saw: c, dg and dl after each interval but the first, from stored signals.
+
+    ``decided`` is False where it waited (too few intervals, cooldown, end of the budget).
+    """
+    deba = Deba(**trial.fields_of("scheduler"))  # type: ignore[arg-type]
+    history = [record.signals for record in intervals]
+    rows = []
+    for seen in range(2, len(history) + 1):
+        past = history[:seen]
+        ended = seen == len(history) and trial.status == "complete"
+        decided = not ended and waiting(past, FIRST_DECISION, deba.cooldown) is None
+        rows.append((past[-1].interval, past[-1].examples_seen, *deba.indicators(past), decided))
+    return pd.DataFrame(rows, columns=["interval", "examples_seen", "c", "dg", "dl", "decided"])

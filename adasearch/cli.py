@@ -270,8 +270,7 @@ def _console() -> "Any":
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # module:Class of the user's own, as with python -m
+    sys.path.insert(0, os.getcwd())  # module:Class of the user's own is found as with python -m
     try:
         cli.main(arguments, prog_name="adasearch", standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -87,8 +87,9 @@ class Dataset:
             train=self.train.to(device),
             val=self.val.to(device),
             test=None if self.test is None else self.test.to(device),
-            mean=self.mean.to(device),
-            std=self.std.to(device),
+            # In the type of the network first: not every device has float64.
+            mean=self.mean.to(torch.get_default_dtype()).to(device),
+            std=self.std.to(torch.get_default_dtype()).to(device),
         )
 
     def normalise(self, images: Tensor) -> Tensor:

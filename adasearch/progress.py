@@ -90,7 +90,7 @@ class SearchDisplay:
         self._console.print(
             f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}", markup=False, highlight=False
         )
-        if not self._console.is_terminal and self._ended % 10 == 0:
+        if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
             self._console.print(self._left(), markup=False, highlight=False)
 
     def _left(self) -> str:

@@ -40,7 +40,6 @@ def check_scheduler(scheduler: BatchSizeScheduler) -> None:
     again = [_decide(scheduler, history, limits) for history, limits in reversed(cases)]
     _demand(once == again[::-1], scheduler, "must give the same answer to the same history")
     for history, limits in cases:
-        _decide(scheduler, history[:1], limits)
         _decide(scheduler, [*history[:-1], _with(history[-1], train_loss=math.nan)], limits)
         for name in sorted(scheduler.needs):
             _check_signal(scheduler, history, limits, name)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed as dist
+from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 import adasearch.train
 from adasearch.data import Dataset
 from adasearch.measure import MEASURED
+from adasearch.models import build_model
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.base import LR_SCHEDULES, change
@@ -65,15 +67,31 @@ class Quarrel:
         return change(history[-1], 30 + dist.get_rank(), "of my own")
 
 
-def records_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset) -> list[IntervalRecord]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a worker saw of a run, and its network's state at the end."""
+
+    records: list[IntervalRecord]
+    state: dict[str, torch.Tensor]
+
+
+def outcome_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset) -> Outcome:
     """Train to the end, or as far as it goes."""
+    networks: list[nn.Module] = []
+
+    def build_and_keep(name: str, scale: str, *, classes: int, image_size: int) -> nn.Module:
+        networks.append(build_model(name, scale, classes=classes, image_size=image_size))
+        return networks[-1]
+
     records = []
-    try:
-        for record in train(config, scheduler, LIMITS, data):
-            records.append(record)
-    except DivergedError:
-        pass
-    return records
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adasearch.train.build_model", build_and_keep)
+        try:
+            for record in train(config, scheduler, LIMITS, data):
+                records.append(record)
+        except DivergedError:
+            pass
+    return Outcome(records=records, state=dict(networks[0].state_dict()))
 
 
 def worker(rank: int, folder: str, data: Dataset) -> None:
@@ -88,19 +106,18 @@ def worker(rank: int, folder: str, data: Dataset) -> None:
         world_size=WORLD,
         timeout=timedelta(seconds=60),
     )
-    seen: dict[str, list[IntervalRecord]] = {}
-    for name, (config, scheduler) in RUNS.items():
-        seen[name] = records_of(config, scheduler, data)
+    seen = {name: outcome_of(config, scheduler, data) for name, (config, scheduler) in RUNS.items()}
     quarrel = ""
     try:
-        records_of(VIT, Quarrel(), data)
+        outcome_of(VIT, Quarrel(), data)
     except AssertionError as error:
         quarrel = str(error)
     torch.save((seen, quarrel), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-Seen = list[tuple[dict[str, list[IntervalRecord]], str]]
+Outcomes = dict[str, Outcome]
+Seen = list[tuple[Outcomes, str]]
 
 
 @pytest.fixture(scope="module")
@@ -112,28 +129,25 @@ def together(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def alone(digits: Dataset) -> Iterator[dict[str, list[IntervalRecord]]]:
+def alone(digits: Dataset) -> Iterator[Outcomes]:
     """Return the same runs on one process."""
     torch.set_default_dtype(torch.float64)
-    yield {name: records_of(config, scheduler, digits) for name, (config, scheduler) in RUNS.items()}
+    yield {name: outcome_of(config, scheduler, digits) for name, (config, scheduler) in RUNS.items()}
     torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_all_workers_see_and_decide_alike(name: str, together: Seen) -> None:
-    first, second = (seen[name] for seen, _ in together)
+    first, second = (seen[name].records for seen, _ in together)
     assert [repr(record.signals) for record in first] == [repr(record.signals) for record in second]
     assert [record.decision for record in first] == [record.decision for record in second]
     assert [record.val_error for record in first] == [record.val_error for record in second]
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_two_workers_train_as_one_does(
-    name: str, together: Seen, alone: dict[str, list[IntervalRecord]]
-) -> None:
+def test_two_workers_train_as_one_does(name: str, together: Seen, alone: Outcomes) -> None:
     shared = together[0][0][name]
-    assert len(shared) == len(alone[name])
-    for two, one in zip(shared, alone[name], strict=True):
+    for two, one in zip(shared.records, alone[name].records, strict=True):
         for field in ("interval", "epoch", "step", "examples_seen", "batch_size", "lr", "lr_scale"):
             assert getattr(two.signals, field) == getattr(one.signals, field), field
         for field in ("train_loss", "val_loss", *sorted(MEASURED)):
@@ -143,10 +157,18 @@ def test_two_workers_train_as_one_does(
         assert two.decision.batch_size == one.decision.batch_size
         assert two.decision.action == one.decision.action
         assert two.val_error == one.val_error
+    torch.testing.assert_close(shared.state, alone[name].state, rtol=1e-9, atol=1e-12)
 
 
-def test_workers_share_the_passes(together: Seen, alone: dict[str, list[IntervalRecord]]) -> None:
-    for two, one in zip(together[0][0]["uneven passes"], alone["uneven passes"], strict=True):
+@pytest.mark.parametrize("name", [*EXACT, "batch norm"])
+def test_all_workers_end_with_the_same_network(name: str, together: Seen) -> None:
+    """BatchNorm's statistics included: each worker saw other examples, so they are averaged."""
+    first, second = (seen[name].state for seen, _ in together)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_workers_share_the_passes(together: Seen, alone: Outcomes) -> None:
+    for two, one in zip(together[0][0]["uneven passes"].records, alone["uneven passes"].records, strict=True):
         size = two.signals.batch_size
         assert two.passes == math.ceil(size / 8)
         assert one.passes == math.ceil(size / 4)
@@ -155,29 +177,27 @@ def test_workers_share_the_passes(together: Seen, alone: dict[str, list[Interval
 
 def test_the_batch_grew_on_all_workers(together: Seen) -> None:
     seen = together[0][0]
-    assert [record.signals.batch_size for record in seen["one pass"]] == [21, 21, 21, 31, 46]
-    assert [record.signals.batch_size for record in seen["mean gradient"]] == [5, 5, 5, 10]
+    assert [record.signals.batch_size for record in seen["one pass"].records] == [21, 21, 21, 31, 46]
+    assert [record.signals.batch_size for record in seen["mean gradient"].records] == [5, 5, 5, 10]
 
 
 def test_every_signal_that_was_needed_was_there(together: Seen) -> None:
     seen = together[0][0]
-    assert all(record.signals.grad_norm is not None for record in seen["uneven passes"])
-    assert all(record.signals.mean_grad_norm is not None for record in seen["mean gradient"])
+    assert all(record.signals.grad_norm is not None for record in seen["uneven passes"].records)
+    assert all(record.signals.mean_grad_norm is not None for record in seen["mean gradient"].records)
 
 
-def test_batch_norm_sees_the_same_examples_with_two_workers(
-    together: Seen, alone: dict[str, list[IntervalRecord]]
-) -> None:
-    for two, one in zip(together[0][0]["batch norm"], alone["batch norm"], strict=True):
+def test_batch_norm_sees_the_same_examples_with_two_workers(together: Seen, alone: Outcomes) -> None:
+    for two, one in zip(together[0][0]["batch norm"].records, alone["batch norm"].records, strict=True):
         assert two.signals.examples_seen == one.signals.examples_seen
         assert two.signals.train_loss == pytest.approx(one.signals.train_loss, rel=0.3)
 
 
-def test_divergence_stops_all_workers(together: Seen, alone: dict[str, list[IntervalRecord]]) -> None:
-    for records in (alone["diverged"], *(seen["diverged"] for seen, _ in together)):
+def test_divergence_stops_all_workers(together: Seen, alone: Outcomes) -> None:
+    for records in (alone["diverged"].records, *(seen["diverged"].records for seen, _ in together)):
         assert not math.isfinite(records[-1].signals.train_loss)
         assert records[-1].signals.examples_seen < VIT.budget
-    assert len({len(seen["diverged"]) for seen, _ in together}) == 1
+    assert len({len(seen["diverged"].records) for seen, _ in together}) == 1
 
 
 def test_workers_that_disagree_are_stopped(together: Seen) -> None:

@@ -85,7 +85,7 @@ def reachable(current: int, wanted: float, limits: Limits) -> int:
         return current
     unit = limits.multiple_of
     capped = min(max(wanted, limits.smallest), limits.largest)
-    size = math.floor(capped / unit + 1e-9) * unit  # the margin forgives rounding: 20 * 1.15 is 23
+    size = math.floor(capped / unit + 1e-9) * unit  # the margin forgives rounding: 100 * 1.15 is 115
     size = max(size, current + unit) if wanted > current else min(size, current - unit)
     return min(max(size, limits.smallest), limits.largest)
 

@@ -35,7 +35,7 @@ BY_24 = Limits(smallest=24, largest=240, multiple_of=24)
         (2048, 3072.0, WIDE, 2048),
         (16, 12.8, WIDE, 16),
         (32, math.inf, WIDE, 2048),
-        (20, 20 * 1.15, WIDE, 23),  # 22.999999999999996 in floating point
+        (100, 100 * 1.15, WIDE, 115),  # 114.99999999999999 in floating point
         (48, 72.0, BY_24, 72),
         (48, 100.0, BY_24, 96),
         (48, 49.0, BY_24, 72),

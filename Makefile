@@ -1,0 +1,41 @@
+# Every target sets up .venv first if needed. Nothing but setting up touches the network.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint notebooks bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY) ## Set up .venv with everything that tests and demo need.
+
+$(READY): setup.cfg pyproject.toml
+	@echo "setting up $(VENV) (a few minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Search three small networks on real images and print what was found (about 6 minutes).
+	$(BIN)/adasearch search --architecture resnet18 --architecture mobilenet_v3_small --architecture vit_b_16 \
+	    --scheduler deba --space deba_short --dataset digits --epochs 12 --interval 0.5 --trials 12 \
+	    --results results/demo
+
+test: $(READY) lint ## Run lint, types and every test (under 15 minutes).
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Run ruff and mypy.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+notebooks: $(READY) ## Run the notebooks again on results/demo and keep their outputs.
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+bench: $(READY) ## Measure the fixed cost of a trial against fresh workers (about 4 minutes).
+	$(BIN)/python benchmarks/trial_cost.py
+
+clean: ## Remove .venv and what tools left.
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
