@@ -32,7 +32,7 @@ EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larg
 
 
 class DivergedError(ArithmeticError):
-    """The training loss became NaN or infinite; the message says when."""
+    """A loss became NaN or infinite; the message says which and when."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +176,7 @@ def train(
     interval decides nothing. With several processes every rank yields equal signals and decisions.
 
     Raises:
-        DivergedError: after yielding the interval whose training loss is NaN or infinite.
+        DivergedError: after yielding the interval whose training or validation loss is NaN or infinite.
         ValueError: the initial batch size lies outside the limits, or the scheduler broke its contract.
     """
     hyper = config.hyperparameters
@@ -210,12 +210,11 @@ def train(
             **measured,
         )
         history.append(signals)
-        diverged = not math.isfinite(signals.train_loss)
+        losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
+        broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
         with run.clock.section("resize"):
-            if over or diverged:
-                decision = hold(
-                    signals, f"train_loss is {signals.train_loss}" if diverged else "end of the budget"
-                )
+            if over or broken:
+                decision = hold(signals, broken[0] if broken else "end of the budget")
             else:
                 decision = decide(scheduler, history, limits)
                 run.assert_agreed(decision)
@@ -231,10 +230,8 @@ def train(
             resize_seconds=seconds["resize"],
             eval_seconds=seconds.get("eval", 0.0),
         )
-        if diverged:
-            raise DivergedError(
-                f"train_loss is {signals.train_loss} in interval {signals.interval} (step {signals.step})"
-            )
+        if broken:
+            raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
 
 
 def _crossed(config: TrainConfig, before: int, now: int) -> bool:
