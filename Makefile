@@ -32,7 +32,7 @@ lint: $(READY) ## Run ruff and mypy.
 	$(BIN)/mypy
 
 notebooks: $(READY) ## Run the notebooks again on results/demo and keep their outputs.
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 bench: $(READY) ## Measure the fixed cost of a trial against fresh workers (about 4 minutes).
 	$(BIN)/python benchmarks/trial_cost.py

@@ -11,18 +11,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.schedulers.base import waiting
-from adasearch.schedulers.deba import FIRST_DECISION, Deba
+from adasearch.records import StudyRecord, TrialRecord
 
 __all__ = [
     "Choice",
     "SearchRow",
-    "changes",
     "choose",
     "comparable",
     "complete_trials",
-    "deba_trace",
     "describe",
     "error_bound",
     "pareto_front",
@@ -53,7 +49,8 @@ class SearchRow:
     """One line of the search table: an architecture under one scheduler.
 
     ``speedup`` is the reference's seconds over this trial's; ``time_saved`` is ``1 - 1/speedup``;
-    ``speedup_default`` is the same against the first constant trial, our untuned default. Of ``trials``
+    ``speedup_default`` is the same against the first constant trial, our untuned default. All three are None
+    where this trial's error lies above the bound E. Of ``trials``
     asked, ``complete`` ran to the end and ``acted`` of these changed the batch size at least once.
     """
 
@@ -150,6 +147,8 @@ def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -
 
 def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
     """Return the constant study that ``study`` is compared with: same network, data, budget and clock."""
+    if study.scheduler == BASELINE:
+        return study
     for other in studies:
         alike = all(getattr(other, name) == getattr(study, name) for name in ALIKE)
         if other.scheduler == BASELINE and alike:
@@ -181,13 +180,12 @@ def describe(row: SearchRow) -> str:
     who = f"{row.architecture}, {row.scheduler}"
     if row.val_error is None or row.seconds is None:
         return f"{who}: none of {row.trials} trials is complete."
-    speed = ""
-    if row.speedup is not None and row.verdict != "reference":
-        speed = f", {row.speedup:.2f} times as fast as the reference"
-    return (
-        f"{who}: {100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s{speed} "
-        f"({row.verdict}; chosen from {row.complete} complete trials)."
-    )
+    result = f"{100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s"
+    if row.verdict == "no gain in search":
+        return f"{who}: no gain; the lowest error of {row.complete} complete trials is {result}."
+    faster = row.scheduler != BASELINE and row.speedup is not None
+    speed = f", {row.speedup:.2f} times as fast as the reference" if faster else ""
+    return f"{who}: {result}{speed} ({row.verdict}, chosen from {row.complete} complete trials)."
 
 
 def _search_row(
@@ -208,8 +206,10 @@ def _search_row(
         chosen, verdict = best, "no gain in search"
     if not complete:
         verdict = "no complete trial"
-    spent = None if chosen is None else seconds(chosen, study.clock)
-    speedup = _ratio(choice.reference, spent, study.clock)
+    spent = _known_seconds(chosen, study.clock)
+    # A ratio of times means something at equal error only.
+    equal = chosen is not None and choice.error_bound is not None and _error(chosen) <= choice.error_bound
+    speedup = _ratio(_known_seconds(choice.reference, study.clock), spent) if equal else None
     default = next((trial for trial in _complete(constant) if trial.number == 0), None)
     return SearchRow(
         study=study.study,
@@ -223,7 +223,7 @@ def _search_row(
         clock=study.clock,
         speedup=speedup,
         time_saved=None if speedup is None else 1 - 1 / speedup,
-        speedup_default=_ratio(default, spent, study.clock),
+        speedup_default=_ratio(_known_seconds(default, study.clock), spent) if equal else None,
         adaptations=chosen.adaptations if chosen else None,
         mean_batch_size=chosen.mean_batch_size if chosen else None,
         final_batch_size=chosen.final_batch_size if chosen else None,
@@ -236,8 +236,13 @@ def _search_row(
     )
 
 
-def _ratio(other: TrialRecord | None, spent: float | None, clock: str) -> float | None:
-    return None if other is None or not spent else seconds(other, clock) / spent
+def _known_seconds(trial: TrialRecord | None, clock: str) -> float | None:
+    spent = math.inf if trial is None else seconds(trial, clock)
+    return spent if math.isfinite(spent) else None
+
+
+def _ratio(other: float | None, spent: float | None) -> float | None:
+    return other / spent if other and spent else None
 
 
 def settings_rows(rows: Sequence[SearchRow], trials: Sequence[TrialRecord]) -> list[dict[str, object]]:
@@ -262,44 +267,11 @@ def pareto_front(
     [0, 2]
     """
     ordered = trials.dropna(subset=[first, second]).sort_values([first, second])
-    best_so_far = ordered[second].cummin().shift(fill_value=math.inf)
-    return ordered[ordered[second] < best_so_far]
+    least_first = ordered.groupby(second)[first].transform("min")
+    return ordered[(ordered[second] == ordered[second].cummin()) & (ordered[first] == least_first)]
 
 
 def with_params(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials table with a column per parameter in place of the JSON."""
     params = pd.DataFrame([json.loads(text) for text in trials["params"]], index=trials.index)
     return trials.drop(columns="params").join(params)
-
-
-def changes(intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
-    """Return a trial's adaptations: after which interval, from which size to which, and why."""
-    rows = [
-        (
-            record.signals.interval,
-            record.signals.examples_seen,
-            record.signals.batch_size,
-            record.decision.batch_size,
-            record.decision.action,
-            record.decision.reason,
-        )
-        for record in intervals
-        if record.decision.action != "hold"
-    ]
-    return pd.DataFrame(rows, columns=["interval", "examples_seen", "from", "to", "action", "reason"])
-
-
-def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
-    """Return what :class:`Deba` saw: c, dg and dl after each interval but the first, from stored signals.
-
-    ``decided`` is False where it waited (too few intervals, cooldown, end of the budget).
-    """
-    deba = Deba(**trial.fields_of("scheduler"))  # type: ignore[arg-type]
-    history = [record.signals for record in intervals]
-    rows = []
-    for seen in range(2, len(history) + 1):
-        past = history[:seen]
-        ended = seen == len(history) and trial.status == "complete"
-        decided = not ended and waiting(past, FIRST_DECISION, deba.cooldown) is None
-        rows.append((past[-1].interval, past[-1].examples_seen, *deba.indicators(past), decided))
-    return pd.DataFrame(rows, columns=["interval", "examples_seen", "c", "dg", "dl", "decided"])

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from adasearch import __version__
-from adasearch.errors import AdasearchError, InputError
+from adasearch.errors import AdasearchError, InputError, Interrupted
 
 __all__ = ["main"]
 
@@ -190,7 +190,7 @@ def search(**options: Any) -> None:
         schedulers=options.pop("schedulers") or ("deba",), baseline=not options.pop("no_baseline"), **options
     )
     if not commands.search(request, commands.Runtime(**runtime), results=results, console=_console()):
-        raise KeyboardInterrupt
+        raise Interrupted
 
 
 @cli.command()
@@ -271,12 +271,14 @@ def _console() -> "Any":
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     sys.path.insert(0, os.getcwd())  # module:Class of the user's own is found as with python -m
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        cli.main(arguments, prog_name="adasearch", standalone_mode=False)
+        cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; what is finished is kept. To go on: " + _again(arguments), 130)
+    except (click.Abort, KeyboardInterrupt, Interrupted):
+        again = shlex.join(["adasearch", *arguments])
+        _fail(f"interrupted; what is finished is kept. To go on: {again}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except InputError as error:
@@ -286,10 +288,6 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does
         sys.exit(1)
-
-
-def _again(arguments: list[str] | None) -> str:
-    return shlex.join(["adasearch", *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def _fail(message: str, code: int) -> None:

@@ -1,6 +1,7 @@
 """One function per command; the command line, notebooks and tests call the same ones."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -53,7 +54,7 @@ class Runtime:
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
         gpus = self.gpus_per_worker
-        if gpus is not None and gpus < 0:
+        if gpus is not None and not 0 <= gpus < math.inf:
             raise InputError(f"--gpus-per-worker must be at least 0 but got {gpus:g}")
 
 

@@ -56,7 +56,7 @@ def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "
     return "\n".join(
         [
             table,
-            *_notes(chosen, rows),
+            *(_notes(chosen, rows) if chosen else [f"no study in {store.name}"]),
             "",
             render(settings, _settings_columns(settings, trials), form, title="Settings of these trials"),
             *_units(chosen),
@@ -77,11 +77,12 @@ def _settings_columns(
 
 
 def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
-    clocks = " and ".join(sorted({study.clock for study in studies})) or "no"
+    clocks = " and ".join(sorted({study.clock for study in studies}))
     notes = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
-        "the untuned default constant; complete: trials chosen from; acted: those that changed the size",
+        "the untuned default constant; a dash: its error lies above that bound, so times do not compare;",
+        "complete: trials chosen from; acted: those that changed the batch size",
     ]
     for row in rows:
         left = row.trials - row.complete - row.pruned - row.failed

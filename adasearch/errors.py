@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AdasearchError", "InputError", "unknown"]
+__all__ = ["AdasearchError", "InputError", "Interrupted", "unknown"]
 
 
 class AdasearchError(Exception):
@@ -12,6 +12,10 @@ class AdasearchError(Exception):
 
 class InputError(AdasearchError, ValueError):
     """Input that breaks a rule; the message names the value and the rule in one line (exit code 2)."""
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: somebody wanted it
+    """Work that was ended by a signal in good order; what is finished is kept (exit code 130)."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

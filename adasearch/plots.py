@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from adasearch.analysis import (
     BASELINE,
     SearchRow,
-    changes,
     complete_trials,
-    deba_trace,
     error_bound,
     pareto_front,
     search_rows,
 )
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
+from adasearch.traces import changes, deba_trace
 
 __all__ = ["batch_sizes", "deba_signals", "pareto"]
 
@@ -29,10 +29,11 @@ INK, GREY, PALE = "#222222", "#6b6b6b", "#e8e8e8"
 ADAPTIVE = (("#0072B2", "^"), ("#D55E00", "s"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"))
 CONSTANT = (GREY, "o")
 ACTION = {"grow": "#0072B2", "shrink": "#D55E00"}
-ROLE = {"reference": "reference", "not confirmed": "candidate", "no gain in search": "lowest error, no gain"}
+ROLE = {"reference": "reference", "not confirmed": "candidate", "no gain in search": "no gain"}
 WIDTH = 7.5  # inches, a notebook's column
 LISTED = 12  # changes whose reasons have room below a figure
 PERCENTS = (0, 1, 2, 5, 10, 20, 50, 100)
+MULTIPLES = (0, 0.5, 1, 2, 5, 20, 100, 1000)  # of a threshold
 
 Style = tuple[str, str]
 """Colour and shape."""
@@ -61,49 +62,53 @@ def pareto(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> Fig
         _beside(axes, f"E = {bound:.1f} %", bound)
     # Linear below 1 %, so that an error of 0 has a place, and logarithmic above.
     axes.set_yscale("symlog", linthresh=1, linscale=0.5)
-    axes.yaxis.set_major_locator(FixedLocator(PERCENTS))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.margins(0.15)
-    axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+    _ticks(axes, PERCENTS, "g")
+    _leave_room(axes)
     axes.set_xlabel(f"training time of one trial (seconds, {studies[0].clock} clock)")
     axes.set_ylabel("validation error (%)")
     _title(axes, f"{studies[0].architecture}, {studies[0].scale}, on {studies[0].dataset}")
     return figure
 
 
+def _leave_room(axes: Axes) -> None:
+    """Leave room for the names left and right of the outermost points, but none below an error of 0."""
+    axes.margins(x=0, y=0.2)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low - 0.35 * (high - low), high + 0.25 * (high - low))
+    axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+
+
 def _draw_trials(axes: Axes, own: pd.DataFrame, scheduler: str, style: Style) -> None:
     colour, shape = style
+    error = 100 * own["val_error"]
+    axes.plot(own["seconds"], error, shape, color=colour, alpha=0.6, mew=0, gid=f"{scheduler} trials")
     front = pareto_front(own, second="seconds").sort_values("seconds")
-    for part, table, look in (
-        ("trials", own, {"linestyle": "", "marker": shape, "alpha": 0.6, "markeredgewidth": 0}),
-        ("front", front, {"drawstyle": "steps-post", "linewidth": 1.3}),
-    ):
-        axes.plot(table["seconds"], 100 * table["val_error"], color=colour, gid=f"{scheduler} {part}", **look)
+    error = 100 * front["val_error"]
+    axes.plot(front["seconds"], error, drawstyle="steps-post", color=colour, gid=f"{scheduler} front")
 
 
 def _name_rows(axes: Axes, rows: Sequence[SearchRow], styles: Mapping[str, Style]) -> None:
-    """Ring and name the trial of each row; the name of the lowest point goes below it, the others above."""
+    """Ring and name the trial of each row, the fastest on its left and the others on their right."""
     marked = [
-        (row.val_error, row.seconds, row)
+        (row.seconds, row.val_error, row)
         for row in rows
         if row.val_error is not None and row.seconds is not None
     ]
-    lowest = min((error for error, _, _ in marked), default=0.0)
-    for error, spent, row in marked:
+    marked.sort(key=lambda mark: mark[:2])
+    for place, (spent, error, row) in enumerate(marked):
         colour, _ = styles.get(row.scheduler, CONSTANT)
         axes.plot(spent, 100 * error, "o", mfc="none", mec=colour, mew=1.6, ms=12, gid=f"{row.scheduler} row")
-        below = error == lowest
         axes.annotate(
             f"{row.scheduler}: {ROLE.get(row.verdict, row.verdict)}",
             (spent, 100 * error),
-            xytext=(0, -11 if below else 10),
+            xytext=(6, -7) if place else (-6, -7),
             textcoords="offset points",
-            ha="center",
-            va="top" if below else "bottom",
+            ha="left" if place else "right",
+            va="top",
             color=colour,
             fontsize=9,
             fontweight="bold",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
         )
 
 
@@ -114,7 +119,8 @@ def batch_sizes(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Figu
     """
     made = changes(intervals).to_dict("records")
     reasons = [
-        f"{number:2d}   {row['from']} → {row['to']}:  {row['reason']}" for number, row in enumerate(made, 1)
+        f"{number:\u2007>2}   {row['from']} → {row['to']}:  {row['reason']}"
+        for number, row in enumerate(made, 1)
     ]
     if len(made) > LISTED:
         reasons = [*reasons[:LISTED], f"and {len(made) - LISTED} more"]
@@ -151,27 +157,34 @@ def deba_signals(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Fig
     made = changes(intervals).to_dict("records")
     figure = Figure(figsize=(WIDTH, 5.8), layout="constrained")
     panels = (
-        ("c", "confidence c", deba.confidence_threshold),
-        ("dg", "change of\ngradient norm dG", deba.stability_threshold),
-        ("dl", "change of\ntraining loss dL", deba.stability_threshold),
+        ("c", "confidence c\n(over its median)", "confidence", deba.confidence_threshold),
+        ("dg", "norm variation dG\n(relative)", "stability", deba.stability_threshold),
+        ("dl", "loss variation dL\n(relative)", "stability", deba.stability_threshold),
     )
     rows = [_plain(axes) for axes in figure.subplots(len(panels), sharex=True)]
-    for axes, (name, label, threshold) in zip(rows, panels, strict=True):
+    for axes, (name, label, kind, threshold) in zip(rows, panels, strict=True):
         for number, row in enumerate(made, 1):
             axes.axvline(row["examples_seen"], color=ACTION[row["action"]], linewidth=1, gid=row["action"])
             if axes is rows[0]:
                 _above(axes, str(number), row["examples_seen"], ACTION[row["action"]])
         axes.axhspan(0, threshold, color=PALE, linewidth=0, zorder=0)
         axes.axhline(threshold, color=INK, linewidth=1, linestyle="--", gid=f"{name} threshold")
-        _beside(axes, f"{'theta_conf' if name == 'c' else 'theta_stab'}\n{threshold:.3g}", threshold)
+        _beside(axes, f"{kind}\nthreshold\n{threshold:.3g}", threshold)
         axes.plot(trace["examples_seen"], trace[name], color=GREY, linewidth=1, gid=name)
         for decided, fill in ((True, INK), (False, "white")):
             own = trace[trace["decided"] == decided]
             part = f"{name} {'compared' if decided else 'waited'}"
-            axes.plot(own["examples_seen"], own[name], "o", color=INK, mfc=fill, markersize=5, gid=part)
-        axes.set_ylim(0, 1.12 * max(threshold, trace[name].max()))
+            points = axes.plot(own["examples_seen"], own[name], "o", color=INK, mfc=fill, ms=5, gid=part)
+            points[0].set(clip_on=False, zorder=3)
+        # Linear around the threshold and logarithmic far above, where the first intervals often are.
+        axes.set_yscale("symlog", linthresh=2 * threshold, linscale=1.5)
+        _ticks(axes, [threshold * times for times in MULTIPLES], ".2g")
+        axes.set_ylim(0, 1.3 * max(threshold, trace[name].max()))
         axes.set_ylabel(label)
     _over_examples(rows[-1])
+    figure.align_ylabels(rows)
+    note = "● compared   ○ waited (first intervals, cooldown, end)   grey: below the threshold"
+    figure.supxlabel(note, x=0.02, ha="left", fontsize=8.5, color=INK)
     figure.suptitle(trial.trial_id, x=0.02, ha="left", fontsize=10, fontweight="bold")
     return figure
 
@@ -191,6 +204,13 @@ def _over_examples(axes: Axes) -> None:
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("training examples seen")
+
+
+def _ticks(axes: Axes, values: Sequence[float], form: str) -> None:
+    """Put the vertical axis's ticks at these values alone."""
+    axes.yaxis.set_major_locator(FixedLocator(values))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, form)))
 
 
 def _beside(axes: Axes, text: str, height: float) -> None:

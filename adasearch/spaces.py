@@ -15,23 +15,47 @@ without one it is the class's default if the range holds it, else the middle of 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal, TypeGuard, get_type_hints
 
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from adasearch.errors import InputError, unknown
 from adasearch.records import Value
 from adasearch.schedulers import make_scheduler, scheduler_class
 
-__all__ = ["FieldSpace", "Space", "load_space", "parse_space", "space_names"]
+__all__ = ["FieldSpace", "Space", "load_space", "parse_space", "scalar", "space_names"]
 
-Scalar = bool | int | float | str
-Strict = Annotated[int, Field(strict=True)]
+
+def scalar(value: object) -> Value:
+    """Return a single value of a YAML document; YAML reads 1e-3 as text, a person means a number.
+
+    Raises:
+        ValueError: it is no single value.
+
+    >>> scalar("1e-3"), scalar("cosine")
+    (0.001, 'cosine')
+    """
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"needs a number, a name, true or false but got {reprlib.repr(value)}")
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(scalar)]
+Real = Annotated[float, BeforeValidator(scalar), Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, gt=-(2**53), lt=2**53)]  # what floats hold exactly
+PROBES = 100  # whole numbers of a range that are tried on the class; a gap lies near its beginning
 
 
 class FieldSpace(BaseModel):
@@ -39,8 +63,8 @@ class FieldSpace(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    float_: tuple[float, float] | None = Field(None, alias="float")
-    int_: tuple[Strict, Strict] | None = Field(None, alias="int")
+    float_: tuple[Real, Real] | None = Field(None, alias="float")
+    int_: tuple[Whole, Whole] | None = Field(None, alias="int")
     choice: tuple[Scalar, ...] | None = Field(None, min_length=1)
     fixed: Scalar | None = None
     log: bool = False
@@ -48,11 +72,17 @@ class FieldSpace(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_quantile(cls, data: object) -> object:
-        if isinstance(data, Mapping) and "quantile" in data:
+    def _known_form(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        if "quantile" in data:
             raise ValueError(
                 "a quantile needs a stability profile, which this version cannot make; use float: [low, high]"
             )
+        for kind in ("float", "int"):
+            ends = data.get(kind)
+            if ends is not None and not (isinstance(ends, list | tuple) and len(ends) == 2):
+                raise ValueError(f"{kind} takes [low, high] but got {reprlib.repr(ends)}")
         return data
 
     @model_validator(mode="after")
@@ -76,8 +106,11 @@ class FieldSpace(BaseModel):
             )
         if self.log and low <= 0:
             raise ValueError(f"a log range must begin above 0 but got [{low:g}, {high:g}]")
-        if self.default is not None and not (_number(self.default) and low <= float(self.default) <= high):
-            raise ValueError(f"default {self.default!r} lies outside [{low:g}, {high:g}]")
+        if self.default is not None:
+            if not (_number(self.default) and low <= self.default <= high):
+                raise ValueError(f"default {self.default!r} lies outside [{low:g}, {high:g}]")
+            if self.int_ is not None and not isinstance(self.default, int):
+                raise ValueError(f"default must be a whole number but got {self.default!r}")
         return self
 
     @property
@@ -90,6 +123,13 @@ class FieldSpace(BaseModel):
         if self.range is not None:
             return self.range
         return self.choice if self.choice is not None else (self.fixed,)  # type: ignore[return-value]
+
+    def probes(self) -> Sequence[Value]:
+        """Values that stand for all: the ends and, of a range of whole numbers, the first ones."""
+        if self.int_ is None:
+            return self.ends()
+        low, high = self.int_
+        return [*range(low, min(high, low + PROBES)), high]
 
     def distribution(self) -> BaseDistribution | None:
         """Return Optuna's distribution, or None for a fixed value."""
@@ -104,18 +144,18 @@ class FieldSpace(BaseModel):
     def first(self, class_default: object) -> Value:
         """Return the value of the first trial."""
         if self.default is not None:
-            return int(self.default) if self.int_ is not None else self.default
+            return self.default
         if self.range is None:
             options = self.ends()
             return class_default if class_default in options else options[0]
         low, high = self.range
-        if isinstance(class_default, int | float) and low <= class_default <= high:
-            return class_default
-        middle = math.sqrt(low * high) if self.log else (low + high) / 2
-        return round(middle) if self.int_ is not None else middle
+        value = math.sqrt(low * high) if self.log else (low + high) / 2
+        if _number(class_default) and low <= class_default <= high:
+            value = class_default
+        return round(value) if self.int_ is not None else value
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -132,6 +172,8 @@ class Space(BaseModel):
     def _one_owner(self) -> "Space":
         if (self.architecture is None) == (self.scheduler is None):
             raise ValueError("give exactly one of architecture: NAME and scheduler: NAME")
+        if ":" in (self.scheduler or "") and not re.fullmatch(r"[^\W\d][\w.]*:\w+", str(self.scheduler)):
+            raise ValueError(f"scheduler must be a name or module:Class but got {self.scheduler!r}")
         return self
 
     @property
@@ -162,6 +204,11 @@ class Space(BaseModel):
             if f"{self.kind}/{name}" in searched
         }
 
+    def ends(self, name: str) -> tuple[Value, ...]:
+        """Return what :meth:`FieldSpace.ends` says of a field; of one left out, the class's default."""
+        field = self.fields.get(name)
+        return (self._class_defaults()[name],) if field is None else field.ends()
+
     def with_fixed(self, name: str, value: Value) -> "Space":
         """Return this space with one field fixed.
 
@@ -178,8 +225,7 @@ class Space(BaseModel):
 
     def with_choices(self, name: str, allowed: frozenset[str]) -> "Space":
         """Return this space with the values of a choice narrowed to ``allowed``."""
-        field = self.fields.get(name)
-        values = field.ends() if field else (self._class_defaults()[name],)
+        values = self.ends(name)
         if allowed.issuperset(map(str, values)):
             return self
         kept = sorted(allowed.intersection(map(str, values))) or sorted(allowed)
@@ -188,13 +234,18 @@ class Space(BaseModel):
         return self.model_copy(update={"fields": {**self.fields, name: FieldSpace(choice=tuple(kept))}})
 
     def within(self, name: str, smallest: int, largest: int) -> "Space":
-        """Return this space with an integer field and its default cut to a range."""
-        field = self.fields[name]
-        sizes = [min(max(int(value), smallest), largest) for value in field.ends()]
-        default = None if field.default is None else min(max(int(field.default), smallest), largest)
-        if field.int_ is None or sizes[0] == sizes[1]:
+        """Return this space with a field of whole numbers and its default cut to a range."""
+
+        def inside(value: Value) -> int:
+            return min(max(int(value), smallest), largest)
+
+        field = self.fields.get(name)
+        sizes = list(dict.fromkeys(map(inside, self.ends(name))))
+        if field is None or len(sizes) == 1:
             return self.with_fixed(name, sizes[0])
-        cut = FieldSpace(**{"int": (sizes[0], sizes[1])}, log=field.log, default=default)
+        default = None if field.default is None else inside(field.default)
+        kind = "choice" if field.int_ is None else "int"
+        cut = FieldSpace.model_validate({kind: sizes, "log": field.log, "default": default})
         return self.model_copy(update={"fields": {**self.fields, name: cut}})
 
     def to_json(self) -> str:
@@ -208,7 +259,11 @@ class Space(BaseModel):
         }
 
     def _class_defaults(self) -> dict[str, Value]:
-        return {field.name: field.default for field in dataclasses.fields(self._owner_class())}  # type: ignore[misc]
+        defaults = {field.name: field.default for field in dataclasses.fields(self._owner_class())}
+        for name, default in defaults.items():
+            if default is dataclasses.MISSING:
+                raise InputError(f"field {name} of {self.scheduler or 'training'} must have a default")
+        return defaults  # type: ignore[return-value]
 
     def _owner_class(self) -> type:
         if self.scheduler is not None:
@@ -218,7 +273,7 @@ class Space(BaseModel):
         return Hyperparameters
 
     def check(self) -> None:
-        """Try the ends of every range on the class that takes them.
+        """Try every range on the class that takes it, and the first point as a whole.
 
         Raises:
             InputError: an unknown field, or values that the class refuses.
@@ -228,16 +283,21 @@ class Space(BaseModel):
         for name, field in self.fields.items():
             if name not in known:
                 raise unknown(f"field of {self.scheduler or 'training'}", name, known)
-            for value in field.ends():
+            for value in field.probes():
                 if not _fits(hints[name], value) or (hints[name] is int and field.float_ is not None):
                     raise InputError(f"field {name} takes {_wanted(hints[name])} but got {value!r}")
-                try:
-                    if self.scheduler is not None:
-                        make_scheduler(self.scheduler, {name: value})
-                    else:
-                        self._owner_class()(**{name: value})
-                except ValueError as error:
-                    raise InputError(f"field {name}: {error}") from error
+                self._try(f"field {name}", {name: value})
+        point = {**self.fixed(), **self.first()}
+        self._try("the first trial", {name.partition("/")[2]: value for name, value in point.items()})
+
+    def _try(self, what: str, values: Mapping[str, Value]) -> None:
+        try:
+            if self.scheduler is not None:
+                make_scheduler(self.scheduler, values)
+            else:
+                self._owner_class()(**values)
+        except ValueError as error:
+            raise InputError(f"{what}: {error}") from error
 
 
 def _fits(hint: object, value: Value) -> bool:
@@ -266,18 +326,23 @@ def parse_space(content: object, origin: str) -> Space:
         space = Space.model_validate(content)
         space.check()
     except ValidationError as error:
-        first = error.errors()[0]
-        place = " ".join(str(part) for part in first["loc"] if part != "fields")
-        raise InputError(f"{origin}: {place + ': ' if place else ''}{_plain(first['msg'])}") from error
+        raise InputError(f"{origin}: {_plain(error.errors()[0])}") from error
     except InputError as error:
-        raise InputError(f"{origin}: {error}") from error
+        raise InputError(f"{origin}: {' '.join(str(error).split())}") from error
     return space
 
 
-def _plain(message: str) -> str:
-    if message.startswith("Input should be a valid dictionary"):
-        return "must be a mapping with fields"
-    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown key")
+def _plain(error: ErrorDetails) -> str:
+    """Return pydantic's finding as one line that names place, rule and value."""
+    place = " ".join(str(part) for part in error["loc"] if part != "fields")
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown key"
+    elif error["type"] in ("dict_type", "model_type"):
+        message = f"must be a mapping but got {reprlib.repr(error['input'])}"
+    elif error["type"] != "value_error":
+        message += f" but got {reprlib.repr(error['input'])}"
+    return " ".join(f"{place}: {message}".removeprefix(": ").split())
 
 
 def _folder() -> Path:
@@ -304,7 +369,7 @@ def load_space(kind: Literal["architectures", "schedulers"], name: str) -> Space
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InputError(f"space {name}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         raise InputError(f"space {name} is not YAML: {' '.join(str(error).split())}") from error
     space = parse_space(content, f"space {name}")
     if (space.kind == "train") != (kind == "architectures"):

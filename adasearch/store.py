@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +50,15 @@ class Store:
 
     def __init__(self, results: str, *, must_exist: bool = False) -> None:
         self.name = results
-        self._local = "://" not in results
         try:
-            if self._local:
-                self._files: pafs.FileSystem = pafs.LocalFileSystem()
-                self._root = str(Path(results).expanduser().absolute())
-            else:
+            if "://" in results:
                 self._files, self._root = pafs.FileSystem.from_uri(results)
+            else:
+                self._files, self._root = pafs.LocalFileSystem(), str(Path(results).expanduser().absolute())
             kind = self._files.get_file_info(self._root).type
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
             raise InputError(f"results {results!r} cannot be reached: {error}") from error
+        self._local = isinstance(self._files, pafs.LocalFileSystem)
         if kind == pafs.FileType.File:
             raise InputError(f"results {results!r} must be a folder but is a file")
         if must_exist and kind != pafs.FileType.Directory:
@@ -160,6 +159,7 @@ class Store:
         return [row for part in self._tables(folders, table) for row in part.to_pylist()]
 
     def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
+        names = SCHEMAS[table].names
         for folder in folders:
             selector = pafs.FileSelector(f"{self._root}/{folder}/{table}", allow_not_found=True)
             found = sorted(self._files.get_file_info(selector), key=lambda item: str(item.path))
@@ -172,6 +172,9 @@ class Store:
                     print(f"adasearch: skipping unreadable {item.path}: {error}", file=sys.stderr)  # noqa: T201
                     continue
                 version = int((part.schema.metadata or {}).get(b"adasearch.schema_version", 0))
+                if not version or (version <= SCHEMA_VERSION and set(names) - set(part.column_names)):
+                    print(f"adasearch: skipping foreign {item.path}: not our {table}", file=sys.stderr)  # noqa: T201
+                    continue
                 if version > SCHEMA_VERSION:
                     raise InputError(
                         f"{item.path} has schema version {version}, but this adasearch reads up to "
@@ -189,21 +192,24 @@ class Store:
 
         Raises:
             StudyLocked: another live search holds it; the message names its host and process.
+            AdasearchError: the folder cannot be written.
         """
         if not self._local:
             yield
             return
         folder = Path(self._root, study)
-        folder.mkdir(parents=True, exist_ok=True)
         owner = folder / ".owner"
-        try:
-            with FileLock(folder / ".lock", timeout=0):
+        with ExitStack() as held:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(folder / ".lock", timeout=0))
                 owner.write_text(f"host {socket.gethostname()}, process {os.getpid()}")
-                yield
-        except Timeout as error:
-            raise StudyLocked(
-                f"study {study} is held by another live search ({owner.read_text()})"
-            ) from error
+            except Timeout as error:
+                who = owner.read_text() if owner.exists() else "it has just begun"
+                raise StudyLocked(f"study {study} is held by another live search ({who})") from error
+            except OSError as error:
+                raise AdasearchError(f"cannot lock {folder}: {error.strerror or error}") from error
+            yield
 
 
 # --- rows ------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """A study's two search spaces, from files, from the store and from what the user fixed."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import yaml
@@ -10,7 +9,7 @@ from adasearch.analysis import BASELINE
 from adasearch.errors import InputError, unknown
 from adasearch.records import Limits, Value
 from adasearch.schedulers import field_names, scheduler_class
-from adasearch.spaces import Space, load_space, parse_space
+from adasearch.spaces import Space, load_space, parse_space, scalar
 
 __all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
 
@@ -40,13 +39,10 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
     kind, slash, bare = name.partition("/")
     if not (equals and slash and bare) or kind not in ("train", "scheduler"):
         raise InputError(f"--set must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
-    value = yaml.safe_load(raw)
-    if isinstance(value, str):
-        # YAML reads 1e-3 as text; a person means a number.
-        with suppress(ValueError):
-            value = float(value)
-    if not isinstance(value, bool | int | float | str):
-        raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}")
+    try:
+        value = scalar(yaml.safe_load(raw))
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}") from error
     if kind == "scheduler":
         known = {field for scheduler in schedulers for field in field_names(scheduler_class(scheduler))}
         if bare not in known:
@@ -79,9 +75,8 @@ def train_space_of(
     else:
         space = parse_space(yaml.safe_load(stored), "stored space")
     inside = f"{limits.smallest} to {limits.largest}"
-    sizes = space.fields["batch_size"].ends() if "batch_size" in space.fields else ()
-    beyond = [size for size in sizes if not (isinstance(size, int) and limits.admit(size))]
-    if beyond and given is not None:
+    beyond = [s for s in space.ends("batch_size") if not (isinstance(s, int) and limits.admit(s))]
+    if beyond and given is not None and "batch_size" in space.fields:
         raise InputError(f"--train-space {given}: batch_size must lie in {inside} but got {beyond[0]}")
     if beyond:
         say(f"initial batch sizes are searched in {inside} only (see --smallest and --largest)")

@@ -20,15 +20,25 @@ def fixed_costs(isolation: str) -> list[float]:
     """Return the fixed cost in seconds of the second and every later trial."""
     with tempfile.TemporaryDirectory() as results:
         command = [sys.executable, "-m", "adasearch", "search", *SEARCH, "--isolation", isolation]
-        command += ["--trials", str(TRIALS[isolation]), "--slots", "1", "--stopper", "none", "--results", results]
+        command += [
+            "--trials",
+            str(TRIALS[isolation]),
+            "--slots",
+            "1",
+            "--stopper",
+            "none",
+            "--results",
+            results,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         store = Store(results)
         trials = [trial for study in store.studies() for trial in store.trials(study.study)]
     costs = []
     for before, trial in pairwise(trials):
-        assert before.ended_at and trial.ended_at and trial.train_seconds and trial.eval_seconds is not None
+        if before.ended_at is None or trial.ended_at is None:
+            raise SystemExit(f"{trial.trial_id} did not end")
         whole = (trial.ended_at - before.ended_at).total_seconds()
-        costs.append(whole - trial.train_seconds - trial.eval_seconds)
+        costs.append(whole - (trial.train_seconds or 0) - (trial.eval_seconds or 0))
     return costs
 
 

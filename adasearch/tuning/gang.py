@@ -55,21 +55,26 @@ class GangTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], settings: GangSettings) -> None:
         """Start the mailbox and the gang, and submit the first task."""
         self._settings = settings
+        self._open()
+        self._begin(config)
+
+    def _open(self) -> None:
+        """Make a mailbox on this node, so that losing another node cannot take it along."""
         here = ray.get_runtime_context().get_node_id()
         affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
         self._mailbox = (
-            ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=affinity).remote(settings.attempts)
+            ray.remote(Mailbox)
+            .options(num_cpus=0, scheduling_strategy=affinity)
+            .remote(self._settings.attempts)
         )
         self._gang: _Gang | None = None
-        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Go on with another trial; the workers leave the former one by themselves."""
         if self._settings.isolation == "fresh":
             self.cleanup()
-            self.setup(new_config, self._settings)
-        else:
-            self._begin(new_config)
+            self._open()
+        self._begin(new_config)
         return True  # False would lose the trial: Tune tells neither the searcher nor a callback
 
     def _begin(self, config: dict[str, Any]) -> None:

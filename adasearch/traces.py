@@ -1,0 +1,44 @@
+"""One trial's course as a frame: its changes of batch size, and what its scheduler saw."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.schedulers.base import waiting
+from adasearch.schedulers.deba import FIRST_DECISION, Deba
+
+__all__ = ["changes", "deba_trace"]
+
+
+def changes(intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
+    """Return a trial's adaptations: after which interval, from which size to which, and why."""
+    rows = [
+        (
+            record.signals.interval,
+            record.signals.examples_seen,
+            record.signals.batch_size,
+            record.decision.batch_size,
+            record.decision.action,
+            record.decision.reason,
+        )
+        for record in intervals
+        if record.decision.action != "hold"
+    ]
+    return pd.DataFrame(rows, columns=["interval", "examples_seen", "from", "to", "action", "reason"])
+
+
+def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
+    """Return what :class:`Deba` saw: c, dg and dl after each interval but the first, from stored signals.
+
+    ``decided`` is False where it waited (too few intervals, cooldown, end of the budget).
+    """
+    deba = Deba(**trial.fields_of("scheduler"))  # type: ignore[arg-type]
+    history = [record.signals for record in intervals]
+    rows = []
+    for seen in range(2, len(history) + 1):
+        past = history[:seen]
+        ended = seen == len(history) and trial.status == "complete"
+        decided = not ended and waiting(past, FIRST_DECISION, deba.cooldown) is None
+        rows.append((past[-1].interval, past[-1].examples_seen, *deba.indicators(past), decided))
+    return pd.DataFrame(rows, columns=["interval", "examples_seen", "c", "dg", "dl", "decided"])

@@ -1,0 +1,48 @@
+"""The README is tried, not believed: its commands parse, its code runs, every command is in it."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from adasearch.cli import cli
+from adasearch.testing import check_scheduler
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def command_lines() -> list[str]:
+    shell = [block.replace("\\\n", " ") for language, block in BLOCKS if not language]
+    lines = [
+        line.removeprefix("$ ") for block in shell for line in block.splitlines() if line.startswith("$ ")
+    ]
+    return [line for line in lines if line.startswith("adasearch ")]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_command_line_of_the_readme_parses(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    command = cli.commands[name]
+    with click.Context(command) as context:
+        command.parse_args(context, arguments)
+
+
+def test_readme_names_every_command() -> None:
+    assert {name for name in cli.commands if f"adasearch {name}" not in README} == set()
+
+
+def test_scheduler_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "GrowOnLowLoss" in block]
+    (tmp_path / "from_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    from adasearch.schedulers import make_scheduler
+
+    check_scheduler(make_scheduler("from_the_readme:GrowOnLowLoss", {"threshold": 0.4}))
+
+
+def test_readme_has_no_gaps() -> None:
+    assert "@@" not in README
+    assert "TODO" not in README
