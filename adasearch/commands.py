@@ -103,8 +103,9 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         with SearchDisplay(console, _goals(plans)) as display:
             whole = run_search(plans, store, settings, slots=slots, listener=display)
     if whole:
+        stored = {study.study for study in store.studies()}  # not a baseline that another search holds
         console.print(
-            compare(store, studies=[study.record.study for study in resolved]),
+            compare(store, studies=[s.record.study for s in resolved if s.record.study in stored]),
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -70,7 +70,12 @@ def _settings_columns(
 ) -> list[Column]:
     """Return the columns of every parameter that was searched, the scheduler's first."""
     names = dict.fromkeys(name for row in settings for name in row if "/" in name)
-    searched = [name for name in names if len({t.params[name] for t in trials if name in t.params}) > 1]
+    values: dict[tuple[str, str], set[object]] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            values.setdefault((trial.study, name), set()).add(value)
+    varied = {name for (_, name), seen in values.items() if len(seen) > 1}
+    searched = [name for name in names if name in varied]
     ordered = sorted(searched, key=lambda name: name.startswith("train/"))
     heads = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
     return [*heads, *(Column(name, name.partition("/")[2]) for name in ordered)]

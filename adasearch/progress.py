@@ -31,6 +31,7 @@ class Goal:
 class _Running:
     trial: TrialRecord
     last: IntervalRecord | None = None
+    val_error: float | None = None
 
 
 class SearchDisplay:
@@ -76,7 +77,9 @@ class SearchDisplay:
         """Take in an interval of a running trial."""
         if self._began is None:
             self._began = time.monotonic()
-        self._running[trial.trial_id].last = record
+        running = self._running[trial.trial_id]
+        running.last = record
+        running.val_error = running.val_error if record.val_error is None else record.val_error
         self._bar.update(self._task, left=self._left())
 
     def ended(self, trial: TrialRecord) -> None:
@@ -119,7 +122,7 @@ class SearchDisplay:
                 f"{self._share(running):.0%}",
                 "-" if last is None else str(last.decision.batch_size),
                 "-" if last is None else f"{last.signals.train_loss:.3f}",
-                "-" if last is None or last.val_error is None else f"{last.val_error:.1%}",
+                "-" if running.val_error is None else f"{running.val_error:.1%}",
                 "-" if best is None else f"{best:.1%}",
             )
         return Group(table, self._bar)

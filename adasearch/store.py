@@ -151,9 +151,17 @@ class Store:
         return pd.DataFrame(pa.concat_tables(tables, promote_options="default").to_pandas())
 
     def _folders(self) -> list[str]:
-        found = self._files.get_file_info(pafs.FileSelector(self._root, allow_not_found=True))
+        found = self._listed(self._root)
         names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
-        return sorted(name for name in names if not name.startswith(".") and name not in RESERVED)
+        return [name for name in names if not name.startswith(".") and name not in RESERVED]
+
+    def _listed(self, path: str) -> list[pafs.FileInfo]:
+        """Return what a folder holds, by name; nothing if it is not there."""
+        try:
+            found = self._files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        except OSError as error:
+            raise AdasearchError(f"cannot read {path}: {error}") from error
+        return sorted(found, key=lambda item: str(item.path))
 
     def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
         return [row for part in self._tables(folders, table) for row in part.to_pylist()]
@@ -161,9 +169,7 @@ class Store:
     def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
         names = SCHEMAS[table].names
         for folder in folders:
-            selector = pafs.FileSelector(f"{self._root}/{folder}/{table}", allow_not_found=True)
-            found = sorted(self._files.get_file_info(selector), key=lambda item: str(item.path))
-            for item in found:
+            for item in self._listed(f"{self._root}/{folder}/{table}"):
                 if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
                     continue
                 try:

@@ -86,7 +86,7 @@ def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: 
         table.add_column(column.header, justify="left" if words else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(column.cell(row) for column in columns))
-    console = Console(file=io.StringIO(), width=1000, highlight=False, markup=False)
+    console = Console(file=io.StringIO(), width=1000, highlight=False, markup=False, emoji=False)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

@@ -187,6 +187,7 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     from adasearch.train import DivergedError, train
 
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what the trial before left
         torch.cuda.reset_peak_memory_stats(device)
     try:
         scheduler = make_scheduler(task.scheduler, task.scheduler_fields)

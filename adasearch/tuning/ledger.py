@@ -115,7 +115,8 @@ class Ledger:
             self._store.write_trial(closed)
 
         self._keep(write)
-        self._listener.ended(closed)
+        if self.broken is None:
+            self._listener.ended(closed)
 
     def _keep(self, write: Callable[[], None]) -> None:
         try:

@@ -1,0 +1,358 @@
+import pickle
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adasearch.data import DataSpec
+from adasearch.errors import AdasearchError
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.spaces import load_space
+from adasearch.store import Store
+from adasearch.tuning.ledger import Ledger
+from adasearch.tuning.proposals import Proposals, StudyPlan
+from adasearch.tuning.task import Delivery, Outcome
+from tests.rows import STUDY, at_marks, interval_at, study_of, trial_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+DONE = Outcome(status="complete", peak_memory_bytes=123)
+Point = tuple[float, float]
+NOTHING = Delivery(records=(), outcome=None)
+
+
+class Silent:
+    """Hears nothing."""
+
+    def started(self, trial: TrialRecord) -> None: ...
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None: ...
+
+    def ended(self, trial: TrialRecord) -> None: ...
+
+
+class Listener:
+    """Notes what it hears, and what the store says of that trial at that moment."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.heard: list[tuple[str, str, str | None]] = []
+
+    def note(self, what: str, trial: TrialRecord) -> None:
+        stored: dict[str, str] = {}
+        with suppress(AdasearchError):  # where a test put something in the way
+            stored = {each.trial_id: each.status for each in self.store.trials(trial.study)}
+        self.heard.append((what, trial.trial_id, stored.get(trial.trial_id)))
+
+    def started(self, trial: TrialRecord) -> None:
+        self.note("started", trial)
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        self.note("progressed", trial)
+
+    def ended(self, trial: TrialRecord) -> None:
+        self.note("ended", trial)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "results"))
+
+
+@pytest.fixture
+def listener(store: Store) -> Listener:
+    return Listener(store)
+
+
+def proposals(store: Store, study: StudyRecord = STUDY, trials: int = 10) -> Proposals:
+    """A study's proposals as a search that begins now would have them."""
+    return Proposals(
+        StudyPlan(
+            study=study,
+            train_space=load_space("architectures", "resnet18"),
+            scheduler_space=load_space("schedulers", study.scheduler),
+            data=DataSpec(source="digits"),
+            trials=trials,
+            stored=store.trials(study.study),
+            intervals=store.intervals(study.study),
+        )
+    )
+
+
+@pytest.fixture
+def ledger(store: Store, listener: Listener) -> Ledger:
+    return Ledger([proposals(store)], store, listener)
+
+
+def deliver(*records: IntervalRecord, outcome: Outcome | None = None) -> Delivery:
+    return Delivery(records=records, outcome=outcome)
+
+
+def stored_of(store: Store, number: int = 0) -> TrialRecord:
+    return next(trial for trial in store.trials(STUDY.study) if trial.number == number)
+
+
+# --- what is on disk when ---------------------------------------------------------------------------
+
+
+def test_row_says_running_before_the_trial_begins(ledger: Ledger, store: Store, listener: Listener) -> None:
+    live = ledger.begin("tune 0")
+    assert live is not None
+    assert store.trials(STUDY.study) == [live.record]
+    assert listener.heard == [("started", live.record.trial_id, "running")]
+
+
+def test_row_says_running_until_the_trial_is_closed(ledger: Ledger, store: Store) -> None:
+    ledger.begin("tune 0")
+    assert ledger.absorb("tune 0", deliver(interval_at(0)))
+    assert ledger.absorb("tune 0", deliver(interval_at(1, val_error=0.2), outcome=DONE))
+    assert stored_of(store).status == "running"
+
+
+def test_intervals_are_on_disk_before_the_row_says_that_the_trial_ended(
+    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.begin("tune 0")
+    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
+    write, seen = store.write_trial, []
+
+    def look_first(trial: TrialRecord) -> None:
+        seen.append((trial.status, len(store.intervals(STUDY.study)[trial.trial_id])))
+        write(trial)
+
+    monkeypatch.setattr(store, "write_trial", look_first)
+    ledger.close("tune 0")
+    assert seen == [("complete", 1)]
+
+
+def test_complete_trial_has_its_sums_its_intervals_and_an_end(
+    ledger: Ledger, store: Store, listener: Listener
+) -> None:
+    ledger.begin("tune 0")
+    records = [interval_at(0, val_error=0.3, action="grow"), interval_at(1, val_error=0.2)]
+    ledger.absorb("tune 0", deliver(*records, outcome=DONE))
+    ledger.close("tune 0")
+    trial = stored_of(store)
+    assert (trial.status, trial.val_error, trial.train_seconds, trial.adaptations) == (
+        "complete",
+        0.2,
+        2.0,
+        1,
+    )
+    assert (trial.peak_memory_bytes, trial.error) == (123, None)
+    assert trial.ended_at is not None
+    assert trial.ended_at >= trial.started_at
+    assert store.intervals(STUDY.study) == {trial.trial_id: records}
+    assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
+    assert listener.heard[-1][2] == "complete"
+
+
+def test_trial_closed_without_an_outcome_was_stopped_early(ledger: Ledger, store: Store) -> None:
+    ledger.begin("tune 0")
+    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2)))
+    ledger.close("tune 0")
+    assert (stored_of(store).status, stored_of(store).val_error) == ("pruned", 0.2)
+    assert len(store.intervals(STUDY.study)) == 1
+
+
+def test_trial_that_failed_on_its_workers_keeps_error_and_intervals(ledger: Ledger, store: Store) -> None:
+    ledger.begin("tune 0")
+    failed = Outcome(status="failed", error="train_loss is nan")
+    ledger.absorb("tune 0", deliver(interval_at(0), outcome=failed))
+    ledger.close("tune 0")
+    assert (stored_of(store).status, stored_of(store).error) == ("failed", "train_loss is nan")
+    assert len(store.intervals(STUDY.study)) == 1
+
+
+def test_trial_that_failed_before_its_first_interval_is_a_row_alone(ledger: Ledger, store: Store) -> None:
+    ledger.begin("tune 0")
+    ledger.close("tune 0", error="its process died")
+    assert (stored_of(store).status, stored_of(store).error) == ("failed", "its process died")
+    assert store.intervals(STUDY.study) == {}
+
+
+def test_complete_trial_that_was_never_evaluated_is_failed(ledger: Ledger, store: Store) -> None:
+    ledger.begin("tune 0")
+    ledger.absorb("tune 0", deliver(interval_at(0), outcome=DONE))
+    ledger.close("tune 0")
+    assert stored_of(store).status == "failed"
+
+
+# --- deliveries -------------------------------------------------------------------------------------
+
+
+def test_deliveries_that_come_twice_are_booked_once(ledger: Ledger, store: Store, listener: Listener) -> None:
+    ledger.begin("tune 0")
+    first, second = interval_at(0), interval_at(1, val_error=0.2)
+    last = deliver(second, outcome=DONE)
+    for delivery in (deliver(first), deliver(first), deliver(first, second), last, last):
+        assert ledger.absorb("tune 0", delivery)
+    for _ in range(2):
+        ledger.close("tune 0")
+    assert store.intervals(STUDY.study) == {stored_of(store).trial_id: [first, second]}
+    assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
+
+
+def test_what_is_not_running_is_let_be(ledger: Ledger, listener: Listener) -> None:
+    assert ledger.absorb("never begun", deliver(interval_at(0), outcome=DONE))
+    ledger.close("never begun", error="too late")
+    assert not listener.heard
+
+
+def test_silence_changes_nothing(ledger: Ledger, listener: Listener) -> None:
+    ledger.begin("tune 0")
+    assert ledger.absorb("tune 0", NOTHING)
+    assert [what for what, _, _ in listener.heard] == ["started"]
+
+
+def fill_rung(ledger: Ledger, points: Sequence[Point]) -> list[bool]:
+    """Run a trial per point up to the first rung; return which go on."""
+    goes_on = []
+    for n, point in enumerate(points):
+        assert ledger.begin(f"fill {n}") is not None
+        goes_on.append(ledger.absorb(f"fill {n}", deliver(*at_marks(point))))
+        ledger.close(f"fill {n}")
+    return goes_on
+
+
+def test_trial_that_falls_behind_is_told_to_stop(ledger: Ledger) -> None:
+    assert fill_rung(ledger, [(0.1, 1.0)] * 3 + [(0.2, 2.0), (0.1, 1.0)]) == [True, True, True, False, True]
+
+
+def test_trial_that_has_an_outcome_is_not_stopped_at_a_rung(ledger: Ledger, store: Store) -> None:
+    fill_rung(ledger, [(0.1, 1.0)] * 3)
+    ledger.begin("tune 3")
+    assert ledger.absorb("tune 3", deliver(*at_marks((0.9, 9.0)), outcome=DONE))
+    ledger.close("tune 3")
+    assert stored_of(store, 3).status == "complete"
+
+
+def test_studies_have_rungs_of_their_own(store: Store, listener: Listener) -> None:
+    both = [proposals(store), proposals(store, study_of("constant"))]
+    ledger = Ledger(both, store, listener)
+    goes_on = {}
+    for n in range(8):
+        live = ledger.begin(f"tune {n}")
+        assert live is not None
+        good = live.record.scheduler == "deba"
+        point = (0.1, 1.0) if good else (0.9, 9.0)
+        goes_on[f"tune {n}"] = ledger.absorb(f"tune {n}", deliver(*at_marks(point)))
+    assert all(goes_on.values())
+
+
+# --- the order of trials ----------------------------------------------------------------------------
+
+
+def test_studies_take_turns(store: Store, listener: Listener) -> None:
+    studies = [study_of("constant"), study_of("deba"), study_of("adabatch")]
+    ledger = Ledger([proposals(store, study, trials=3) for study in studies], store, listener)
+    begun = [ledger.begin(f"tune {n}") for n in range(10)]
+    assert [live.record.scheduler for live in begun if live] == ["constant", "deba", "adabatch"] * 3
+    assert begun[9] is None
+
+
+def test_study_that_is_behind_catches_up_first(store: Store, listener: Listener) -> None:
+    ahead, behind = study_of("constant"), study_of("deba")
+    params = Ledger([proposals(store, ahead)], store, listener).begin("tune")
+    assert params is not None
+    for n in range(2):
+        store.write_trial(trial_of(ahead, n, val_error=0.1, seconds=1, params=params.record.params))
+    ledger = Ledger([proposals(store, ahead, 4), proposals(store, behind, 4)], store, listener)
+    order = [live.record.scheduler for n in range(6) if (live := ledger.begin(f"tune {n}"))]
+    assert order == ["deba", "deba", "constant", "deba", "constant", "deba"]
+
+
+def test_all_trials_done_begins_none(store: Store, listener: Listener) -> None:
+    ledger = Ledger([proposals(store, trials=1)], store, listener)
+    assert ledger.begin("tune 0") is not None
+    assert ledger.begin("tune 1") is None
+    assert not ledger.over
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+def test_interrupted_search_begins_nothing_and_leaves_running_trials_running(
+    ledger: Ledger, store: Store
+) -> None:
+    ledger.begin("tune 0")
+    ledger.interrupted = True
+    assert ledger.over
+    assert ledger.begin("tune 1") is None
+    assert [trial.status for trial in store.trials(STUDY.study)] == ["running"]
+
+
+def block(store: Store, tmp_path: Path, table: str) -> None:
+    """Put a file where a table's folder would be."""
+    folder = tmp_path / "results" / STUDY.study
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / table).write_text("in the way")
+
+
+def test_store_that_cannot_be_written_ends_the_search(ledger: Ledger, store: Store, tmp_path: Path) -> None:
+    block(store, tmp_path, "trials")
+    assert ledger.begin("tune 0") is not None
+    assert isinstance(ledger.broken, AdasearchError)
+    assert "cannot write" in str(ledger.broken)
+    assert ledger.over
+    assert ledger.begin("tune 1") is None
+
+
+def test_trial_whose_intervals_cannot_be_written_stays_running(
+    ledger: Ledger, store: Store, listener: Listener, tmp_path: Path
+) -> None:
+    ledger.begin("tune 0")
+    block(store, tmp_path, "intervals")
+    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
+    ledger.close("tune 0")
+    assert ledger.broken is not None
+    assert stored_of(store).status == "running"
+    assert "ended" not in [what for what, _, _ in listener.heard]
+
+
+def test_books_pickle_empty(ledger: Ledger) -> None:
+    ledger.begin("tune 0")
+    assert isinstance(pickle.loads(pickle.dumps(ledger)), Ledger)
+
+
+# --- going on ---------------------------------------------------------------------------------------
+
+
+def judge(ledger: Ledger, points: Sequence[Point]) -> list[bool]:
+    """Run a trial per two points, one for each rung; return what was said at each."""
+    said = []
+    for n in range(0, len(points), 2):
+        ledger.begin(f"tune {n}")
+        first, second = at_marks(*points[n : n + 2])
+        said.append(ledger.absorb(f"tune {n}", deliver(first)))
+        if said[-1]:
+            said.append(ledger.absorb(f"tune {n}", deliver(second)))
+        ledger.close(f"tune {n}")
+    return said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_resumed_rungs_judge_as_those_of_the_search_that_was_interrupted(store: Store, seed: int) -> None:
+    rng = random.Random(seed)
+    study = replace(study_of("constant"), sampler="random")
+    before, after = ([(rng.random(), rng.random()) for _ in range(12)] for _ in range(2))
+    live = Ledger([proposals(store, study, trials=12)], store, Silent())
+    judge(live, before)
+    resumed = Ledger([proposals(store, study, trials=12)], store, Silent())
+    said = judge(live, after)
+    assert judge(resumed, after) == said
+    assert not all(said)
+
+
+def test_trial_that_was_running_is_begun_again_over_its_own_row(ledger: Ledger, store: Store) -> None:
+    first = ledger.begin("tune 0")
+    resumed = Ledger([proposals(store)], store, Listener(store))
+    again = resumed.begin("tune 0")
+    assert first is not None
+    assert again is not None
+    assert again.record.trial_id == first.record.trial_id
+    assert again.record.params == first.record.params
+    assert len(store.trials(STUDY.study)) == 1

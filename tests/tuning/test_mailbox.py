@@ -1,0 +1,209 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from adasearch.data import DataSpec
+from adasearch.records import Limits
+from adasearch.train import Hyperparameters, TrainConfig
+from adasearch.tuning.mailbox import Mailbox, Message
+from adasearch.tuning.task import Delivery, Outcome, TrialTask
+from tests.rows import interval_at
+
+NOW, SOON = 0.01, 5.0  # seconds: not worth waiting for, and never reached by a test that passes
+DONE = Outcome(status="complete")
+
+
+def task(name: str) -> TrialTask:
+    config = TrainConfig(
+        architecture="resnet18",
+        scale="nano",
+        seed=0,
+        hyperparameters=Hyperparameters(),
+        budget=100,
+        interval=10,
+        evaluate_every=10,
+    )
+    limits = Limits(smallest=16, largest=64)
+    return TrialTask(
+        trial_id=name,
+        config=config,
+        scheduler="constant",
+        scheduler_fields={},
+        limits=limits,
+        data=DataSpec(source="digits"),
+    )
+
+
+A, B = task("a"), task("b")
+FIRST, SECOND, THIRD = (interval_at(n) for n in range(3))
+
+
+def scenario(play: Callable[[Mailbox], Awaitable[None]]) -> Callable[[], None]:
+    """Make a test from a coroutine that gets a mailbox of two attempts."""
+
+    def test() -> None:
+        async def stage() -> None:
+            await play(Mailbox(attempts=2))
+
+        asyncio.run(stage())
+
+    test.__name__ = play.__name__
+    test.__module__ = play.__module__
+    return test
+
+
+def run_of(message: Message) -> tuple[int, TrialTask]:
+    assert message[0] == "run"
+    return message[1], message[2]
+
+
+@scenario
+async def test_task_is_handed_out_and_its_records_and_outcome_come_back(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, given = run_of(await box.next_task(SOON))
+    assert given == A
+    assert await box.put(sequence, FIRST)
+    assert await box.put(sequence, SECOND)
+    assert await box.take(SOON) == Delivery(records=(FIRST, SECOND), outcome=None)
+    assert await box.put(sequence, THIRD)
+    await box.end(sequence, DONE)
+    assert await box.take(SOON) == Delivery(records=(THIRD,), outcome=DONE)
+    assert await box.take(NOW) == Delivery(records=(), outcome=DONE)
+    assert await box.next_task(NOW) == ("idle",)
+
+
+@scenario
+async def test_without_a_task_workers_idle_and_without_records_the_trial_waits(box: Mailbox) -> None:
+    began = time.monotonic()
+    assert await box.next_task(0.05) == ("idle",)
+    assert await box.take(0.05) == Delivery(records=(), outcome=None)
+    assert 0.09 < time.monotonic() - began < SOON
+
+
+@scenario
+async def test_waiting_ends_as_soon_as_something_comes(box: Mailbox) -> None:
+    waiting = asyncio.create_task(box.next_task(SOON))
+    await asyncio.sleep(NOW)
+    await box.submit(A)
+    sequence, _ = run_of(await waiting)
+    taking = asyncio.create_task(box.take(SOON))
+    await asyncio.sleep(NOW)
+    await box.put(sequence, FIRST)
+    assert (await taking).records == (FIRST,)
+    taking = asyncio.create_task(box.take(SOON))
+    await asyncio.sleep(NOW)
+    await box.end(sequence, DONE)
+    assert (await taking).outcome == DONE
+
+
+@scenario
+async def test_a_restarted_worker_gets_the_task_again_and_attempts_are_counted(box: Mailbox) -> None:
+    await box.submit(A)
+    assert await box.attempts_made() == 0
+    for attempt in (1, 2):
+        assert run_of(await box.next_task(SOON))[1] == A
+        assert await box.attempts_made() == attempt
+
+
+@scenario
+async def test_records_that_come_again_after_a_restart_are_dropped(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.put(sequence, FIRST)
+    assert (await box.take(SOON)).records == (FIRST,)
+    await box.put(sequence, SECOND)
+    sequence, _ = run_of(await box.next_task(SOON))
+    for record in (FIRST, SECOND, THIRD):
+        assert await box.put(sequence, record)
+    assert (await box.take(SOON)).records == (SECOND, THIRD)
+
+
+@scenario
+async def test_a_task_fails_with_the_noted_error_when_its_attempts_are_used(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.note_error(sequence, "out of memory")
+    await box.note_error(sequence, "a rank that waited for the first")
+    await box.next_task(SOON)
+    assert (await box.take(NOW)).outcome is None
+    assert await box.next_task(NOW) == ("idle",)
+    assert (await box.take(SOON)).outcome == Outcome(status="failed", error="out of memory")
+
+
+@scenario
+async def test_a_task_whose_workers_died_in_silence_says_so(box: Mailbox) -> None:
+    await box.submit(A)
+    for _ in range(3):
+        await box.next_task(NOW)
+    outcome = (await box.take(SOON)).outcome
+    assert outcome == Outcome(status="failed", error="its worker died in each of 2 attempts")
+
+
+@scenario
+async def test_the_next_task_starts_with_all_its_attempts_and_no_old_error(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.note_error(sequence, "old")
+    await box.put(sequence, FIRST)
+    await box.submit(B)
+    assert await box.take(NOW) == Delivery(records=(), outcome=None)
+    for _ in range(2):
+        assert run_of(await box.next_task(SOON))[1] == B
+    await box.next_task(NOW)
+    assert "old" not in str((await box.take(SOON)).outcome)
+
+
+@scenario
+async def test_workers_of_a_former_task_are_told_to_leave_it_and_cannot_touch_the_next(box: Mailbox) -> None:
+    await box.submit(A)
+    old, _ = run_of(await box.next_task(SOON))
+    assert await box.put(old, FIRST)
+    await box.submit(B)
+    assert not await box.put(old, SECOND)
+    await box.end(old, DONE)
+    await box.note_error(old, "stale")
+    assert await box.take(NOW) == Delivery(records=(), outcome=None)
+    new, given = run_of(await box.next_task(SOON))
+    assert given == B
+    assert new != old
+    assert await box.put(new, FIRST)
+
+
+@scenario
+async def test_records_after_the_outcome_are_refused(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.end(sequence, DONE)
+    assert not await box.put(sequence, FIRST)
+    await box.end(sequence, Outcome(status="failed", error="late"))
+    assert await box.take(SOON) == Delivery(records=(), outcome=DONE)
+
+
+@scenario
+async def test_close_sends_the_workers_home(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.close()
+    assert not await box.put(sequence, FIRST)
+    assert await box.next_task(SOON) == ("close",)
+
+
+@scenario
+async def test_close_wakes_workers_that_wait(box: Mailbox) -> None:
+    waiting = asyncio.create_task(box.next_task(SOON))
+    await asyncio.sleep(NOW)
+    await box.close()
+    assert await waiting == ("close",)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_attempts_are_as_many_as_were_asked_for(attempts: int) -> None:
+    async def stage() -> None:
+        box = Mailbox(attempts)
+        await box.submit(A)
+        messages = [await box.next_task(NOW) for _ in range(attempts + 2)]
+        assert [message[0] for message in messages] == ["run"] * attempts + ["idle"] * 2
+
+    asyncio.run(stage())

@@ -1,0 +1,293 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from adasearch.data import DataSpec
+from adasearch.records import Status, StudyRecord, TrialRecord
+from adasearch.spaces import Space, load_space, parse_space
+from adasearch.tuning.proposals import SAMPLERS, Proposals, StudyPlan
+from tests.rows import STUDY, trial_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+TRAIN, DEBA = load_space("architectures", "resnet18"), load_space("schedulers", "deba_short")
+DEFAULTS = {**TRAIN.fixed(), **TRAIN.first(), **DEBA.fixed(), **DEBA.first()}
+
+
+def plan(
+    *,
+    trials: int = 20,
+    stored: Sequence[TrialRecord] = (),
+    study: StudyRecord = STUDY,
+    train: Space = TRAIN,
+    scheduler: Space = DEBA,
+) -> StudyPlan:
+    return StudyPlan(
+        study=study,
+        train_space=train,
+        scheduler_space=scheduler,
+        data=DataSpec(source="digits"),
+        trials=trials,
+        stored=stored,
+        intervals={},
+    )
+
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
+    """The Optuna studies that were made, for a look at what they were told."""
+    made: list[optuna.Study] = []
+    create = optuna.create_study
+
+    def keep(*arguments: object, **options: object) -> optuna.Study:
+        made.append(create(*arguments, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(optuna, "create_study", keep)
+    return made
+
+
+def ended(
+    trial: TrialRecord, status: Status = "complete", error: float | None = 0.1, seconds: float | None = 10.0
+) -> TrialRecord:
+    return replace(trial, status=status, val_error=error, train_seconds=seconds)
+
+
+def run(proposals: Proposals, count: int, status: Status = "complete") -> list[TrialRecord]:
+    """Ask for trials and tell their end, each better than the one before."""
+    return [
+        proposals.tell(ended(trial, status, 0.5 / (n + 1), 10.0 - n / 10))
+        for n, trial in enumerate(proposals.ask() for _ in range(count))
+    ]
+
+
+# --- asking -----------------------------------------------------------------------------------------
+
+
+def test_first_trial_is_the_documented_default() -> None:
+    trial = Proposals(plan()).ask()
+    assert trial.params == DEFAULTS
+    assert (trial.trial_id, trial.number, trial.seed) == (f"{STUDY.study}-search-0", 0, STUDY.seed)
+    assert (trial.status, trial.phase, trial.role, trial.study) == (
+        "running",
+        "search",
+        "search",
+        STUDY.study,
+    )
+    assert (trial.architecture, trial.scheduler, trial.workers) == ("resnet18", "deba", 1)
+    assert trial.versions["optuna"] == optuna.__version__
+
+
+def test_every_trial_has_every_parameter_inside_its_range() -> None:
+    asked = run(Proposals(plan()), 12)
+    distributions = {**TRAIN.distributions(), **DEBA.distributions()}
+    fixed = DEFAULTS.keys() - distributions.keys()
+    for number, trial in enumerate(asked):
+        assert trial.params.keys() == DEFAULTS.keys()
+        assert all(trial.params[name] == DEFAULTS[name] for name in fixed)
+        assert (trial.number, trial.seed) == (number, STUDY.seed + number)
+        optuna.trial.create_trial(
+            params={name: trial.params[name] for name in distributions}, distributions=distributions, value=0
+        )
+    assert len({str(trial.params) for trial in asked}) == len(asked)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_same_seed_proposes_the_same_and_another_seed_something_else(sampler: str) -> None:
+    study = replace(STUDY, sampler=sampler)
+    first, again, other = (
+        [trial.params for trial in run(Proposals(plan(study=replace(study, seed=seed))), 9)]
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first[0] == other[0]
+    assert all(a != b for a, b in zip(first[1:], other[1:], strict=True))
+
+
+def test_trials_asked_for_before_any_is_told_differ() -> None:
+    proposals = Proposals(plan())
+    asked = [proposals.ask() for _ in range(8)]
+    assert len({str(trial.params) for trial in asked}) == 8
+
+
+def test_study_without_anything_to_search_repeats_its_values_under_new_seeds() -> None:
+    train = parse_space({"architecture": "resnet18"}, "test")
+    scheduler = parse_space({"scheduler": "deba"}, "test")
+    asked = run(Proposals(plan(train=train, scheduler=scheduler)), 3)
+    assert [trial.seed for trial in asked] == [0, 1, 2]
+    assert all(trial.params == {**train.fixed(), **scheduler.fixed()} for trial in asked)
+
+
+def test_budget_is_counted_down_by_asking() -> None:
+    proposals = Proposals(plan(trials=2))
+    assert proposals.left == 2
+    proposals.ask()
+    proposals.ask()
+    assert proposals.left == 0
+
+
+# --- telling ----------------------------------------------------------------------------------------
+
+
+def test_complete_trial_carries_both_values_as_floats(studies: list[optuna.Study]) -> None:
+    proposals = Proposals(plan())
+    told = proposals.tell(ended(proposals.ask(), error=0, seconds=7))
+    (frozen,) = studies[0].trials
+    assert told.status == "complete"
+    assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.0, 7.0])
+    assert all(type(value) is float for value in frozen.values)
+
+
+def test_modelled_clock_tells_modelled_seconds(studies: list[optuna.Study]) -> None:
+    proposals = Proposals(plan(study=replace(STUDY, clock="modelled")))
+    proposals.tell(replace(ended(proposals.ask()), modelled_seconds=3.0))
+    assert studies[0].trials[0].values == [0.1, 3.0]
+
+
+def test_pruned_trial_has_neither_values_nor_intermediate_ones(studies: list[optuna.Study]) -> None:
+    proposals = Proposals(plan())
+    told = proposals.tell(ended(proposals.ask(), "pruned"))
+    (frozen,) = studies[0].trials
+    assert told.status == "pruned"
+    assert (frozen.state, frozen.values, frozen.intermediate_values) == (TrialState.PRUNED, None, {})
+
+
+def test_failed_trial_is_told_as_such(studies: list[optuna.Study]) -> None:
+    proposals = Proposals(plan())
+    failed = replace(ended(proposals.ask(), "failed"), error="train_loss is nan")
+    assert proposals.tell(failed) == failed
+    assert studies[0].trials[0].state == TrialState.FAIL
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(math.nan, 1.0), (0.1, math.nan), (math.inf, 1.0), (0.1, math.inf), (None, 1.0), (0.1, None)],
+)
+def test_complete_trial_without_two_finite_values_is_failed(
+    studies: list[optuna.Study], error: float | None, seconds: float | None
+) -> None:
+    proposals = Proposals(plan())
+    told = proposals.tell(ended(proposals.ask(), "complete", error, seconds))
+    assert told.status == "failed"
+    assert "objectives" in str(told.error)
+    assert studies[0].trials[0].state == TrialState.FAIL
+    run(proposals, 8)  # and the search goes on
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_fifteen_more_trials_after_six_that_were_pruned(studies: list[optuna.Study], live: bool) -> None:
+    first = Proposals(plan(trials=21))
+    pruned = run(first, 6, "pruned")
+    proposals = first if live else Proposals(plan(trials=21, stored=pruned))
+    assert len(run(proposals, 15)) == 15
+    states = [trial.state for trial in studies[-1].trials]
+    assert states == [TrialState.PRUNED] * 6 + [TrialState.COMPLETE] * 15
+
+
+def test_trials_learn_from_those_before() -> None:
+    """Small learning rates are good here; the sampler must propose them more often than at random."""
+    train = (
+        TRAIN.with_fixed("batch_size", 32).with_fixed("lr_schedule", "cosine").with_fixed("weight_decay", 0)
+    )
+    scheduler = parse_space({"scheduler": "constant"}, "test")
+    proposals = Proposals(plan(train=train, scheduler=scheduler, trials=40))
+    rates = []
+    for _ in range(40):
+        trial = proposals.ask()
+        rates.append(float(trial.params["train/lr"]))
+        proposals.tell(ended(trial, error=rates[-1], seconds=1 + rates[-1]))
+    median = math.sqrt(0.01 * 0.5)
+    assert sum(rate < median for rate in rates[-20:]) >= 15
+
+
+# --- going on ---------------------------------------------------------------------------------------
+
+
+def test_stored_trials_are_refilled_in_order(studies: list[optuna.Study]) -> None:
+    first = Proposals(plan())
+    stored = [*run(first, 2), *run(first, 1, "pruned"), *run(first, 1, "failed"), *run(first, 1)]
+    Proposals(plan(stored=stored))
+    live, refilled = ([(t.state, t.params, t.values) for t in study.trials] for study in studies)
+    assert refilled == live
+    assert all(not trial.intermediate_values for trial in studies[1].trials)
+
+
+def test_trials_that_were_running_come_first_under_their_own_numbers() -> None:
+    first = Proposals(plan())
+    done = run(first, 2)
+    running = [first.ask(), first.ask()]
+    resumed = Proposals(plan(stored=[*done, *running]))
+    again = [resumed.ask(), resumed.ask()]
+    assert [(t.trial_id, t.number, t.seed, t.params) for t in again] == [
+        (t.trial_id, t.number, t.seed, t.params) for t in running
+    ]
+    assert resumed.ask().number == 4
+
+
+def test_default_that_was_running_is_tried_again_and_once() -> None:
+    first = Proposals(plan())
+    running = [first.ask(), first.ask()]
+    resumed = Proposals(plan(stored=running))
+    asked = run(resumed, 4)
+    assert [trial.number for trial in asked] == [0, 1, 2, 3]
+    assert [trial.params == DEFAULTS for trial in asked] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("status", ["complete", "running"])
+def test_resumed_search_does_not_draw_its_first_points_again(sampler: str, status: Status) -> None:
+    study = replace(STUDY, sampler=sampler)
+    first = Proposals(plan(study=study))
+    stored = [ended(trial, status) for trial in (first.ask() for _ in range(3))]
+    resumed = Proposals(plan(study=study, stored=stored))
+    asked = [resumed.ask() for _ in range(6)]
+    new = [trial for trial in asked if trial.number > 2]
+    assert len(new) >= 3
+    lrs = {trial.params["train/lr"] for trial in stored}
+    assert not lrs & {trial.params["train/lr"] for trial in new}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "left"),
+    [
+        ([], 5),
+        (["complete", "pruned", "failed"], 2),
+        (["complete", "running", "running"], 4),
+        (["complete"] * 5, 0),
+        (["complete"] * 7, 0),
+    ],
+)
+def test_budget_counts_what_ended_however_it_ended(statuses: list[Status], left: int) -> None:
+    stored = [
+        trial_of(STUDY, n, status=status, val_error=0.1, seconds=1, params=DEFAULTS)
+        for n, status in enumerate(statuses)
+    ]
+    assert Proposals(plan(trials=5, stored=stored)).left == left
+
+
+def test_running_trials_beyond_a_smaller_budget_are_left() -> None:
+    stored = [trial_of(STUDY, n, status="running", params=DEFAULTS) for n in range(3)]
+    resumed = Proposals(plan(trials=1, stored=stored))
+    assert resumed.left == 1
+    assert resumed.ask().number == 0
+
+
+def test_other_phases_neither_count_nor_steer(studies: list[optuna.Study]) -> None:
+    confirmed = trial_of(STUDY, 7, phase="confirm", val_error=0.1, seconds=1, params={"train/lr": 0.1})
+    proposals = Proposals(plan(trials=5, stored=[confirmed]))
+    assert proposals.left == 5
+    assert not [trial for trial in studies[0].trials if trial.state.is_finished()]
+    assert proposals.ask().number == 0
+
+
+def test_resumed_search_runs_to_the_end_with_every_kind_of_trial_stored(studies: list[optuna.Study]) -> None:
+    first = Proposals(plan())
+    stored = [*run(first, 3), *run(first, 3, "pruned"), *run(first, 1, "failed"), first.ask()]
+    resumed = Proposals(plan(stored=stored))
+    asked = run(resumed, resumed.left)
+    assert [trial.number for trial in asked] == list(range(7, 20))
+    assert len(studies[1].trials) == 20
