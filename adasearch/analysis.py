@@ -149,11 +149,14 @@ def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyReco
     """Return the constant study that ``study`` is compared with: same network, data, budget and clock."""
     if study.scheduler == BASELINE:
         return study
-    for other in studies:
-        alike = all(getattr(other, name) == getattr(study, name) for name in ALIKE)
-        if other.scheduler == BASELINE and alike:
-            return other
-    return None
+    alike = [
+        other
+        for other in studies
+        if other.scheduler == BASELINE and all(getattr(other, name) == getattr(study, name) for name in ALIKE)
+    ]
+    # Names end in "-<scheduler>-<dataset>": the baseline of the same --study PREFIX begins in the same way.
+    same_prefix = [other for other in alike if study.study.startswith(other.study.partition("-constant-")[0])]
+    return next(iter(same_prefix or alike), None)
 
 
 def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:

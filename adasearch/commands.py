@@ -71,6 +71,9 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     store.check_writable()
     request = replace(request, device=_device(runtime, gpus=None))
     resolved = _resolve(request, runtime, store, console)
+    for study in resolved:
+        if study.record.scheduler != BASELINE or len(resolved) == 1:
+            store.check_free(study.record.study)
     from adasearch.tuning.cluster import connect, slots_for
 
     console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)

@@ -14,149 +14,24 @@ without one it is the class's default if the range holds it, else the middle of 
 """
 
 import dataclasses
-import math
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, TypeGuard, get_type_hints
+from typing import Literal, get_type_hints
 
 import yaml
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from optuna.distributions import BaseDistribution
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from adasearch.errors import InputError, unknown
+from adasearch.field_space import FieldSpace
 from adasearch.records import Value
 from adasearch.schedulers import make_scheduler, scheduler_class
 
-__all__ = ["FieldSpace", "Space", "load_space", "parse_space", "scalar", "space_names"]
-
-
-def scalar(value: object) -> Value:
-    """Return a single value of a YAML document; YAML reads 1e-3 as text, a person means a number.
-
-    Raises:
-        ValueError: it is no single value.
-
-    >>> scalar("1e-3"), scalar("cosine")
-    (0.001, 'cosine')
-    """
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError(f"needs a number, a name, true or false but got {reprlib.repr(value)}")
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return float(value)
-    return value
-
-
-Scalar = Annotated[bool | int | float | str, BeforeValidator(scalar)]
-Real = Annotated[float, BeforeValidator(scalar), Field(strict=True)]
-Whole = Annotated[int, Field(strict=True, gt=-(2**53), lt=2**53)]  # what floats hold exactly
-PROBES = 100  # whole numbers of a range that are tried on the class; a gap lies near its beginning
-
-
-class FieldSpace(BaseModel):
-    """The values that one parameter may take; exactly one of the first four is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    float_: tuple[Real, Real] | None = Field(None, alias="float")
-    int_: tuple[Whole, Whole] | None = Field(None, alias="int")
-    choice: tuple[Scalar, ...] | None = Field(None, min_length=1)
-    fixed: Scalar | None = None
-    log: bool = False
-    default: Scalar | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_form(cls, data: object) -> object:
-        if not isinstance(data, Mapping):
-            return data
-        if "quantile" in data:
-            raise ValueError(
-                "a quantile needs a stability profile, which this version cannot make; use float: [low, high]"
-            )
-        for kind in ("float", "int"):
-            ends = data.get(kind)
-            if ends is not None and not (isinstance(ends, list | tuple) and len(ends) == 2):
-                raise ValueError(f"{kind} takes [low, high] but got {reprlib.repr(ends)}")
-        return data
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "FieldSpace":
-        given = [kind for kind in (self.float_, self.int_, self.choice, self.fixed) if kind is not None]
-        if len(given) != 1:
-            raise ValueError(
-                "give exactly one of float: [low, high], int: [low, high], choice: [...], fixed: value"
-            )
-        low_high = self.range
-        if low_high is None:
-            if self.log:
-                raise ValueError("log goes with float or int")
-            if self.choice is not None and self.default is not None and self.default not in self.choice:
-                raise ValueError(f"default {self.default!r} is not one of the choices {list(self.choice)}")
-            return self
-        low, high = low_high
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(
-                f"the range must run from a lower to a higher number but got [{low:g}, {high:g}]"
-            )
-        if self.log and low <= 0:
-            raise ValueError(f"a log range must begin above 0 but got [{low:g}, {high:g}]")
-        if self.default is not None:
-            if not (_number(self.default) and low <= self.default <= high):
-                raise ValueError(f"default {self.default!r} lies outside [{low:g}, {high:g}]")
-            if self.int_ is not None and not isinstance(self.default, int):
-                raise ValueError(f"default must be a whole number but got {self.default!r}")
-        return self
-
-    @property
-    def range(self) -> tuple[float, float] | tuple[int, int] | None:
-        """Low and high end, both included; None for choices and fixed values."""
-        return self.float_ if self.float_ is not None else self.int_
-
-    def ends(self) -> tuple[Value, ...]:
-        """Every choice, the fixed value, or the two ends of the range."""
-        if self.range is not None:
-            return self.range
-        return self.choice if self.choice is not None else (self.fixed,)  # type: ignore[return-value]
-
-    def probes(self) -> Sequence[Value]:
-        """Values that stand for all: the ends and, of a range of whole numbers, the first ones."""
-        if self.int_ is None:
-            return self.ends()
-        low, high = self.int_
-        return [*range(low, min(high, low + PROBES)), high]
-
-    def distribution(self) -> BaseDistribution | None:
-        """Return Optuna's distribution, or None for a fixed value."""
-        if self.float_ is not None:
-            return FloatDistribution(*self.float_, log=self.log)
-        if self.int_ is not None:
-            return IntDistribution(*self.int_, log=self.log)
-        if self.choice is not None:
-            return CategoricalDistribution(self.choice)
-        return None
-
-    def first(self, class_default: object) -> Value:
-        """Return the value of the first trial."""
-        if self.default is not None:
-            return self.default
-        if self.range is None:
-            options = self.ends()
-            return class_default if class_default in options else options[0]
-        low, high = self.range
-        value = math.sqrt(low * high) if self.log else (low + high) / 2
-        if _number(class_default) and low <= class_default <= high:
-            value = class_default
-        return round(value) if self.int_ is not None else value
-
-
-def _number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+__all__ = ["Space", "load_space", "parse_space", "space_names"]
 
 
 class Space(BaseModel):

@@ -190,6 +190,16 @@ class Store:
 
     # --- one live search per study -----------------------------------------------------------------
 
+    def check_free(self, study: str) -> None:
+        """Check that no other live search holds a study.
+
+        Raises:
+            StudyLocked: one does.
+        """
+        if self._local and Path(self._root, study, ".lock").exists():
+            with self.lock(study):
+                pass
+
     @contextmanager
     def lock(self, study: str) -> Iterator[None]:
         """Hold a study for one live search of this machine; the lock ends with the process.

@@ -7,9 +7,10 @@ import yaml
 
 from adasearch.analysis import BASELINE
 from adasearch.errors import InputError, unknown
+from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
 from adasearch.schedulers import field_names, scheduler_class
-from adasearch.spaces import Space, load_space, parse_space, scalar
+from adasearch.spaces import Space, load_space, parse_space
 
 __all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
 

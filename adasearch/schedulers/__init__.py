@@ -38,7 +38,7 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
         raise unknown("scheduler", name, SCHEDULERS)
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"scheduler {name!r} cannot be imported: {error}") from error
     if not (dataclasses.is_dataclass(found) and isinstance(found, type) and hasattr(found, "decide")):
         raise InputError(f"scheduler {name!r} must be a dataclass with a method decide(history, limits)")

@@ -83,7 +83,7 @@ class Mailbox:
                 self._finish(outcome)
 
     async def note_error(self, sequence: int, error: str) -> None:
-        """Remember why a worker is about to go down; the first reason of an attempt is the cause."""
+        """Remember why a worker is about to go down; the first reason over all attempts is told."""
         if sequence == self._sequence and self._last_error is None:
             self._last_error = error
 
