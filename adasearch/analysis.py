@@ -27,7 +27,10 @@ __all__ = [
 ]
 
 BASELINE = "constant"
-ALIKE = ("architecture", "scale", "fingerprint", "subset", "seed", "budget", "workers", "precision", "clock")
+ALIKE = (
+    *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
+    *("workers", "precision", "device", "clock"),
+)
 """What studies have in common that may be compared with one another."""
 
 

@@ -278,7 +278,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        _fail(f"interrupted; what is finished is kept. To go on: {again}", 130)
+        on = f" To go on: {again}" if arguments[:1] == ["search"] else ""
+        _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except InputError as error:

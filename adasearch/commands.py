@@ -72,8 +72,11 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     request = replace(request, device=_device(runtime, gpus=None))
     resolved = _resolve(request, runtime, store, console)
     for study in resolved:
-        if study.record.scheduler != BASELINE or len(resolved) == 1:
+        if not _optional(study, request):
             store.check_free(study.record.study)
+    if all(_finished(store, study) >= runtime.trials for study in resolved):
+        _print_tables(resolved, store, console)
+        return True
     from adasearch.tuning.cluster import connect, slots_for
 
     console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)
@@ -94,7 +97,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         from adasearch.tuning.engine import run_search
         from adasearch.tuning.gang import GangSettings
 
-        plans = _claim(resolved, runtime, store, locks, console)
+        plans = _claim(request, resolved, runtime, store, locks, console)
         settings = GangSettings(
             workers=workers,
             cpus_per_worker=runtime.cpus_per_worker,
@@ -106,14 +109,20 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         with SearchDisplay(console, _goals(plans)) as display:
             whole = run_search(plans, store, settings, slots=slots, listener=display)
     if whole:
-        stored = {study.study for study in store.studies()}  # not a baseline that another search holds
-        console.print(
-            compare(store, studies=[s.record.study for s in resolved if s.record.study in stored]),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _print_tables(resolved, store, console)
     return whole
+
+
+def _finished(store: Store, study: "ResolvedStudy") -> int:
+    if not study.stored:
+        return 0
+    return sum(trial.status != "running" for trial in store.trials(study.record.study))
+
+
+def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
+    stored = {study.study for study in store.studies()}  # not a baseline that another search holds
+    names = [study.record.study for study in resolved if study.record.study in stored]
+    console.print(compare(store, studies=names), markup=False, highlight=False, soft_wrap=True)
 
 
 def _device(runtime: Runtime, *, gpus: float | None) -> str:
@@ -133,7 +142,8 @@ def _resolve(request: "Request", runtime: Runtime, store: Store, console: Consol
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False)
 
-    resolved = resolve(request, store.study, say, StepDisplay(console))
+    with StepDisplay(console) as progress:
+        resolved = resolve(request, store.study, say, progress)
     workers = {study.record.workers for study in resolved}
     if len(workers) > 1:
         raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
@@ -143,10 +153,21 @@ def _resolve(request: "Request", runtime: Runtime, store: Store, console: Consol
     return resolved
 
 
+def _optional(study: "ResolvedStudy", request: "Request") -> bool:
+    """Tell whether a search may go on without a study: a baseline that nobody asked for by name."""
+    return study.record.scheduler == BASELINE and BASELINE not in request.schedulers
+
+
 def _claim(
-    resolved: "Sequence[ResolvedStudy]", runtime: Runtime, store: Store, locks: ExitStack, console: Console
+    request: "Request",
+    resolved: "Sequence[ResolvedStudy]",
+    runtime: Runtime,
+    store: Store,
+    locks: ExitStack,
+    console: Console,
 ) -> "list[StudyPlan]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
+    from adasearch.identity import check_identity
     from adasearch.tuning.proposals import StudyPlan
 
     plans = []
@@ -154,10 +175,12 @@ def _claim(
         try:
             locks.enter_context(store.lock(study.record.study))
         except StudyLocked as error:
-            if study.record.scheduler != BASELINE or len(resolved) == 1:
+            if not _optional(study, request):
                 raise
             console.print(f"{error}; going on without it", markup=False, highlight=False)
             continue
+        # Under the lock: another search may have written the study since it was resolved.
+        check_identity(store.study(study.record.study), study.record, store.trials(study.record.study))
         plans.append(
             StudyPlan(
                 study=study.record,
@@ -200,61 +223,63 @@ def train_once(request: "Request", *, results: str, console: Console) -> TrialRe
     from adasearch.data import load_dataset
     from adasearch.plans import resolve, versions
     from adasearch.schedulers import make_scheduler
-    from adasearch.train import DivergedError, TrainConfig, train
+    from adasearch.train import TrainConfig, train
 
     store = Store(results)
     store.check_writable()
-    (study,) = resolve(
-        replace(request, baseline=False, device=_device(Runtime(), gpus=None)),
-        lambda name: None,
-        lambda text: console.print(text, markup=False, highlight=False),
-        StepDisplay(console),
-    )
+    with StepDisplay(console) as progress:
+        (study,) = resolve(
+            replace(request, baseline=False, device=_device(Runtime(), gpus=None)),
+            lambda name: None,
+            lambda text: console.print(text, markup=False, highlight=False),
+            progress,
+        )
+        data = load_dataset(study.data)
     record = study.record
-    number = 1 + max((t.number for t in store.trials("train") if t.study == record.study), default=-1)
-    trial = TrialRecord(
-        trial_id=f"{record.study}-train-{number}",
-        number=number,
-        study=record.study,
-        phase="train",
-        role="train",
-        architecture=record.architecture,
-        scale=record.scale,
-        scheduler=record.scheduler,
-        dataset=record.dataset,
-        seed=record.seed,
-        params={
-            **study.train_space.fixed(),
-            **study.train_space.first(),
-            **study.scheduler_space.fixed(),
-            **study.scheduler_space.first(),
-        },
-        status="running",
-        workers=1,
-        device=record.device,
-        versions=versions(),
-        started_at=datetime.now(timezone.utc),
-    )
-    scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
-    store.write_trial(trial)
+    params = {
+        **study.train_space.fixed(),
+        **study.train_space.first(),
+        **study.scheduler_space.fixed(),
+        **study.scheduler_space.first(),
+    }
+    with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
+        number = 1 + max((t.number for t in store.trials("train") if t.study == record.study), default=-1)
+        trial = TrialRecord(
+            trial_id=f"{record.study}-train-{number}",
+            number=number,
+            study=record.study,
+            phase="train",
+            role="train",
+            architecture=record.architecture,
+            scale=record.scale,
+            scheduler=record.scheduler,
+            dataset=record.dataset,
+            seed=record.seed,
+            params=params,
+            status="running",
+            workers=1,
+            device=record.device,
+            versions=versions(),
+            started_at=datetime.now(timezone.utc),
+        )
+        store.write_trial(trial)
     intervals: list[IntervalRecord] = []
-    status: Status = "complete"
-    error = None
-    data = load_dataset(study.data)
+    status: Status = "failed"
+    error: str | None = "interrupted"
     try:
+        scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
         for interval in train(
             TrainConfig.of(record, trial), scheduler, record.limits, data, device=record.device
         ):
             intervals.append(interval)
             console.print(_interval_line(interval), markup=False, highlight=False)
-    except DivergedError as diverged:
-        status, error = "failed", str(diverged)
-    except KeyboardInterrupt:
-        status, error = "failed", "interrupted"
-        raise
+        status, error = "complete", None
+    except Exception as failure:  # whatever ends the run is its row's error
+        error = f"{type(failure).__name__}: {failure}"
     finally:
         trial = close_trial(trial, intervals, status=status, error=error, ended_at=datetime.now(timezone.utc))
-        store.write_intervals(trial, intervals)
+        if intervals:
+            store.write_intervals(trial, intervals)
         store.write_trial(trial)
     return trial
 

@@ -13,11 +13,14 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
+import torch
+
 from adasearch import __version__
 from adasearch.analysis import BASELINE
 from adasearch.data import Dataset, DataSpec, load_dataset
 from adasearch.errors import InputError, unknown
-from adasearch.models import ARCHITECTURES, SCALES
+from adasearch.identity import refuse_other
+from adasearch.models import ARCHITECTURES, SCALES, build_model
 from adasearch.records import Limits, Precision, StudyRecord, Value
 from adasearch.schedulers import scheduler_class
 from adasearch.sources import Progress, absolute, no_progress
@@ -25,37 +28,18 @@ from adasearch.spaces import Space
 from adasearch.store import RESERVED
 from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
 
-__all__ = ["Request", "ResolvedStudy", "interval_examples", "resolve", "study_name", "versions"]
+__all__ = [
+    "Request",
+    "ResolvedStudy",
+    "interval_examples",
+    "resolve",
+    "study_name",
+    "versions",
+]
 
 T = TypeVar("T")
 Lookup = Callable[[str], StudyRecord | None]
 DEFAULT_EPOCHS = 20.0
-IDENTITY = (
-    "architecture",
-    "scale",
-    "scheduler",
-    "fingerprint",
-    "subset",
-    "seed",
-    "train_examples",
-    "val_examples",
-    "budget",
-    "interval",
-    "evaluate_every",
-    "workers",
-    "objectives",
-    "clock",
-    "device",
-    "device_profile",
-    "precision",
-    "sampler",
-    "stopper",
-    "smallest",
-    "largest",
-    "multiple_of",
-    "train_space",
-    "scheduler_space",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +155,9 @@ def resolve(
             say(text)
 
     resolved = []
-    for architecture in request.architectures:
+    for architecture in dict.fromkeys(request.architectures):
         baseline = [BASELINE] if request.baseline or BASELINE in request.schedulers else []
-        for scheduler in [*baseline, *(name for name in request.schedulers if name != BASELINE)]:
+        for scheduler in dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]):
             resolved.append(_resolve_one(request, architecture, scheduler, stored, data_of, say_once))
     return resolved
 
@@ -232,6 +216,8 @@ def _resolve_one(
     spec = DataSpec(source=absolute(request.dataset), subset=subset, seed=seed)
     data = data_of(spec)
     n = len(data.train)
+    with torch.device("meta"):  # the network refuses images that it cannot take
+        build_model(architecture, request.scale, classes=data.classes, image_size=data.image_size)
     workers = pick(request.workers, "workers", 1)
     try:
         limits = Limits(
@@ -290,13 +276,13 @@ def _resolve_one(
         smallest=limits.smallest,
         largest=limits.largest,
         multiple_of=limits.multiple_of,
-        train_space=train_space.to_json(),
-        scheduler_space=scheduler_space.to_json(),
+        train_space=train_space.complete().to_json(),
+        scheduler_space=scheduler_space.complete().to_json(),
         versions=versions(),
         created_at=datetime.now(timezone.utc),
     )
     if stored is not None:
-        _refuse_other(stored, record)
+        refuse_other(stored, record)
         record = replace(
             record, created_at=stored.created_at, versions=stored.versions, dataset=stored.dataset
         )
@@ -307,13 +293,3 @@ def _resolve_one(
         data=spec,
         stored=stored is not None,
     )
-
-
-def _refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
-    for name in IDENTITY:
-        there, here = getattr(stored, name), getattr(record, name)
-        if there != here:
-            raise InputError(
-                f"study {stored.study} exists with {name}={there} but this search has {name}={here}; "
-                "use --study PREFIX or --results FOLDER for another"
-            )

@@ -137,6 +137,12 @@ class StepDisplay:
         self._said = False
         self._bar = Progress(console=console, transient=True)
 
+    def __enter__(self) -> "StepDisplay":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` are done."""
         if self._console.is_terminal:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,6 +264,11 @@ def _check_labels(labels: np.ndarray, classes: int, files: list[tuple[str, int]]
 
 def _to_cache(decoded: Decoded, folder: Path) -> None:
     """Write a folder beside its place and rename it there, so that readers see all of it or nothing."""
+    with suppress(OSError):  # a cache that cannot be written costs time, no run
+        _write_cache(decoded, folder)
+
+
+def _write_cache(decoded: Decoded, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     np.save(draft / "images.npy", decoded.images)

@@ -124,8 +124,16 @@ class Space(BaseModel):
         return self.model_copy(update={"fields": {**self.fields, name: cut}})
 
     def to_json(self) -> str:
-        """Return the space as JSON, equal for equal spaces."""
+        """Return the space as JSON."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True)
+
+    def complete(self) -> "Space":
+        """Return the space with the class's defaults for fields that it leaves out, sorted by name.
+
+        Two spaces that search the same are then equal, and a default that changes is another space.
+        """
+        defaults = {name: FieldSpace(fixed=value) for name, value in self._class_defaults().items()}
+        return self.model_copy(update={"fields": dict(sorted({**defaults, **self.fields}.items()))})
 
     def _raw(self) -> dict[str, object]:
         return {
@@ -134,11 +142,7 @@ class Space(BaseModel):
         }
 
     def _class_defaults(self) -> dict[str, Value]:
-        defaults = {field.name: field.default for field in dataclasses.fields(self._owner_class())}
-        for name, default in defaults.items():
-            if default is dataclasses.MISSING:
-                raise InputError(f"field {name} of {self.scheduler or 'training'} must have a default")
-        return defaults  # type: ignore[return-value]
+        return {field.name: field.default for field in dataclasses.fields(self._owner_class())}
 
     def _owner_class(self) -> type:
         if self.scheduler is not None:

@@ -78,7 +78,10 @@ class Store:
 
     def hidden_folder(self, name: str) -> str:
         """Return the path or URI of a folder beside the tables that is none of them."""
-        return f"{self._root}/.{name}" if self._local else f"{self.name.rstrip('/')}/.{name}"
+        if self._local:
+            return f"{self._root}/.{name}"
+        place, mark, query = self.name.partition("?")
+        return f"{place.rstrip('/')}/.{name}{mark}{query}"
 
     # --- writing -----------------------------------------------------------------------------------
 
@@ -196,12 +199,21 @@ class Store:
         Raises:
             StudyLocked: one does.
         """
-        if self._local and Path(self._root, study, ".lock").exists():
-            with self.lock(study):
-                pass
+        lock = Path(self._root, study, ".lock")
+        if self._local and lock.exists():
+            try:
+                with FileLock(lock, timeout=0):
+                    return
+            except Timeout as error:
+                raise self._held(study) from error
+
+    def _held(self, study: str) -> StudyLocked:
+        owner = Path(self._root, study, ".owner")
+        who = owner.read_text() if owner.exists() else "it has just begun"
+        return StudyLocked(f"study {study} is held by another live search ({who})")
 
     @contextmanager
-    def lock(self, study: str) -> Iterator[None]:
+    def lock(self, study: str, wait_seconds: float = 0) -> Iterator[None]:
         """Hold a study for one live search of this machine; the lock ends with the process.
 
         Object stores are not locked.
@@ -218,11 +230,10 @@ class Store:
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(folder / ".lock", timeout=0))
+                held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
                 owner.write_text(f"host {socket.gethostname()}, process {os.getpid()}")
             except Timeout as error:
-                who = owner.read_text() if owner.exists() else "it has just begun"
-                raise StudyLocked(f"study {study} is held by another live search ({who})") from error
+                raise self._held(study) from error
             except OSError as error:
                 raise AdasearchError(f"cannot lock {folder}: {error.strerror or error}") from error
             yield
@@ -258,12 +269,13 @@ def _trial(row: dict[str, Any]) -> TrialRecord:
 
 def _interval(row: dict[str, Any]) -> IntervalRecord:
     return IntervalRecord(
-        signals=Signals(**{name: row[name] for name in _SIGNALS}),
+        # A file of an older version lacks the newer columns, which then have their defaults.
+        signals=Signals(**{name: row[name] for name in _SIGNALS if name in row}),
         decision=Decision(
             batch_size=row["next_batch_size"],
             lr_scale=row["next_lr_scale"],
             action=row["action"],
             reason=row["reason"],
         ),
-        **{name: row[name] for name in _COSTS},
+        **{name: row[name] for name in _COSTS if name in row},
     )

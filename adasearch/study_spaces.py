@@ -90,6 +90,12 @@ def train_space_of(
             raise InputError(f"--set train/batch_size must lie in {inside} but got {size}")
         space = space.with_fixed(setting.name, setting.value)
     allowed = scheduler_class(scheduler)().lr_schedules
+    for setting in fixed:
+        if (setting.kind, setting.name) == ("train", "lr_schedule") and setting.value not in allowed:
+            raise InputError(
+                f"--set train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got "
+                f"{setting.value!r}"
+            )
     narrowed = space.with_choices("lr_schedule", allowed)
     if narrowed.to_json() != space.to_json():
         say(f"{scheduler} allows train/lr_schedule {' or '.join(sorted(allowed))} only")

@@ -6,6 +6,7 @@ every global batch.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -261,9 +262,12 @@ class _Run:
         self.parallel: DistributedDataParallel | None = None
         if self.world > 1:
             # Buffers are averaged before each evaluation instead of sent before each forward pass.
-            self.parallel = DistributedDataParallel(
-                self.network, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            # (torch 2.14 renames the argument; the former name works with every version that we admit.)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                self.parallel = DistributedDataParallel(
+                    self.network, broadcast_buffers=False, gradient_as_bucket_view=True
+                )
         torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
         self.optimizer = _optimizer(config.hyperparameters, self.parameters)
         self.batches = Batches(data, config.seed)
@@ -357,9 +361,11 @@ class _Run:
     def assert_agreed(self, decision: Decision) -> None:
         """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
         if self.world > 1:
-            sizes = torch.tensor([decision.batch_size, -decision.batch_size], device=self.device)
-            dist.all_reduce(sizes, op=dist.ReduceOp.MAX)
-            assert int(sizes[0]) == -int(sizes[1]), f"workers disagree on the batch size: {sizes.tolist()}"
+            wish = (float(decision.batch_size), decision.lr_scale)
+            both = torch.tensor([*wish, *(-x for x in wish)], device=self.device, dtype=self.meter.dtype)
+            dist.all_reduce(both, op=dist.ReduceOp.MAX)
+            if not torch.equal(both[:2], -both[2:]):
+                raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
 
 
 def _optimizer(hyper: Hyperparameters, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

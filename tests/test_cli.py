@@ -138,7 +138,7 @@ BAD_SEARCHES = [
     (["--architecture", "resnet19"], "unknown architecture 'resnet19'; did you mean 'resnet18'?"),
     (["--scheduler", "debba"], "unknown scheduler 'debba'; did you mean 'deba'?"),
     (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
-    (["--scheduler", "json:loads"], "must be a dataclass with a method decide(history, limits)"),
+    (["--scheduler", "json:loads"], "must be a dataclass"),
     (["--space", "deba", "--scheduler", "deba", "--scheduler", "adabatch"], "but got 2: deba, adabatch"),
     (["--space", "deba", "--scheduler", "constant"], "exactly one scheduler besides constant but got 0"),
     (["--scheduler", "adabatch", "--set", "scheduler/window=5"], "searched schedulers 'window'"),
@@ -377,7 +377,16 @@ def test_train_that_diverges_is_a_failed_row_and_exit_1(shell: Shell) -> None:
     assert "train_loss is " in str(trial.error)
 
 
-def test_interruption_says_how_to_go_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell) -> None:
+    finished = shell("train", "--architecture", "resnet18", "--scheduler", "tests.faulty:LeavesLimits", *TINY)
+    assert finished.code == 1
+    assert len(finished.err.splitlines()) == 1
+    (trial,) = shell.store.trials("train")
+    assert trial.status == "failed"
+    assert "scheduler LeavesLimits returned batch_size" in str(trial.error)
+
+
+def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
@@ -385,8 +394,7 @@ def test_interruption_says_how_to_go_on(shell: Shell, monkeypatch: pytest.Monkey
     finished = shell("train", "--architecture", "resnet18", "--results", "my results")
     assert finished.code == 130
     assert finished.err.lstrip() == (  # a terminal's ^C leaves the line unfinished
-        "adasearch: interrupted; what is finished is kept. To go on: "
-        "adasearch train --architecture resnet18 --results 'my results'\n"
+        "adasearch: interrupted; what is finished is kept.\n"  # the same command would train another run
     )
 
 
@@ -402,7 +410,7 @@ class Engine:
 
     @contextmanager
     def connect(self, address: str | None) -> Iterator[Capacity]:
-        yield Capacity(cpus=2.0, gpus=0.0)
+        yield Capacity(nodes=((2.0, 0.0),))
 
     def run_search(self, plans: list[StudyPlan], *arguments: object, **options: object) -> bool:
         self.asked.append(plans)
@@ -535,3 +543,44 @@ def test_finished_trials_are_told_to_the_engine_in_order(shell: Shell, engine: E
         shell.store.write_trial(replace(trial_of(study, n), status="failed"))
     shell(*SEARCH, "--no-baseline")
     assert [trial.number for trial in engine.asked[-1][0].stored] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("engine")
+def test_trials_without_an_identity_are_not_continued(shell: Shell) -> None:
+    shell(*SEARCH, "--no-baseline")
+    (study,) = shell.store.studies()
+    shell.store.write_trial(trial_of(study, 0))
+    (identity,) = Path("results", study.study, "studies").glob("*.parquet")
+    identity.write_bytes(identity.read_bytes()[:100])
+    finished = shell(*SEARCH, "--no-baseline", "--epochs", "7")
+    assert finished.code == 2
+    assert "has 1 trials but no readable identity" in finished.err.splitlines()[-1]
+    assert len(identity.read_bytes()) == 100
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_space_is_the_same_whatever_the_order_of_its_fields(shell: Shell) -> None:
+    fields = ["  window: {int: [3, 9]}", "  cooldown: {int: [1, 5]}"]
+    for name, lines in (("a", fields), ("b", fields[::-1])):
+        Path(f"{name}.yaml").write_text("\n".join(["scheduler: deba", "fields:", *lines]))
+    assert shell(*SEARCH, "--space", "a.yaml").code == 0
+    assert shell(*SEARCH, "--space", "b.yaml").code == 0
+
+
+def test_a_finished_search_does_not_start_ray(shell: Shell, engine: Engine) -> None:
+    shell(*SEARCH, "--no-baseline", "--trials", "1")
+    (study,) = shell.store.studies()
+    shell.store.write_trial(trial_of(study, 0, val_error=0.1, seconds=1))
+    finished = shell(*SEARCH, "--no-baseline", "--trials", "1")
+    assert finished.code == 0
+    assert "starting Ray" not in finished.out
+    assert "no reference" in finished.out
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_flags_given_twice_count_once(shell: Shell) -> None:
+    assert (
+        shell(*SEARCH, "--architecture", "resnet18", "--scheduler", "deba", "--scheduler", "deba").code == 0
+    )
+    assert [study.scheduler for study in shell.store.studies()] == ["constant", "deba"]

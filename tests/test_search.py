@@ -167,6 +167,7 @@ def test_first_trial_is_the_documented_default(searched: Searched) -> None:
 
 def test_deba_acts_on_real_workers(searched: Searched) -> None:
     complete = [t for t in finished(searched.results) if t.status == "complete" and t.scheduler == "deba"]
+    assert len(complete) >= 4
     assert sum(trial.adaptations > 0 for trial in complete) >= len(complete) / 2
 
 
@@ -233,7 +234,7 @@ def test_study_of_another_identity_is_refused(searched: Searched) -> None:
     assert rows_on_disk(searched.results) == before
 
 
-def test_finished_search_goes_on_with_nothing(searched: Searched) -> None:
+def test_finished_search_has_nothing_to_do(searched: Searched) -> None:
     before = rows_on_disk(searched.results)
     again = run(*searched.command, "--trials", "23", cwd=searched.folder)
     assert again.code == 0
@@ -260,6 +261,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrialRecord]:
     names = ["DiesOnce", "DiesAlways", "LeavesLimits", "Explodes", "Doubles"]
     schedulers = [word for name in names for word in ("--scheduler", f"faulty:{name}")]
     command = ["search", "--architecture", "resnet18", *schedulers, *TINY, "--no-baseline", "--trials", "1"]
+    command += ["--largest", "64", "--set", "train/batch_size=16"]
     # An ambient RAY_ADDRESS must not be followed: there is no Ray at this one.
     env = {faulty.MARKER: str(folder / "marker"), "RAY_ADDRESS": "127.0.0.1:1"}
     done = run(*command, cwd=folder, env=env)
@@ -289,8 +291,8 @@ def test_fault_of_a_scheduler_is_reported_as_its_own(faults: dict[str, TrialReco
 
 def test_users_own_scheduler_changes_the_batch(faults: dict[str, TrialRecord]) -> None:
     assert faults["Doubles"].status == "complete"
-    assert faults["Doubles"].adaptations <= 1
-    assert faults["Doubles"].final_batch_size in (16, 18)
+    assert faults["Doubles"].adaptations == 1
+    assert faults["Doubles"].final_batch_size == 32
 
 
 # --- two workers -----------------------------------------------------------------------------------

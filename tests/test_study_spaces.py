@@ -195,11 +195,9 @@ def test_lr_schedule_keeps_the_full_choice_for_others(scheduler: str) -> None:
     assert "train/lr_schedule" in train_space(scheduler).distributions()
 
 
-def test_lr_schedule_is_narrowed_although_it_was_set() -> None:
-    said: list[str] = []
-    space = train_space("adabatch", fixed=["train/lr_schedule=cosine"], said=said)
-    assert space.fixed()["train/lr_schedule"] == "constant"
-    assert len(said) == 1
+def test_lr_schedule_that_the_scheduler_does_not_allow_is_refused() -> None:
+    with pytest.raises(InputError, match=r"must be one of \['constant'\] for adabatch but got 'cosine'"):
+        train_space("adabatch", fixed=["train/lr_schedule=cosine"], said=[])
 
 
 def test_stored_space_that_was_narrowed_and_cut_is_taken_in_silence() -> None:

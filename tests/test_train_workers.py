@@ -110,7 +110,7 @@ def worker(rank: int, folder: str, data: Dataset) -> None:
     quarrel = ""
     try:
         outcome_of(VIT, Quarrel(), data)
-    except AssertionError as error:
+    except RuntimeError as error:
         quarrel = str(error)
     torch.save((seen, quarrel), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
@@ -202,4 +202,4 @@ def test_divergence_stops_all_workers(together: Seen, alone: Outcomes) -> None:
 
 def test_workers_that_disagree_are_stopped(together: Seen) -> None:
     for _, quarrel in together:
-        assert quarrel == "workers disagree on the batch size: [31, -30]"
+        assert quarrel == "workers disagree on batch size and learning rate: [31.0, 1.0, -30.0, -1.0]"

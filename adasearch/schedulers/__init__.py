@@ -38,10 +38,17 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
         raise unknown("scheduler", name, SCHEDULERS)
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InputError(f"scheduler {name!r} cannot be imported: {error}") from error
-    if not (dataclasses.is_dataclass(found) and isinstance(found, type) and hasattr(found, "decide")):
-        raise InputError(f"scheduler {name!r} must be a dataclass with a method decide(history, limits)")
+    except Exception as error:  # whatever the user's module does when it is imported
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"scheduler {name!r} cannot be imported: {reason}") from error
+    if not (dataclasses.is_dataclass(found) and isinstance(found, type)):
+        raise InputError(f"scheduler {name!r} must be a dataclass")
+    for field in dataclasses.fields(found):
+        if field.default is dataclasses.MISSING:
+            raise InputError(f"scheduler {name!r} must have a default for its field {field.name!r}")
+    for wanted in ("decide", "needs", "lr_schedules"):
+        if not hasattr(found, wanted):
+            raise InputError(f"scheduler {name!r} must have {wanted!r} (see adasearch.schedulers.base)")
     return cast(type[BatchSizeScheduler], found)
 
 

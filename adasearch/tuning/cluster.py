@@ -30,10 +30,25 @@ OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """CPUs and GPUs of the whole cluster."""
+    """CPUs and GPUs of each node of the cluster."""
 
-    cpus: float
-    gpus: float
+    nodes: tuple[tuple[float, float], ...]
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of the whole cluster."""
+        return sum(cpus for cpus, _ in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of the whole cluster."""
+        return sum(gpus for _, gpus in self.nodes)
+
+
+def _pinned_cpus() -> int | None:
+    """Return the CPUs that this process is pinned to; None leaves it to Ray, which knows of containers."""
+    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return pinned if pinned is not None and pinned < (os.cpu_count() or 1) else None
 
 
 @contextlib.contextmanager
@@ -45,6 +60,7 @@ def connect(address: str | None) -> Iterator[Capacity]:
     Raises:
         AdasearchError: the cluster cannot be reached.
     """
+    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # the gangs rest on it
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address and "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
@@ -59,20 +75,22 @@ def connect(address: str | None) -> Iterator[Capacity]:
         else:
             ray.init(
                 address="local",
-                num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+                num_cpus=_pinned_cpus(),
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
+    except ValueError as error:
+        raise InputError(f"--address {address!r}: {' '.join(str(error).split())}") from error
     except (ConnectionError, RuntimeError) as error:
         raise AdasearchError(
             f"cannot join Ray at {address or 'this machine'}: {' '.join(str(error).split())}; RAY_AUTH_MODE "
             "and the token (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) must be those of the cluster"
         ) from error
     try:
-        total = ray.cluster_resources()
-        yield Capacity(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Capacity(nodes=tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
     finally:
         ray.shutdown()
 
@@ -85,14 +103,20 @@ def slots_for(
     Raises:
         InputError: not even one trial fits, or fewer than ``wanted``.
 
-    >>> slots_for(Capacity(cpus=8, gpus=0), workers=2, cpus_per_worker=1, gpus_per_worker=0, wanted=None)
+    >>> slots_for(Capacity(nodes=((8, 0),)), workers=2, cpus_per_worker=1, gpus_per_worker=0, wanted=None)
     4
     """
-    fits = int(capacity.cpus // (workers * cpus_per_worker))
-    if gpus_per_worker:
-        fits = min(fits, int(capacity.gpus / (workers * gpus_per_worker) + 1e-9))
+    if gpus_per_worker > 1 and gpus_per_worker != int(gpus_per_worker):
+        raise InputError(f"--gpus-per-worker may be a fraction only up to 1 but got {gpus_per_worker:g}")
+    places = 0  # for workers; one worker cannot spread over two nodes
+    for cpus, gpus in capacity.nodes:
+        here = int(cpus // cpus_per_worker)
+        places += min(here, int(gpus / gpus_per_worker + 1e-9)) if gpus_per_worker else here
+    fits = places // workers
     need = f"{workers} worker(s) with {cpus_per_worker} CPU(s) and {gpus_per_worker:g} GPU(s) each"
     there = f"the cluster has {capacity.cpus:g} CPU(s) and {capacity.gpus:g} GPU(s)"
+    if len(capacity.nodes) > 1:
+        there += f" on {len(capacity.nodes)} nodes"
     if fits < 1:
         raise InputError(f"a trial needs --workers {need}, but {there}")
     if wanted is not None and wanted > fits:

@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 HEARTBEAT_SECONDS = 1.0  # a step returns after so long even without news, so that Tune can stop the search
 IDLE_SECONDS = 2.0  # workers ask for a task so often; the other ranks wait in a collective meanwhile
 GROUP_TIMEOUT_SECONDS = 60
+FRESH_SECONDS = 600  # for former workers to finish their interval and free what the next ones need
 STARTS = 2  # tries to bring up a gang for one trial
 WORKER_RESTARTS = 8  # in a gang's life; attempts are counted per trial by the mailbox
 
@@ -72,7 +73,7 @@ class GangTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Go on with another trial; the workers leave the former one by themselves."""
         if self._settings.isolation == "fresh":
-            self.cleanup()
+            self.cleanup(FRESH_SECONDS)
             self._open()
         self._begin(new_config)
         return True  # False would lose the trial: Tune tells neither the searcher nor a callback
@@ -106,11 +107,11 @@ class GangTrainable(tune.Trainable):
             outcome=Outcome(status="failed", error=f"{what}: {error or 'no reason given'}"),
         )
 
-    def cleanup(self) -> None:
-        """Let the workers return; Tune kills this actor 10 s later, so waiting longer would leak them."""
+    def cleanup(self, wait_seconds: float = 5) -> None:
+        """Let the workers return; at the end Tune kills this actor after 10 s, so do not wait longer then."""
         ray.get(self._mailbox.close.remote())
         if self._gang is not None:
-            self._gang.join(5)
+            self._gang.join(wait_seconds)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: the store is the truth."""

@@ -31,7 +31,7 @@ class AskTell(Searcher):
         """Close the trial in the books; Tune brings the last delivery here alone."""
         if result and "delivery" in result:
             self._ledger.absorb(trial_id, result["delivery"])
-        self._ledger.close(trial_id)
+        self._ledger.close(trial_id, error="the trial's process failed" if error else None)
 
     def set_search_properties(self, metric: object, mode: object, config: object, **spec: object) -> bool:
         """Accept that Tune knows no metric, mode or space: they belong to the studies."""
@@ -58,8 +58,9 @@ class Halving(FIFOScheduler):
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
         """Book a trial whose own process died or raised; called before the searcher hears of it."""
-        reason = " ".join(str(trial.get_error()).split())[-300:]
-        self._ledger.close(trial.trial_id, error=f"the trial's process failed: {reason}")
+        reason = trial.get_pickled_error() or trial.get_error() or "it died"
+        text = " ".join(str(reason).split())[-300:]
+        self._ledger.close(trial.trial_id, error=f"the trial's process failed: {text}")
 
     @property
     def supports_buffered_results(self) -> bool:

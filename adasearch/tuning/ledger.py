@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
+from adasearch.analysis import BASELINE
 from adasearch.errors import AdasearchError
 from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
 from adasearch.store import Store
@@ -87,7 +88,9 @@ class Ledger:
                 goes_on &= self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
                 self._listener.progressed(live.record, record)
         live.outcome = delivery.outcome
-        return goes_on or live.outcome is not None
+        # The untuned default constant is what every other trial is compared with: it runs to its end.
+        default = live.record.scheduler == BASELINE and live.record.number == 0
+        return goes_on or default or live.outcome is not None
 
     def close(self, tune_id: str, error: str | None = None) -> None:
         """Close a trial: as its outcome says, as failed with ``error``, or else as stopped early."""

@@ -123,7 +123,6 @@ class Proposals:
             params={name: trial.params[name] for name in self._distributions},
             distributions=self._distributions,
             values=_values(trial, self._plan.study.clock) if trial.status == "complete" else None,
-            user_attrs={"trial_id": trial.trial_id},
         )
 
 

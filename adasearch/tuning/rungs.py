@@ -5,6 +5,7 @@ and a trial is ranked by how many others at its rung are at least as good in bot
 one, so that a slow, accurate trial and a fast, poorer one can both go on.
 """
 
+import math
 from collections.abc import Sequence
 
 from adasearch.records import IntervalRecord, StudyRecord
@@ -43,12 +44,16 @@ class Rungs:
 
     def __init__(self, study: StudyRecord) -> None:
         self._clock = study.clock
+        self._budget = study.budget
         self._points: dict[int, dict[str, Point]] = {mark: {} for mark in rungs_of(study)}
 
     def enter(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> bool:
         """Enter the rungs that the last of a trial's intervals reaches; return whether the trial goes on."""
         last = intervals[-1]
-        if last.val_error is None:
+        losses = (last.signals.train_loss, last.signals.val_loss)
+        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
+        # A trial at its end, or about to fail, is not stopped early: its outcome is on the way.
+        if last.val_error is None or diverged or last.signals.examples_seen >= self._budget:
             return True
         reached = [
             points

@@ -445,9 +445,13 @@ def test_make_scheduler_builds_from_fields() -> None:
         ("deba", {"windw": 3}, "unknown field of deba 'windw'; did you mean 'window'"),
         ("deba", {"growth": 1}, "scheduler deba: growth must be greater than 1 but got growth=1"),
         ("deba", {"growth": "fast"}, "scheduler deba: "),
-        ("no_such_module:Thing", {}, "cannot be imported: No module named 'no_such_module'"),
+        (
+            "no_such_module:Thing",
+            {},
+            "cannot be imported: ModuleNotFoundError: ",
+        ),
         ("adasearch.records:Nothing", {}, "cannot be imported"),
-        ("adasearch.records:Limits", {}, "must be a dataclass with a method decide"),
+        ("adasearch.records:Limits", {}, "must have 'decide'"),
     ],
 )
 def test_make_scheduler_refuses_by_name(name: str, params: dict[str, object], message: str) -> None:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -148,3 +149,22 @@ def test_modelled_clock_counts_modelled_seconds() -> None:
         record = replace(interval_at(0, val_error=0.5, seconds=10.0 - n), modelled_seconds=float(n))
         outcome.append(rungs.enter(f"trial {n}", [record]))
     assert outcome == [True, True, True, False, False]
+
+
+def test_a_trial_at_the_end_of_its_budget_is_never_stopped() -> None:
+    rungs = Rungs(STUDY)
+    for n in range(4):
+        rungs.enter(f"good {n}", at_marks((0.1, 1.0)))
+    whole = [interval_at(0, seen=STUDY.budget, val_error=0.9, seconds=99.0)]
+    assert not rungs.enter("short", [interval_at(0, seen=STUDY.budget - 1, val_error=0.9, seconds=99.0)])
+    assert rungs.enter("whole", whole)
+
+
+def test_a_diverged_trial_is_left_to_its_outcome() -> None:
+    rungs = Rungs(STUDY)
+    for n in range(4):
+        rungs.enter(f"good {n}", at_marks((0.1, 1.0)))
+    record = interval_at(0, val_error=0.9, seconds=99.0)
+    for signals in (replace(record.signals, train_loss=math.nan), replace(record.signals, val_loss=math.inf)):
+        assert rungs.enter("diverged", [replace(record, signals=signals)])
+    assert not rungs.enter("finite", [record])
