@@ -142,7 +142,8 @@ class Space(BaseModel):
         }
 
     def _class_defaults(self) -> dict[str, Value]:
-        return {field.name: field.default for field in dataclasses.fields(self._owner_class())}
+        fields = dataclasses.fields(self._owner_class())
+        return {field.name: field.default for field in fields}  # type: ignore[misc]
 
     def _owner_class(self) -> type:
         if self.scheduler is not None:

@@ -451,7 +451,7 @@ def test_make_scheduler_builds_from_fields() -> None:
             "cannot be imported: ModuleNotFoundError: ",
         ),
         ("adasearch.records:Nothing", {}, "cannot be imported"),
-        ("adasearch.records:Limits", {}, "must have 'decide'"),
+        ("adasearch.records:Limits", {}, "must have a default for its field"),
     ],
 )
 def test_make_scheduler_refuses_by_name(name: str, params: dict[str, object], message: str) -> None:
