@@ -5,16 +5,18 @@ averages over intervals belong to the scheduler.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MEASURED", "GradientMeter"]
+__all__ = ["MEASURED", "GradientMeter", "GradientSignals"]
 
 MEASURED = frozenset(
     {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
 )
-"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing."""
+"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
+between examples are :class:`~adasearch.noise.NoiseMeter`'s."""
 
 SAMPLED_STEPS = 32
 """Steps of an interval, evenly spaced, whose statistics are averaged; with fewer than twice as many, all are.
@@ -24,6 +26,16 @@ costs half, from 128 on a quarter. The mean gradient takes every step: leaving s
 examples."""
 
 FUSE_BELOW = 65_536  # components; a smaller tensor costs more to launch a kernel for than to copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientSignals:
+    """What :class:`GradientMeter` found in an interval, by the names of the signals; None if not needed."""
+
+    grad_norm: float | None = None
+    grad_component_variance: float | None = None
+    mean_grad_norm: float | None = None
+    mean_grad_component_variance: float | None = None
 
 
 class GradientMeter:
@@ -81,17 +93,20 @@ class GradientMeter:
             else:
                 self._total = [gradient.clone() for gradient in gradients]
 
-    def finish(self) -> dict[str, float]:
+    def finish(self) -> GradientSignals:
         """Return the interval's signals; waits for the device once."""
-        signals: dict[str, float] = {}
+        norm = variance = mean_norm = mean_variance = None
         if self._per_step:
             norm, variance = (self._sums / self._measured).tolist()
-            signals |= {"grad_norm": norm, "grad_component_variance": variance}
         if self._mean:
             mean = [total / self._steps for total in self._total]
-            norm, variance = self._statistics(mean).tolist()
-            signals |= {"mean_grad_norm": norm, "mean_grad_component_variance": variance}
-        return signals
+            mean_norm, mean_variance = self._statistics(mean).tolist()
+        return GradientSignals(
+            grad_norm=norm,
+            grad_component_variance=variance,
+            mean_grad_norm=mean_norm,
+            mean_grad_component_variance=mean_variance,
+        )
 
     def _gradients(self) -> list[Tensor]:
         """Return the gradient as a few flat tensors, the small ones joined so that one kernel serves them."""

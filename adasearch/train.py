@@ -8,7 +8,7 @@ every global batch.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.data import Batches, Dataset, Split
-from adasearch.measure import GradientMeter
+from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.models import build_model
 from adasearch.records import Decision, IntervalRecord, Limits, Precision, Signals, StudyRecord, TrialRecord
 from adasearch.schedulers import BatchSizeScheduler, decide
@@ -189,7 +189,7 @@ def train(
     while run.examples_seen < config.budget:
         batch_size, lr_scale = decision.batch_size, decision.lr_scale
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
-        measured = run.steps_until(mark, batch_size, lr_scale)
+        train_loss, gradient = run.steps_until(mark, batch_size, lr_scale)
         over = run.examples_seen >= config.budget
         val_loss = val_error = None
         wanted = "val_loss" in scheduler.needs
@@ -206,8 +206,9 @@ def train(
             batch_size=batch_size,
             lr=run.lr,
             lr_scale=lr_scale,
+            train_loss=train_loss,
             val_loss=val_loss,
-            **measured,
+            **asdict(gradient),
         )
         history.append(signals)
         losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
@@ -277,7 +278,7 @@ class _Run:
         """Return how many forward passes each worker makes per step."""
         return math.ceil(batch_size / (self.world * self.config.device_batch))
 
-    def steps_until(self, mark: int, batch_size: int, lr_scale: float) -> dict[str, float]:
+    def steps_until(self, mark: int, batch_size: int, lr_scale: float) -> tuple[float, GradientSignals]:
         """Take steps until ``mark`` examples are seen; return the interval's training loss and signals."""
         start = self.examples_seen
         loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
@@ -288,8 +289,8 @@ class _Run:
                 loss_sum += self._step(batch_size, lr_scale)
             if self.world > 1:
                 dist.all_reduce(loss_sum)
-            signals = self._measured(self.meter.finish) if self.meter.active else {}
-            return {"train_loss": loss_sum.item() / (self.examples_seen - start), **signals}
+            gradient = self._measured(self.meter.finish) if self.meter.active else GradientSignals()
+            return loss_sum.item() / (self.examples_seen - start), gradient
 
     def _step(self, batch_size: int, lr_scale: float) -> Tensor:
         """Take one optimiser step on the next global batch; return this worker's sum of losses."""
