@@ -4,13 +4,21 @@ Sums stay on the device and cross to the host once per interval. Each interval s
 averages over intervals belong to the scheduler.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MEASURED", "GradientMeter", "GradientSignals"]
+__all__ = [
+    "MEASURED",
+    "GradientMeter",
+    "GradientSignals",
+    "inner_product",
+    "joined",
+    "or_zeros",
+    "square_norm",
+]
 
 MEASURED = frozenset(
     {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
@@ -49,8 +57,7 @@ class GradientMeter:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
-        self._large = [p for p in parameters if p.numel() >= FUSE_BELOW]
-        self._small = [p for p in parameters if p.numel() < FUSE_BELOW]
+        self._parameters = list(parameters)
         self._components = sum(p.numel() for p in parameters)
         self._per_step = bool(needs & {"grad_norm", "grad_component_variance"})
         self._mean = bool(needs & {"mean_grad_norm", "mean_grad_component_variance"})
@@ -82,7 +89,7 @@ class GradientMeter:
         self._steps += 1
         if not sampled and not self._mean:
             return
-        gradients = self._gradients()
+        gradients = joined([p.grad for p in self._parameters], self._parameters)
         if sampled:
             self._sums += self._statistics(gradients)
             self._measured += 1
@@ -108,20 +115,41 @@ class GradientMeter:
             mean_grad_component_variance=mean_variance,
         )
 
-    def _gradients(self) -> list[Tensor]:
-        """Return the gradient as a few flat tensors, the small ones joined so that one kernel serves them."""
-        parts = [p.grad.flatten() for p in self._large if p.grad is not None]
-        small = [p.grad.flatten() for p in self._small if p.grad is not None]
-        if small:
-            parts.append(torch.cat(small))
-        return parts
-
     def _statistics(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the norm and the component variance of a gradient, shape (2,).
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        square = torch.stack([torch.linalg.vector_norm(part) for part in parts]).to(self.dtype).square().sum()
+        square = square_norm(parts, self.dtype)
         mean = torch.stack([part.sum() for part in parts]).to(self.dtype).sum() / self._components
         variance = (square / self._components - mean.square()).clamp_min(0)
         return torch.stack([square.sqrt(), variance])
+
+
+def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return a gradient as a few flat tensors, the small ones joined so that one kernel serves them.
+
+    Gradients are in the order of their parameters; one that is None counts as zeros.
+    """
+    parts: list[Tensor] = []
+    small: list[Tensor] = []
+    for gradient, parameter in zip(gradients, parameters, strict=True):
+        place = parts if parameter.numel() >= FUSE_BELOW else small
+        place.append(or_zeros(gradient, parameter).flatten())
+    return [*parts, torch.cat(small)] if small else parts
+
+
+def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    """Return the gradient, or zeros where the loss did not reach the parameter."""
+    return torch.zeros_like(parameter) if gradient is None else gradient
+
+
+def square_norm(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return ``|g|^2`` of a gradient in parts."""
+    return torch.stack([torch.linalg.vector_norm(part) for part in parts]).to(dtype).square().sum()
+
+
+def inner_product(one: Sequence[Tensor], other: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return the inner product of two gradients in equal parts."""
+    pairs = zip(one, other, strict=True)
+    return torch.stack([part @ opposite for part, opposite in pairs]).to(dtype).sum()
