@@ -249,19 +249,12 @@ class BatchSizeController:
 
     # --- checkpoints -------------------------------------------------------------------------------
 
-    @property
-    def storable(self) -> bool:
-        """Whether :meth:`state_dict` can be taken now: always, save for the exception that it names."""
-        return self._interval.storable
-
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the model's and the optimiser's state.
 
-        A batch whose update is still to come counts as not begun.
-
-        Raises:
-            RuntimeError: in mid-interval, if the scheduler needs the interval's mean gradient: its running
-                sum is as large as the network. Take the checkpoint where :attr:`storable` is true.
+        It is numbers, strings and lists, a few kilobytes, and a batch whose update is still to come counts
+        as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
+        running sum of it, which is as large as the network.
         """
         return {
             "version": __version__,

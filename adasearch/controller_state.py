@@ -1,4 +1,4 @@
-"""What a controller's checkpoint holds: numbers, strings and lists, and who may read it."""
+"""What a controller's checkpoint holds, in plain values, and who may read it."""
 
 import dataclasses
 from collections.abc import Sequence

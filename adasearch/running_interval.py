@@ -19,7 +19,7 @@ FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.de
 
 
 class IntervalState(TypedDict):
-    """A running interval in numbers."""
+    """A running interval in numbers; ``mean_gradient`` is empty unless a scheduler needs it."""
 
     mark: int
     stride: int
@@ -28,6 +28,7 @@ class IntervalState(TypedDict):
     loss: float
     measured: int
     sums: dict[str, float]
+    mean_gradient: list[Tensor | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ class RunningInterval:
     """Loss and signals of the interval under way.
 
     Statistics of single steps are added up on the host, for the few steps that are sampled, so that the
-    interval can be written down in a handful of numbers. The mean gradient cannot: see :meth:`state`.
+    interval can be written down in a handful of numbers. Only the mean gradient, where a scheduler needs it,
+    is as large as the network until the interval ends.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
+        self._parameters = list(parameters)
         self._per_step = GradientMeter(parameters, needs & PER_STEP)
         self._mean = GradientMeter(parameters, needs & MEAN_GRADIENT)
         self.device = parameters[0].device
@@ -78,13 +81,13 @@ class RunningInterval:
         self._examples = 0
         self._measured = 0
         self._sums: dict[str, float] = {}
+        self._total: list[Tensor | None] = [None] * len(self._parameters) if self._mean.active else []
         self._loss = torch.zeros((), dtype=self.dtype, device=self.device)
         self._batch_loss = torch.zeros_like(self._loss)  # of the batch whose update is still to come
 
     def begin(self, mark: int, steps: int) -> None:
         """Start an interval of about so many steps that ends at ``mark`` examples."""
         self._start(mark, max(1, steps // SAMPLED_STEPS))
-        self._mean.begin(steps)
         self.running = True
 
     def add_loss(self, loss: Tensor, examples: int, *, first: bool) -> None:
@@ -95,8 +98,10 @@ class RunningInterval:
 
     def observe(self) -> None:
         """Take in the gradients of one step."""
-        if self._mean.active:
-            self._mean.observe()
+        for place, total in enumerate(self._total):
+            gradient = self._parameters[place].grad
+            if gradient is not None:
+                self._total[place] = gradient.clone() if total is None else total.add_(gradient)
         if self._per_step.active and self._steps % self._stride == 0:
             self._per_step.begin(1)
             self._per_step.observe()
@@ -115,25 +120,22 @@ class RunningInterval:
         self.running = False
         signals = {name: value / self._measured for name, value in self._sums.items()}
         if self._mean.active:
-            signals |= _found(self._mean.finish())
+            signals |= self._mean_signals()
         return Totals(self._loss.item(), self._examples, signals)
 
-    @property
-    def storable(self) -> bool:
-        """Whether :meth:`state` can tell all."""
-        return not self._mean.active or not self.running or self._steps == 0
+    def _mean_signals(self) -> dict[str, float]:
+        """Show the meter the mean gradient as if it were a step's."""
+        own = [p.grad for p in self._parameters]
+        for p, total in zip(self._parameters, self._total, strict=True):
+            p.grad = None if total is None else total / self._steps
+        self._mean.begin(1)
+        self._mean.observe()
+        for p, gradient in zip(self._parameters, own, strict=True):
+            p.grad = gradient
+        return _found(self._mean.finish())
 
     def state(self) -> IntervalState | None:
-        """Return the sums as numbers, None between two intervals.
-
-        Raises:
-            RuntimeError: the interval's mean gradient is under way; it is as large as the network.
-        """
-        if not self.storable:
-            raise RuntimeError(
-                "an interval's mean gradient is as large as the network and is not kept in a checkpoint; "
-                "take the checkpoint where controller.storable is true, between two intervals"
-            )
+        """Return the sums as numbers, None between two intervals."""
         if not self.running:
             return None
         return {
@@ -144,6 +146,7 @@ class RunningInterval:
             "loss": self._loss.item(),
             "measured": self._measured,
             "sums": dict(self._sums),
+            "mean_gradient": [None if total is None else total.clone() for total in self._total],
         }
 
     def load(self, state: IntervalState | None) -> None:
@@ -152,9 +155,11 @@ class RunningInterval:
         if state is None:
             return
         self._start(state["mark"], state["stride"])
-        self._mean.begin(1)
         self._steps, self._examples = state["steps"], state["examples"]
         self._measured, self._sums = state["measured"], dict(state["sums"])
+        self._total = [
+            None if total is None else total.to(self.device, copy=True) for total in state["mean_gradient"]
+        ]
         self._loss += state["loss"]
 
 
