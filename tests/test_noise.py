@@ -1,7 +1,9 @@
 """The noise meter against per-example autograd, in every form, and its estimators over many draws."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -235,6 +237,70 @@ def test_equal_gradients_have_no_noise() -> None:
     assert found.grad_sq_norm == pytest.approx(0.03)
     assert found.half_cosine == pytest.approx(1)
     assert found.inner_product_variance == pytest.approx(0, abs=1e-15)
+
+
+# --- several workers -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """What DDP shows to a communication hook: a worker's gradients of some parameters."""
+
+    of: list[nn.Parameter]
+    values: list[torch.Tensor]
+
+    def buffer(self) -> torch.Tensor:
+        return torch.cat([value.flatten() for value in self.values])
+
+    def parameters(self) -> list[nn.Parameter]:
+        return self.of
+
+    def gradients(self) -> list[torch.Tensor]:
+        return self.values
+
+
+@pytest.mark.parametrize(
+    ("world", "size", "passes"), [(2, 9, 1), (3, 10, 1), (4, 30, 1), (4, 27, 3), (5, 12, 2), (4, 3, 1)]
+)
+def test_many_workers_measure_alike_and_as_defined(
+    world: int, size: int, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads stand for workers, and two buckets hold the parameters in reverse, as DDP's do."""
+    rows = torch.randn(size, 6, generator=torch.Generator().manual_seed(0)) + 0.5
+    each = cut(size, world * passes)
+    sizes = [sum(each[rank * passes : (rank + 1) * passes]) for rank in range(world)]
+    here, together = threading.local(), threading.Barrier(world, timeout=20)
+    parts: list[torch.Tensor] = [torch.empty(0)] * world
+
+    def all_reduce(tensor: torch.Tensor) -> None:
+        parts[here.rank] = tensor.clone()
+        together.wait()
+        tensor.copy_(torch.stack(parts).sum(dim=0))
+        together.wait()
+
+    monkeypatch.setattr("adasearch.noise.dist.all_reduce", all_reduce)
+
+    def worker(rank: int) -> NoiseSignals:
+        torch.set_default_dtype(torch.float64)
+        here.rank = rank
+        weights = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
+        meter = NoiseMeter(weights, ALL, world=world, rank=rank)
+        assert meter.hooked
+        meter.begin(1, size, passes)
+        own = rows[sum(sizes[:rank]) : sum(sizes[: rank + 1])].sum(dim=0) * (world / size)
+        meter.take_bucket(Bucket(of=weights[1:], values=[own[4:]]))  # type: ignore[arg-type]
+        meter.take_bucket(Bucket(of=weights[:1], values=[own[:4].view(2, 2)]))  # type: ignore[arg-type]
+        whole = rows.mean(dim=0)
+        weights[0].grad, weights[1].grad = whole[:4].view(2, 2), whole[4:]
+        meter.observe()
+        return meter.finish()
+
+    with ThreadPoolExecutor(world) as pool:
+        found = list(pool.map(worker, range(world)))
+    assert all(signals == found[0] for signals in found)
+    busy = [count for count in sizes if count]
+    expected = expected_signals(by_groups(rows.numpy(), busy), busy, world // 2)
+    assert asdict(found[0]) == pytest.approx(expected, rel=1e-9)
 
 
 # --- unbiasedness ----------------------------------------------------------------------------------
