@@ -291,3 +291,7 @@ def test_milestones_are_read_and_counted() -> None:
     assert milestones_reached([row(0, epoch=0.1 + 0.2)], epochs) == 1
     assert milestones_reached([row(0, epoch=0.1 + 0.2), row(1, epoch=1.0)], epochs) == 0
     assert milestones_reached([row(0, epoch=1.0), row(1, epoch=5.0)], epochs) == 2
+    # rounding: an end just short of a milestone has reached it, and the next interval does not reach it again
+    short = row(0, epoch=math.nextafter(0.3, 0.0))
+    assert milestones_reached([short], epochs) == 1
+    assert milestones_reached([short, row(1, epoch=1.0)], epochs) == 0
