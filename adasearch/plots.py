@@ -20,10 +20,10 @@ from adasearch.analysis import (
     pareto_front,
     search_rows,
 )
-from adasearch.records import Decision, IntervalRecord, StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
 
-__all__ = ["batch_sizes", "deba_signals", "pareto", "replay_sizes"]
+__all__ = ["batch_sizes", "deba_signals", "pareto"]
 
 INK, GREY, PALE = "#222222", "#6b6b6b", "#e8e8e8"
 ADAPTIVE = (("#0072B2", "^"), ("#D55E00", "s"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"))
@@ -137,39 +137,6 @@ def batch_sizes(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Figu
     _over_examples(axes)
     _title(axes, trial.trial_id)
     figure.supxlabel(note, x=0.02, ha="left", fontsize=8.5, linespacing=1.5, color=INK)
-    return figure
-
-
-def replay_sizes(
-    trial: TrialRecord,
-    intervals: Sequence[IntervalRecord],
-    scheduler: str,
-    decisions: Sequence[Decision],
-) -> Figure:
-    """Draw the sizes that a run had, and those that ``scheduler`` would have chosen on its signals.
-
-    ``decisions`` are the scheduler's own, one per interval; neither may be empty.
-    """
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    axes = _plain(figure.add_subplot())
-    begins = [0, *(record.signals.examples_seen for record in intervals)]
-    first = intervals[0].signals.initial_batch_size
-    for name, sizes, (colour, style) in (
-        (f"run: {trial.scheduler}", [record.decision.batch_size for record in intervals], (GREY, "-")),
-        (f"replay: {scheduler}", [decision.batch_size for decision in decisions], (ACTION["grow"], "--")),
-    ):
-        places = [first, *sizes]
-        axes.plot(
-            begins, places, style, color=colour, linewidth=1.6, drawstyle="steps-post", label=name, gid=name
-        )
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.margins(y=0.15)
-    axes.set_ylabel("batch size\n(examples per step)")
-    axes.legend(frameon=False, fontsize=9)
-    _over_examples(axes)
-    _title(axes, f"{trial.trial_id}: decisions, not outcomes")
     return figure
 
 

@@ -173,7 +173,7 @@ def _draw(
     decisions: Sequence[Decision],
 ) -> None:
     try:
-        from adasearch.plots import replay_sizes
+        from adasearch.replay_plot import replay_sizes
     except ImportError as error:
         raise InputError(f"--plot needs matplotlib: pip install 'adasearch[notebooks]' ({error})") from error
     try:

@@ -14,9 +14,9 @@ from adasearch.cli import main
 from adasearch.data import load_dataset
 from adasearch.errors import InputError
 from adasearch.plans import Request, resolve, versions
-from adasearch.plots import replay_sizes
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, close_trial
 from adasearch.replay import NOTE, decided, replay, virtual_decisions
+from adasearch.replay_plot import replay_sizes
 from adasearch.schedulers import SCHEDULERS, make_scheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba
