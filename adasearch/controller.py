@@ -37,8 +37,8 @@ from adasearch.controller_state import (
 from adasearch.errors import InputError
 from adasearch.processes import Processes
 from adasearch.records import Decision, Limits, Signals, Value
-from adasearch.running_interval import RunningInterval, missing_signals
-from adasearch.sampler import Part, ResizableBatchSampler
+from adasearch.running_interval import GROUPED, RunningInterval, missing_signals
+from adasearch.sampler import Part, ResizableBatchSampler, default_limits
 from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
 from adasearch.schedulers.base import require
 
@@ -50,6 +50,9 @@ NOTHING: Mapping[str, Value] = {}
 
 class BatchSizeController:
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
+
+    The noise between examples is measured between the processes' gradients or, in one process, between the
+    parts of a batch: if a scheduler needs it, every batch comes in at least two.
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
@@ -101,11 +104,16 @@ class BatchSizeController:
         missing = missing_signals(self.scheduler.needs, evaluated=evaluate is not None)
         if missing:
             raise InputError(f"scheduler {type(self.scheduler).__name__} needs {missing}")
-        self.limits = limits or _default_limits(self._examples, self._processes.count)
+        self.limits = limits or default_limits(self._examples, self._processes.count)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
-            self._examples, batch_size, device_batch=device_batch, seed=seed, drop_last=drop_last
+            self._examples,
+            batch_size,
+            device_batch=device_batch,
+            least_passes=2 if self._processes.count == 1 and self.scheduler.needs & GROUPED else 1,
+            seed=seed,
+            drop_last=drop_last,
         )
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -121,7 +129,7 @@ class BatchSizeController:
         self._part: Part | None = None
         self._base_lrs: list[float] = []
         self._lr = float("nan")
-        self._interval = RunningInterval(parameters, self.scheduler.needs)
+        self._interval = RunningInterval(parameters, self.scheduler.needs, self._ddp)
 
     @property
     def epoch(self) -> int:
@@ -140,7 +148,8 @@ class BatchSizeController:
     def batches(self, loader: DataLoader[T]) -> Iterator[T]:
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
 
-        With ``device_batch`` an item may be a part of a batch; DDP then reduces with the last part only.
+        With ``device_batch``, or in one process with a scheduler that needs the noise between examples, an
+        item may be a part of a batch; DDP then reduces with the last part only.
 
         Raises:
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
@@ -171,10 +180,13 @@ class BatchSizeController:
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
         (loss * (self._processes.count * part.examples / part.batch_size)).backward()
         self.record(loss)
+        self._interval.take_part(part.examples)
+        if part.last:
+            self.measure()
         return part.last
 
     def update(self) -> None:
-        """Measure the gradient, step the optimiser at the coupled learning rate, and decide if it is time."""
+        """Step the optimiser at the coupled learning rate, and decide if it is time."""
         self.before_update()
         self._optimizer.step()
         self.after_update()
@@ -188,17 +200,22 @@ class BatchSizeController:
             self.lr_scale = self.decision.lr_scale
             mark = (self.examples_seen // self._span + 1) * self._span
             self._interval.begin(mark, math.ceil((mark - self.examples_seen) / part.batch_size))
+        if part.first:
+            self._interval.begin_batch(part)
         return part
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
         if self._interval.running:
-            self._interval.add_loss(loss, self.part.examples, first=self.part.first)
+            self._interval.add_loss(loss, self.part.examples)
 
-    def before_update(self) -> None:
-        """Measure the gradient and set the coupled learning rate; call it right before the update."""
+    def measure(self) -> None:
+        """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
         if self._interval.running:
             self._interval.observe()
+
+    def before_update(self) -> None:
+        """Set the coupled learning rate; call it right before the update."""
         groups = self._optimizer.param_groups
         self._base_lrs = [group["lr"] for group in groups]
         for group in groups:
@@ -239,12 +256,9 @@ class BatchSizeController:
         )
         self.history.append(replace(signals, **totals.signals))  # type: ignore[arg-type]
         self.decision = decide(self.scheduler, self.history, self.limits)
-        self._processes.check_equal(
-            {
-                "the batch size": self.decision.batch_size,
-                "how many batches were drawn (give all loaders the same num_workers)": self.sampler.drawn,
-            }
-        )
+        drawn = "how many batches were drawn (give all loaders the same num_workers)"
+        size = "the batch size"
+        self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
         self.sampler.resize(self.decision.batch_size)
 
     # --- checkpoints -------------------------------------------------------------------------------
@@ -284,12 +298,3 @@ class BatchSizeController:
         self._initial_batch_size = state["initial_batch_size"]
         self._interval.load(state["interval"])
         self._part = None
-
-
-def _default_limits(examples: int, processes: int) -> Limits:
-    """Return the limits of a search over as many examples."""
-    smallest = max(16, 2 * processes)
-    largest = min(2048, examples // 8)
-    if largest < smallest:
-        raise InputError(f"{examples} examples are too few for the default limits; give limits=")
-    return Limits(smallest=smallest, largest=largest)

@@ -23,9 +23,11 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.errors import InputError
+from adasearch.records import Limits
 from adasearch.schedulers.base import require
 
-__all__ = ["Part", "ResizableBatchSampler", "SamplerState"]
+__all__ = ["Part", "ResizableBatchSampler", "SamplerState", "default_limits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         device_batch: greatest number of examples in one item; larger shares are cut into parts whose sizes
             differ by at most one. At least 4 (so that no part of a batch of two or more examples a process
             has fewer than two, which BatchNorm needs); None never cuts.
+        least_passes: parts that each share is cut into at least, where two examples are left for each.
         seed: of the permutations.
         drop_last: leave out the rest of a permutation that does not fill a batch.
         num_replicas: processes that share each batch; None asks ``torch.distributed``.
@@ -102,6 +105,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         batch_size: int,
         *,
         device_batch: int | None = None,
+        least_passes: int = 1,
         seed: int = 0,
         drop_last: bool = False,
         num_replicas: int | None = None,
@@ -119,6 +123,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         require(fits, "device_batch must be at least 4", device_batch=device_batch)
         self._examples = examples
         self._device_batch = device_batch
+        self._least_passes = least_passes
         self._seed = seed
         self._drop_last = drop_last
         self._epoch = 0
@@ -163,7 +168,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
     def passes(self, batch_size: int) -> int:
         """Return into how many parts each process's share of a batch is cut."""
         share = self.num_replicas * (self._device_batch or batch_size)
-        return math.ceil(batch_size / share)
+        least = min(self._least_passes, batch_size // (2 * self.num_replicas))
+        return max(math.ceil(batch_size / share), least)
 
     # --- drawing -----------------------------------------------------------------------------------
 
@@ -280,3 +286,11 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._taken = None
         self._pass += 1
         self._exhausted = False
+
+
+def default_limits(examples: int, processes: int) -> Limits:
+    """Return the limits that a search over as many examples would keep to."""
+    smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
+    if largest < smallest:
+        raise InputError(f"{examples} examples are too few for the default limits; give limits=")
+    return Limits(smallest=smallest, largest=largest)

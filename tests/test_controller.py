@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import SCHEDULERS, BatchSizeController, Limits
 from adasearch.errors import InputError
+from adasearch.noise import NOISE
 from adasearch.records import Decision, Signals
 from adasearch.running_interval import missing_signals
 from adasearch.sampler import ResizableBatchSampler
@@ -43,7 +44,7 @@ class Script:
 
     sizes: tuple[int, ...]
     scales: tuple[float, ...] = ()
-    needs: ClassVar[frozenset[str]] = frozenset({"grad_norm", "grad_component_variance"})
+    needs: frozenset[str] = frozenset({"grad_norm", "grad_component_variance"})
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
@@ -167,10 +168,6 @@ def numbers(row: Signals) -> dict[str, float]:
     return {name: value for name, value in asdict(row).items() if value is not None}
 
 
-def measurable() -> list[str]:
-    return [name for name, cls in SCHEDULERS.items() if missing_signals(cls().needs, evaluated=True) is None]
-
-
 def test_constant_run_equals_an_ordinary_loop() -> None:
     loop = Loop(Constant()).run(2)
     torch.manual_seed(1)
@@ -237,7 +234,8 @@ def test_accumulated_gradient_equals_the_unsplit_one(device_batch: int) -> None:
         assert numbers(one) == pytest.approx(numbers(other), rel=1e-10)
 
 
-@pytest.mark.parametrize("name", measurable())
+@pytest.mark.filterwarnings("ignore:Detected call of")  # of a curve that is stepped before the first update
+@pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize(
     ("workers", "device_batch", "cut"),
     [(0, None, 1), (0, None, 20), (0, 5, 18), (0, 5, 41), (2, None, 25), (2, 5, 38)],
@@ -264,7 +262,7 @@ def test_run_cut_in_mid_epoch_goes_on_bit_for_bit(
         assert len({*uncut.sizes}) > 2
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of")  # of the resumed curve, before the first update
+@pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_run_cut_within_the_last_batch_of_an_epoch_still_ends_it(workers: int) -> None:
     uncut = Loop(Constant(), workers).run()
@@ -294,6 +292,51 @@ def test_mean_gradient_is_that_of_the_search_and_survives_a_cut(device_batch: in
     second = Loop(scheduler, options=options).load(first.checkpoint()).run()
     assert torch.equal(second.weights, uncut.weights)
     assert second.controller.history == uncut.controller.history
+
+
+NOISY = Script(sizes=(8, 12, 21), needs=NOISE | {"grad_norm", "mean_grad_norm"})
+
+
+@pytest.mark.parametrize("device_batch", [None, 5])
+def test_noise_is_measured_between_the_parts_of_each_batch(device_batch: int | None) -> None:
+    loop = Loop(NOISY, options={"device_batch": device_batch})
+    loader = DataLoader(loop.data, batch_sampler=loop.controller.sampler)
+    parameters = list(loop.model.parameters())
+    groups: list[tuple[int, Tensor]] = []
+    found: list[tuple[float, float, float]] = []
+    for inputs, labels in loop.controller.batches(loader):
+        loss = nn.functional.cross_entropy(loop.model(inputs), labels)
+        gradient = torch.autograd.grad(loss, parameters, retain_graph=True)
+        groups.append((len(labels), torch.cat([part.flatten() for part in gradient])))
+        if loop.controller.backward(loss):
+            n = sum(count for count, _ in groups)
+            whole = torch.stack([count / n * part for count, part in groups]).sum(dim=0)
+            torch.testing.assert_close(loop.gradient, whole)  # there to be clipped
+            squares = sum(count * part.square().sum().item() for count, part in groups)
+            noise = (squares - n * whole.square().sum().item()) / (len(groups) - 1)
+            found.append((noise, whole.square().sum().item(), whole.norm().item()))
+            assert len(groups) == max(2, math.ceil(n / (device_batch or n)))
+            loop.controller.update()
+            groups = []
+    start = 0
+    for row in loop.controller.history:
+        own = torch.tensor(found[start : row.step])
+        noise, square, norm = own.mean(dim=0).tolist()
+        assert row.noise_count == row.step - start
+        assert row.grad_noise == pytest.approx(noise, rel=1e-9)
+        assert row.batch_grad_sq_norm == pytest.approx(square, rel=1e-9)
+        assert row.grad_sq_norm == pytest.approx(square - noise / row.batch_size, rel=1e-9)
+        assert row.grad_norm == pytest.approx(norm, rel=1e-9)
+        assert row.half_cosine is not None
+        assert row.inner_product_variance is not None
+        start = row.step
+    assert [row.batch_size for row in loop.controller.history] == [8, 8]
+
+
+def test_measuring_the_noise_does_not_change_training() -> None:
+    noisy, plain = Loop(NOISY).run(), Loop(replace(NOISY, needs=frozenset())).run()
+    assert noisy.sizes == plain.sizes
+    torch.testing.assert_close(noisy.weights, plain.weights, rtol=1e-10, atol=1e-13)
 
 
 def test_state_is_small_and_plain() -> None:
@@ -410,6 +453,7 @@ def test_checkpoint_of_other_data_is_refused() -> None:
 WORLD = 2
 SHARED: dict[str, Callable[[], Loop]] = {
     "whole": lambda: Loop(GROWING, options={"batch_size": 7}),
+    "noise": lambda: Loop(NOISY),
     "in parts, with workers": lambda: Loop(
         Script(sizes=(11, 23, 40, 9)), 1, options={"batch_size": 9, "device_batch": 4}
     ),
@@ -450,7 +494,7 @@ def test_two_processes_train_as_one(shared: list[Any], name: str) -> None:
     assert torch.equal(weights, other[2])
     torch.testing.assert_close(weights, alone.weights, rtol=1e-9, atol=1e-12)
     assert len({*sizes}) > 1
-    if name == "whole":
+    if name != "in parts, with workers":
         assert sizes == alone.sizes
         for one, same in zip(history, alone.controller.history, strict=True):
             assert numbers(one) == pytest.approx(numbers(same), rel=1e-8)

@@ -19,8 +19,8 @@ EPOCHS = 8
 class AdaptiveBatchSize(lightning.Callback):
     """Tell a controller what the trainer does; the controller's state lies in the trainer's checkpoints.
 
-    Give the trainer's loader ``batch_sampler=controller.sampler``, and the controller no ``device_batch``:
-    Lightning makes every item of the loader an update.
+    Give the trainer's loader ``batch_sampler=controller.sampler``, and the controller no ``device_batch`` and
+    no scheduler that needs the noise between examples: Lightning makes every item of the loader an update.
     """
 
     def __init__(self, controller: BatchSizeController, optimizer: Optimizer) -> None:
@@ -42,6 +42,7 @@ class AdaptiveBatchSize(lightning.Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Measure the gradient and couple the learning rate."""
+        self.controller.measure()
         self.controller.before_update()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
