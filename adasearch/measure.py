@@ -14,6 +14,7 @@ __all__ = [
     "MEASURED",
     "GradientMeter",
     "GradientSignals",
+    "added",
     "inner_product",
     "joined",
     "or_zeros",
@@ -94,11 +95,7 @@ class GradientMeter:
             self._sums += self._statistics(gradients)
             self._measured += 1
         if self._mean:
-            if self._total:
-                for total, gradient in zip(self._total, gradients, strict=True):
-                    total += gradient
-            else:
-                self._total = [gradient.clone() for gradient in gradients]
+            self._total = added(self._total, gradients)
 
     def finish(self) -> GradientSignals:
         """Return the interval's signals; waits for the device once."""
@@ -142,6 +139,13 @@ def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> 
 def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
     """Return the gradient, or zeros where the loss did not reach the parameter."""
     return torch.zeros_like(parameter) if gradient is None else gradient
+
+
+def added(total: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Return the sum of two gradients in parts; an empty list is zero, and the first is overwritten."""
+    if not total:
+        return [part.clone() for part in parts]
+    return [one.add_(part) for one, part in zip(total, parts, strict=True)]
 
 
 def square_norm(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:

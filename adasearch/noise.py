@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import SAMPLED_STEPS, inner_product, joined, or_zeros, square_norm
+from adasearch.measure import SAMPLED_STEPS, added, inner_product, joined, or_zeros, square_norm
 from adasearch.per_example import example_gradients
 
 __all__ = ["NOISE", "Form", "GradBucket", "NoiseMeter", "NoiseSignals"]
@@ -54,8 +54,7 @@ EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB
 class NoiseSignals:
     """What :class:`NoiseMeter` found in an interval, by the names of the signals; None if not needed.
 
-    A signal that was needed but could not be measured, as there is nothing to compare in a batch of one
-    example, is NaN, and ``noise_count`` is 0.
+    NaN, with a ``noise_count`` of 0, is a signal that was needed but could not be had: of one example.
     """
 
     grad_noise: float | None = None
@@ -116,9 +115,7 @@ class NoiseMeter:
         self._half = "half_cosine" in needs
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner
-        self._world = world
-        self._rank = rank
-        self._least = least
+        self._world, self._rank, self._least = world, rank, least
         self._examples = None if network is None else example_gradients(network)
         device = parameters[0].device
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
@@ -149,8 +146,7 @@ class NoiseMeter:
 
     def begin(self, steps: int, batch_size: int, passes: int) -> None:
         """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
-        self._passes = passes
-        self._size = batch_size
+        self._passes, self._size = passes, batch_size
         self.form = self._form()
         # The batch is cut into world * passes parts that differ by at most one; this worker's are in line.
         base, extra = divmod(batch_size, self._world * passes)
@@ -165,12 +161,10 @@ class NoiseMeter:
         }
         self._groups = groups[self.form] if self.form else 0
         self._measurable = self._groups != 1
-        if self.form in ("halves", "per_example"):
-            self._stride = max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))
-            self._offset = min(self._stride // 2, steps - 1)
-        else:
-            self._stride = max(1, steps // SAMPLED_STEPS)
-            self._offset = 0
+        costly = self.form in ("halves", "per_example")
+        sparse = max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))
+        self._stride = sparse if costly else max(1, steps // SAMPLED_STEPS)
+        self._offset = min(sparse // 2, steps - 1) if costly else 0
         self._sums.zero_()
         self._steps = 0
         self.measured = 0
@@ -183,20 +177,20 @@ class NoiseMeter:
         if self._moments:
             self._add_square(parts, examples)
         if self._half and self._taken < self.passes // 2:
-            self._half_sum = _added(self._half_sum, parts)
+            self._half_sum = added(self._half_sum, parts)
         if self._inner:
             kept = min(self.passes, KEPT_GROUPS)
             group = self._taken * kept // self.passes
             if group == len(self._kept):
-                self._kept.append((examples, _added([], parts)))
+                self._kept.append((examples, added([], parts)))
             else:
                 count, total = self._kept[group]
-                self._kept[group] = (count + examples, _added(total, parts))
+                self._kept[group] = (count + examples, added(total, parts))
         for number, (p, gradient) in enumerate(zip(self._parameters, gradients, strict=True)):
-            total_gradient = self._total[number]
+            so_far = self._total[number]
             if gradient is not None:
                 # The additions that accumulation would have made, so the step's gradient is the same.
-                self._total[number] = gradient if total_gradient is None else total_gradient.add_(gradient)
+                self._total[number] = gradient if so_far is None else so_far.add_(gradient)
                 p.grad = None
         self._taken += 1
 
@@ -230,7 +224,7 @@ class NoiseMeter:
             if self._half:
                 first = min(max(size // 2 - self._first - self._taken, 0), count)
                 halves = [gradient[:first].sum(dim=0) / size for gradient in gradients]
-                self._half_sum = _added(self._half_sum, joined(halves, self._parameters))
+                self._half_sum = added(self._half_sum, joined(halves, self._parameters))
             self._taken += count
 
     def observe(self) -> None:
@@ -266,7 +260,7 @@ class NoiseMeter:
             dist.all_reduce(self._sums[:2])
         squares, inner, whole, cosine = (self._sums / self.measured).tolist()
         noise = (squares - self._size * whole) / max(self._groups - 1, 1)
-        noise = max(noise, 0.0)  # a sum of squares, but for rounding; NaN stays NaN
+        noise = max(noise, 0.0)  # rounding may push a sum of squares below; NaN stays NaN
         return NoiseSignals(
             grad_noise=noise if self._moments else None,
             grad_sq_norm=whole - noise / self._size if self._moments else None,
@@ -305,10 +299,3 @@ class NoiseMeter:
         second = [part - one for part, one in zip(whole, first, strict=True)]
         norms = square_norm(first, self._dtype).sqrt() * square_norm(second, self._dtype).sqrt()
         return inner_product(first, second, self._dtype) / norms
-
-
-def _added(total: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
-    """Return the sum of two gradients; an empty list is zero, and the first is overwritten."""
-    if not total:
-        return [part.clone() for part in parts]
-    return [one.add_(part) for one, part in zip(total, parts, strict=True)]
