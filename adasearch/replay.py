@@ -9,7 +9,6 @@ from adasearch.errors import AdasearchError, InputError
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
 from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
 from adasearch.store import Store
-from adasearch.study_spaces import parse_fixed
 from adasearch.tables import Column, number, render
 
 __all__ = ["NOTE", "decided", "replay", "virtual_decisions"]
@@ -49,6 +48,8 @@ def replay(
     Raises:
         InputError: an unknown trial, scheduler or field, or a signal that the run did not measure.
     """
+    from adasearch.study_spaces import parse_fixed  # brings Optuna, which listing commands need not wait for
+
     trial, intervals = _find(store, trial_id)
     fields: dict[str, Value] = dict(trial.fields_of("scheduler")) if scheduler == trial.scheduler else {}
     for text in fixed:
