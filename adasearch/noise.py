@@ -17,6 +17,7 @@ of b it is ``b / (K - 1) * sum_k |g_k - g|^2`` (the worker form of the norm test
 
     Var_i(<g_i, g>) ~ (1 / (K - 1)) sum_k n_k (<g_k, g> - |g|^2)^2
 
+The halves whose cosine is taken are the first ``K // 2`` groups and the rest, unequal where K is odd.
 What differs from textbook sampling: examples come without replacement, which within one permutation of n
 examples makes the first about ``n / (n - 1)`` times the covariance over the training split, and the second
 low by ``tr(Sigma) / n`` or so.
@@ -82,8 +83,6 @@ class NoiseMeter:
       itself differs a little from a run that measures nothing. Other networks train alike to rounding.
     * "per_example", asked for with ``network``: :meth:`take_examples` after the last backward pass, on the
       step's examples. A group is one example. Leaves the step itself alone.
-
-    Sums stay on the device and cross to the host once per interval.
 
     Attributes:
         active: whether anything is measured at all.
@@ -166,8 +165,7 @@ class NoiseMeter:
         self._stride = sparse if costly else max(1, steps // SAMPLED_STEPS)
         self._offset = min(sparse // 2, steps - 1) if costly else 0
         self._sums.zero_()
-        self._steps = 0
-        self.measured = 0
+        self._steps = self.measured = 0
         self._begin_step()
 
     def take(self, examples: int) -> None:
