@@ -20,7 +20,7 @@ $(READY): setup.cfg pyproject.toml
 
 demo: $(READY) ## Search three small networks on real images and print what was found (about 6 minutes).
 	$(BIN)/adasearch search --architecture resnet18 --architecture mobilenet_v3_small --architecture vit_b_16 \
-	    --scheduler deba --space deba_short --dataset digits --epochs 12 --interval 0.5 --trials 12 \
+	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
 
 test: $(READY) lint ## Run lint, types and every test (under 15 minutes).

@@ -7,13 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adasearch.controller import BatchSizeController
     from adasearch.records import Limits
     from adasearch.schedulers import SCHEDULERS
 
 __version__ = "0.1.0"
-__all__ = ["SCHEDULERS", "Limits", "__version__"]
+__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__"]
 
-_HOME = {"Limits": "adasearch.records", "SCHEDULERS": "adasearch.schedulers"}
+_HOME = {
+    "BatchSizeController": "adasearch.controller",
+    "Limits": "adasearch.records",
+    "SCHEDULERS": "adasearch.schedulers",
+}
 
 
 def __getattr__(name: str) -> object:

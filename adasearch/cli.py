@@ -246,6 +246,46 @@ def compare(studies: tuple[str, ...], results: str, form: str) -> None:
     click.echo(table(Store(results, must_exist=True), studies=studies or None, form=form), nl=False)
 
 
+@cli.command()
+@click.argument("trial_id")
+@click.option("--scheduler", required=True, metavar="NAME", help="A scheduler, or module:Class.")
+@click.option(
+    "--set",
+    "fixed",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A field of the scheduler; repeatable.  [default: the run's if it ran this one, else its defaults]",
+)
+@click.option("--smallest", type=int, metavar="N", help="Least batch size.  [default: the study's]")
+@click.option("--largest", type=int, metavar="N", help="Greatest batch size.  [default: the study's]")
+@click.option("--plot", metavar="FILE", help="Draw both courses to this file, as its ending says.")
+@RESULTS
+@FORMAT
+def replay(results: str, smallest: int | None, largest: int | None, **options: Any) -> None:
+    """Show what a scheduler would have decided on the signals of a stored run: decisions, not outcomes.
+
+    \b
+    Example:
+      adasearch replay resnet18-nano-constant-digits-search-0 --scheduler deba --set cooldown=2
+    """
+    from adasearch.records import Limits
+    from adasearch.replay import NOTE
+    from adasearch.replay import replay as table
+    from adasearch.store import Store
+
+    if (smallest is None) != (largest is None):
+        raise InputError("give both --smallest and --largest, or neither")
+    limits = None
+    if smallest is not None and largest is not None:
+        try:
+            limits = Limits(smallest=smallest, largest=largest)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    click.echo(table(Store(results, must_exist=True), limits=limits, **options), nl=False)
+    if options["form"] in ("csv", "json"):
+        click.echo(NOTE, err=True)
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "studies"]))
 @RESULTS

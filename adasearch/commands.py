@@ -15,6 +15,7 @@ from adasearch.comparison import compare
 from adasearch.errors import InputError, unknown
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
 from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
+from adasearch.replay import replay
 from adasearch.store import Store, StudyLocked
 from adasearch.tables import Column, render
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["CATALOGUES", "Runtime", "catalogue", "compare", "search", "train_once"]
+__all__ = ["CATALOGUES", "Runtime", "catalogue", "compare", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,28 @@ Sums stay on the device and cross to the host once per interval. Each interval s
 averages over intervals belong to the scheduler.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MEASURED", "GradientMeter"]
+__all__ = [
+    "MEASURED",
+    "GradientMeter",
+    "GradientSignals",
+    "added",
+    "inner_product",
+    "joined",
+    "or_zeros",
+    "square_norm",
+]
 
 MEASURED = frozenset(
     {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
 )
-"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing."""
+"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
+between examples are :class:`~adasearch.noise.NoiseMeter`'s."""
 
 SAMPLED_STEPS = 32
 """Steps of an interval, evenly spaced, whose statistics are averaged; with fewer than twice as many, all are.
@@ -24,6 +35,16 @@ costs half, from 128 on a quarter. The mean gradient takes every step: leaving s
 examples."""
 
 FUSE_BELOW = 65_536  # components; a smaller tensor costs more to launch a kernel for than to copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientSignals:
+    """What :class:`GradientMeter` found in an interval, by the names of the signals; None if not needed."""
+
+    grad_norm: float | None = None
+    grad_component_variance: float | None = None
+    mean_grad_norm: float | None = None
+    mean_grad_component_variance: float | None = None
 
 
 class GradientMeter:
@@ -37,8 +58,7 @@ class GradientMeter:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
-        self._large = [p for p in parameters if p.numel() >= FUSE_BELOW]
-        self._small = [p for p in parameters if p.numel() < FUSE_BELOW]
+        self._parameters = list(parameters)
         self._components = sum(p.numel() for p in parameters)
         self._per_step = bool(needs & {"grad_norm", "grad_component_variance"})
         self._mean = bool(needs & {"mean_grad_norm", "mean_grad_component_variance"})
@@ -70,43 +90,70 @@ class GradientMeter:
         self._steps += 1
         if not sampled and not self._mean:
             return
-        gradients = self._gradients()
+        gradients = joined([p.grad for p in self._parameters], self._parameters)
         if sampled:
             self._sums += self._statistics(gradients)
             self._measured += 1
         if self._mean:
-            if self._total:
-                for total, gradient in zip(self._total, gradients, strict=True):
-                    total += gradient
-            else:
-                self._total = [gradient.clone() for gradient in gradients]
+            self._total = added(self._total, gradients)
 
-    def finish(self) -> dict[str, float]:
+    def finish(self) -> GradientSignals:
         """Return the interval's signals; waits for the device once."""
-        signals: dict[str, float] = {}
+        norm = variance = mean_norm = mean_variance = None
         if self._per_step:
             norm, variance = (self._sums / self._measured).tolist()
-            signals |= {"grad_norm": norm, "grad_component_variance": variance}
         if self._mean:
             mean = [total / self._steps for total in self._total]
-            norm, variance = self._statistics(mean).tolist()
-            signals |= {"mean_grad_norm": norm, "mean_grad_component_variance": variance}
-        return signals
-
-    def _gradients(self) -> list[Tensor]:
-        """Return the gradient as a few flat tensors, the small ones joined so that one kernel serves them."""
-        parts = [p.grad.flatten() for p in self._large if p.grad is not None]
-        small = [p.grad.flatten() for p in self._small if p.grad is not None]
-        if small:
-            parts.append(torch.cat(small))
-        return parts
+            mean_norm, mean_variance = self._statistics(mean).tolist()
+        return GradientSignals(
+            grad_norm=norm,
+            grad_component_variance=variance,
+            mean_grad_norm=mean_norm,
+            mean_grad_component_variance=mean_variance,
+        )
 
     def _statistics(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the norm and the component variance of a gradient, shape (2,).
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        square = torch.stack([torch.linalg.vector_norm(part) for part in parts]).to(self.dtype).square().sum()
+        square = square_norm(parts, self.dtype)
         mean = torch.stack([part.sum() for part in parts]).to(self.dtype).sum() / self._components
         variance = (square / self._components - mean.square()).clamp_min(0)
         return torch.stack([square.sqrt(), variance])
+
+
+def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return a gradient as a few flat tensors, the small ones joined so that one kernel serves them.
+
+    Gradients are in the order of their parameters; one that is None counts as zeros.
+    """
+    parts: list[Tensor] = []
+    small: list[Tensor] = []
+    for gradient, parameter in zip(gradients, parameters, strict=True):
+        place = parts if parameter.numel() >= FUSE_BELOW else small
+        place.append(or_zeros(gradient, parameter).flatten())
+    return [*parts, torch.cat(small)] if small else parts
+
+
+def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    """Return the gradient, or zeros where the loss did not reach the parameter."""
+    return torch.zeros_like(parameter) if gradient is None else gradient
+
+
+def added(total: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Return the sum of two gradients in parts; an empty list is zero, and the first is overwritten."""
+    if not total:
+        return [part.clone() for part in parts]
+    return [one.add_(part) for one, part in zip(total, parts, strict=True)]
+
+
+def square_norm(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return ``|g|^2`` of a gradient in parts."""
+    return torch.stack([torch.linalg.vector_norm(part) for part in parts]).to(dtype).square().sum()
+
+
+def inner_product(one: Sequence[Tensor], other: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return the inner product of two gradients in equal parts."""
+    pairs = zip(one, other, strict=True)
+    return torch.stack([part @ opposite for part, opposite in pairs]).to(dtype).sum()

@@ -93,6 +93,15 @@ class Signals:
             mechanically as the batch grows.
         mean_grad_norm: ``||m||``, m the mean of the interval's step gradients.
         mean_grad_component_variance: the component variance of m.
+        grad_noise: mean over ``noise_count`` steps of unbiased estimates of ``tr(Sigma)``, Sigma the
+            covariance of one example's gradient.
+        grad_sq_norm: mean over the same steps of unbiased estimates of ``|G|^2``, G the expected gradient;
+            may be negative where the noise is large.
+        noise_count: how many steps these two, and the three below, are means over.
+        batch_grad_sq_norm: mean of ``||g||^2`` over the same steps, g the batch gradient (not unbiased for
+            ``|G|^2``: its expectation is ``|G|^2 + tr(Sigma) / batch_size``).
+        half_cosine: mean cosine between the gradients of the two halves of a step's batch.
+        inner_product_variance: mean of ``Var_i(<g_i, g>)`` over the examples i of a step's batch.
 
     A signal that no scheduler asked for is None.
     """
@@ -111,6 +120,12 @@ class Signals:
     grad_component_variance: float | None = None
     mean_grad_norm: float | None = None
     mean_grad_component_variance: float | None = None
+    grad_noise: float | None = None
+    grad_sq_norm: float | None = None
+    noise_count: int = 0
+    batch_grad_sq_norm: float | None = None
+    half_cosine: float | None = None
+    inner_product_variance: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +159,8 @@ class IntervalRecord:
         measure_seconds: the part of ``train_seconds`` spent on signals.
         resize_seconds: the part of ``train_seconds`` spent on deciding and changing the batch size.
         eval_seconds: evaluation, outside ``train_seconds``.
+        noise_form: what the noise signals were estimated from: "per_example", "workers", "passes" or
+            "halves"; None if they were not measured.
         modelled_seconds: ``train_seconds`` as a stored speed profile predicts it; None without one.
     """
 
@@ -156,6 +173,7 @@ class IntervalRecord:
     measure_seconds: float
     resize_seconds: float
     eval_seconds: float
+    noise_form: str | None = None
     modelled_seconds: float | None = None
 
 

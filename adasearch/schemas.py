@@ -13,12 +13,14 @@ _time = pa.timestamp("us", tz="UTC")
 _ints, _floats, _texts = pa.int64(), pa.float64(), pa.string()
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    return pa.schema(list(columns.items()), metadata={"adasearch.schema_version": str(SCHEMA_VERSION)})
+def _schema(table: Table, **columns: pa.DataType) -> pa.Schema:
+    metadata = {"adasearch.table": table, "adasearch.schema_version": str(SCHEMA_VERSION)}
+    return pa.schema(list(columns.items()), metadata=metadata)
 
 
 SCHEMAS: dict[Table, pa.Schema] = {
     "studies": _schema(
+        "studies",
         study=_texts,
         architecture=_texts,
         scale=_texts,
@@ -49,6 +51,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         created_at=_time,
     ),
     "trials": _schema(
+        "trials",
         trial_id=_texts,
         number=_ints,
         study=_texts,
@@ -84,6 +87,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         ended_at=_time,
     ),
     "intervals": _schema(
+        "intervals",
         trial_id=_texts,
         interval=_ints,
         epoch=_floats,
@@ -106,6 +110,13 @@ SCHEMAS: dict[Table, pa.Schema] = {
         grad_component_variance=_floats,
         mean_grad_norm=_floats,
         mean_grad_component_variance=_floats,
+        grad_noise=_floats,
+        grad_sq_norm=_floats,
+        noise_count=_ints,
+        batch_grad_sq_norm=_floats,
+        half_cosine=_floats,
+        inner_product_variance=_floats,
+        noise_form=_texts,
         train_seconds=_floats,
         modelled_seconds=_floats,
         measure_seconds=_floats,

@@ -170,7 +170,6 @@ class Store:
         return [row for part in self._tables(folders, table) for row in part.to_pylist()]
 
     def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
-        names = SCHEMAS[table].names
         for folder in folders:
             for item in self._listed(f"{self._root}/{folder}/{table}"):
                 if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
@@ -180,8 +179,9 @@ class Store:
                 except (OSError, pa.ArrowInvalid) as error:
                     print(f"adasearch: skipping unreadable {item.path}: {error}", file=sys.stderr)  # noqa: T201
                     continue
-                version = int((part.schema.metadata or {}).get(b"adasearch.schema_version", 0))
-                if not version or (version <= SCHEMA_VERSION and set(names) - set(part.column_names)):
+                metadata = part.schema.metadata or {}
+                version = int(metadata.get(b"adasearch.schema_version", 0))
+                if metadata.get(b"adasearch.table") != table.encode():
                     print(f"adasearch: skipping foreign {item.path}: not our {table}", file=sys.stderr)  # noqa: T201
                     continue
                 if version > SCHEMA_VERSION:

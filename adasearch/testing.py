@@ -48,7 +48,8 @@ def check_scheduler(scheduler: BatchSizeScheduler) -> None:
 def legal_histories(seed: int, count: int) -> Iterator[tuple[list[Signals], Limits]]:
     """Yield ``count`` histories that a run could produce, each with its limits; the first has one row.
 
-    Constant, settled and wild signals, zeros, sizes at both limits, and limits that leave no choice occur.
+    Constant, settled and wild signals, zeros, sizes at both limits, and limits that leave no choice occur;
+    ``grad_sq_norm`` is negative at times, as unbiased estimates are, and cosines lie in [-1, 1].
 
     >>> history, limits = next(legal_histories(seed=0, count=1))
     >>> len(history), limits.admit(history[-1].batch_size)
@@ -68,6 +69,7 @@ def _rows(rng: random.Random, limits: Limits, length: int) -> Iterator[Signals]:
     initial = size = rng.choice((sizes[0], sizes[-1], rng.choice(sizes)))
     change_rate, spread = rng.choice((0.0, 0.2)), rng.choice((0.0, 0.01, 2.0))  # spread in powers of ten
     level = {name: 10 ** rng.uniform(-3, 3) for name in ("train_loss", *OPTIONAL)}
+    negative = rng.choice((0.0, 0.0, 0.2, 1.0))  # how often the noise hides the gradient
     train_examples, steps = rng.randint(200, 50_000), rng.randint(1, 400)
     examples_seen, lr_scale = 0, 1.0
     for interval in range(length):
@@ -76,6 +78,9 @@ def _rows(rng: random.Random, limits: Limits, length: int) -> Iterator[Signals]:
         examples_seen += steps * size
         zero = spread > 1 and rng.random() < 0.1
         seen = {name: 0.0 if zero else x * 10 ** rng.uniform(-spread, spread) for name, x in level.items()}
+        seen["half_cosine"] = math.tanh(math.log(seen["half_cosine"])) if seen["half_cosine"] else 0.0
+        if rng.random() < negative:
+            seen["grad_sq_norm"] *= -1
         yield Signals(
             interval=interval,
             epoch=examples_seen / train_examples,
@@ -85,6 +90,7 @@ def _rows(rng: random.Random, limits: Limits, length: int) -> Iterator[Signals]:
             batch_size=size,
             lr=0.1 * lr_scale,
             lr_scale=lr_scale,
+            noise_count=rng.randint(1, steps),
             **seen,
         )
 

@@ -7,19 +7,23 @@ every global batch.
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.data import Batches, Dataset, Split
-from adasearch.measure import GradientMeter
+from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.models import build_model
+from adasearch.noise import GradBucket, NoiseMeter, NoiseSignals
+from adasearch.per_example import mixes_examples
 from adasearch.records import Decision, IntervalRecord, Limits, Precision, Signals, StudyRecord, TrialRecord
 from adasearch.schedulers import BatchSizeScheduler, decide
 from adasearch.schedulers.base import LR_SCHEDULES, hold, require
@@ -100,6 +104,8 @@ class TrainConfig:
         device_batch: greatest number of examples per forward pass and device, at least 4 (so that no pass
             has fewer than two, which BatchNorm needs).
         precision: "float32", or "bfloat16" for automatic mixed precision.
+        per_example: whether noise signals are estimated from each example's own gradient, which costs more
+            and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.noise`.
     """
 
     architecture: str
@@ -112,6 +118,7 @@ class TrainConfig:
     evaluate_at: tuple[int, ...] = ()
     device_batch: int = 512
     precision: Precision = "float32"
+    per_example: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
@@ -178,7 +185,8 @@ def train(
 
     Raises:
         DivergedError: after yielding the interval whose training or validation loss is NaN or infinite.
-        ValueError: the initial batch size lies outside the limits, or the scheduler broke its contract.
+        ValueError: the initial batch size lies outside the limits, the network has no gradients per example
+            although they were asked for, or the scheduler broke its contract.
     """
     hyper = config.hyperparameters
     if not limits.admit(hyper.batch_size):
@@ -190,7 +198,7 @@ def train(
     while run.examples_seen < config.budget:
         batch_size, lr_scale = decision.batch_size, decision.lr_scale
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
-        measured = run.steps_until(mark, batch_size, lr_scale)
+        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale)
         over = run.examples_seen >= config.budget
         val_loss = val_error = None
         wanted = "val_loss" in scheduler.needs
@@ -207,9 +215,12 @@ def train(
             batch_size=batch_size,
             lr=run.lr,
             lr_scale=lr_scale,
+            train_loss=train_loss,
             val_loss=val_loss,
-            **measured,
+            **asdict(gradient),
+            **asdict(noise),
         )
+        steps = signals.step - (history[-1].step if history else 0)
         history.append(signals)
         losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
         broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
@@ -227,12 +238,23 @@ def train(
             passes=run.passes(batch_size),
             val_error=val_error,
             train_seconds=seconds["train"] + seconds["resize"],
-            measure_seconds=seconds.get("measure", 0.0),
+            measure_seconds=seconds.get("measure", 0.0) + _extra_seconds(seconds, noise.noise_count, steps),
             resize_seconds=seconds["resize"],
             eval_seconds=seconds.get("eval", 0.0),
+            noise_form=run.noise.form if noise.noise_count else None,
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
+
+
+def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:
+    """Return how much longer the steps took that ran as two halves, beside the interval's other steps.
+
+    Where there are no others it is the time of their second halves, which is no less.
+    """
+    halves = seconds.get("halves", 0.0)
+    whole = seconds["whole"] / (steps - halved) * halved if "whole" in seconds else halves / 2
+    return max(0.0, halves - whole)
 
 
 def _crossed(config: TrainConfig, before: int, now: int) -> bool:
@@ -271,8 +293,18 @@ class _Run:
         torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
         self.optimizer = _optimizer(config.hyperparameters, self.parameters)
         self.batches = Batches(data, config.seed)
-        self.meter = GradientMeter(self.parameters, needs)
         self.clock = Stopwatch(device)
+        self.meter = GradientMeter(self.parameters, needs)
+        self.noise = NoiseMeter(
+            self.parameters,
+            needs,
+            world=self.world,
+            rank=self.rank,
+            network=self.network if config.per_example else None,
+            least=2 if mixes_examples(self.network) else 1,
+        )
+        if self.parallel is not None and self.noise.hooked:
+            self.parallel.register_comm_hook(dist.group.WORLD, _reduce_and_show(self.noise, self.clock))
         self.step = 0
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
@@ -281,19 +313,24 @@ class _Run:
         """Return how many forward passes each worker makes per step."""
         return math.ceil(batch_size / (self.world * self.config.device_batch))
 
-    def steps_until(self, mark: int, batch_size: int, lr_scale: float) -> dict[str, float]:
+    def steps_until(
+        self, mark: int, batch_size: int, lr_scale: float
+    ) -> tuple[float, GradientSignals, NoiseSignals]:
         """Take steps until ``mark`` examples are seen; return the interval's training loss and signals."""
         start = self.examples_seen
         loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
         self.network.train()
-        self.meter.begin(math.ceil((mark - start) / batch_size))
+        steps = math.ceil((mark - start) / batch_size)
+        self.meter.begin(steps)
+        self.noise.begin(steps, batch_size, self.passes(batch_size))
         with self.clock.section("train"):
             while self.examples_seen < mark:
                 loss_sum += self._step(batch_size, lr_scale)
             if self.world > 1:
                 dist.all_reduce(loss_sum)
-            signals = self._measured(self.meter.finish) if self.meter.active else {}
-            return {"train_loss": loss_sum.item() / (self.examples_seen - start), **signals}
+            gradient = self._measured(self.meter.finish) if self.meter.active else GradientSignals()
+            noise = self._measured(self.noise.finish) if self.noise.active else NoiseSignals()
+            return loss_sum.item() / (self.examples_seen - start), gradient, noise
 
     def _step(self, batch_size: int, lr_scale: float) -> Tensor:
         """Take one optimiser step on the next global batch; return this worker's sum of losses."""
@@ -303,25 +340,47 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         self.optimizer.zero_grad(set_to_none=True)
-        passes = self.passes(batch_size)
+        passes = self.noise.passes
         mine = range(self.rank * passes, (self.rank + 1) * passes)
         total = torch.zeros((), device=self.device)
-        chunks = self.batches.chunks(self.examples_seen, self.step, batch_size, self.world * passes, mine)
+        chunks = partial(
+            self.batches.chunks, self.examples_seen, self.step, batch_size, self.world * passes, mine
+        )
         forward = self.parallel or self.network
-        for number, (images, labels) in enumerate(chunks, start=1):
+        for number, (images, labels) in enumerate(chunks(), start=1):
             last = number == passes
-            with nullcontext() if last or self.parallel is None else self.parallel.no_sync():
+            with (
+                self._timed_pass(),
+                nullcontext() if last or self.parallel is None else self.parallel.no_sync(),
+            ):
                 with self._autocast():
                     loss = nn.functional.cross_entropy(forward(images), labels, reduction="sum")
                 # DDP averages over workers: with this weight the average is the mean over the global batch.
                 (loss * (self.world / batch_size)).backward()
             total += loss.detach()
+            if self.noise.sampling and self.noise.form in ("passes", "halves"):
+                self._measured(partial(self.noise.take, len(labels)))
+        if self.noise.sampling and self.noise.form == "per_example":
+            self._measured(lambda: self._take_examples(chunks()))  # the same examples once more
+        if self.noise.active:
+            self._measured(self.noise.observe)
         if self.meter.active:
             self._measured(self.meter.observe)
         self.optimizer.step()
         self.step += 1
         self.examples_seen += batch_size
         return total
+
+    def _take_examples(self, chunks: Iterator[tuple[Tensor, Tensor]]) -> None:
+        for images, labels in chunks:
+            with self._autocast():
+                self.noise.take_examples(images, labels)
+
+    def _timed_pass(self) -> AbstractContextManager[None]:
+        """Tell halved steps from whole ones, where there are both, for what the halves cost."""
+        if self.noise.form != "halves":
+            return nullcontext()
+        return self.clock.section("halves" if self.noise.sampling else "whole")
 
     def _autocast(self) -> torch.autocast:
         mixed = self.config.precision == "bfloat16"
@@ -366,6 +425,23 @@ class _Run:
             dist.all_reduce(both, op=dist.ReduceOp.MAX)
             if not torch.equal(both[:2], -both[2:]):
                 raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
+
+
+def _reduce_and_show(
+    noise: NoiseMeter, clock: Stopwatch
+) -> Callable[[dist.ProcessGroup, GradBucket], torch.futures.Future[Tensor]]:
+    """Return a hook that does what DDP does without one, and before shows this worker's own gradient.
+
+    It holds neither the run nor DDP: a cycle through DDP would never be freed.
+    """
+
+    def hook(group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+        if noise.sampling:
+            with clock.section("measure"):
+                noise.take_bucket(bucket)
+        return allreduce_hook(group, bucket)
+
+    return hook
 
 
 def _optimizer(hyper: Hyperparameters, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

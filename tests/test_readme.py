@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -46,3 +48,14 @@ def test_scheduler_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch:
 def test_readme_has_no_gaps() -> None:
     assert "@@" not in README
     assert "TODO" not in README
+
+
+def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "BatchSizeController" in block]
+    assert len(code.splitlines()) <= 25
+    (tmp_path / "loop.py").write_text(code)
+    done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sizes = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(sizes) == 12
+    assert sizes[-1] > sizes[0]

@@ -309,7 +309,7 @@ def test_file_of_another_table_is_skipped_and_named(
 def test_file_of_a_newer_version_is_refused_by_name(full: Store, results: Path) -> None:
     path = trial_file(results)
     table = pq.read_table(path).append_column("later", pa.array([1]))
-    newer = {"adasearch.schema_version": str(SCHEMA_VERSION + 1)}
+    newer = {"adasearch.table": "trials", "adasearch.schema_version": str(SCHEMA_VERSION + 1)}
     pq.write_table(table.replace_schema_metadata(newer), path)
     with pytest.raises(InputError, match=f"version {SCHEMA_VERSION + 1}.* up to {SCHEMA_VERSION}") as caught:
         full.trials(STUDY.study)

@@ -5,23 +5,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
 
 import adasearch.train
-from adasearch.data import Dataset
+from adasearch.data import Batches, Dataset
 from adasearch.measure import MEASURED
 from adasearch.models import build_model
+from adasearch.noise import NOISE
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
 from adasearch.train import DivergedError, Hyperparameters, TrainConfig, train
+from tests.test_noise import Observer, by_groups, examples_of, expected_signals
 
 WORLD = 2
 LIMITS = Limits(smallest=4, largest=64)
@@ -50,6 +54,12 @@ RUNS: dict[str, tuple[TrainConfig, BatchSizeScheduler]] = {
         replace(GROWING, gradient="mean_gradient", growth=2.0),
     ),
     "batch norm": (replace(VIT, architecture="resnet18", budget=150), GROWING),
+    # One step in each interval, which is measured whatever the form.
+    "noise, one pass": (replace(VIT, device_batch=64, interval=21, budget=84), Observer()),
+    "noise, passes": (replace(VIT, interval=21, budget=84), Observer()),
+    "noise per example": (replace(VIT, interval=21, budget=84, per_example=True), Observer()),
+    "noise, batch norm": (replace(VIT, architecture="resnet18", budget=150), Observer()),
+    "noise, no groups": (replace(VIT, budget=150), Observer(needs=frozenset({"batch_grad_sq_norm"}))),
     "diverged": (replace(VIT, hyperparameters=Hyperparameters(batch_size=21, lr=1e200)), Constant()),
 }
 EXACT = ["uneven passes", "one pass", "mean gradient"]  # neither BatchNorm nor infinities
@@ -69,10 +79,11 @@ class Quarrel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a worker saw of a run, and its network's state at the end."""
+    """What a worker saw of a run, its network's state at the end, and how many hooks DDP was given."""
 
     records: list[IntervalRecord]
     state: dict[str, torch.Tensor]
+    hooks: int
 
 
 def outcome_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset) -> Outcome:
@@ -83,15 +94,23 @@ def outcome_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset
         networks.append(build_model(name, scale, classes=classes, image_size=image_size))
         return networks[-1]
 
+    hooks = []
+
+    def register_and_count(parallel: DistributedDataParallel, state: object, hook: Any) -> None:
+        hooks.append(hook)
+        register(parallel, state, hook)
+
+    register = DistributedDataParallel.register_comm_hook
     records = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("adasearch.train.build_model", build_and_keep)
+        patch.setattr(DistributedDataParallel, "register_comm_hook", register_and_count)
         try:
             for record in train(config, scheduler, LIMITS, data):
                 records.append(record)
         except DivergedError:
             pass
-    return Outcome(records=records, state=dict(networks[0].state_dict()))
+    return Outcome(records=records, state=dict(networks[0].state_dict()), hooks=len(hooks))
 
 
 def worker(rank: int, folder: str, data: Dataset) -> None:
@@ -158,6 +177,54 @@ def test_two_workers_train_as_one_does(name: str, together: Seen, alone: Outcome
         assert two.decision.action == one.decision.action
         assert two.val_error == one.val_error
     torch.testing.assert_close(shared.state, alone[name].state, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("noise, one pass", "halves"), ("noise per example", "per_example")]
+)
+def test_two_workers_measure_the_noise_of_the_same_examples(
+    name: str, form: str, together: Seen, alone: Outcomes
+) -> None:
+    """Two workers' parts of a batch are the halves that one process makes of it."""
+    shared = together[0][0][name].records
+    for two, one in zip(shared, alone[name].records, strict=True):
+        assert one.noise_form == form
+        assert two.noise_form == (form if form == "per_example" else "workers")
+        assert two.signals.noise_count == one.signals.noise_count == 1
+        for field in sorted(NOISE):
+            assert getattr(two.signals, field) == pytest.approx(getattr(one.signals, field), rel=1e-8), field
+    torch.testing.assert_close(together[0][0][name].state, alone[name].state, rtol=1e-9, atol=1e-12)
+
+
+def test_workers_with_several_passes_are_one_group_each(
+    together: Seen, digits: Dataset, alone: Outcomes
+) -> None:
+    """21 examples in six passes of 4, 4, 4 and 3, 3, 3: groups of 12 and 9."""
+    torch.manual_seed(VIT.seed)
+    network = build_model(VIT.architecture, VIT.scale, classes=10, image_size=16)
+    images, labels = next(Batches(digits, VIT.seed).chunks(0, 0, 21, 1, range(1)))
+    groups = by_groups(examples_of(network, images, labels), [12, 9])
+    expected = expected_signals(groups, [12, 9], 1)
+    first = together[0][0]["noise, passes"].records[0]
+    assert first.noise_form == "workers"
+    for name, value in expected.items():
+        assert getattr(first.signals, name) == pytest.approx(value, rel=1e-8), name
+    assert alone["noise, passes"].records[0].noise_form == "passes"
+
+
+def test_measuring_noise_takes_time_but_not_all_of_it(together: Seen) -> None:
+    for name in ("noise, one pass", "noise, passes", "noise per example", "noise, batch norm"):
+        for record in together[0][0][name].records:
+            assert 0 < record.measure_seconds < record.train_seconds
+
+
+def test_hook_is_registered_only_where_workers_are_groups(together: Seen) -> None:
+    hooked = {name for name, outcome in together[0][0].items() if outcome.hooks}
+    assert hooked == {"noise, one pass", "noise, passes", "noise, batch norm"}
+    record = together[0][0]["noise, no groups"].records[0]
+    assert record.noise_form is None
+    assert record.signals.noise_count == 3
+    assert record.signals.batch_grad_sq_norm is not None
 
 
 @pytest.mark.parametrize("name", [*EXACT, "batch norm"])

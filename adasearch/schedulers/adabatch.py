@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import change, hold, reachable, require
+from adasearch.schedulers.base import change, hold, periods, reachable, require
 
 __all__ = ["AdaBatch"]
 
@@ -51,8 +51,7 @@ class AdaBatch:
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Fire once each time the number of whole periods rises between two intervals."""
         last = history[-1]
-        before = self._periods(history[-2].epoch) if len(history) > 1 else 0
-        now = self._periods(last.epoch)
+        before, now = periods(history, self.period)
         if now == before:
             return hold(last, f"period {now + 1} of {self.period:g} epochs not over")
         size = reachable(last.batch_size, last.batch_size * self.growth, limits)
@@ -61,7 +60,3 @@ class AdaBatch:
         if size == last.batch_size:
             reason += f", but {size} is the largest size: the learning rate decays alone"
         return change(last, size, reason, lr_scale=lr_scale)
-
-    def _periods(self, epoch: float) -> int:
-        # The margin forgives rounding where a fractional period divides the epoch exactly (0.3 / 0.1).
-        return math.floor(epoch / self.period + 1e-9)

@@ -13,14 +13,21 @@ from adasearch.records import Action, Decision, Limits, Signals
 
 __all__ = [
     "LR_SCHEDULES",
+    "TAIL",
     "BatchSizeScheduler",
+    "aim",
     "change",
     "hold",
     "intervals_at_size",
+    "milestones_of",
+    "milestones_reached",
+    "nearest",
+    "periods",
     "reachable",
     "read",
     "require",
     "resize",
+    "smooth",
     "unusable",
     "variation",
     "waiting",
@@ -28,6 +35,9 @@ __all__ = [
 
 LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "step"})
 """Names of the learning-rate schedules; a scheduler that owns its milestones allows only "constant"."""
+
+TAIL = 100
+"""Rows that an average over intervals, or a search for the best one, looks back at most."""
 
 
 class BatchSizeScheduler(Protocol):
@@ -119,6 +129,34 @@ def resize(last: Signals, wanted: float, limits: Limits, reason: str) -> Decisio
     return change(last, size, reason)
 
 
+def nearest(wanted: float, limits: Limits) -> int:
+    """Return the size nearest to ``wanted`` that the limits allow; halfway is rounded up.
+
+    >>> nearest(35.0, Limits(smallest=24, largest=96, multiple_of=24))
+    24
+    """
+    inside = min(max(wanted, limits.smallest), limits.largest)
+    return math.floor(inside / limits.multiple_of + 0.5) * limits.multiple_of
+
+
+def aim(last: Signals, wanted: float, limits: Limits, reason: str) -> Decision:
+    """Return the decision to take the legal size nearest to ``wanted``, at the same learning-rate factor.
+
+    For rules that compute a size. Unlike with :func:`resize`, a wish within half a multiple of the size in
+    force moves nothing, or a rule whose size is no multiple would swing about it for ever.
+
+    >>> last = Signals(interval=0, epoch=1.0, step=10, examples_seen=480, initial_batch_size=48,
+    ...                batch_size=48, lr=0.1, lr_scale=1.0, train_loss=2.0)
+    >>> aim(last, 50.0, Limits(smallest=24, largest=96, multiple_of=24), "why").batch_size
+    48
+    """
+    size = nearest(wanted, limits)
+    if size == last.batch_size and not limits.smallest <= wanted <= limits.largest:
+        extreme = "largest" if wanted > size else "smallest"
+        reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
+    return change(last, size, reason)
+
+
 def intervals_at_size(history: Sequence[Signals]) -> int | None:
     """Return how many intervals ran since the last change of size, or None if it never changed."""
     size = history[-1].batch_size
@@ -139,6 +177,63 @@ def read(history: Sequence[Signals], name: str) -> list[float]:
         if value is None:
             raise ValueError(f"signal {name!r} is needed but interval {row.interval} has none")
     return values
+
+
+def smooth(history: Sequence[Signals], name: str, decay: float) -> float:
+    """Return the exponential average ``sum(w_k x_k) / sum(w_k)`` of a signal; ``decay`` in [0, 1].
+
+    ``w_k = decay^age * max(noise_count, 1)``: an interval counts for as many steps as were measured in it.
+    Dividing by the sum of the weights corrects the bias of the start; decay 0 gives the last value, 1 the
+    mean. The sum runs over the last ``TAIL`` rows, less those whose value is not finite; the newest must be.
+
+    Raises:
+        ValueError: a row lacks the signal, which means that it was not measured.
+    """
+    tail = history[-TAIL:]
+    weights = [decay**age * max(row.noise_count, 1) for age, row in enumerate(reversed(tail))]
+    pairs = [
+        (weight, value)
+        for weight, value in zip(reversed(weights), read(tail, name), strict=True)
+        if math.isfinite(value)
+    ]
+    total = sum(weight for weight, _ in pairs)
+    return sum(weight / total * value for weight, value in pairs)
+
+
+def periods(history: Sequence[Signals], length: float) -> tuple[int, int]:
+    """Return how many whole periods of ``length`` epochs were over before the last interval, and are now."""
+    # The margin forgives rounding where a fractional period divides the epoch exactly (0.3 / 0.1).
+    before, now = (math.floor(epoch / length + 1e-9) for epoch in _last_epochs(history))
+    return before, now
+
+
+def milestones_of(text: str) -> tuple[float, ...]:
+    """Return the epochs that a list such as "60, 120, 160" names.
+
+    Milestones are text, since stores, search spaces and command lines carry single values.
+
+    Raises:
+        ValueError: not a rising list of numbers greater than 0.
+    """
+    try:
+        epochs = tuple(float(word) for word in text.replace(",", " ").split())
+    except (AttributeError, ValueError):
+        epochs = ()
+    rising = all(before < after for before, after in zip((0.0, *epochs), (*epochs, math.inf), strict=True))
+    rule = "milestones must be rising epochs greater than 0, such as '60, 120, 160',"
+    require(bool(epochs) and rising, rule, milestones=text)
+    return epochs
+
+
+def milestones_reached(history: Sequence[Signals], epochs: Iterable[float]) -> int:
+    """Return how many of the epochs were reached in the last interval."""
+    before, now = _last_epochs(history)
+    return sum(before + 1e-9 < epoch <= now + 1e-9 for epoch in epochs)
+
+
+def _last_epochs(history: Sequence[Signals]) -> tuple[float, float]:
+    """Return the epochs at which the last interval began and ended."""
+    return (history[-2].epoch if len(history) > 1 else 0.0, history[-1].epoch)
 
 
 def unusable(history: Sequence[Signals], names: Iterable[str]) -> str | None:

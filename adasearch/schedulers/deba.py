@@ -3,15 +3,14 @@
 Once per interval t, with g the gradient and L the training loss::
 
     s_t  = (1/d) * sum_i (g_t[i] - mean(g_t))^2                    component variance
-    dG_t = |‖g_t‖ - ‖g_{t-1}‖| / (‖g_{t-1}‖ + eps)                 norm variation
-    dL_t = |L_t - L_{t-1}| / (|L_{t-1}| + eps)                     loss variation
+    dG_t = |‖g_t‖ - ‖g_{t-1}‖| / (‖g_{t-1}‖ + eps)                 norm variation; dL_t likewise of L
     c_t  = s_t / (median(s over the window, t included) + eps)     confidence score
     stable_grad = dG_t < theta_stab,   stable_loss = dL_t < theta_stab
 
 Known from abstract and reviews: these formulas, window 15, factors 1.5 and 0.8, bounds 16 to 2048 (our
 Limits), a cooldown of 5 or more epochs, no rescaling of the learning rate. Unknown, so parameters of ours:
 which predicate fires which action (``rule``), the thresholds, which ``gradient``. Ours, too: only a change
-starts the cooldown; a window not yet full uses what is there, from 3 intervals on; intervals, not epochs.
+starts the cooldown; the median is of the finite values in the window, from 3 intervals (not epochs) on.
 """
 
 import math
@@ -22,6 +21,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, read, require, resize, unusable, variation, waiting
+from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["Deba", "DebaIndicators"]
 
@@ -44,16 +44,14 @@ class Deba:
     Args:
         rule: "settle" grows if ``c <= theta_conf`` and both flags are stable, shrinks if ``c > theta_conf``
             and not both are; "noise" grows if ``c > theta_conf`` and both are stable, shrinks if neither is.
-        confidence_threshold: theta_conf, greater than 0.
-        stability_threshold: theta_stab, greater than 0, shared by both flags.
+        confidence_threshold, stability_threshold: theta_conf and theta_stab, greater than 0.
         window: intervals in the median, the current one included; 0 is the full history, else at least 3.
-        growth: factor of an increase, greater than 1.
-        shrink: factor of a decrease, in (0, 1).
+        growth, shrink: factor of an increase, greater than 1, and of a decrease, in (0, 1).
         cooldown: intervals that a new size is kept at least, at least 0.
-        gradient: "per_step", means of the steps' statistics, which fall mechanically as the batch grows;
-            "mean_gradient", statistics of the interval's mean gradient, which hardly do.
-        eps: guards the divisions, greater than 0. The paper's 1e-8 distorts c once s comes near it, as it
-            does for a gradient of norm 1 over 1e7 components.
+        gradient: "per_step", means of the steps' statistics (they fall mechanically as the batch grows), or
+            "mean_gradient", statistics of the interval's mean gradient (they hardly do).
+        eps: guards the divisions, greater than 0. The paper's 1e-8 distorts c once s comes near it.
+        coupling: how the learning rate follows the size; the paper's is "none".
     """
 
     rule: Literal["settle", "noise"] = "settle"
@@ -65,11 +63,13 @@ class Deba:
     cooldown: int = 5
     gradient: Literal["per_step", "mean_gradient"] = "per_step"
     eps: float = 1e-8
+    coupling: Coupling = "none"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:
         """Refuse values outside the rule's domain."""
+        require_coupling(self.coupling)
         require(self.rule in ("settle", "noise"), "rule must be 'settle' or 'noise'", rule=self.rule)
         require(self.gradient in PREFIX, f"gradient must be one of {[*PREFIX]}", gradient=self.gradient)
         for name in ("confidence_threshold", "stability_threshold", "eps"):
@@ -83,38 +83,38 @@ class Deba:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The two gradient statistics, of the kind that ``gradient`` names."""
+        """The two gradient statistics, of the kind that ``gradient`` names, and what the coupling reads."""
         prefix = PREFIX[self.gradient]
-        return frozenset({f"{prefix}_norm", f"{prefix}_component_variance"})
+        return coupling_needs(self.coupling) | {f"{prefix}_norm", f"{prefix}_component_variance"}
 
     def indicators(self, history: Sequence[Signals]) -> DebaIndicators:
         """Return c, dG and dL of the last interval; ``history`` must hold at least two."""
         prefix = PREFIX[self.gradient]
-        spread = read(history[-self.window :], f"{prefix}_component_variance")
+        s = read(history[-self.window :], f"{prefix}_component_variance")
         return DebaIndicators(
-            c=spread[-1] / (statistics.median(spread) + self.eps),
+            c=s[-1] / (statistics.median([x for x in s if math.isfinite(x)] or [math.nan]) + self.eps),
             dg=variation(history, f"{prefix}_norm", self.eps),
             dl=variation(history, "train_loss", self.eps),
         )
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
-        """Compare the indicators with the thresholds, unless the window or the cooldown says wait."""
-        last, names = history[-1], (*sorted(self.needs), "train_loss")
-        wait = unusable(history[-self.window :], names) or waiting(history, FIRST_DECISION, self.cooldown)
-        if wait:
-            return hold(last, wait)
+        """Compare the indicators with the thresholds, unless bad signals or the cooldown say wait."""
+        bad = unusable(history[-2:], (*sorted(self.needs), "train_loss"))
+        if bad:
+            return hold(history[-1], bad)
+        wait = waiting(history, FIRST_DECISION, self.cooldown)
+        wish = hold(history[-1], wait) if wait else self._compare(history, limits)
+        return couple(self.coupling, history, wish)
+
+    def _compare(self, history: Sequence[Signals], limits: Limits) -> Decision:
         c, dg, dl = self.indicators(history)
         noisy = c > self.confidence_threshold
         stable_grad, stable_loss = dg < self.stability_threshold, dl < self.stability_threshold
-        settled = stable_grad and stable_loss
-        if self.rule == "settle":
-            grow, step_back = settled and not noisy, noisy and not settled
-        else:
-            grow, step_back = settled and noisy, not stable_grad and not stable_loss
+        settled, settle = stable_grad and stable_loss, self.rule == "settle"
+        grow = settled and noisy != settle
+        step_back = (noisy and not settled) if settle else not (stable_grad or stable_loss)
         factor = self.growth if grow else self.shrink if step_back else 1
-        reason = (
-            f"c={c:.3g} {'>' if noisy else '<='} {self.confidence_threshold:.3g}, "
-            f"dG={dg:.3g} {'<' if stable_grad else '>='} {self.stability_threshold:.3g}, "
-            f"dL={dl:.3g} {'<' if stable_loss else '>='} {self.stability_threshold:.3g}"
-        )
-        return resize(last, last.batch_size * factor, limits, reason)
+        reason = f"c={c:.3g} {'>' if noisy else '<='} {self.confidence_threshold:.3g}"
+        for name, value, stable in (("dG", dg, stable_grad), ("dL", dl, stable_loss)):
+            reason += f", {name}={value:.3g} {'<' if stable else '>='} {self.stability_threshold:.3g}"
+        return resize(history[-1], history[-1].batch_size * factor, limits, reason)

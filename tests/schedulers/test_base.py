@@ -6,13 +6,20 @@ from hypothesis import strategies as st
 
 from adasearch.records import Decision, Limits
 from adasearch.schedulers.base import (
+    TAIL,
+    aim,
     change,
     hold,
     intervals_at_size,
+    milestones_of,
+    milestones_reached,
+    nearest,
+    periods,
     reachable,
     read,
     require,
     resize,
+    smooth,
     unusable,
     variation,
     waiting,
@@ -172,3 +179,119 @@ def test_require_names_the_rule_and_the_value(value: float) -> None:
 
 def test_require_accepts_what_keeps_the_rule() -> None:
     require(1.5 > 1, "growth must be greater than 1", growth=1.5)  # must not raise
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (35.9, 24),
+        (36.0, 48),
+        (48.0, 48),
+        (59.9, 48),
+        (60.0, 72),
+        (1.0, 24),
+        (239.0, 240),
+        (1e9, 240),
+        (math.inf, 240),
+    ],
+)
+def test_nearest_rounds_to_the_multiple_that_the_limits_allow(wanted: float, expected: int) -> None:
+    assert nearest(wanted, BY_24) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "reason"),
+    [
+        (50.0, 48, "because"),  # a wish within half a multiple is none
+        (59.0, 48, "because"),
+        (60.0, 72, "because"),
+        (35.0, 24, "because"),
+        (500.0, 240, "because"),
+    ],
+)
+def test_aim_takes_the_nearest_size(wanted: float, size: int, reason: str) -> None:
+    last = row(batch_size=48, lr_scale=0.5)
+    assert aim(last, wanted, BY_24, reason) == change(last, size, reason)
+
+
+def test_aim_says_what_was_wanted_beyond_the_limits() -> None:
+    at_cap, at_floor = row(batch_size=240), row(batch_size=24)
+    assert aim(at_cap, 500.0, BY_24, "why").reason == "wanted 500, but 240 is the largest size; why"
+    assert aim(at_floor, 2.5, BY_24, "why").reason == "wanted 2.5, but 24 is the smallest size; why"
+    assert aim(at_cap, 240.0, BY_24, "why").reason == "why"
+
+
+@REPEATABLE
+@given(st.data(), st.integers(1, 64), st.integers(1, 50), st.integers(0, 200))
+def test_nearest_is_legal_and_no_legal_size_is_nearer(
+    data: st.DataObject, unit: int, first: int, more: int
+) -> None:
+    limits = Limits(smallest=unit * first, largest=unit * (first + more), multiple_of=unit)
+    wanted = data.draw(st.floats(min_value=0.0, max_value=1e5))
+    size = nearest(wanted, limits)
+    assert limits.admit(size)
+    assert abs(size - wanted) <= min(abs(unit * count - wanted) for count in range(first, first + more + 1))
+
+
+def test_smooth_weighs_by_age_and_by_count() -> None:
+    plain = [row(0, norm=8.0), row(1, norm=2.0), row(2, norm=1.0)]
+    # weights 1/4, 1/2, 1: (2 + 1 + 1) / 1.75
+    assert smooth(plain, "grad_norm", 0.5) == pytest.approx(4 / 1.75)
+    assert smooth(plain, "grad_norm", 0.0) == 1.0
+    assert smooth(plain, "grad_norm", 1.0) == pytest.approx(11 / 3)
+    assert smooth(plain[:1], "grad_norm", 0.5) == 8.0  # no bias towards 0 at the start
+    # weights 6/2 and 1: (3 * 8 + 2) / 4
+    counted = [row(0, norm=8.0, count=6), row(1, norm=2.0, count=1)]
+    assert smooth(counted, "grad_norm", 0.5) == pytest.approx(6.5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_smooth_leaves_out_what_is_not_finite(bad: float) -> None:
+    history = [row(0, norm=8.0), row(1, norm=bad), row(2, norm=1.0)]
+    # weights 1/4 and 1
+    assert smooth(history, "grad_norm", 0.5) == pytest.approx(3 / 1.25)
+
+
+def test_smooth_looks_back_a_bounded_way() -> None:
+    history = [row(0, norm=1e9), *(row(interval, norm=1.0) for interval in range(1, TAIL + 1))]
+    assert smooth(history, "grad_norm", 1.0) == pytest.approx(1.0)
+    assert smooth(history[:-1], "grad_norm", 1.0) > 1e6
+
+
+def test_smooth_of_huge_values_stays_finite() -> None:
+    history = [row(interval, norm=1e307, count=400) for interval in range(50)]
+    assert smooth(history, "grad_norm", 0.9) == pytest.approx(1e307)
+
+
+def test_smooth_names_a_missing_signal() -> None:
+    with pytest.raises(ValueError, match="signal 'grad_noise' is needed but interval 0 has none"):
+        smooth([row(0), row(1, noise=1.0)], "grad_noise", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "length", "expected"),
+    [
+        ([1.9], 2.0, (0, 0)),
+        ([2.0], 2.0, (0, 1)),
+        ([1.9, 2.1], 2.0, (0, 1)),
+        ([2.1, 3.9], 2.0, (1, 1)),
+        ([0.2, 0.3], 0.1, (2, 3)),  # 0.3 / 0.1 is 2.9999999999999996
+        ([1.0, 9.0], 2.0, (0, 4)),
+    ],
+)
+def test_periods_counts_before_and_after_the_last_interval(
+    epochs: list[float], length: float, expected: tuple[int, int]
+) -> None:
+    assert periods([row(i, epoch=epoch) for i, epoch in enumerate(epochs)], length) == expected
+
+
+def test_milestones_are_read_and_counted() -> None:
+    epochs = milestones_of("0.3, 2 5,")
+    assert epochs == (0.3, 2.0, 5.0)
+    assert milestones_reached([row(0, epoch=0.1 + 0.2)], epochs) == 1
+    assert milestones_reached([row(0, epoch=0.1 + 0.2), row(1, epoch=1.0)], epochs) == 0
+    assert milestones_reached([row(0, epoch=1.0), row(1, epoch=5.0)], epochs) == 2
+    # rounding: an end just short of a milestone has reached it, and the next interval does not reach it again
+    short = row(0, epoch=math.nextafter(0.3, 0.0))
+    assert milestones_reached([short], epochs) == 1
+    assert milestones_reached([short, row(1, epoch=1.0)], epochs) == 0

@@ -5,19 +5,41 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adasearch.errors import InputError
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler, decide, make_scheduler, scheduler_class
+from adasearch.schedulers import (
+    SCHEDULERS,
+    BatchSizeScheduler,
+    decide,
+    field_names,
+    make_scheduler,
+    scheduler_class,
+)
+from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold, intervals_at_size, read, unusable
+from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.constant import Constant
+from adasearch.schedulers.cooldown import Cooldown
+from adasearch.schedulers.coupling import COUPLINGS
 from adasearch.schedulers.deba import Deba
+from adasearch.schedulers.divebatch import DiveBatch
+from adasearch.schedulers.goodput import Goodput
+from adasearch.schedulers.grow_only import GrowOnly
+from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
+from adasearch.schedulers.noise_scale import NoiseScale
+from adasearch.schedulers.norm_test import NormTest
+from adasearch.schedulers.plateau import Plateau
+from adasearch.schedulers.ramp import Ramp
+from adasearch.schedulers.seesaw import Seesaw
+from adasearch.schedulers.simigrad import SimiGrad
 from adasearch.testing import check_scheduler, legal_histories
 from tests.schedulers.rows import REPEATABLE, WIDE, row
 
+MANY = settings(REPEATABLE, max_examples=400)  # a dozen or two for each of the methods
 BUILT_IN = [cls() for cls in SCHEDULERS.values()]
 VARIANTS: list[BatchSizeScheduler] = [
     Deba(rule="noise", cooldown=0, window=0),
@@ -25,10 +47,30 @@ VARIANTS: list[BatchSizeScheduler] = [
     Deba(growth=4.0, shrink=0.1, cooldown=2, stability_threshold=10.0),
     AdaBatch(period=0.1),
     AdaBatch(period=2.5, growth=1.1, lr_decay=1),
+    IncreaseInsteadOfDecay(milestones="0.5, 1, 7"),
+    Ramp(start=0, end=5, steps=9, shape="linear", growth=0.2, coupling="linear"),
+    Ramp(points="64@1000, 7@20000", coupling="adascale"),
+    Seesaw(milestones="0.5, 1, 7", decay=0.01),
+    Deba(coupling="adascale", cooldown=0),
+    Plateau(monitor="train_loss", patience=0, factor=0.5, coupling="sqrt"),
+    Plateau(coupling="adascale", patience=1),
+    Accordion(period=0.1, gradient="per_step", coupling="adascale"),
+    Cabs(decay=0, scale=1e6),
+    NoiseScale(decay=0, coupling="adascale"),
+    NormTest(test="inner_product", coupling="adascale"),
+    NormTest(test="augmented", coupling="linear"),
+    DiveBatch(delta=100, period=0.1, coupling="adascale"),
+    SimiGrad(target=0, decay=0.9, coupling="adascale"),
+    Goodput(decay=0, hysteresis=0, coupling="none"),
+]
+WRAPPED: list[BatchSizeScheduler] = [
+    *(Cooldown(scheduler=inside, intervals=3) for inside in BUILT_IN),
+    *(GrowOnly(scheduler=inside) for inside in BUILT_IN),
+    Cooldown(scheduler=GrowOnly(scheduler=Deba(cooldown=0)), intervals=2),
 ]
 
 
-@pytest.mark.parametrize("scheduler", [*BUILT_IN, *VARIANTS], ids=repr)
+@pytest.mark.parametrize("scheduler", [*BUILT_IN, *VARIANTS, *WRAPPED], ids=repr)
 def test_scheduler_keeps_the_contract(scheduler: BatchSizeScheduler) -> None:
     check_scheduler(scheduler)
 
@@ -40,6 +82,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Signals], Limits]:
     limits = Limits(smallest=unit * first, largest=unit * (first + more), multiple_of=unit)
     sizes = st.integers(first, first + more).map(lambda count: count * unit)
     signal = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(min_value=0.0, max_value=1e300))
+    signed = st.one_of(signal, signal.map(lambda value: -value))
     epoch, size, lr_scale = 0.0, draw(sizes), 1.0
     history: list[Signals] = []
     for interval in range(draw(st.integers(1, 20))):
@@ -57,34 +100,117 @@ def cases(draw: st.DrawFn) -> tuple[list[Signals], Limits]:
                 variance=draw(signal),
                 mean_norm=draw(signal),
                 mean_variance=draw(signal),
+                val_loss=draw(signal),
+                noise=draw(signal),
+                square=draw(signed),
+                count=draw(st.integers(0, 400)),
+                batch_square=draw(signal),
+                cosine=draw(st.floats(min_value=-1.0, max_value=1.0)),
+                inner_variance=draw(signal),
             )
         )
     return history, limits
 
 
+positive = st.floats(min_value=0.01, max_value=100.0)
+growths = st.floats(min_value=1.0001, max_value=100.0)
+shrinks = st.floats(min_value=0.001, max_value=0.999)
+decays = st.floats(min_value=0.0, max_value=0.99)
+couplings: st.SearchStrategy[Any] = st.sampled_from(COUPLINGS)
+milestones = st.lists(st.floats(min_value=0.01, max_value=200.0), min_size=1, max_size=4, unique=True).map(
+    lambda epochs: ", ".join(map(repr, sorted(epochs)))
+)
+FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "constant": {},
+    "adabatch": {"period": positive, "growth": growths, "lr_decay": st.floats(min_value=0.01, max_value=1.0)},
+    "increase_instead_of_decay": {"milestones": milestones, "factor": growths},
+    "ramp": {
+        "start": st.floats(min_value=0.0, max_value=50.0),
+        "end": st.floats(min_value=50.0, max_value=200.0),
+        "steps": st.integers(1, 20),
+        "shape": st.sampled_from(["geometric", "linear"]),
+        "growth": positive,
+        "points": st.sampled_from(["", "64@0", "7@100000, 5000@500000"]),
+        "coupling": couplings,
+    },
+    "seesaw": {"milestones": milestones, "decay": st.floats(min_value=0.01, max_value=0.99)},
+    "deba": {
+        "rule": st.sampled_from(["settle", "noise"]),
+        "gradient": st.sampled_from(["per_step", "mean_gradient"]),
+        "confidence_threshold": positive,
+        "stability_threshold": st.floats(min_value=0.001, max_value=1e6),
+        "window": st.sampled_from([0, 3, 4, 15]),
+        "growth": growths,
+        "shrink": shrinks,
+        "cooldown": st.integers(0, 10),
+        "coupling": couplings,
+    },
+    "plateau": {
+        "monitor": st.sampled_from(["val_loss", "train_loss"]),
+        "patience": st.integers(0, 10),
+        "threshold": decays,
+        "cooldown": st.integers(0, 10),
+        "factor": st.one_of(growths, shrinks),
+        "coupling": couplings,
+    },
+    "accordion": {
+        "period": positive,
+        "threshold": positive,
+        "growth": growths,
+        "gradient": st.sampled_from(["per_step", "mean_gradient"]),
+        "coupling": couplings,
+    },
+    "cabs": {"scale": positive, "decay": decays},
+    "noise_scale": {
+        "time_price": st.floats(min_value=0.01, max_value=1e6),
+        "decay": decays,
+        "coupling": couplings,
+    },
+    "norm_test": {
+        "test": st.sampled_from(["norm", "inner_product", "augmented"]),
+        "eta": positive,
+        "theta": positive,
+        "nu": positive,
+        "coupling": couplings,
+    },
+    "divebatch": {"delta": positive, "period": positive, "coupling": couplings},
+    "simigrad": {
+        "target": decays,
+        "growth": growths,
+        "shrink": shrinks,
+        "decay": decays,
+        "coupling": couplings,
+    },
+    "goodput": {
+        "seconds_per_step": st.floats(min_value=0.0, max_value=10.0),
+        "seconds_per_example": st.floats(min_value=1e-6, max_value=1.0),
+        "hysteresis": decays,
+        "decay": decays,
+        "coupling": couplings,
+    },
+}
+
+
+def of(name: str) -> st.SearchStrategy[BatchSizeScheduler]:
+    return st.builds(SCHEDULERS[name], **FIELDS[name])
+
+
+methods = st.sampled_from(sorted(FIELDS)).flatmap(of)
 schedulers = st.one_of(
-    st.just(Constant()),
-    st.builds(
-        AdaBatch,
-        period=st.floats(min_value=0.01, max_value=100.0),
-        growth=st.floats(min_value=1.0001, max_value=100.0),
-        lr_decay=st.floats(min_value=0.01, max_value=1.0),
-    ),
-    st.builds(
-        Deba,
-        rule=st.sampled_from(["settle", "noise"]),
-        gradient=st.sampled_from(["per_step", "mean_gradient"]),
-        confidence_threshold=st.floats(min_value=0.01, max_value=100.0),
-        stability_threshold=st.floats(min_value=0.001, max_value=1e6),
-        window=st.sampled_from([0, 3, 4, 15]),
-        growth=st.floats(min_value=1.0001, max_value=100.0),
-        shrink=st.floats(min_value=0.001, max_value=0.999),
-        cooldown=st.integers(0, 10),
-    ),
+    methods,
+    methods,
+    st.builds(Cooldown, scheduler=methods, intervals=st.integers(0, 10)),
+    st.builds(GrowOnly, scheduler=methods),
 )
 
 
-@REPEATABLE
+def test_the_properties_cover_every_field_of_every_method() -> None:
+    assert set(FIELDS) == set(SCHEDULERS)
+    for name, fields in FIELDS.items():
+        assert set(fields) | ({"eps"} if name == "deba" else set()) == set(field_names(SCHEDULERS[name]))
+
+
+@MANY
 @given(schedulers, cases())
 def test_every_decision_is_legal_and_repeatable(
     scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits]
@@ -101,7 +227,7 @@ def test_every_decision_is_legal_and_repeatable(
     assert history == kept
 
 
-@REPEATABLE
+@MANY
 @given(schedulers.filter(lambda scheduler: bool(scheduler.needs)), cases(), st.data())
 def test_an_unusable_signal_holds_the_size(
     scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits], data: st.DataObject
@@ -113,6 +239,36 @@ def test_an_unusable_signal_holds_the_size(
     decision = scheduler.decide([*history[:-1], replace(history[-1], **spoilt)], limits)
     assert (decision.batch_size, decision.action) == (history[-1].batch_size, "hold")
     assert name in decision.reason
+
+
+@MANY
+@given(methods, cases(), st.integers(0, 10))
+def test_no_change_during_a_cooldown(
+    scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits], intervals: int
+) -> None:
+    history, limits = case
+    age = intervals_at_size(history)
+    decision = Cooldown(scheduler=scheduler, intervals=intervals).decide(history, limits)
+    if age is not None and age < intervals:
+        assert (decision.action, decision.lr_scale) == ("hold", history[-1].lr_scale)
+    else:
+        assert decision == scheduler.decide(history, limits)
+
+
+@MANY
+@given(methods, cases())
+def test_grow_only_never_shrinks(scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits]) -> None:
+    history, limits = case
+    assert GrowOnly(scheduler=scheduler).decide(history, limits).action != "shrink"
+
+
+@MANY
+@given(st.one_of(of("norm_test"), of("divebatch")), cases())
+def test_the_norm_tests_and_divebatch_never_shrink(
+    scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits]
+) -> None:
+    history, limits = case
+    assert scheduler.decide(history, limits).action != "shrink"
 
 
 @REPEATABLE
@@ -150,14 +306,30 @@ def test_legal_histories_are_legal_and_reach_the_corners() -> None:
     assert any(last.batch_size == limits.largest > limits.smallest for last, limits in lasts)
     assert any(last.batch_size == limits.smallest < limits.largest for last, limits in lasts)
     assert any(limits.smallest == limits.largest for _, limits in lasts)
-    assert any(seen.grad_norm == 0 for history, _ in histories for seen in history)
+    rows = [seen for history, _ in histories for seen in history]
+    assert any(seen.grad_norm == 0 for seen in rows)
+    assert {read([seen], "grad_sq_norm")[0] > 0 for seen in rows} == {True, False}
+    assert all(-1 <= read([seen], "half_cosine")[0] <= 1 for seen in rows)
+    assert any(read([seen], "half_cosine")[0] < 0 for seen in rows)
+    assert all(type(seen.noise_count) is int and 1 <= seen.noise_count <= seen.step for seen in rows)
 
 
 def test_legal_histories_lead_the_built_in_rules_to_every_action() -> None:
-    rules: list[BatchSizeScheduler] = [Deba(cooldown=0), Deba(rule="noise", cooldown=0)]
+    rules: list[BatchSizeScheduler] = [
+        Deba(cooldown=0),
+        Deba(rule="noise", cooldown=0),
+        Accordion(),
+        Cabs(),
+        NoiseScale(),
+        SimiGrad(),
+        Goodput(),
+    ]
     for rule in rules:
         actions = {rule.decide(history, limits).action for history, limits in legal_histories(0, 200)}
-        assert actions == {"grow", "shrink", "hold"}
+        assert actions == {"grow", "shrink", "hold"}, rule
+    for rule in [cls() for name, cls in SCHEDULERS.items() if name != "constant"]:
+        actions = {rule.decide(history, limits).action for history, limits in legal_histories(0, 200)}
+        assert actions >= {"grow", "hold"}, rule
 
 
 # The contract check must fail for a scheduler with any one flaw. Each rule below has exactly one.

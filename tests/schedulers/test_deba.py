@@ -248,18 +248,32 @@ def test_deba_names_the_signal_that_was_not_measured(
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("where", ["norm", "variance", "loss"])
-def test_deba_holds_while_the_window_holds_an_unusable_signal(bad: float, where: str) -> None:
+def test_deba_holds_while_its_last_two_rows_hold_an_unusable_signal(bad: float, where: str) -> None:
     names = {"norm": "grad_norm", "variance": "grad_component_variance", "loss": "train_loss"}
     spoilt = {
-        "norm": row(1, norm=bad),
-        "variance": row(1, variance=bad),
-        "loss": row(1, loss=bad),
+        "norm": row(2, norm=bad),
+        "variance": row(2, variance=bad),
+        "loss": row(2, loss=bad),
     }[where]
-    history = [row(0), spoilt, row(2), row(3)]
-    decision = Deba(window=3).decide(history, WIDE)
-    assert (decision.action, decision.reason) == ("hold", f"{names[where]} is {bad}")
-    assert Deba(window=3).decide([*history, row(4)], WIDE).action == "grow"
-    assert Deba(window=0).decide([*history, row(4)], WIDE).action == "hold"
+    history = [row(0), row(1), spoilt]
+    for rows in (history, [*history, row(3)]):
+        decision = Deba(window=3).decide(rows, WIDE)
+        assert (decision.action, decision.reason) == ("hold", f"{names[where]} is {bad}")
+    # Two rows later the variations no longer read it; the median leaves it out.
+    for window in (0, 3, 15):
+        assert Deba(window=window).decide([*history, row(3), row(4)], WIDE).action == "grow"
+
+
+def test_deba_median_leaves_out_what_is_not_finite() -> None:
+    # median(8, 2, 1, 4) = 3 without the two bad rows; 4 / 3
+    history = of_variances([8.0, math.nan, math.inf, 2.0, 1.0, 4.0])
+    assert Deba(window=0, eps=EXACT).indicators(history).c == 4.0 / 3.0
+    # median(2, 1, 4) = 2: the window counts rows, and of its last four one is bad
+    assert Deba(window=4, eps=EXACT).indicators(history).c == 2.0
+
+
+def test_deba_indicators_of_bad_rows_alone_are_nan() -> None:
+    assert math.isnan(Deba().indicators(of_variances([math.nan, math.nan])).c)
 
 
 def test_deba_eps_halves_a_confidence_of_its_own_size() -> None:

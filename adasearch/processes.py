@@ -1,0 +1,41 @@
+"""What the processes of one run tell each other: sums, and that they agree."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import distributed as dist
+
+__all__ = ["Processes"]
+
+
+class Processes:
+    """The processes of ``torch.distributed``, or this one alone; numbers travel on ``device``."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        self._device = device
+
+    def sum(self, value: float) -> float:
+        """Return the sum over processes, equal on all of them."""
+        if self.count == 1:
+            return value
+        dtype = torch.float32 if self._device.type == "mps" else torch.float64
+        total = torch.tensor(value, dtype=dtype, device=self._device)
+        dist.all_reduce(total)
+        return total.item()
+
+    def check_equal(self, numbers: Mapping[str, int]) -> None:
+        """Check that all processes have the same numbers; the keys say what each is, for the message.
+
+        Raises:
+            RuntimeError: they do not.
+        """
+        if self.count == 1:
+            return
+        mine = list(numbers.values())
+        extremes = torch.tensor([*mine, *(-number for number in mine)], device=self._device)
+        dist.all_reduce(extremes, op=dist.ReduceOp.MAX)
+        most, least = extremes[: len(mine)].tolist(), (-extremes[len(mine) :]).tolist()
+        for what, high, low in zip(numbers, most, least, strict=True):
+            if high != low:
+                raise RuntimeError(f"processes disagree on {what}: {low} and {high}")

@@ -1,0 +1,43 @@
+"""A wrapper: never shrink, whatever the scheduler inside wants."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers.base import BatchSizeScheduler
+
+__all__ = ["GrowOnly"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowOnly:
+    """Raise the smallest size that ``scheduler`` may choose to the one in force.
+
+    The scheduler decides within the narrower limits, so its learning-rate factor fits the size it gets.
+
+    Args:
+        scheduler: the rule inside.
+
+    >>> from adasearch.schedulers import SCHEDULERS
+    >>> sorted(GrowOnly(scheduler=SCHEDULERS["cabs"]()).needs)
+    ['grad_noise']
+    """
+
+    scheduler: BatchSizeScheduler
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the scheduler inside needs."""
+        return self.scheduler.needs
+
+    @property
+    def lr_schedules(self) -> frozenset[str]:
+        """What the scheduler inside allows."""
+        return self.scheduler.lr_schedules
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Ask the scheduler inside for a size from the present one up."""
+        return self.scheduler.decide(
+            history, dataclasses.replace(limits, smallest=max(limits.smallest, history[-1].batch_size))
+        )

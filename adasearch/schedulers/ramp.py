@@ -1,0 +1,113 @@
+"""A ramp: a fixed timetable of batch sizes, by formula or as a list.
+
+With B0 the initial size, step j of n takes effect at ``start + (end - start) * (j-1)/(n-1)`` epochs (the
+first at start, the last at end), and from it on the size is ::
+
+    geometric   B0 * growth^(j/n)
+    linear      B0 * (1 + (growth - 1) * j/n)
+
+rounded to the nearest size that the limits allow. This is the open-loop timetable of common practice (batch
+"warm-up"), no single paper's rule; one late step is the late switch of arXiv 2602.14208. The size follows
+from the last row alone, so a resumed run finds its place by itself. A step inside an interval takes effect
+at that interval's end.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, require, unusable
+from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+
+__all__ = ["Ramp"]
+
+
+def points_of(text: str) -> list[tuple[int, int]]:
+    """Return (examples, size) of each point of a list such as "64@50000, 128@200000".
+
+    Raises:
+        ValueError: another form, or marks that do not rise.
+    """
+    rule = "points must be sizes at rising numbers of examples, such as '64@50000, 128@200000',"
+    try:
+        pairs = [word.split("@") for word in text.replace(",", " ").split()]
+        points = [(int(mark), int(size)) for size, mark in pairs]
+    except (AttributeError, ValueError):
+        points = [(-1, 0)]
+    marks = [mark for mark, _ in points]
+    rising = marks == sorted(set(marks)) and min(marks, default=0) >= 0
+    require(rising and all(size >= 1 for _, size in points), rule, points=text)
+    return points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ramp:
+    """Go from the initial size to ``growth`` times as much, in steps at fixed epochs.
+
+    Args:
+        start: epoch of the first step, at least 0.
+        end: epoch of the last step, at least ``start``; without effect if there is one step.
+        steps: number of steps, 1 to 1000.
+        shape: "geometric", equal factors, or "linear", equal additions.
+        growth: last size over initial size, in (0, 10000]; below 1 the ramp falls.
+        points: if not empty, used instead of all of the above: "64@50000, 128@200000" keeps the initial
+            size for 50,000 examples, then takes 64, and 128 from 200,000 examples on.
+        coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+
+    >>> Ramp(start=10, end=5)
+    Traceback (most recent call last):
+    ...
+    ValueError: end must be at least start but got start=10, end=5
+    """
+
+    start: float = 10.0
+    end: float = 40.0
+    steps: int = 4
+    shape: Literal["geometric", "linear"] = "geometric"
+    growth: float = 16.0
+    points: str = ""
+    coupling: Coupling = "none"
+
+    lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the rule's domain."""
+        require(0 <= self.start < math.inf, "start must be at least 0", start=self.start)
+        require(
+            self.start <= self.end < math.inf, "end must be at least start", start=self.start, end=self.end
+        )
+        require(1 <= self.steps <= 1000, "steps must lie in [1, 1000]", steps=self.steps)
+        known = self.shape in ("geometric", "linear")
+        require(known, "shape must be 'geometric' or 'linear'", shape=self.shape)
+        require(0 < self.growth <= 10_000, "growth must lie in (0, 10000]", growth=self.growth)
+        points_of(self.points)
+        require_coupling(self.coupling)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the coupling reads."""
+        return coupling_needs(self.coupling)
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Take the size that the timetable names for the last row's epoch or examples."""
+        last = history[-1]
+        bad = unusable([last], sorted(self.needs))
+        if bad:
+            return hold(last, bad)
+        wanted, reason = self._by_points(last) if self.points.strip() else self._by_formula(last)
+        return couple(self.coupling, history, aim(last, wanted, limits, reason))
+
+    def _by_points(self, last: Signals) -> tuple[float, str]:
+        points = points_of(self.points)
+        passed = [size for mark, size in points if mark <= last.examples_seen]
+        reason = f"{len(passed)} of {len(points)} points passed at {last.examples_seen} examples"
+        return [last.initial_batch_size, *passed][-1], reason
+
+    def _by_formula(self, last: Signals) -> tuple[float, str]:
+        times = [self.start + (self.end - self.start) * j / max(self.steps - 1, 1) for j in range(self.steps)]
+        done = sum(time <= last.epoch + 1e-9 for time in times)
+        share = done / self.steps
+        factor = self.growth**share if self.shape == "geometric" else 1 + (self.growth - 1) * share
+        return last.initial_batch_size * factor, f"{done} of {self.steps} steps done at epoch {last.epoch:g}"

@@ -1,0 +1,65 @@
+"""Seesaw: share a learning-rate decay between rate and batch (arXiv 2510.14717).
+
+At each point where a schedule would multiply the learning rate by a < 1::
+
+    lr <- sqrt(a) * lr,   B <- B / a
+
+Known: this rule, that it is derived for Adam (``lr / sqrt(B)`` falls by a, as in the run with the full
+decay), and that it holds up to the critical batch size. For SGD it is lr/B that counts, which falls here by
+``a^1.5``: use increase_instead_of_decay there.
+
+Ours: the decay points are a list of epochs (the paper rides a schedule's own). Growth that the limits
+forbid is left to the learning rate: it is multiplied by ``a * sqrt(new/old)`` with the size really reached,
+which is sqrt(a) where new/old is 1/a, and the full a at the cap. A point inside an interval takes effect at
+that interval's end; two in one interval take effect together.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers.base import change, hold, milestones_of, milestones_reached, reachable, require
+
+__all__ = ["Seesaw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seesaw:
+    """Multiply the learning rate by sqrt(a) and the batch by 1/a at each decay point.
+
+    Args:
+        milestones: the decay points: rising epochs, greater than 0, as text: "30, 60, 80".
+        decay: a, the schedule's factor on the learning rate, in [0.01, 1).
+
+    >>> Seesaw(decay=2)
+    Traceback (most recent call last):
+    ...
+    ValueError: decay must lie in [0.01, 1) but got decay=2
+    """
+
+    milestones: str = "30, 60, 80"
+    decay: float = 0.5
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    lr_schedules: ClassVar[frozenset[str]] = frozenset({"constant"})
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the rule's domain."""
+        milestones_of(self.milestones)
+        require(0.01 <= self.decay < 1, "decay must lie in [0.01, 1)", decay=self.decay)
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Apply the rule once for each decay point that the last interval reached."""
+        last, epochs = history[-1], milestones_of(self.milestones)
+        reached = milestones_reached(history, epochs)
+        if reached == 0:
+            later = [epoch for epoch in epochs if epoch > last.epoch]
+            return hold(last, f"next decay point at epoch {later[0]:g}" if later else "no decay point left")
+        decay = self.decay**reached
+        size = reachable(last.batch_size, last.batch_size / decay, limits)
+        reason = f"{reached} decay point{'s' * (reached > 1)} reached by epoch {last.epoch:g}: a={decay:g}"
+        if size == last.batch_size:
+            reason += f", but {size} is the largest size: the learning rate decays alone"
+        return change(last, size, reason, lr_scale=last.lr_scale * decay * math.sqrt(size / last.batch_size))
