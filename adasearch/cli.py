@@ -266,7 +266,7 @@ def replay(results: str, smallest: int | None, largest: int | None, **options: A
 
     \b
     Example:
-      adasearch replay resnet18-nano-constant-digits-search-0 --scheduler deba --set cooldown=2
+      adasearch replay resnet18-nano-deba-digits-search-0 --scheduler deba --set scheduler/cooldown=1
     """
     from adasearch.records import Limits
     from adasearch.replay import NOTE

@@ -52,11 +52,13 @@ def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "
     )
     if form in ("csv", "json"):
         return table
+    if not chosen:
+        return f"no study in {store.name}\n"
     settings = settings_rows(rows, trials)
     return "\n".join(
         [
             table,
-            *(_notes(chosen, rows) if chosen else [f"no study in {store.name}"]),
+            *_notes(chosen, rows),
             "",
             render(settings, _settings_columns(settings, trials), form, title="Settings of these trials"),
             *_units(chosen),

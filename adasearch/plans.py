@@ -226,7 +226,8 @@ def _resolve_one(
         )
     except ValueError as error:
         raise InputError(
-            f"{error} (the training split has {n} examples; see --smallest and --largest)"
+            f"{error} (the training split has {n} examples, and sizes reach an eighth of it by default; see "
+            "--smallest and --largest)"
         ) from error
     if limits.smallest < 2 * workers:
         raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")
@@ -245,6 +246,12 @@ def _resolve_one(
         stored=stored.scheduler_space if stored else None,
         fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
     )
+    epochs = None if request.epochs is None else math.ceil(request.epochs * n)
+    budget = pick(epochs, "budget", math.ceil(DEFAULT_EPOCHS * n))
+    span = None if request.interval is None else interval_examples(request.interval, n)
+    interval = pick(span, "interval", min(n, budget))
+    if interval > budget:
+        raise InputError(f"--interval must be at most the run's {budget} examples but got {interval}")
     record = StudyRecord(
         study=name_of(scheduler),
         architecture=architecture,
@@ -256,14 +263,8 @@ def _resolve_one(
         seed=seed,
         train_examples=n,
         val_examples=len(data.val),
-        budget=pick(
-            None if request.epochs is None else math.ceil(request.epochs * n),
-            "budget",
-            math.ceil(DEFAULT_EPOCHS * n),
-        ),
-        interval=pick(
-            None if request.interval is None else interval_examples(request.interval, n), "interval", n
-        ),
+        budget=budget,
+        interval=interval,
         evaluate_every=pick(None, "evaluate_every", n),
         workers=workers,
         objectives="val_error,train_seconds",
