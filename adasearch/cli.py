@@ -297,9 +297,9 @@ def list_(what: str, results: str, form: str) -> None:
     Example:
       adasearch list schedulers
     """
-    from adasearch import commands
+    from adasearch.catalogue import catalogue
 
-    click.echo(commands.catalogue(what, results=results, form=form), nl=False)
+    click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
 def _console() -> "Any":

@@ -1,6 +1,5 @@
 """One function per command; the command line, notebooks and tests call the same ones."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,18 +11,17 @@ from rich.console import Console
 
 from adasearch.analysis import BASELINE
 from adasearch.comparison import compare
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
 from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
 from adasearch.replay import replay
 from adasearch.store import Store, StudyLocked
-from adasearch.tables import Column, render
 
 if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["CATALOGUES", "Runtime", "catalogue", "compare", "replay", "search", "train_once"]
+__all__ = ["Runtime", "compare", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,84 +295,3 @@ def _interval_line(record: IntervalRecord) -> str:
         f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
         f"loss {signals.train_loss:.3f}{error}{change}"
     )
-
-
-# --- list ------------------------------------------------------------------------------------------
-
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "studies")
-
-
-def catalogue(what: str, *, results: str, form: str = "text") -> str:
-    """Return a table of what there is: architectures, schedulers, datasets, spaces or studies."""
-    columns = {
-        "architectures": _architectures,
-        "schedulers": _schedulers,
-        "datasets": _datasets,
-        "spaces": _spaces,
-    }
-    if what == "studies":
-        return _studies(Store(results, must_exist=True), form)
-    if what not in columns:
-        raise unknown("list", what, CATALOGUES)
-    rows, headers = columns[what]()
-    return render(rows, [Column(header, header) for header in headers], form)
-
-
-Listing = tuple[list[dict[str, object]], list[str]]
-
-
-def _architectures() -> Listing:
-    from adasearch.models import ARCHITECTURES, SCALES, count_parameters
-
-    rows: list[dict[str, object]] = [
-        {"name": name, **{f"{scale} parameters": f"{count_parameters(name, scale):,}" for scale in SCALES}}
-        for name in ARCHITECTURES
-    ]
-    return rows, ["name", *(f"{scale} parameters" for scale in SCALES)]
-
-
-def _schedulers() -> Listing:
-    from adasearch.schedulers import SCHEDULERS
-
-    rows: list[dict[str, object]] = [
-        {
-            "name": name,
-            "what": (cls.__doc__ or "").splitlines()[0],
-            "fields": ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
-        }
-        for name, cls in SCHEDULERS.items()
-    ]
-    return rows, ["name", "what", "fields"]
-
-
-def _datasets() -> Listing:
-    from adasearch.sources import SOURCES
-
-    return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
-
-
-def _spaces() -> Listing:
-    from adasearch.spaces import load_space, space_names
-
-    rows: list[dict[str, object]] = []
-    for kind in ("architectures", "schedulers"):
-        for name in space_names(kind):
-            space = load_space(kind, name)
-            rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
-    return rows, ["name", "kind", "searched"]
-
-
-def _studies(store: Store, form: str) -> str:
-    rows: list[dict[str, object]] = []
-    for study in store.studies():
-        statuses = [trial.status for trial in store.trials(study.study)]
-        rows.append(
-            {
-                "name": study.study,
-                **{status: statuses.count(status) for status in ("complete", "pruned", "failed", "running")},
-                "epochs": study.budget / study.train_examples,
-                "train examples": study.train_examples,
-            }
-        )
-    headers = ["name", "complete", "pruned", "failed", "running", "epochs", "train examples"]
-    return render(rows, [Column(header, header) for header in headers], form)

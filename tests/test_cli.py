@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adasearch import __version__, commands
+from adasearch import __version__, catalogue, commands
 from adasearch.cli import cli, main
 from adasearch.store import Store
 from adasearch.tuning.cluster import Capacity
@@ -312,7 +312,7 @@ def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
 
 
 def test_list_accepts_every_catalogue_and_no_other() -> None:
-    assert {*CATALOGUES, "studies"} == set(commands.CATALOGUES)
+    assert {*CATALOGUES, "studies"} == set(catalogue.CATALOGUES)
 
 
 # --- compare ----------------------------------------------------------------------------------------

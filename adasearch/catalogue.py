@@ -1,0 +1,87 @@
+"""What there is to choose from, and the studies of a results folder, as tables."""
+
+import dataclasses
+
+from adasearch.errors import unknown
+from adasearch.store import Store
+from adasearch.tables import Column, render
+
+__all__ = ["CATALOGUES", "catalogue"]
+
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "studies")
+
+
+def catalogue(what: str, *, results: str, form: str = "text") -> str:
+    """Return a table of what there is: architectures, schedulers, datasets, spaces or studies."""
+    columns = {
+        "architectures": _architectures,
+        "schedulers": _schedulers,
+        "datasets": _datasets,
+        "spaces": _spaces,
+    }
+    if what == "studies":
+        return _studies(Store(results, must_exist=True), form)
+    if what not in columns:
+        raise unknown("list", what, CATALOGUES)
+    rows, headers = columns[what]()
+    return render(rows, [Column(header, header) for header in headers], form)
+
+
+Listing = tuple[list[dict[str, object]], list[str]]
+
+
+def _architectures() -> Listing:
+    from adasearch.models import ARCHITECTURES, SCALES, count_parameters
+
+    rows: list[dict[str, object]] = [
+        {"name": name, **{f"{scale} parameters": f"{count_parameters(name, scale):,}" for scale in SCALES}}
+        for name in ARCHITECTURES
+    ]
+    return rows, ["name", *(f"{scale} parameters" for scale in SCALES)]
+
+
+def _schedulers() -> Listing:
+    from adasearch.schedulers import SCHEDULERS
+
+    rows: list[dict[str, object]] = [
+        {
+            "name": name,
+            "what": (cls.__doc__ or "").splitlines()[0],
+            "fields": ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
+        }
+        for name, cls in SCHEDULERS.items()
+    ]
+    return rows, ["name", "what", "fields"]
+
+
+def _datasets() -> Listing:
+    from adasearch.sources import SOURCES
+
+    return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
+
+
+def _spaces() -> Listing:
+    from adasearch.spaces import load_space, space_names
+
+    rows: list[dict[str, object]] = []
+    for kind in ("architectures", "schedulers"):
+        for name in space_names(kind):
+            space = load_space(kind, name)
+            rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
+    return rows, ["name", "kind", "searched"]
+
+
+def _studies(store: Store, form: str) -> str:
+    rows: list[dict[str, object]] = []
+    for study in store.studies():
+        statuses = [trial.status for trial in store.trials(study.study)]
+        rows.append(
+            {
+                "name": study.study,
+                **{status: statuses.count(status) for status in ("complete", "pruned", "failed", "running")},
+                "epochs": study.budget / study.train_examples,
+                "train examples": study.train_examples,
+            }
+        )
+    headers = ["name", "complete", "pruned", "failed", "running", "epochs", "train examples"]
+    return render(rows, [Column(header, header) for header in headers], form)
