@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+REACH_SECONDS = 10
 OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hardly used
 
 
@@ -51,6 +53,17 @@ def _pinned_cpus() -> int | None:
     return pinned if pinned is not None and pinned < (os.cpu_count() or 1) else None
 
 
+def _check_reachable(address: str) -> None:
+    """Try a plain connection first: Ray itself waits for minutes where nothing listens."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise AdasearchError(f"cannot join Ray at {address}: {error.strerror or error}") from error
+
+
 @contextlib.contextmanager
 def connect(address: str | None) -> Iterator[Capacity]:
     """Start an embedded Ray, or join the cluster at ``address``; leave it at the end.
@@ -65,6 +78,8 @@ def connect(address: str | None) -> Iterator[Capacity]:
         os.environ.setdefault(name, value)
     if address and "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
         os.environ["RAY_AUTH_MODE"] = "token"
+    if address:
+        _check_reachable(address)
     import ray
 
     for name in ("ray", "ray.tune", "ray.train"):
