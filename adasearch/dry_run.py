@@ -45,7 +45,7 @@ def check_output(architecture: str, output: object, classes: int) -> None:
     """
     wanted = f"architecture {architecture!r} must return a tensor (2, {classes}) of floats for two images"
     if not isinstance(output, Tensor):
-        raise InputError(f"{wanted} and {classes} classes but returned a {type(output).__name__}")
+        raise InputError(f"{wanted} and {classes} classes but returned type {type(output).__name__}")
     if output.shape != (2, classes):
         mismatch = output.ndim == 2 and len(output) == 2
         hint = f": it is built for {output.shape[1]} classes" if mismatch else ""

@@ -233,7 +233,7 @@ def _own_function(name: str) -> Callable[..., object]:
     function = load_own("architecture", name)
     if not callable(function) or isinstance(function, nn.Module):
         raise InputError(
-            f"architecture {name!r} must be a function of classes and image_size but is a "
+            f"architecture {name!r} must be a function of classes and image_size but is of type "
             f"{type(function).__name__}"
         )
     return function
@@ -249,7 +249,7 @@ def _own(name: str, function: Callable[..., object], classes: int, image_size: i
         ) from error
     if not isinstance(network, nn.Module):
         raise InputError(
-            f"architecture {name!r} must return a torch.nn.Module but returned a {type(network).__name__}"
+            f"architecture {name!r} must return a torch.nn.Module but returned type {type(network).__name__}"
         )
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise InputError(f"architecture {name!r} must return a network with parameters to train but has none")
