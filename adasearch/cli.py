@@ -15,6 +15,10 @@ __all__ = ["main"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NETWORK = (
+    "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
+    "or module:function of your own"
+)
 RESULTS = click.option(
     "--results",
     default="results",
@@ -46,7 +50,7 @@ def training_options(command: F) -> F:
             type=click.Choice(["nano", "full"]),
             default="nano",
             show_default=True,
-            help="Small relatives of the networks, or torchvision's own.",
+            help="Small relatives of the networks, or those of the papers; your own does not hear of it.",
         ),
         click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
         click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),
@@ -118,7 +122,7 @@ def cli() -> None:
     multiple=True,
     required=True,
     metavar="NAME",
-    help="A network; repeatable. See 'list architectures'.",
+    help=f"{NETWORK}; repeatable.",
 )
 @click.option(
     "--scheduler",
@@ -194,7 +198,12 @@ def search(**options: Any) -> None:
 
 
 @cli.command()
-@click.option("--architecture", required=True, metavar="NAME", help="A network. See 'list architectures'.")
+@click.option(
+    "--architecture",
+    required=True,
+    metavar="NAME",
+    help=f"{NETWORK}.",
+)
 @click.option(
     "--scheduler",
     default="constant",
@@ -310,7 +319,7 @@ def _console() -> "Any":
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.path.insert(0, os.getcwd())  # module:Class of the user's own is found as with python -m
+    sys.path.insert(0, os.getcwd())  # what is the user's own is found as with python -m
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)

@@ -282,4 +282,9 @@ def count_parameters(name: str, scale: str, *, classes: int = 10, image_size: in
     """Return the number of trained parameters; nothing is allocated."""
     with torch.device("meta"):
         network = build_model(name, scale, classes=classes, image_size=image_size)
+    return trained(network)
+
+
+def trained(network: nn.Module) -> int:
+    """Return the number of trained parameters of a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
