@@ -50,7 +50,7 @@ def training_options(command: F) -> F:
             type=click.Choice(["nano", "full"]),
             default="nano",
             show_default=True,
-            help="Small relatives of the networks, or those of the papers; your own does not hear of it.",
+            help="Small relatives of the networks, or those of the papers; of no effect on module:function.",
         ),
         click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
         click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),

@@ -156,10 +156,10 @@ def _densenet121(classes: int, image_size: int) -> nn.Module:
     A 3×3 stem without pooling, as the paper's own nets for CIFAR have it (arXiv 1608.06993, section 4.2).
     """
     network: nn.Module = DenseNet(
-        growth_rate=8, block_config=(1, 2, 4, 3), num_init_features=16, num_classes=classes
+        growth_rate=8, block_config=(1, 2, 4, 3), num_init_features=8, num_classes=classes
     )
     features = network.get_submodule("features")
-    features.conv0 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+    features.conv0 = nn.Conv2d(3, 8, 3, padding=1, bias=False)
     features.pool0 = nn.Identity()
     nn.init.kaiming_normal_(features.conv0.weight)
     return network
