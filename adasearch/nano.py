@@ -2,7 +2,7 @@
 
 A nano network keeps what makes its family behave as it does (residual or dense connections, bottlenecks,
 depthwise convolutions with squeeze-excitation, attention, plain convolutions with or without BatchNorm) at a
-hundredth of the cost: 10,000 CIFAR images at batch 64 take less than 20 s on one core
+fraction of the cost: 10,000 CIFAR images at batch 64 take less than 20 s on one core
 (``benchmarks/architectures.py``). The numbers of blocks and channels are ours, no paper's.
 """
 
