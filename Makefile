@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint notebooks bench clean
+.PHONY: help setup demo test lint notebooks bench bench-architectures clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
 
 setup: $(READY) ## Set up .venv with everything that tests and demo need.
 
@@ -36,6 +36,9 @@ notebooks: $(READY) ## Run the notebooks again on results/demo and keep their ou
 
 bench: $(READY) ## Measure the fixed cost of a trial against fresh workers (about 4 minutes).
 	$(BIN)/python benchmarks/trial_cost.py
+
+bench-architectures: $(READY) ## Measure what each architecture costs on one thread (about 5 minutes).
+	$(BIN)/python benchmarks/architectures.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

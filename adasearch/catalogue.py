@@ -8,6 +8,11 @@ from adasearch.tables import Column, render
 
 __all__ = ["CATALOGUES", "catalogue"]
 
+LISTED_SIZE = 32  # pixels
+ARCHITECTURES_TITLE = (
+    f"At {LISTED_SIZE}x{LISTED_SIZE} pixels and 10 classes. Also: any classification network of torchvision "
+    "(--scale full), module:function"
+)
 CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments", "studies")
 
 
@@ -25,20 +30,35 @@ def catalogue(what: str, *, results: str, form: str = "text") -> str:
     if what not in columns:
         raise unknown("list", what, CATALOGUES)
     rows, headers = columns[what]()
-    return render(rows, [Column(header, header) for header in headers], form)
+    title = ARCHITECTURES_TITLE if what == "architectures" else ""
+    return render(rows, [Column(header, header, _grouped) for header in headers], form, title=title)
 
 
 Listing = tuple[list[dict[str, object]], list[str]]
 
 
-def _architectures() -> Listing:
-    from adasearch.models import ARCHITECTURES, SCALES, count_parameters
+def _grouped(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
-    rows: list[dict[str, object]] = [
-        {"name": name, **{f"{scale} parameters": f"{count_parameters(name, scale):,}" for scale in SCALES}}
-        for name in ARCHITECTURES
-    ]
-    return rows, ["name", *(f"{scale} parameters" for scale in SCALES)]
+
+def _architectures() -> Listing:
+    """Count on the meta device: no weights are allocated and nothing is computed."""
+    import torch
+
+    from adasearch.dry_run import multiply_adds
+    from adasearch.models import ARCHITECTURES, SCALES, build_model, pixels, trained
+
+    rows: list[dict[str, object]] = []
+    for name in ARCHITECTURES:
+        row: dict[str, object] = {"name": name}
+        for scale in SCALES:
+            with torch.device("meta"):
+                network = build_model(name, scale, classes=10, image_size=LISTED_SIZE)
+            row[f"{scale} parameters"] = trained(network)
+            row[f"{scale} pixels"] = pixels(name, scale)
+            row[f"{scale} multiply-adds"] = multiply_adds(network, LISTED_SIZE)
+        rows.append(row)
+    return rows, list(rows[0])
 
 
 def _schedulers() -> Listing:

@@ -10,6 +10,7 @@ import click
 from adasearch import __version__
 from adasearch.cli_options import (
     FORMAT,
+    NETWORK,
     RESULTS,
     RUN_OPTIONS,
     RUNTIME_OPTIONS,
@@ -42,7 +43,7 @@ def cli() -> None:
     "architectures",
     multiple=True,
     metavar="NAME",
-    help="A network; repeatable. See 'list architectures'.",
+    help=f"{NETWORK}; repeatable.",
 )
 @click.option(
     "--experiment",
@@ -103,7 +104,12 @@ def search(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--architecture", required=True, metavar="NAME", help="A network. See 'list architectures'.")
+@click.option(
+    "--architecture",
+    required=True,
+    metavar="NAME",
+    help=f"{NETWORK}.",
+)
 @click.option(
     "--scheduler",
     default="constant",
@@ -222,7 +228,7 @@ def _console() -> "Any":
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.path.insert(0, os.getcwd())  # module:Class of the user's own is found as with python -m
+    sys.path.insert(0, os.getcwd())  # what is the user's own is found as with python -m
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 __all__ = [
     "FORMAT",
+    "NETWORK",
     "RESULTS",
     "RUNTIME_OPTIONS",
     "RUN_OPTIONS",
@@ -30,6 +31,10 @@ RUNTIME_OPTIONS = (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NETWORK = (
+    "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
+    "or module:function of your own"
+)
 RESULTS = click.option(
     "--results",
     default="results",
@@ -61,7 +66,7 @@ def training_options(command: F) -> F:
             type=click.Choice(["nano", "full"]),
             default="nano",
             show_default=True,
-            help="Small relatives of the networks, or torchvision's own.",
+            help="Small relatives of the networks, or those of the papers; of no effect on module:function.",
         ),
         click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
         click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),

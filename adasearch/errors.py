@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AdasearchError", "InputError", "Interrupted", "unknown"]
+__all__ = ["AdasearchError", "InputError", "Interrupted", "one_line", "unknown"]
 
 
 class AdasearchError(Exception):
@@ -28,3 +28,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known) or 'none'}")
+
+
+def one_line(error: BaseException) -> str:
+    """Return what somebody else's error says as one line with its type.
+
+    >>> one_line(ValueError("first\\nsecond"))
+    'ValueError: first second'
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

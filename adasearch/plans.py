@@ -13,15 +13,13 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
-import torch
-
 from adasearch import __version__
 from adasearch.analysis import BASELINE
 from adasearch.data import Dataset, DataSpec, load_dataset
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError
 from adasearch.experiments import Experiment
 from adasearch.identity import refuse_other
-from adasearch.models import ARCHITECTURES, SCALES, build_model
+from adasearch.models import check_model, check_name
 from adasearch.records import Limits, Precision, StudyRecord, Value
 from adasearch.schedulers import scheduler_class
 from adasearch.sources import Progress, absolute, no_progress
@@ -89,10 +87,12 @@ class ResolvedStudy:
 
 
 def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
-    """Return a study's default name; paths and ``module:Class`` become slugs.
+    """Return a study's default name; paths, ``module:function`` and ``module:Class`` become slugs.
 
     >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
     'resnet18-nano-deba-parquet-cifar10'
+    >>> study_name("my_package.nets:make_net", "full", "my_module:MyScheduler", "digits")
+    'my_package.nets-make_net-full-my_module-MyScheduler-digits'
     """
     parts = [prefix, architecture, scale, scheduler, dataset]
     return "-".join(_slug(part) for part in parts if part)
@@ -169,10 +169,7 @@ def resolve(
 
 def _check(request: Request) -> None:
     for architecture in request.architectures:
-        if architecture not in ARCHITECTURES:
-            raise unknown("architecture", architecture, ARCHITECTURES)
-    if request.scale not in SCALES:
-        raise unknown("scale", request.scale, SCALES)
+        check_name(architecture, request.scale)
     for scheduler in request.schedulers:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
@@ -221,8 +218,7 @@ def _resolve_one(
     spec = DataSpec(source=absolute(request.dataset), subset=subset, seed=seed)
     data = data_of(spec)
     n = len(data.train)
-    with torch.device("meta"):  # the network refuses images that it cannot take
-        build_model(architecture, request.scale, classes=data.classes, image_size=data.image_size)
+    check_model(architecture, request.scale, classes=data.classes, image_size=data.image_size)
     workers = pick(request.workers, "workers", 1)
     try:
         limits = Limits(

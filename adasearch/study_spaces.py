@@ -10,9 +10,12 @@ from adasearch.errors import InputError, unknown
 from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
 from adasearch.schedulers import field_names, scheduler_class
-from adasearch.spaces import Space, load_space, parse_space
+from adasearch.spaces import Space, load_space, parse_space, space_names
 
 __all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
+
+GENERAL = "any"
+"""The space of architectures that have no file of their own."""
 
 Say = Callable[[str], None]
 """Tells the user something."""
@@ -64,8 +67,9 @@ def train_space_of(
 ) -> Space:
     """Return the space of an architecture's training as a scheduler may use it.
 
+    An architecture without a file of its own takes ``GENERAL``, which any other may be given, too.
     Initial batch sizes of our own are cut to the limits; those that the user gave must lie inside. The
-    learning-rate schedule is narrowed to what the scheduler allows. ``say`` hears of both.
+    learning-rate schedule is narrowed to what the scheduler allows. ``say`` hears of all three.
 
     Raises:
         InputError: a space for another architecture, or a value that breaks a rule.
@@ -73,8 +77,13 @@ def train_space_of(
     if given is None and published is not None:
         space = published
     elif given is not None or stored is None:
-        space = load_space("architectures", given or architecture)
-        if space.architecture != architecture and given is not None:
+        own = architecture in space_names("architectures")
+        space = load_space("architectures", given or (architecture if own else GENERAL))
+        if given is None and not own:
+            say(f"{architecture} has no search space of its own and takes {GENERAL!r} (see --train-space)")
+        if space.architecture == GENERAL:
+            space = space.model_copy(update={"architecture": architecture})
+        if space.architecture != architecture:
             raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
     else:
         space = parse_space(yaml.safe_load(stored), "stored space")

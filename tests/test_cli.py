@@ -22,7 +22,7 @@ from adasearch.tuning.proposals import StudyPlan
 from tests.rows import STUDY, study_of, trial_of
 
 COMMANDS = sorted(cli.commands)
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces")
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments")
 SEARCH = ["search", "--architecture", "resnet18"]
 TINY = ["--dataset", "digits", "--subset", "100", "--largest", "48", "--epochs", "1", "--interval", "0.5"]
 
@@ -100,7 +100,7 @@ BAD_SETTINGS = [
     (["--space", "quantile.yaml"], "a quantile needs a stability profile"),
     (["--space", "adabatch"], "--space adabatch is for adabatch, not deba"),
     (["--train-space", "vit_b_16"], "--train-space vit_b_16 is for vit_b_16, not resnet18"),
-    (["--train-space", "resnet"], "unknown space for architectures 'resnet'; did you mean 'resnet18'?"),
+    (["--train-space", "resnet-18"], "unknown space for architectures 'resnet-18'; did you mean 'resnet18'?"),
     (["--train-space", "sizes.yaml"], "batch_size must lie in 16 to 143 but got 512"),
     (["--set", "scheduler/windw=5"], "'windw'; did you mean 'window'?"),
     (["--set", "train/momentun=0.5"], "'momentun'; did you mean 'momentum'?"),
@@ -136,6 +136,20 @@ BAD_SETTINGS = [
 ]
 BAD_SEARCHES = [
     (["--architecture", "resnet19"], "unknown architecture 'resnet19'; did you mean 'resnet18'?"),
+    (["--architecture", "squeezenet1_1"], "architecture 'squeezenet1_1' has no nano form"),
+    (
+        ["--architecture", "vgg11", "--scale", "full"],
+        "architecture 'vgg11' (full) needs images of at least 32 pixels but got 16",
+    ),
+    (["--architecture", "no_such_module:net"], "architecture 'no_such_module:net' cannot be imported"),
+    (["--architecture", "tests.own_nets:CONSTANT"], "must be a function of classes and image_size"),
+    (["--architecture", "tests.own_nets:raises"], "and raised RuntimeError: no luck"),
+    (["--architecture", "tests.own_nets:none"], "must return a torch.nn.Module but returned type NoneType"),
+    (["--architecture", "tests.own_nets:thousand"], "(2, 1000): it is built for 1000 classes"),
+    (
+        ["--architecture", "tests.own_nets:for_large_images"],
+        "fails on images of 16x16 pixels; 48x48 would do",
+    ),
     (["--scheduler", "debba"], "unknown scheduler 'debba'; did you mean 'deba'?"),
     (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
     (["--scheduler", "json:loads"], "must be a dataclass"),
@@ -203,7 +217,7 @@ def test_train_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[s
     ("arguments", "says"),
     [
         (["serch"], "No such command 'serch'"),
-        (["search"], "Missing option '--architecture'"),
+        (["search"], "give --architecture NAME"),
         (["train"], "Missing option '--architecture'"),
         (["train", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
         (["train", "--architecture", "resnet18", "--scheduler", "debba"], "unknown scheduler 'debba'"),
@@ -280,7 +294,7 @@ def test_compare_and_list_studies_import_neither_torch_nor_ray(shell: Shell) -> 
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("architectures", {"resnet18", "mobilenet_v3_small", "vit_b_16"}),
+        ("architectures", {"resnet18", "mobilenet_v3_small", "vit_b_16", "vgg19_bn", "resnet20"}),
         ("schedulers", {"constant", "adabatch", "deba"}),
         ("datasets", {"digits", "parquet:PATH"}),
         ("spaces", {"resnet18", "deba", "deba_short", "constant"}),
@@ -293,6 +307,20 @@ def test_list_names_what_there_is(shell: Shell, what: str, names: set[str]) -> N
     rows = json.loads(shell("list", what, "--format", "json").out)["rows"]
     assert names <= {row["name"] for row in rows}
     assert not shell.store.studies()
+
+
+def test_list_architectures_shows_size_input_and_cost_at_both_scales(shell: Shell) -> None:
+    rows = json.loads(shell("list", "architectures", "--format", "json").out)["rows"]
+    (vgg,) = [row for row in rows if row["name"] == "vgg11"]
+    assert vgg == {
+        "name": "vgg11",
+        "nano parameters": 135_018,
+        "nano pixels": "at least 8",
+        "nano multiply-adds": 6_341_248,
+        "full parameters": 9_225_610,
+        "full pixels": "at least 32",
+        "full multiply-adds": 152_769_536,
+    }
 
 
 def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
@@ -365,6 +393,22 @@ def test_train_again_is_another_run(shell: Shell) -> None:
     assert (first.number, second.number) == (0, 1)
     assert first.params["train/lr"] == second.params["train/lr"] == 0.001
     assert first.val_error == second.val_error
+
+
+def test_train_takes_a_network_of_ones_own_from_the_current_folder(shell: Shell) -> None:
+    code = """
+from torch import nn
+
+def make_net(classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, classes))
+"""
+    shell.folder.joinpath("my_nets.py").write_text(code)
+    finished = shell("train", "--architecture", "my_nets:make_net", *TINY)
+    assert (finished.code, finished.err) == (0, "")
+    assert "my_nets:make_net has no search space of its own and takes 'any'" in finished.out
+    (trial,) = shell.store.trials("train")
+    assert (trial.trial_id, trial.status) == ("my_nets-make_net-nano-constant-digits-train-0", "complete")
+    assert trial.params["train/optimizer"] == "adamw"
 
 
 def test_train_that_diverges_is_a_failed_row_and_exit_1(shell: Shell) -> None:

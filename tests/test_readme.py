@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from adasearch.catalogue import catalogue
 from adasearch.cli import cli
 from adasearch.testing import check_scheduler
 
@@ -43,6 +44,20 @@ def test_scheduler_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch:
     from adasearch.schedulers import make_scheduler
 
     check_scheduler(make_scheduler("from_the_readme:GrowOnLowLoss", {"threshold": 0.4}))
+
+
+def test_network_of_the_readme_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "make_net" in block]
+    (tmp_path / "net_from_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    from adasearch.models import check_model
+
+    check_model("net_from_the_readme:make_net", "nano", classes=10, image_size=16)
+
+
+def test_architectures_of_the_readme_are_those_that_are_listed() -> None:
+    (shown,) = [block for _, block in BLOCKS if block.startswith("$ adasearch list architectures")]
+    assert shown.partition("\n")[2] == catalogue("architectures", results="results")
 
 
 def test_readme_has_no_gaps() -> None:

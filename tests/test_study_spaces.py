@@ -228,6 +228,30 @@ def test_a_stored_space_is_what_was_stored(name: str) -> None:
     assert again.to_json() == space.to_json()
 
 
+@pytest.mark.parametrize("name", ["squeezenet1_1", "my_package.nets:make_net"])
+def test_network_without_a_space_of_its_own_takes_the_general_one(name: str) -> None:
+    said: list[str] = []
+    space = train_space_of(name, "deba", WIDE, given=None, stored=None, fixed=(), say=said.append)
+    assert space.architecture == name
+    assert space.fields == load_space("architectures", "any").fields
+    assert said == [f"{name} has no search space of its own and takes 'any' (see --train-space)"]
+    again = train_space_of(name, "deba", WIDE, given=None, stored=space.to_json(), fixed=(), say=said.append)
+    assert again.to_json() == space.to_json()
+    assert len(said) == 1
+
+
+def test_general_space_may_be_given_for_any_network_and_a_file_for_ones_own(space_file: Path) -> None:
+    assert train_space(given="any").fields == load_space("architectures", "any").fields
+    assert train_space(given="any").architecture == "resnet18"
+    space_file.write_text("architecture: my_nets:make_net\nfields: {lr: {fixed: 0.25}}")
+    own = train_space_of(
+        "my_nets:make_net", "deba", WIDE, given=str(space_file), stored=None, fixed=(), say=silence
+    )
+    assert own.fixed()["train/lr"] == 0.25
+    with pytest.raises(InputError, match="is for my_nets:make_net, not resnet18"):
+        train_space(given=str(space_file))
+
+
 def test_space_given_for_a_scheduler_does_not_touch_the_baseline() -> None:
     space = scheduler_space_of("constant", given="deba_short", stored=None, fixed=())
     assert space == load_space("schedulers", "constant")
