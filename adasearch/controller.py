@@ -232,7 +232,7 @@ class BatchSizeController:
         self.steps += 1
         self.examples_seen += batch_size
         if self._interval.running:
-            self._interval.add_step(batch_size)
+            self._interval.keep_batch(batch_size)
             if self.examples_seen >= self._interval.mark:
                 self._decide(batch_size)
 
@@ -251,7 +251,7 @@ class BatchSizeController:
             batch_size=batch_size,
             lr=self._lr,
             lr_scale=self.lr_scale,
-            train_loss=self._processes.sum(totals.loss) / totals.examples,
+            train_loss=totals.loss / totals.examples,
             val_loss=val_loss,
         )
         self.history.append(replace(signals, **totals.signals))  # type: ignore[arg-type]
@@ -266,9 +266,10 @@ class BatchSizeController:
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the model's and the optimiser's state.
 
-        It is numbers, strings and lists, a few kilobytes, and a batch whose update is still to come counts
-        as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
-        running sum of it, which is as large as the network.
+        It is numbers, strings and lists, a few kilobytes, equal on all processes, and a batch whose update
+        is still to come counts as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
+        running sum of it, which is as large as the network. Under DDP the noise between examples agrees to
+        rounding only: DDP lays its buckets out anew after the first step.
         """
         return {
             "version": __version__,

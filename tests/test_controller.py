@@ -262,6 +262,23 @@ def test_run_cut_in_mid_epoch_goes_on_bit_for_bit(
         assert len({*uncut.sizes}) > 2
 
 
+@pytest.mark.parametrize("update", [False, True])
+def test_batch_whose_update_is_still_to_come_is_not_in_the_state(update: bool) -> None:
+    loop = Loop(replace(GROWING, gradient="mean_gradient", coupling="adascale")).run(stop=11)
+    controller = loop.controller
+    before = controller.state_dict()
+    inputs, labels = next(controller.batches(DataLoader(loop.data, batch_sampler=controller.sampler)))
+    assert not controller.backward(nn.functional.cross_entropy(loop.model(inputs), labels))  # half of it
+    assert str(controller.state_dict()["interval"]) == str(before["interval"])
+    for inputs, labels in controller.batches(DataLoader(loop.data, batch_sampler=controller.sampler)):
+        if controller.backward(nn.functional.cross_entropy(loop.model(inputs), labels)):
+            break
+    assert str(controller.state_dict()["interval"]) == str(before["interval"])
+    if update:
+        controller.update()
+        assert str(controller.state_dict()["interval"]) != str(before["interval"])
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_run_cut_within_the_last_batch_of_an_epoch_still_ends_it(workers: int) -> None:
@@ -454,6 +471,7 @@ WORLD = 2
 SHARED: dict[str, Callable[[], Loop]] = {
     "whole": lambda: Loop(GROWING, options={"batch_size": 7}),
     "noise": lambda: Loop(NOISY),
+    "mean gradient": lambda: Loop(replace(GROWING, gradient="mean_gradient")),
     "in parts, with workers": lambda: Loop(
         Script(sizes=(11, 23, 40, 9)), 1, options={"batch_size": 9, "device_batch": 4}
     ),
@@ -469,6 +487,12 @@ def _process(rank: int, folder: str) -> None:
         for name, build in SHARED.items():
             loop = build().run(2)
             found[name] = (loop.controller.history, loop.sizes, loop.weights)
+        # Cut in mid-interval, and what process 0 wrote down loaded by both.
+        first = SHARED["mean gradient"]().run(2, stop=11)
+        files = [first.checkpoint().getvalue()]
+        dist.broadcast_object_list(files)
+        second = SHARED["mean gradient"]().load(io.BytesIO(files[0])).run(2)
+        found["resumed"] = (second.controller.history, first.sizes + second.sizes, second.weights)
         torch.save(found, f"{folder}/{rank}")
         with pytest.raises(InputError, match="DistributedDataParallel"):
             BatchSizeController(
@@ -499,3 +523,11 @@ def test_two_processes_train_as_one(shared: list[Any], name: str) -> None:
         for one, same in zip(history, alone.controller.history, strict=True):
             assert numbers(one) == pytest.approx(numbers(same), rel=1e-8)
     assert math.isfinite(history[-1].train_loss)
+
+
+def test_checkpoint_of_one_process_resumes_all_of_them_bit_for_bit(shared: list[Any]) -> None:
+    for found in shared:
+        (history, sizes, weights), whole = found["resumed"], found["mean gradient"]
+        assert history == whole[0]
+        assert sizes == whole[1]
+        assert torch.equal(weights, whole[2])
