@@ -23,6 +23,12 @@ MEAN_GRADIENT = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
 GROUPED = NOISE - {"batch_grad_sq_norm"}
 """Signals that compare the gradients of parts of a batch."""
 
+POWERS = {
+    **{"grad_noise": 2, "grad_sq_norm": 2, "batch_grad_sq_norm": 2},
+    **{"inner_product_variance": 4, "half_cosine": 0, "noise_count": 0},
+}
+"""Of the gradient, in the noise signals."""
+
 FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.default is dataclasses.MISSING)
 
 
@@ -68,11 +74,12 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
 class RunningInterval:
     """Loss and signals of the interval under way.
 
-    Per batch: :meth:`begin_batch`, :meth:`take_part` after each backward pass, :meth:`observe` after the
-    last, :meth:`keep_batch` after the update; without it the batch leaves no trace. All but the loss of the
-    batch under way is equal on all processes. Statistics of single steps are added up on the host, for the few
-    steps that are sampled, so that the interval can be written down in a handful of numbers. Only the mean
-    gradient, where a scheduler needs it, is as large as the network until the interval ends.
+    Per batch: :meth:`begin_batch`, :meth:`take_part` after each backward pass, :meth:`join_parts` and
+    :meth:`observe` after the last, :meth:`keep_batch` after the update; without it the batch leaves no trace.
+    All but the loss of the batch under way is equal on all processes. Statistics of single steps are added up
+    on the host, for the few steps that are sampled, so that the interval can be written down in a handful of
+    numbers. Only the mean gradient, where a scheduler needs it, is as large as the network until the interval
+    ends.
     """
 
     def __init__(
@@ -140,13 +147,17 @@ class RunningInterval:
             self._noise.take_bucket(bucket)
         return allreduce_hook(group, bucket)
 
-    def observe(self) -> None:
-        """Take in the gradients of one step."""
+    def join_parts(self) -> None:
+        """Put the parts' gradients together, once the last has been taken."""
+        if self._sampling and self._noise.active:
+            self._noise.observe()
+
+    def observe(self, scale: float) -> None:
+        """Take in the gradients of one step of the interval; the parts' were ``scale`` times as large."""
         found: dict[str, float] = {}
         if self._sampling and self._noise.active:
-            self._noise.observe()  # first, since it puts the parts' gradients together
-            found |= _found(self._noise.finish())
-        if self._mean.active:
+            found |= _unscaled(_found(self._noise.finish()), scale)
+        if self._mean.active and self.running:
             self._gradients = [None if p.grad is None else p.grad.clone() for p in self._parameters]
         if self._sampling and self._per_step.active:
             self._per_step.begin(1)
@@ -219,6 +230,11 @@ class RunningInterval:
             None if total is None else total.to(self.device, copy=True) for total in state["mean_gradient"]
         ]
         self._loss += state["loss"]
+
+
+def _unscaled(signals: dict[str, float], scale: float) -> dict[str, float]:
+    """Return the noise signals of gradients that were ``scale`` times as large."""
+    return {name: value / scale ** POWERS[name] for name, value in signals.items()}
 
 
 def _found(signals: GradientSignals | NoiseSignals) -> dict[str, float]:
