@@ -383,7 +383,7 @@ def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell)
     assert len(finished.err.splitlines()) == 1
     (trial,) = shell.store.trials("train")
     assert trial.status == "failed"
-    assert "scheduler LeavesLimits returned batch_size" in str(trial.error)
+    assert "scheduler LeavesLimits() chose batch_size" in str(trial.error)
 
 
 def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ A switch late in training (arXiv 2602.14208) is a ``ramp`` with one step.
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -120,12 +121,30 @@ def decide(scheduler: BatchSizeScheduler, history: list[Signals], limits: Limits
     """Ask ``scheduler`` and check its answer, so that a fault is reported as that scheduler's.
 
     Raises:
-        ValueError: the size lies outside the limits, or the reason is empty.
+        ValueError: the answer breaks a rule, see :func:`fault_in`.
     """
     decision = scheduler.decide(history, limits)
-    name = type(scheduler).__name__
-    if not limits.admit(decision.batch_size):
-        raise ValueError(f"scheduler {name} returned batch_size={decision.batch_size}, outside {limits}")
-    if not decision.reason:
-        raise ValueError(f"scheduler {name} returned a decision without a reason")
+    fault = fault_in(decision, history[-1].batch_size, limits)
+    if fault:
+        raise ValueError(f"scheduler {scheduler!r} {fault}")
     return decision
+
+
+def fault_in(decision: Decision, old: int, limits: Limits) -> str | None:
+    """Return which rule a decision breaks that follows the size ``old``, or None.
+
+    >>> wish = Decision(batch_size=48, lr_scale=1.0, action="hold", reason="why")
+    >>> fault_in(wish, 32, Limits(smallest=16, largest=64))
+    "called 32 to 48 'hold', not 'grow'"
+    """
+    size, scale = decision.batch_size, decision.lr_scale
+    if not (isinstance(size, int) and limits.admit(size)):
+        return f"chose batch_size={size!r}, outside {limits} or no whole number"
+    right = "hold" if size == old else "grow" if size > old else "shrink"
+    if decision.action != right:
+        return f"called {old} to {size} {decision.action!r}, not {right!r}"
+    if not decision.reason.strip():
+        return "gave no reason for its decision"
+    if not 0 < scale < math.inf:
+        return f"chose lr_scale={scale!r}, which is not finite and greater than 0"
+    return None
