@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
+from adasearch.kinds import fits, wanted
 from adasearch.records import Value
 from adasearch.schedulers import make_scheduler, scheduler_class
 
@@ -164,8 +165,8 @@ class Space(BaseModel):
             if name not in known:
                 raise unknown(f"field of {self.scheduler or 'training'}", name, known)
             for value in field.probes():
-                if not _fits(hints[name], value) or (hints[name] is int and field.float_ is not None):
-                    raise InputError(f"field {name} takes {_wanted(hints[name])} but got {value!r}")
+                if not fits(hints[name], value) or (hints[name] is int and field.float_ is not None):
+                    raise InputError(f"field {name} takes {wanted(hints[name])} but got {value!r}")
                 self._try(f"field {name}", {name: value})
         point = {**self.fixed(), **self.first()}
         self._try("the first trial", {name.partition("/")[2]: value for name, value in point.items()})
@@ -178,22 +179,6 @@ class Space(BaseModel):
                 self._owner_class()(**values)
         except ValueError as error:
             raise InputError(f"{what}: {error}") from error
-
-
-def _fits(hint: object, value: Value) -> bool:
-    """Tell whether a value has the type that a dataclass field declares."""
-    if hint is bool or isinstance(value, bool):
-        return hint is bool and isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int)
-    if hint is float:
-        return isinstance(value, int | float)
-    return isinstance(value, str)
-
-
-def _wanted(hint: object) -> str:
-    names: dict[object, str] = {bool: "true or false", int: "whole numbers", float: "numbers"}
-    return names.get(hint, "a name")
 
 
 def parse_space(content: object, origin: str) -> Space:

@@ -29,9 +29,10 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Mapping
-from typing import cast
+from typing import cast, get_type_hints
 
 from adasearch.errors import InputError, unknown
+from adasearch.kinds import fits, wanted
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
@@ -90,9 +91,9 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
     for field in dataclasses.fields(found):
         if field.default is dataclasses.MISSING:
             raise InputError(f"scheduler {name!r} must have a default for its field {field.name!r}")
-    for wanted in ("decide", "needs", "lr_schedules"):
-        if not hasattr(found, wanted):
-            raise InputError(f"scheduler {name!r} must have {wanted!r} (see adasearch.schedulers.base)")
+    for member in ("decide", "needs", "lr_schedules"):
+        if not hasattr(found, member):
+            raise InputError(f"scheduler {name!r} must have {member!r} (see adasearch.schedulers.base)")
     return cast(type[BatchSizeScheduler], found)
 
 
@@ -103,9 +104,12 @@ def make_scheduler(name: str, params: Mapping[str, object]) -> BatchSizeSchedule
         InputError: an unknown field, or a value that the scheduler refuses.
     """
     cls = scheduler_class(name)
-    for field in params:
+    hints = get_type_hints(cls)
+    for field, value in params.items():
         if field not in field_names(cls):
             raise unknown(f"field of {name}", field, field_names(cls))
+        if not fits(hints[field], value):
+            raise InputError(f"scheduler {name}: {field} takes {wanted(hints[field])} but got {value!r}")
     try:
         return cls(**params)
     except (ValueError, TypeError) as error:

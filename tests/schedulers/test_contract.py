@@ -614,7 +614,10 @@ def test_make_scheduler_builds_from_fields() -> None:
         ("debba", {}, "unknown scheduler 'debba'; did you mean 'deba'"),
         ("deba", {"windw": 3}, "unknown field of deba 'windw'; did you mean 'window'"),
         ("deba", {"growth": 1}, "scheduler deba: growth must be greater than 1 but got growth=1"),
-        ("deba", {"growth": "fast"}, "scheduler deba: "),
+        ("deba", {"growth": "fast"}, "scheduler deba: growth takes numbers but got 'fast'"),
+        ("deba", {"window": 7.5}, "scheduler deba: window takes whole numbers but got 7.5"),
+        ("deba", {"cooldown": True}, "scheduler deba: cooldown takes whole numbers but got True"),
+        ("deba", {"rule": 3}, "scheduler deba: rule takes a name but got 3"),
         (
             "no_such_module:Thing",
             {},
