@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from adasearch.cli import cli
+from adasearch.spaces import parse_space
 from adasearch.testing import check_scheduler
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -43,6 +45,12 @@ def test_scheduler_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch:
     from adasearch.schedulers import make_scheduler
 
     check_scheduler(make_scheduler("from_the_readme:GrowOnLowLoss", {"threshold": 0.4}))
+
+
+def test_space_of_the_readme_is_one() -> None:
+    (text,) = [block for language, block in BLOCKS if language == "yaml"]
+    space = parse_space(yaml.safe_load(text), "README")
+    assert len(space.distributions()) == 3
 
 
 def test_readme_has_no_gaps() -> None:

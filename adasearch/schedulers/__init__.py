@@ -33,15 +33,17 @@ from typing import cast, get_type_hints
 
 from adasearch.errors import InputError, unknown
 from adasearch.kinds import fits, wanted
-from adasearch.records import Decision, Limits, Signals
+from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, require
 from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.constant import Constant
+from adasearch.schedulers.cooldown import Cooldown
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.divebatch import DiveBatch
 from adasearch.schedulers.goodput import Goodput
+from adasearch.schedulers.grow_only import GrowOnly
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
 from adasearch.schedulers.noise_scale import NoiseScale
 from adasearch.schedulers.norm_test import NormTest
@@ -68,6 +70,9 @@ SCHEDULERS: dict[str, type[BatchSizeScheduler]] = {
     "simigrad": SimiGrad,
     "goodput": Goodput,
 }
+
+WRAPPERS: dict[str, Value] = {"wrappers.cooldown": 0, "wrappers.grow_only": False}
+"""What may wrap a scheduler, as fields beside its own, and the value that stands for no wrapper."""
 
 
 def scheduler_class(name: str) -> type[BatchSizeScheduler]:
@@ -98,27 +103,48 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
 
 
 def make_scheduler(name: str, params: Mapping[str, object]) -> BatchSizeScheduler:
-    """Build a scheduler from its name and fields.
+    """Build a scheduler from its name and fields, in the wrappers that ``params`` ask for.
 
     Raises:
         InputError: an unknown field, or a value that the scheduler refuses.
+
+    >>> make_scheduler("cabs", {"decay": 0.3, "wrappers.cooldown": 4})
+    Cooldown(scheduler=Cabs(scale=1.0, decay=0.3), intervals=4)
     """
     cls = scheduler_class(name)
-    hints = get_type_hints(cls)
+    kinds = field_kinds(cls)
     for field, value in params.items():
-        if field not in field_names(cls):
-            raise unknown(f"field of {name}", field, field_names(cls))
-        if not fits(hints[field], value):
-            raise InputError(f"scheduler {name}: {field} takes {wanted(hints[field])} but got {value!r}")
+        if field not in kinds:
+            raise unknown(f"field of {name}", field, kinds)
+        if not fits(kinds[field], value):
+            raise InputError(f"scheduler {name}: {field} takes {wanted(kinds[field])} but got {value!r}")
+    own = {field: value for field, value in params.items() if field not in WRAPPERS}
+    wrappers = WRAPPERS | {field: value for field, value in params.items() if field in WRAPPERS}
     try:
-        return cls(**params)
+        return _wrapped(cls(**own), wrappers)
     except (ValueError, TypeError) as error:
         raise InputError(f"scheduler {name}: {error}") from error
 
 
+def _wrapped(scheduler: BatchSizeScheduler, wrappers: Mapping[str, object]) -> BatchSizeScheduler:
+    intervals = cast(int, wrappers["wrappers.cooldown"])
+    require(intervals >= 0, "wrappers.cooldown must be at least 0", intervals=intervals)
+    if wrappers["wrappers.grow_only"]:
+        scheduler = GrowOnly(scheduler=scheduler)
+    return Cooldown(scheduler=scheduler, intervals=intervals) if intervals else scheduler
+
+
 def field_names(cls: type[BatchSizeScheduler]) -> list[str]:
-    """Return the names of a scheduler's hyperparameters."""
+    """Return the names of a scheduler's own hyperparameters."""
     return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def field_kinds(cls: type[BatchSizeScheduler]) -> dict[str, object]:
+    """Return the declared kind of every field that a scheduler may be given, those of ``WRAPPERS`` last."""
+    hints = get_type_hints(cls)
+    own = {name: hints[name] for name in field_names(cls)}
+    # A constant size has nothing to wrap, and every scheduler's search shares the one constant study.
+    return own if cls is Constant else own | {name: type(default) for name, default in WRAPPERS.items()}
 
 
 def decide(scheduler: BatchSizeScheduler, history: list[Signals], limits: Limits) -> Decision:

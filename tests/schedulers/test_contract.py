@@ -12,6 +12,7 @@ from adasearch.errors import InputError
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers import (
     SCHEDULERS,
+    WRAPPERS,
     BatchSizeScheduler,
     decide,
     field_names,
@@ -608,12 +609,26 @@ def test_make_scheduler_builds_from_fields() -> None:
     assert make_scheduler("adasearch.schedulers.constant:Constant", {}) == Constant()
 
 
+def test_make_scheduler_wraps_as_its_fields_ask() -> None:
+    cabs = Cabs(decay=0.1)
+    asked = {"decay": 0.1, "wrappers.cooldown": 3, "wrappers.grow_only": True}
+    assert make_scheduler("cabs", asked) == Cooldown(scheduler=GrowOnly(scheduler=cabs), intervals=3)
+    assert make_scheduler("cabs", {**asked, "wrappers.cooldown": 0}) == GrowOnly(scheduler=cabs)
+    assert make_scheduler("cabs", {**asked, **WRAPPERS}) == cabs
+    both = make_scheduler("deba", {"cooldown": 2, "wrappers.cooldown": 4})  # its own, and the wrapper
+    assert both == Cooldown(scheduler=Deba(cooldown=2), intervals=4)
+
+
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
         ("debba", {}, "unknown scheduler 'debba'; did you mean 'deba'"),
         ("deba", {"windw": 3}, "unknown field of deba 'windw'; did you mean 'window'"),
         ("deba", {"growth": 1}, "scheduler deba: growth must be greater than 1 but got growth=1"),
+        ("cabs", {"wrappers.cooldown": -1}, "wrappers.cooldown must be at least 0 but got"),
+        ("cabs", {"wrappers.cooldown": 2.5}, "wrappers.cooldown takes whole numbers but got 2.5"),
+        ("cabs", {"wrappers.grow_only": 1}, "wrappers.grow_only takes true or false but got 1"),
+        ("constant", {"wrappers.grow_only": True}, "unknown field of constant 'wrappers.grow_only'"),
         ("deba", {"growth": "fast"}, "scheduler deba: growth takes numbers but got 'fast'"),
         ("deba", {"window": 7.5}, "scheduler deba: window takes whole numbers but got 7.5"),
         ("deba", {"cooldown": True}, "scheduler deba: cooldown takes whole numbers but got True"),
