@@ -295,6 +295,14 @@ def test_list_names_what_there_is(shell: Shell, what: str, names: set[str]) -> N
     assert not shell.store.studies()
 
 
+def test_list_schedulers_is_plain_text_whose_values_can_be_set(shell: Shell) -> None:
+    rows = json.loads(shell("list", "schedulers", "--format", "json").out)["rows"]
+    fields = {row["name"]: row["fields"] for row in rows}
+    assert fields["increase_instead_of_decay"] == 'milestones="30, 60, 80", factor=5.0'
+    assert 'shape=geometric, growth=16.0, points="", coupling=none' in fields["ramp"]
+    assert not [row for row in rows if "`" in row["what"] or not row["what"].endswith(".")]
+
+
 def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
     shell.store.write_study(STUDY)
     for n, status in enumerate(("complete", "complete", "pruned", "failed", "running")):
