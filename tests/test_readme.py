@@ -60,10 +60,20 @@ def test_readme_has_no_gaps() -> None:
 
 def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
     (code,) = [block for language, block in BLOCKS if language == "python" and "BatchSizeController" in block]
+    (loading,) = [block for language, block in BLOCKS if language == "python" and "load_state_dict" in block]
     assert len(code.splitlines()) <= 25
-    (tmp_path / "loop.py").write_text(code)
-    done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    sizes = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(sizes) == 12
+    before, loop = code.split("for epoch in", maxsplit=1)
+
+    def printed(text: str) -> list[str]:
+        (tmp_path / "loop.py").write_text(text)
+        done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    # A run of three epochs, and the rest from the state that it wrote down.
+    three = printed(code.replace("range(controller.epoch, 12)", "range(controller.epoch, 3)"))
+    assert [int(line.split()[0]) for line in three] == [1, 2, 3]
+    resumed = printed(before + loading + "for epoch in" + loop)
+    assert [int(line.split()[0]) for line in resumed] == list(range(4, 13))
+    sizes = [int(line.split()[1]) for line in three + resumed]
     assert sizes[-1] > sizes[0]
