@@ -588,6 +588,7 @@ WORLD = 2
 SHARED: dict[str, Callable[[], Loop]] = {
     "whole": lambda: Loop(GROWING, options={"batch_size": 7}),
     "noise": lambda: Loop(NOISY),
+    "noise, scaled": lambda: Loop(NOISY, options={"scaler": scaler()}),
     "mean gradient": lambda: Loop(replace(GROWING, gradient="mean_gradient")),
     "in parts, with workers": lambda: Loop(
         Script(sizes=(11, 23, 40, 9)), 1, options={"batch_size": 9, "device_batch": 4}
