@@ -67,12 +67,18 @@ def _schedulers() -> Listing:
     rows: list[dict[str, object]] = [
         {
             "name": name,
-            "what": (cls.__doc__ or "").splitlines()[0],
-            "fields": ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
+            "what": (cls.__doc__ or "").splitlines()[0].replace("`", ""),
+            "fields": ", ".join(f"{field.name}={_plain(field.default)}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
         }
         for name, cls in SCHEDULERS.items()
     ]
     return rows, ["name", "what", "fields"]
+
+
+def _plain(value: object) -> str:
+    """Return a value as --set takes it, in quotes unless it is a number or one word."""
+    text = str(value)
+    return f'"{text}"' if isinstance(value, str) and not text.isidentifier() else text
 
 
 def _datasets() -> Listing:

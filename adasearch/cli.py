@@ -169,8 +169,8 @@ def compare(studies: tuple[str, ...], results: str, form: str) -> None:
     "--set",
     "fixed",
     multiple=True,
-    metavar="FIELD=VALUE",
-    help="A field of the scheduler; repeatable.  [default: the run's if it ran this one, else its defaults]",
+    metavar="scheduler/FIELD=VALUE",
+    help="A field; repeatable.  [default: the run's own if it ran this scheduler, else the scheduler's]",
 )
 @click.option("--smallest", type=int, metavar="N", help="Least batch size.  [default: the study's]")
 @click.option("--largest", type=int, metavar="N", help="Greatest batch size.  [default: the study's]")

@@ -1,7 +1,7 @@
 """An adaptive batch size for a PyTorch loop of one's own, without Ray.
 
-The controller owns what the search's loop has too: the sampler, the gradient meter, the history, the
-scheduler and the coupling of the learning rate. Five lines change in an ordinary loop::
+The controller owns sampler, gradient meter, history, scheduler and the coupling of the learning rate. Five
+lines change in an ordinary loop::
 
     controller = BatchSizeController(model, optimizer, data, "deba", batch_size=64)
     loader = DataLoader(data, batch_sampler=controller.sampler)
@@ -11,17 +11,17 @@ scheduler and the coupling of the learning rate. Five lines change in an ordinar
 
 A decision takes effect on the next batch not yet drawn. A loader with worker processes draws ahead; those
 batches are trained at the size and learning rate of before, and belong to no interval: each row of the
-history tells of one size. The learning-rate factor is applied for the length of the optimiser's own step, on
-top of whatever learning rate is set then, so schedulers of ``torch.optim`` never see it.
+history tells of one size. The learning-rate factor holds for the length of the optimiser's own step alone, so
+schedulers of ``torch.optim`` never see it.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -38,14 +38,14 @@ from adasearch.errors import InputError
 from adasearch.processes import Processes
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.running_interval import GROUPED, RunningInterval, missing_signals
-from adasearch.sampler import Part, ResizableBatchSampler, default_limits
+from adasearch.sampler import Part, ResizableBatchSampler, limits_for
 from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
 from adasearch.schedulers.base import require
+from adasearch.update import Update
 
 __all__ = ["BatchSizeController"]
 
 T = TypeVar("T")
-NOTHING: Mapping[str, Value] = {}
 
 
 class BatchSizeController:
@@ -69,10 +69,12 @@ class BatchSizeController:
         drop_last: see :class:`~adasearch.sampler.ResizableBatchSampler`.
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
+        scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
+            ``update``. A step that it skips gives no signal, and an interval has at least one other.
 
     Raises:
-        InputError: an unknown scheduler or field, a batch size outside the limits, several processes
-            without DDP, or a scheduler that needs what cannot be measured here.
+        InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
+            drawn, several processes without DDP, or a scheduler that needs what cannot be measured here.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class BatchSizeController:
         optimizer: Optimizer,
         data: Sized,
         scheduler: str | BatchSizeScheduler = "deba",
-        fields: Mapping[str, Value] = NOTHING,
+        fields: Mapping[str, Value] | None = None,
         *,
         batch_size: int,
         limits: Limits | None = None,
@@ -90,11 +92,12 @@ class BatchSizeController:
         seed: int = 0,
         drop_last: bool = False,
         evaluate: Callable[[], float] | None = None,
+        scaler: GradScaler | None = None,
     ) -> None:
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         if not isinstance(scheduler, str) and fields:
             raise InputError("fields belong to a scheduler given by name, not to one that is built already")
-        self.scheduler = make_scheduler(scheduler, fields) if isinstance(scheduler, str) else scheduler
+        self.scheduler = make_scheduler(scheduler, fields or {}) if isinstance(scheduler, str) else scheduler
         self._examples = len(data)
         self._ddp = model if isinstance(model, DistributedDataParallel) else None
         parameters = [p for p in model.parameters() if p.requires_grad]
@@ -104,7 +107,7 @@ class BatchSizeController:
         missing = missing_signals(self.scheduler.needs, evaluated=evaluate is not None)
         if missing:
             raise InputError(f"scheduler {type(self.scheduler).__name__} needs {missing}")
-        self.limits = limits or default_limits(self._examples, self._processes.count)
+        self.limits = limits_for(limits, self._examples, self._processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
@@ -122,13 +125,11 @@ class BatchSizeController:
         self.lr_scale = 1.0
         self.steps = 0
         self.examples_seen = 0
-        self._optimizer = optimizer
+        self._update = Update(optimizer, scaler)
         self._evaluate = evaluate
         self._initial_batch_size = batch_size
         self._span = max(1, round(interval * self._examples))
         self._part: Part | None = None
-        self._base_lrs: list[float] = []
-        self._lr = float("nan")
         self._interval = RunningInterval(parameters, self.scheduler.needs, self._ddp)
 
     @property
@@ -142,8 +143,6 @@ class BatchSizeController:
         if self._part is None:
             raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
         return self._part
-
-    # --- the loop ----------------------------------------------------------------------------------
 
     def batches(self, loader: DataLoader[T]) -> Iterator[T]:
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
@@ -163,7 +162,7 @@ class BatchSizeController:
         self.sampler.end_epoch()
 
     def step(self, loss: Tensor) -> bool:
-        """Go backward and, with the last part of a batch, update the weights; tell whether that was so.
+        """Go backward and, with the last part of a batch, update the weights; tell whether it was the last.
 
         ``loss`` is the mean over the examples at hand.
         """
@@ -176,9 +175,10 @@ class BatchSizeController:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
         part = self.part
         if part.first:
-            self._optimizer.zero_grad(set_to_none=True)
+            self._update.clear()
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
-        (loss * (self._processes.count * part.examples / part.batch_size)).backward()
+        share = self._processes.count * part.examples / part.batch_size
+        self._update.scaled(loss * share).backward()
         self.record(loss)
         self._interval.take_part(part.examples)
         if part.last:
@@ -188,13 +188,14 @@ class BatchSizeController:
     def update(self) -> None:
         """Step the optimiser at the coupled learning rate, and decide if it is time."""
         self.before_update()
-        self._optimizer.step()
-        self.after_update()
-
-    # --- the same in pieces, for frameworks that call backward and optimizer.step themselves ---------
+        self.after_update(updated=self._update.step())
 
     def begin(self) -> Part:
-        """Begin with the next item that the loader handed out, and return what it is."""
+        """Begin with the next item that the loader handed out, and return what it is.
+
+        For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
+        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
+        """
         part = self._part = self.sampler.take()
         if part.first and not self._interval.running and part.batch_size == self.decision.batch_size:
             self.lr_scale = self.decision.lr_scale
@@ -211,28 +212,26 @@ class BatchSizeController:
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        if self._interval.running:
-            self._interval.observe()
+        self._interval.join_parts()
+        self._interval.observe(self._update.unscale())
 
     def before_update(self) -> None:
         """Set the coupled learning rate; call it right before the update."""
-        groups = self._optimizer.param_groups
-        self._base_lrs = [group["lr"] for group in groups]
-        for group in groups:
-            group["lr"] = group["lr"] * self.lr_scale
-        self._lr = float(groups[0]["lr"])
+        self._update.begin(self.lr_scale)
 
-    def after_update(self) -> None:
-        """Give the learning rate back as it was, count the batch, and decide if the interval is over."""
-        for group, lr in zip(self._optimizer.param_groups, self._base_lrs, strict=True):
-            group["lr"] = lr
+    def after_update(self, *, updated: bool = True) -> None:
+        """Give the learning rate back as it was, count the batch, and decide if the interval is over.
+
+        ``updated`` is False where a scaler of the loss skipped the update.
+        """
+        self._update.end()
         batch_size = self.part.batch_size
         self._part = None
         self.sampler.finish()
-        self.steps += 1
+        self.steps += updated
         self.examples_seen += batch_size
-        if self._interval.running:
-            self._interval.add_step(batch_size)
+        if self._interval.running and updated:
+            self._interval.keep_batch(batch_size)
             if self.examples_seen >= self._interval.mark:
                 self._decide(batch_size)
 
@@ -242,33 +241,33 @@ class BatchSizeController:
         val_loss = None
         if self._evaluate is not None and "val_loss" in self.scheduler.needs:
             val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
-        signals = Signals(
-            interval=len(self.history),
-            epoch=self.examples_seen / self._examples,
-            step=self.steps,
-            examples_seen=self.examples_seen,
-            initial_batch_size=self._initial_batch_size,
-            batch_size=batch_size,
-            lr=self._lr,
-            lr_scale=self.lr_scale,
-            train_loss=self._processes.sum(totals.loss) / totals.examples,
-            val_loss=val_loss,
+        self.history.append(
+            Signals(
+                interval=len(self.history),
+                epoch=self.examples_seen / self._examples,
+                step=self.steps,
+                examples_seen=self.examples_seen,
+                initial_batch_size=self._initial_batch_size,
+                batch_size=batch_size,
+                lr=self._update.lr,
+                lr_scale=self.lr_scale,
+                train_loss=totals.loss / totals.examples,
+                val_loss=val_loss,
+                **totals.signals,  # type: ignore[arg-type]
+            )
         )
-        self.history.append(replace(signals, **totals.signals))  # type: ignore[arg-type]
         self.decision = decide(self.scheduler, self.history, self.limits)
-        drawn = "how many batches were drawn (give all loaders the same num_workers)"
-        size = "the batch size"
+        size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
         self.sampler.resize(self.decision.batch_size)
 
-    # --- checkpoints -------------------------------------------------------------------------------
-
     def state_dict(self) -> ControllerState:
-        """Return all that is needed to go on bit for bit, beside the model's and the optimiser's state.
+        """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
 
-        It is numbers, strings and lists, a few kilobytes, and a batch whose update is still to come counts
-        as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
-        running sum of it, which is as large as the network.
+        It is numbers, strings and lists, a few kilobytes, equal on all processes, and a batch whose update
+        is still to come counts as not begun. Only a scheduler that needs the interval's mean gradient adds,
+        in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
+        examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
         return {
             "version": __version__,
@@ -287,9 +286,9 @@ class BatchSizeController:
         """Go on where another controller was; call it before iterating over the loader.
 
         Raises:
-            InputError: the checkpoint is of another scheduler or version, or of other data.
+            InputError: the checkpoint is of another scheduler, version or data, or a size outside the limits.
         """
-        check_origin(state, self.scheduler)
+        check_origin(state, self.scheduler, self.limits)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
         self.lr_scale = state["lr_scale"]

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from adasearch import __version__
 from adasearch.errors import InputError
-from adasearch.records import Action, Decision, Signals
+from adasearch.records import Action, Decision, Limits, Signals
 from adasearch.running_interval import IntervalState
 from adasearch.sampler import SamplerState
 
@@ -66,8 +66,8 @@ def history_of(state: HistoryState) -> list[Signals]:
     return [Signals(**dict(zip(columns, row, strict=True))) for row in state["rows"]]  # type: ignore[arg-type]
 
 
-def check_origin(state: ControllerState, scheduler: object) -> None:
-    """Refuse the checkpoint of another scheduler, of other fields, or of another version.
+def check_origin(state: ControllerState, scheduler: object, limits: Limits) -> None:
+    """Refuse the checkpoint of another scheduler, of other fields, of another version, or of other limits.
 
     Raises:
         InputError: with both names.
@@ -80,3 +80,6 @@ def check_origin(state: ControllerState, scheduler: object) -> None:
         raise InputError(
             f"the checkpoint is of scheduler {state['scheduler']}, but this controller has {scheduler!r}"
         )
+    size = state["decision"]["batch_size"]
+    if not limits.admit(size):
+        raise InputError(f"the checkpoint goes on with batch_size={size}, outside {limits}")

@@ -42,20 +42,20 @@ def replay(
 ) -> str:
     """Return a table of what ``scheduler`` would have decided beside what was done; draw it to ``plot``.
 
-    Fields not ``fixed`` (as ``FIELD=VALUE``) are the run's own where it ran this very scheduler, else the
-    defaults. ``limits`` are those of the run's study unless given.
+    Fields not ``fixed`` (as ``scheduler/FIELD=VALUE``) are the run's own where it ran this very scheduler,
+    else the defaults. ``limits`` are those of the run's study unless given.
 
     Raises:
-        InputError: an unknown trial, scheduler or field, or a signal that the run did not measure.
+        InputError: an unknown trial, scheduler or field, or signals that the run did not measure.
     """
     from adasearch.study_spaces import parse_fixed  # brings Optuna, which listing commands need not wait for
 
     trial, intervals = _find(store, trial_id)
     fields: dict[str, Value] = dict(trial.fields_of("scheduler")) if scheduler == trial.scheduler else {}
     for text in fixed:
-        setting = parse_fixed(text if "/" in text.partition("=")[0] else f"scheduler/{text}", [scheduler])
-        if setting.kind != "scheduler":
-            raise InputError(f"--set must name a field of the scheduler but got {text!r}")
+        if not text.startswith("scheduler/"):
+            raise InputError(f"--set of a replay must be scheduler/FIELD=VALUE but got {text!r}")
+        setting = parse_fixed(text, [scheduler])
         fields[setting.name] = setting.value
     rule = make_scheduler(scheduler, fields)
     study = store.study_of(trial)
@@ -127,13 +127,14 @@ def _find(store: Store, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord
 def _check_signals(
     rule: BatchSizeScheduler, scheduler: str, trial_id: str, history: Sequence[Signals]
 ) -> None:
-    for name in sorted(rule.needs):
-        missing = sum(getattr(row, name) is None for row in history)
-        if missing:
-            where = "any interval" if missing == len(history) else f"{missing} of {len(history)} intervals"
-            raise InputError(
-                f"scheduler {scheduler} needs the signal {name}, which {trial_id} did not measure in {where}"
-            )
+    gaps = {name: sum(getattr(row, name) is None for row in history) for name in sorted(rule.needs)}
+    missing = [
+        name if count == len(history) else f"{name} (in {count} of {len(history)} intervals)"
+        for name, count in gaps.items()
+        if count
+    ]
+    if missing:
+        raise InputError(f"scheduler {scheduler} needs what {trial_id} did not measure: {', '.join(missing)}")
 
 
 def _rows(made: Sequence[IntervalRecord], decisions: Sequence[Decision]) -> list[dict[str, object]]:

@@ -23,6 +23,12 @@ MEAN_GRADIENT = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
 GROUPED = NOISE - {"batch_grad_sq_norm"}
 """Signals that compare the gradients of parts of a batch."""
 
+POWERS = {
+    **{"grad_noise": 2, "grad_sq_norm": 2, "batch_grad_sq_norm": 2},
+    **{"inner_product_variance": 4, "half_cosine": 0, "noise_count": 0},
+}
+"""Of the gradient, in the noise signals."""
+
 FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.default is dataclasses.MISSING)
 
 
@@ -41,7 +47,7 @@ class IntervalState(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What an interval came to: this process's sum of losses, all processes' examples, the signals."""
+    """What an interval came to: sum of losses and examples, of all processes, and the signals."""
 
     loss: float
     examples: int
@@ -68,10 +74,12 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
 class RunningInterval:
     """Loss and signals of the interval under way.
 
-    Per batch: :meth:`begin_batch`, :meth:`take_part` after each backward pass, :meth:`observe` after the
-    last, :meth:`add_step` after the update. Statistics of single steps are added up on the host, for the few
-    steps that are sampled, so that the interval can be written down in a handful of numbers. Only the mean
-    gradient, where a scheduler needs it, is as large as the network until the interval ends.
+    Per batch: :meth:`begin_batch`, :meth:`take_part` after each backward pass, :meth:`join_parts` and
+    :meth:`observe` after the last, :meth:`keep_batch` after the update; without it the batch leaves no trace.
+    All but the loss of the batch under way is equal on all processes. Statistics of single steps are added up
+    on the host, for the few steps that are sampled, so that the interval can be written down in a handful of
+    numbers. Only the mean gradient, where a scheduler needs it, is as large as the network until the interval
+    ends.
     """
 
     def __init__(
@@ -81,6 +89,7 @@ class RunningInterval:
         ddp: DistributedDataParallel | None = None,
     ) -> None:
         self._parameters = list(parameters)
+        self._ddp = ddp
         self._per_step = GradientMeter(parameters, needs & PER_STEP)
         self._mean = GradientMeter(parameters, needs & MEAN_GRADIENT)
         world, rank = (1, 0) if ddp is None else (dist.get_world_size(), dist.get_rank())
@@ -103,7 +112,13 @@ class RunningInterval:
         self._sums: dict[str, float] = {}
         self._total: list[Tensor | None] = [None] * len(self._parameters) if self._mean.active else []
         self._loss = torch.zeros((), dtype=self.dtype, device=self.device)
-        self._batch_loss = torch.zeros_like(self._loss)  # of the batch whose update is still to come
+        self._forget_batch()
+
+    def _forget_batch(self) -> None:
+        """Forget what was seen of the batch whose update is still to come."""
+        self._batch_loss = torch.zeros_like(self._loss)  # of this process
+        self._found: dict[str, float] | None = None
+        self._gradients: list[Tensor | None] = []
 
     def begin(self, mark: int, steps: int) -> None:
         """Start an interval of about so many steps that ends at ``mark`` examples."""
@@ -112,7 +127,7 @@ class RunningInterval:
 
     def begin_batch(self, part: Part) -> None:
         """Begin the batch whose first part this is."""
-        self._batch_loss = torch.zeros_like(self._loss)
+        self._forget_batch()
         self._sampling = self.running and self._steps % self._stride == 0
         if self._sampling and self._noise.active:
             self._noise.begin(1, part.batch_size, part.passes)
@@ -132,31 +147,40 @@ class RunningInterval:
             self._noise.take_bucket(bucket)
         return allreduce_hook(group, bucket)
 
-    def observe(self) -> None:
-        """Take in the gradients of one step."""
+    def join_parts(self) -> None:
+        """Put the parts' gradients together, once the last has been taken."""
+        if self._sampling and self._noise.active:
+            self._noise.observe()
+
+    def observe(self, scale: float) -> None:
+        """Take in the gradients of one step of the interval; the parts' were ``scale`` times as large."""
         found: dict[str, float] = {}
         if self._sampling and self._noise.active:
-            self._noise.observe()  # first, since it puts the parts' gradients together
-            found |= _found(self._noise.finish())
-        for place, total in enumerate(self._total):
-            gradient = self._parameters[place].grad
-            if gradient is not None:
-                self._total[place] = gradient.clone() if total is None else total.add_(gradient)
-        if not self._sampling:
-            return
-        if self._per_step.active:
+            found |= _unscaled(_found(self._noise.finish()), scale)
+        if self._mean.active and self.running:
+            self._gradients = [None if p.grad is None else p.grad.clone() for p in self._parameters]
+        if self._sampling and self._per_step.active:
             self._per_step.begin(1)
             self._per_step.observe()
             found |= _found(self._per_step.finish())
-        for name, value in found.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._measured += 1
+        self._found = found if self._sampling else None
 
-    def add_step(self, batch_size: int) -> None:
-        """Count the batch whose losses were added."""
+    def keep_batch(self, batch_size: int) -> None:
+        """Count the batch, now that its update is made."""
+        if self._ddp is not None:
+            dist.all_reduce(self._batch_loss)
         self._loss += self._batch_loss
+        for place, gradient in enumerate(self._gradients):
+            total = self._total[place]
+            if gradient is not None:
+                self._total[place] = gradient if total is None else total.add_(gradient)
+        if self._found is not None:
+            for name, value in self._found.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+            self._measured += 1
         self._steps += 1
         self._examples += batch_size
+        self._forget_batch()
 
     def finish(self) -> Totals:
         """End the interval; waits for the device."""
@@ -206,6 +230,11 @@ class RunningInterval:
             None if total is None else total.to(self.device, copy=True) for total in state["mean_gradient"]
         ]
         self._loss += state["loss"]
+
+
+def _unscaled(signals: dict[str, float], scale: float) -> dict[str, float]:
+    """Return the noise signals of gradients that were ``scale`` times as large."""
+    return {name: value / scale ** POWERS[name] for name, value in signals.items()}
 
 
 def _found(signals: GradientSignals | NoiseSignals) -> dict[str, float]:

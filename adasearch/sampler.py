@@ -27,7 +27,7 @@ from adasearch.errors import InputError
 from adasearch.records import Limits
 from adasearch.schedulers.base import require
 
-__all__ = ["Part", "ResizableBatchSampler", "SamplerState", "default_limits"]
+__all__ = ["Part", "ResizableBatchSampler", "SamplerState", "limits_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +171,6 @@ class ResizableBatchSampler(Sampler[list[int]]):
         least = min(self._least_passes, batch_size // (2 * self.num_replicas))
         return max(math.ceil(batch_size / share), least)
 
-    # --- drawing -----------------------------------------------------------------------------------
-
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
         self._pass += 1
@@ -222,8 +220,6 @@ class ResizableBatchSampler(Sampler[list[int]]):
             count -= len(parts[-1])
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    # --- what the loop tells -----------------------------------------------------------------------
-
     def take(self) -> Part:
         """Return what the item is that the loader handed out; call it once for each item, in order."""
         if not self._parts:
@@ -248,8 +244,6 @@ class ResizableBatchSampler(Sampler[list[int]]):
             self._offset = self._epoch * self._examples
         self._exhausted = False
         return True
-
-    # --- checkpoints -------------------------------------------------------------------------------
 
     def state_dict(self) -> SamplerState:
         """Return the position after the last finished batch, and the sizes of those drawn beyond it."""
@@ -288,9 +282,19 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._exhausted = False
 
 
-def default_limits(examples: int, processes: int) -> Limits:
-    """Return the limits that a search over as many examples would keep to."""
-    smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
-    if largest < smallest:
-        raise InputError(f"{examples} examples are too few for the default limits; give limits=")
-    return Limits(smallest=smallest, largest=largest)
+def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:
+    """Return the limits if the sampler can draw every size in them; None stands for those of a search.
+
+    Raises:
+        ValueError: it cannot, or there are too few examples for those of a search.
+    """
+    if limits is None:
+        smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
+        if largest < smallest:
+            raise InputError(f"{examples} examples are too few for the default limits; give limits=")
+        return Limits(smallest=smallest, largest=largest)
+    enough = limits.smallest >= processes
+    require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
+    full = not drop_last or limits.largest <= examples
+    require(full, f"with drop_last limits.largest must be at most {examples}", largest=limits.largest)
+    return limits

@@ -9,6 +9,12 @@ A study takes one architecture file (``train/...``) and one scheduler file (``sc
       rule: {choice: [settle, noise]}
       growth: {fixed: 1.5}
 
+``wrappers`` of any scheduler but ``constant``, which are off where they are left out, are searched alike::
+
+    wrappers:
+      cooldown: {int: [0, 10]}                       # intervals that a new size stays at least
+      grow_only: {choice: [false, true]}
+
 A field that the file leaves out keeps the default of its class. ``default`` is the value of the first trial;
 without one it is the class's default if the range holds it, else the middle of the range.
 """
@@ -28,8 +34,9 @@ from pydantic_core import ErrorDetails
 
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
+from adasearch.kinds import fits, wanted
 from adasearch.records import Value
-from adasearch.schedulers import make_scheduler, scheduler_class
+from adasearch.schedulers import WRAPPERS, field_kinds, make_scheduler, scheduler_class
 
 __all__ = ["Space", "load_space", "parse_space", "plain_error", "space_names"]
 
@@ -42,6 +49,18 @@ class Space(BaseModel):
     architecture: str | None = None
     scheduler: str | None = None
     fields: dict[str, FieldSpace] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrappers_are_fields(cls, data: object) -> object:
+        if not (isinstance(data, dict) and "wrappers" in data):
+            return data
+        wrappers, fields = data["wrappers"], data.get("fields", {})
+        for key, value in (("wrappers", wrappers), ("fields", fields)):
+            if not isinstance(value, dict):
+                raise ValueError(f"{key} must be a mapping but got {reprlib.repr(value)}")
+        named = {f"wrappers.{name}": value for name, value in wrappers.items()}
+        return {key: value for key, value in data.items() if key != "wrappers"} | {"fields": fields | named}
 
     @model_validator(mode="after")
     def _one_owner(self) -> "Space":
@@ -142,8 +161,9 @@ class Space(BaseModel):
         }
 
     def _class_defaults(self) -> dict[str, Value]:
-        fields = dataclasses.fields(self._owner_class())
-        return {field.name: field.default for field in fields}  # type: ignore[misc]
+        own = {field.name: field.default for field in dataclasses.fields(self._owner_class())}
+        # Of the wrappers only those that are given: a space without them is the one it always was.
+        return {name: WRAPPERS[name] for name in WRAPPERS if name in self.fields} | own  # type: ignore[return-value]
 
     def _owner_class(self) -> type:
         if self.scheduler is not None:
@@ -158,14 +178,16 @@ class Space(BaseModel):
         Raises:
             InputError: an unknown field, or values that the class refuses.
         """
-        known = self._class_defaults()
-        hints = get_type_hints(self._owner_class())
+        if self.scheduler is not None:
+            kinds = field_kinds(scheduler_class(self.scheduler))
+        else:
+            kinds = get_type_hints(self._owner_class())
         for name, field in self.fields.items():
-            if name not in known:
-                raise unknown(f"field of {self.scheduler or 'training'}", name, known)
+            if name not in kinds:
+                raise unknown(f"field of {self.scheduler or 'training'}", name, kinds)
             for value in field.probes():
-                if not _fits(hints[name], value) or (hints[name] is int and field.float_ is not None):
-                    raise InputError(f"field {name} takes {_wanted(hints[name])} but got {value!r}")
+                if not fits(kinds[name], value) or (kinds[name] is int and field.float_ is not None):
+                    raise InputError(f"field {name} takes {wanted(kinds[name])} but got {value!r}")
                 self._try(f"field {name}", {name: value})
         point = {**self.fixed(), **self.first()}
         self._try("the first trial", {name.partition("/")[2]: value for name, value in point.items()})
@@ -178,22 +200,6 @@ class Space(BaseModel):
                 self._owner_class()(**values)
         except ValueError as error:
             raise InputError(f"{what}: {error}") from error
-
-
-def _fits(hint: object, value: Value) -> bool:
-    """Tell whether a value has the type that a dataclass field declares."""
-    if hint is bool or isinstance(value, bool):
-        return hint is bool and isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int)
-    if hint is float:
-        return isinstance(value, int | float)
-    return isinstance(value, str)
-
-
-def _wanted(hint: object) -> str:
-    names: dict[object, str] = {bool: "true or false", int: "whole numbers", float: "numbers"}
-    return names.get(hint, "a name")
 
 
 def parse_space(content: object, origin: str) -> Space:

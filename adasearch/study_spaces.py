@@ -9,7 +9,7 @@ from adasearch.analysis import BASELINE
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
-from adasearch.schedulers import field_names, scheduler_class
+from adasearch.schedulers import field_kinds, scheduler_class
 from adasearch.spaces import Space, load_space, parse_space, space_names
 
 __all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
@@ -48,7 +48,7 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}") from error
     if kind == "scheduler":
-        known = {field for scheduler in schedulers for field in field_names(scheduler_class(scheduler))}
+        known = {field for scheduler in schedulers for field in field_kinds(scheduler_class(scheduler))}
         if bare not in known:
             raise unknown("field of the searched schedulers", bare, known)
     return Fixed(kind=kind, name=bare, value=value)
@@ -140,6 +140,6 @@ def scheduler_space_of(
     else:
         space = load_space("schedulers", scheduler)
     for setting in fixed:
-        if setting.kind == "scheduler" and setting.name in field_names(scheduler_class(scheduler)):
+        if setting.kind == "scheduler" and setting.name in field_kinds(scheduler_class(scheduler)):
             space = space.with_fixed(setting.name, setting.value)
     return space

@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers import fault_in
 from adasearch.schedulers.base import LR_SCHEDULES, BatchSizeScheduler
 
 __all__ = ["check_scheduler", "legal_histories"]
@@ -128,13 +129,9 @@ def _decide(scheduler: BatchSizeScheduler, history: Sequence[Signals], limits: L
         decision = scheduler.decide(given, limits)
     except Exception as error:
         raise AssertionError(f"{scheduler!r} raised {error!r} on a legal history") from error
-    size, action, lr_scale = decision.batch_size, decision.action, decision.lr_scale
     _demand(given == history, scheduler, "must not change the history")
-    _demand(isinstance(size, int) and limits.admit(size), scheduler, f"chose {size!r} outside {limits}")
-    right = "hold" if size == old else "grow" if size > old else "shrink"
-    _demand(action == right, scheduler, f"called {old} to {size} {action!r}, not {right!r}")
-    _demand(bool(decision.reason.strip()), scheduler, "must give a reason")
-    _demand(0 < lr_scale < math.inf, scheduler, f"chose {lr_scale=}, which is not finite and greater than 0")
+    fault = fault_in(decision, old, limits)
+    _demand(fault is None, scheduler, fault or "")
     return decision
 
 

@@ -323,6 +323,14 @@ def test_list_architectures_shows_size_input_and_cost_at_both_scales(shell: Shel
     }
 
 
+def test_list_schedulers_is_plain_text_whose_values_can_be_set(shell: Shell) -> None:
+    rows = json.loads(shell("list", "schedulers", "--format", "json").out)["rows"]
+    fields = {row["name"]: row["fields"] for row in rows}
+    assert fields["increase_instead_of_decay"] == 'milestones="30, 60, 80", factor=5.0'
+    assert 'shape=geometric, growth=16.0, points="", coupling=none' in fields["ramp"]
+    assert not [row for row in rows if "`" in row["what"] or not row["what"].endswith(".")]
+
+
 def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
     shell.store.write_study(STUDY)
     for n, status in enumerate(("complete", "complete", "pruned", "failed", "running")):
@@ -427,7 +435,7 @@ def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell)
     assert len(finished.err.splitlines()) == 1
     (trial,) = shell.store.trials("train")
     assert trial.status == "failed"
-    assert "scheduler LeavesLimits returned batch_size" in str(trial.error)
+    assert "scheduler LeavesLimits() chose batch_size" in str(trial.error)
 
 
 def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The controller in an ordinary loop: what it changes, what it leaves alone, how it goes on after a cut."""
 
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -262,6 +263,23 @@ def test_run_cut_in_mid_epoch_goes_on_bit_for_bit(
         assert len({*uncut.sizes}) > 2
 
 
+@pytest.mark.parametrize("update", [False, True])
+def test_batch_whose_update_is_still_to_come_is_not_in_the_state(update: bool) -> None:
+    loop = Loop(replace(GROWING, gradient="mean_gradient", coupling="adascale")).run(stop=11)
+    controller = loop.controller
+    before = controller.state_dict()
+    inputs, labels = next(controller.batches(DataLoader(loop.data, batch_sampler=controller.sampler)))
+    assert not controller.backward(nn.functional.cross_entropy(loop.model(inputs), labels))  # half of it
+    assert str(controller.state_dict()["interval"]) == str(before["interval"])
+    for inputs, labels in controller.batches(DataLoader(loop.data, batch_sampler=controller.sampler)):
+        if controller.backward(nn.functional.cross_entropy(loop.model(inputs), labels)):
+            break
+    assert str(controller.state_dict()["interval"]) == str(before["interval"])
+    if update:
+        controller.update()
+        assert str(controller.state_dict()["interval"]) != str(before["interval"])
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_run_cut_within_the_last_batch_of_an_epoch_still_ends_it(workers: int) -> None:
@@ -383,6 +401,112 @@ def test_loop_left_early_skips_nothing(workers: int) -> None:
     assert sorted(seen) == sorted(loop.data.tensors[0][:, 0].tolist())
 
 
+# --- half precision -------------------------------------------------------------------------------
+
+
+def scaler(**options: float) -> torch.amp.GradScaler:
+    return torch.amp.GradScaler("cpu", **{"init_scale": 1024.0, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device_batch", [None, 5])
+def test_scaled_losses_give_the_same_weights_and_signals(device_batch: int | None) -> None:
+    plain = Loop(NOISY, options={"device_batch": device_batch}).run()
+    scaled = Loop(NOISY, options={"device_batch": device_batch, "scaler": scaler()}).run()
+    torch.testing.assert_close(scaled.weights, plain.weights, rtol=1e-12, atol=1e-14)
+    for one, other in zip(scaled.controller.history, plain.controller.history, strict=True):
+        assert numbers(one) == pytest.approx(numbers(other), rel=1e-9)
+
+
+def test_gradients_may_be_clipped_where_the_loss_is_scaled() -> None:
+    loop = Loop(Constant(), options={"scaler": scaler()})
+    loader = DataLoader(loop.data, batch_sampler=loop.controller.sampler)
+    parameters = list(loop.model.parameters())
+    for inputs, labels in loop.controller.batches(loader):
+        loss = nn.functional.cross_entropy(loop.model(inputs), labels)
+        plain = torch.autograd.grad(loss, parameters, retain_graph=True)
+        if loop.controller.backward(loss):
+            torch.testing.assert_close(loop.gradient, torch.cat([part.flatten() for part in plain]))
+            loop.controller.update()
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("needs", [frozenset(), NOISE | {"grad_norm", "mean_grad_norm"}])
+def test_skipped_step_gives_no_signal_and_loses_no_example(needs: frozenset[str]) -> None:
+    loop = Loop(Script(sizes=(8, 12), needs=needs), options={"scaler": scaler()})
+    controller, updates, skipped = loop.controller, 0, {0, 1, 2, 3, 4, 5, 6, 7, 8, 11}  # all of an interval
+    loader = DataLoader(loop.data, batch_sampler=controller.sampler)
+    kept: list[float] = []
+    norms: list[float] = []
+    for number in range(15):  # batches of an epoch
+        before = loop.weights
+        for inputs, labels in controller.batches(loader):
+            first = controller.part.first
+            loss = nn.functional.cross_entropy(loop.model(inputs), labels)
+            whole = controller.backward(loss * (math.inf if number in skipped and first else 1))
+            kept += [loss.item() * len(labels)] if number not in skipped else []
+            if whole:
+                norms += [loop.gradient.norm().item()] if number not in skipped else []
+                controller.update()
+                break
+        updates += number not in skipped
+        assert torch.equal(before, loop.weights) == (number in skipped)
+        assert controller.steps == updates
+        if number == 8:
+            assert controller.examples_seen == 72
+            assert not controller.history  # the mark at 60 examples waits for a step that counts
+        if number == 9:
+            (row,) = controller.history
+            assert (row.step, row.examples_seen) == (1, 80)
+            assert row.train_loss == pytest.approx(sum(kept) / 8)
+            kept, norms = [], []
+        if number == 14:
+            row = controller.history[1]
+            assert row.train_loss == pytest.approx(sum(kept) / 32)
+            assert math.isfinite(row.train_loss)
+            if needs:
+                assert row.noise_count == 4
+                assert row.grad_norm == pytest.approx(sum(norms) / 4)
+                assert all(math.isfinite(value) for value in numbers(row).values())
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+def test_learning_rate_is_given_back_after_a_skipped_step() -> None:
+    loop = Loop(Script(sizes=(), scales=(0.5,)), options={"scaler": scaler()}).run(stop=10)
+    inputs, labels = next(
+        loop.controller.batches(DataLoader(loop.data, batch_sampler=loop.controller.sampler))
+    )
+    assert loop.controller.lr_scale == 0.5
+    loop.controller.step(nn.functional.cross_entropy(loop.model(inputs), labels) * math.inf)
+    assert loop.optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_run_with_a_scaler_goes_on_bit_for_bit() -> None:
+    def loop() -> tuple[Loop, torch.amp.GradScaler]:
+        of_the_loss = scaler(growth_interval=3)
+        return Loop(GROWING, options={"scaler": of_the_loss, "interval": 0.25}), of_the_loss
+
+    uncut = loop()[0].run()
+    first, scale = loop()
+    file, state = first.run(stop=20).checkpoint(), scale.state_dict()
+    second, scale = loop()
+    scale.load_state_dict(state)
+    second.load(file).run()
+    assert torch.equal(second.weights, uncut.weights)
+    assert second.controller.history == uncut.controller.history
+    assert state["scale"] > 1024
+
+
+def test_update_that_was_not_ended_is_told() -> None:
+    controller = (loop := Loop(Constant())).controller
+    items = iter(DataLoader(loop.data, batch_sampler=controller.sampler))
+    for item, _ in enumerate(itertools.islice(items, 2)):
+        controller.begin()
+        if item == 0:
+            controller.before_update()  # and the framework's scaler skips the update
+    with pytest.raises(RuntimeError, match=r"not followed by after_update\(\), updated or not"):
+        controller.before_update()
+
+
 # --- refusals --------------------------------------------------------------------------------------
 
 
@@ -394,6 +518,7 @@ def test_loop_left_early_skips_nothing(workers: int) -> None:
         ({"scheduler": Deba(), "fields": {"growth": 2.0}}, "fields belong to a scheduler given by name"),
         ({"batch_size": 64}, "batch_size=64 lies outside Limits(smallest=4, largest=40"),
         ({"limits": None}, "120 examples are too few for the default limits"),
+        ({"drop_last": True, "limits": Limits(smallest=4, largest=121)}, "at most 120 but got largest=121"),
         ({"interval": 0}, "interval must be greater than 0 epochs but got interval=0"),
         ({"device_batch": 2}, "device_batch must be at least 4 but got device_batch=2"),
         ({"scheduler": NeedsMore()}, "scheduler NeedsMore needs moon_phase, which the controller cannot"),
@@ -442,6 +567,15 @@ def test_checkpoint_of_another_version_is_refused_with_both_names() -> None:
         Loop(Constant()).controller.load_state_dict(state)
 
 
+def test_checkpoint_of_a_size_outside_the_limits_is_refused() -> None:
+    state = Loop(GROWING).run().controller.state_dict()
+    other = Loop(GROWING, options={"limits": Limits(smallest=4, largest=9)})
+    with pytest.raises(
+        InputError, match=r"goes on with batch_size=\d\d, outside Limits\(smallest=4, largest=9"
+    ):
+        other.controller.load_state_dict(state)
+
+
 def test_checkpoint_of_other_data_is_refused() -> None:
     state = Loop(Constant(), options={"seed": 3}).controller.state_dict()
     with pytest.raises(ValueError, match="seed=3 but got seed=0"):
@@ -454,6 +588,8 @@ WORLD = 2
 SHARED: dict[str, Callable[[], Loop]] = {
     "whole": lambda: Loop(GROWING, options={"batch_size": 7}),
     "noise": lambda: Loop(NOISY),
+    "noise, scaled": lambda: Loop(NOISY, options={"scaler": scaler()}),
+    "mean gradient": lambda: Loop(replace(GROWING, gradient="mean_gradient")),
     "in parts, with workers": lambda: Loop(
         Script(sizes=(11, 23, 40, 9)), 1, options={"batch_size": 9, "device_batch": 4}
     ),
@@ -469,7 +605,15 @@ def _process(rank: int, folder: str) -> None:
         for name, build in SHARED.items():
             loop = build().run(2)
             found[name] = (loop.controller.history, loop.sizes, loop.weights)
+        # Cut in mid-interval, and what process 0 wrote down loaded by both.
+        first = SHARED["mean gradient"]().run(2, stop=11)
+        files = [first.checkpoint().getvalue()]
+        dist.broadcast_object_list(files)
+        second = SHARED["mean gradient"]().load(io.BytesIO(files[0])).run(2)
+        found["resumed"] = (second.controller.history, first.sizes + second.sizes, second.weights)
         torch.save(found, f"{folder}/{rank}")
+        with pytest.raises(ValueError, match="must be at least 2, 1 per process, but got smallest=1"):
+            Loop(Constant(), options={"limits": Limits(smallest=1, largest=9)})
         with pytest.raises(InputError, match="DistributedDataParallel"):
             BatchSizeController(
                 nn.Linear(2, 2), loop.optimizer, loop.data, "constant", batch_size=8, limits=LIMITS
@@ -499,3 +643,11 @@ def test_two_processes_train_as_one(shared: list[Any], name: str) -> None:
         for one, same in zip(history, alone.controller.history, strict=True):
             assert numbers(one) == pytest.approx(numbers(same), rel=1e-8)
     assert math.isfinite(history[-1].train_loss)
+
+
+def test_checkpoint_of_one_process_resumes_all_of_them_bit_for_bit(shared: list[Any]) -> None:
+    for found in shared:
+        (history, sizes, weights), whole = found["resumed"], found["mean gradient"]
+        assert history == whole[0]
+        assert sizes == whole[1]
+        assert torch.equal(weights, whole[2])

@@ -85,7 +85,7 @@ def in_package(name: str, package: str) -> bool:
 
 SCHEDULERS = [name for name in FILES if in_package(name, "adasearch.schedulers")]
 TUNING = [name for name in FILES if in_package(name, "adasearch.tuning")]
-PURE = ["adasearch", "adasearch.records", "adasearch.errors", "adasearch.own", *SCHEDULERS]
+PURE = ["adasearch", "adasearch.records", "adasearch.errors", "adasearch.kinds", "adasearch.own", *SCHEDULERS]
 LIGHT = [
     f"adasearch.{name}"
     for name in "analysis plots report traces comparison store schemas tables cli commands progress".split()

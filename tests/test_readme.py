@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from adasearch.catalogue import catalogue
 from adasearch.cli import cli
+from adasearch.spaces import parse_space
 from adasearch.testing import check_scheduler
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -60,6 +62,12 @@ def test_architectures_of_the_readme_are_those_that_are_listed() -> None:
     assert shown.partition("\n")[2] == catalogue("architectures", results="results")
 
 
+def test_space_of_the_readme_is_one() -> None:
+    (text,) = [block for language, block in BLOCKS if language == "yaml"]
+    space = parse_space(yaml.safe_load(text), "README")
+    assert len(space.distributions()) == 3
+
+
 def test_readme_has_no_gaps() -> None:
     assert "@@" not in README
     assert "TODO" not in README
@@ -67,10 +75,20 @@ def test_readme_has_no_gaps() -> None:
 
 def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
     (code,) = [block for language, block in BLOCKS if language == "python" and "BatchSizeController" in block]
+    (loading,) = [block for language, block in BLOCKS if language == "python" and "load_state_dict" in block]
     assert len(code.splitlines()) <= 25
-    (tmp_path / "loop.py").write_text(code)
-    done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    sizes = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(sizes) == 12
+    before, loop = code.split("for epoch in", maxsplit=1)
+
+    def printed(text: str) -> list[str]:
+        (tmp_path / "loop.py").write_text(text)
+        done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    # A run of three epochs, and the rest from the state that it wrote down.
+    three = printed(code.replace("range(controller.epoch, 12)", "range(controller.epoch, 3)"))
+    assert [int(line.split()[0]) for line in three] == [1, 2, 3]
+    resumed = printed(before + loading + "for epoch in" + loop)
+    assert [int(line.split()[0]) for line in resumed] == list(range(4, 13))
+    sizes = [int(line.split()[1]) for line in three + resumed]
     assert sizes[-1] > sizes[0]

@@ -308,7 +308,7 @@ def test_trial_whose_loss_is_nan_is_a_row_with_its_error(faults: Faults) -> None
 
 def test_fault_of_a_scheduler_is_reported_as_its_own(faults: Faults) -> None:
     assert faults["LeavesLimits"].status == "failed"
-    assert "scheduler LeavesLimits returned batch_size" in str(faults["LeavesLimits"].error)
+    assert "scheduler LeavesLimits() chose batch_size" in str(faults["LeavesLimits"].error)
 
 
 def test_users_own_scheduler_changes_the_batch(faults: Faults) -> None:

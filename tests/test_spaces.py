@@ -247,6 +247,20 @@ def test_within_cuts_a_field_and_its_default(field: dict[str, object] | None, cu
 @pytest.mark.parametrize(
     ("document", "message"),
     [
+        ({"scheduler": "cabs", "wrappers": ["cooldown"]}, "wrappers must be a mapping but got"),
+        (
+            {"scheduler": "cabs", "wrappers": {"warmup": {"fixed": 3}}},
+            "unknown field of cabs 'wrappers.warmup'",
+        ),
+        (
+            {"scheduler": "cabs", "wrappers": {"cooldown": {"int": [-2, 3]}}},
+            "wrappers.cooldown must be at least 0",
+        ),
+        (
+            {"scheduler": "cabs", "wrappers": {"cooldown": {"float": [1, 3]}}},
+            "takes whole numbers but got 1.0",
+        ),
+        ({"scheduler": "constant", "wrappers": {"grow_only": {"fixed": True}}}, "unknown field of constant"),
         (None, "must be a mapping but got None"),
         ([], r"must be a mapping but got \[\]"),
         ("deba", "must be a mapping but got 'deba'"),

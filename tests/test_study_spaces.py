@@ -5,6 +5,8 @@ import pytest
 
 from adasearch.errors import InputError
 from adasearch.records import Limits, Value
+from adasearch.schedulers import make_scheduler
+from adasearch.schedulers.cabs import Cabs
 from adasearch.spaces import Space, load_space
 from adasearch.study_spaces import Fixed, parse_fixed, scheduler_space_of, train_space_of
 
@@ -255,6 +257,35 @@ def test_general_space_may_be_given_for_any_network_and_a_file_for_ones_own(spac
 def test_space_given_for_a_scheduler_does_not_touch_the_baseline() -> None:
     space = scheduler_space_of("constant", given="deba_short", stored=None, fixed=())
     assert space == load_space("schedulers", "constant")
+
+
+def test_wrappers_are_searched_from_a_file(space_file: Path) -> None:
+    space_file.write_text(
+        "scheduler: cabs\n"
+        "wrappers: {cooldown: {int: [0, 4]}, grow_only: {choice: [false, true]}}\n"
+        "fields: {decay: {float: [0.1, 0.9]}}\n"
+    )
+    space = scheduler_space_of("cabs", given=str(space_file), stored=None, fixed=())
+    assert set(space.distributions()) == {
+        "scheduler/decay",
+        "scheduler/wrappers.cooldown",
+        "scheduler/wrappers.grow_only",
+    }
+    first = {name.removeprefix("scheduler/"): value for name, value in space.first().items()}
+    assert make_scheduler("cabs", first) == Cabs()  # the first point is unwrapped
+    assert scheduler_space_of("cabs", given=None, stored=space.to_json(), fixed=()) == space
+    fixed = [parse_fixed("scheduler/wrappers.cooldown=3", ["cabs"])]
+    assert scheduler_space_of("cabs", given=str(space_file), stored=None, fixed=fixed).fixed() == {
+        "scheduler/scale": 1.0,
+        "scheduler/wrappers.cooldown": 3,
+    }
+
+
+def test_wrapper_that_is_set_leaves_the_baseline_and_stored_spaces_alone() -> None:
+    fixed = [parse_fixed("scheduler/wrappers.grow_only=true", ["cabs"])]
+    plain = load_space("schedulers", "constant")
+    assert scheduler_space_of("constant", given=None, stored=None, fixed=fixed) == plain
+    assert "wrappers" not in load_space("schedulers", "cabs").complete().to_json()
 
 
 def test_scheduler_of_the_users_own_needs_no_space_file() -> None:

@@ -26,20 +26,24 @@ A switch late in training (arXiv 2602.14208) is a ``ramp`` with one step.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import cast
+from typing import cast, get_type_hints
 
 from adasearch.errors import InputError, unknown
+from adasearch.kinds import fits, wanted
 from adasearch.own import load_own
-from adasearch.records import Decision, Limits, Signals
+from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, require
 from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.constant import Constant
+from adasearch.schedulers.cooldown import Cooldown
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.divebatch import DiveBatch
 from adasearch.schedulers.goodput import Goodput
+from adasearch.schedulers.grow_only import GrowOnly
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
 from adasearch.schedulers.noise_scale import NoiseScale
 from adasearch.schedulers.norm_test import NormTest
@@ -67,6 +71,9 @@ SCHEDULERS: dict[str, type[BatchSizeScheduler]] = {
     "goodput": Goodput,
 }
 
+WRAPPERS: dict[str, Value] = {"wrappers.cooldown": 0, "wrappers.grow_only": False}
+"""What may wrap a scheduler, as fields beside its own, and the value that stands for no wrapper."""
+
 
 def scheduler_class(name: str) -> type[BatchSizeScheduler]:
     """Return the class for a name of ours or for ``module:Class`` of the user's own.
@@ -84,43 +91,85 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
     for field in dataclasses.fields(found):
         if field.default is dataclasses.MISSING:
             raise InputError(f"scheduler {name!r} must have a default for its field {field.name!r}")
-    for wanted in ("decide", "needs", "lr_schedules"):
-        if not hasattr(found, wanted):
-            raise InputError(f"scheduler {name!r} must have {wanted!r} (see adasearch.schedulers.base)")
+    for member in ("decide", "needs", "lr_schedules"):
+        if not hasattr(found, member):
+            raise InputError(f"scheduler {name!r} must have {member!r} (see adasearch.schedulers.base)")
     return cast(type[BatchSizeScheduler], found)
 
 
 def make_scheduler(name: str, params: Mapping[str, object]) -> BatchSizeScheduler:
-    """Build a scheduler from its name and fields.
+    """Build a scheduler from its name and fields, in the wrappers that ``params`` ask for.
 
     Raises:
         InputError: an unknown field, or a value that the scheduler refuses.
+
+    >>> make_scheduler("cabs", {"decay": 0.3, "wrappers.cooldown": 4})
+    Cooldown(scheduler=Cabs(scale=1.0, decay=0.3), intervals=4)
     """
     cls = scheduler_class(name)
-    for field in params:
-        if field not in field_names(cls):
-            raise unknown(f"field of {name}", field, field_names(cls))
+    kinds = field_kinds(cls)
+    for field, value in params.items():
+        if field not in kinds:
+            raise unknown(f"field of {name}", field, kinds)
+        if not fits(kinds[field], value):
+            raise InputError(f"scheduler {name}: {field} takes {wanted(kinds[field])} but got {value!r}")
+    own = {field: value for field, value in params.items() if field not in WRAPPERS}
+    wrappers = WRAPPERS | {field: value for field, value in params.items() if field in WRAPPERS}
     try:
-        return cls(**params)
+        return _wrapped(cls(**own), wrappers)
     except (ValueError, TypeError) as error:
         raise InputError(f"scheduler {name}: {error}") from error
 
 
+def _wrapped(scheduler: BatchSizeScheduler, wrappers: Mapping[str, object]) -> BatchSizeScheduler:
+    intervals = cast(int, wrappers["wrappers.cooldown"])
+    require(intervals >= 0, "wrappers.cooldown must be at least 0", intervals=intervals)
+    if wrappers["wrappers.grow_only"]:
+        scheduler = GrowOnly(scheduler=scheduler)
+    return Cooldown(scheduler=scheduler, intervals=intervals) if intervals else scheduler
+
+
 def field_names(cls: type[BatchSizeScheduler]) -> list[str]:
-    """Return the names of a scheduler's hyperparameters."""
+    """Return the names of a scheduler's own hyperparameters."""
     return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def field_kinds(cls: type[BatchSizeScheduler]) -> dict[str, object]:
+    """Return the declared kind of every field that a scheduler may be given, those of ``WRAPPERS`` last."""
+    hints = get_type_hints(cls)
+    own = {name: hints[name] for name in field_names(cls)}
+    # A constant size has nothing to wrap, and every scheduler's search shares the one constant study.
+    return own if cls is Constant else own | {name: type(default) for name, default in WRAPPERS.items()}
 
 
 def decide(scheduler: BatchSizeScheduler, history: list[Signals], limits: Limits) -> Decision:
     """Ask ``scheduler`` and check its answer, so that a fault is reported as that scheduler's.
 
     Raises:
-        ValueError: the size lies outside the limits, or the reason is empty.
+        ValueError: the answer breaks a rule, see :func:`fault_in`.
     """
     decision = scheduler.decide(history, limits)
-    name = type(scheduler).__name__
-    if not limits.admit(decision.batch_size):
-        raise ValueError(f"scheduler {name} returned batch_size={decision.batch_size}, outside {limits}")
-    if not decision.reason:
-        raise ValueError(f"scheduler {name} returned a decision without a reason")
+    fault = fault_in(decision, history[-1].batch_size, limits)
+    if fault:
+        raise ValueError(f"scheduler {scheduler!r} {fault}")
     return decision
+
+
+def fault_in(decision: Decision, old: int, limits: Limits) -> str | None:
+    """Return which rule a decision breaks that follows the size ``old``, or None.
+
+    >>> wish = Decision(batch_size=48, lr_scale=1.0, action="hold", reason="why")
+    >>> fault_in(wish, 32, Limits(smallest=16, largest=64))
+    "called 32 to 48 'hold', not 'grow'"
+    """
+    size, scale = decision.batch_size, decision.lr_scale
+    if not (isinstance(size, int) and limits.admit(size)):
+        return f"chose batch_size={size!r}, outside {limits} or no whole number"
+    right = "hold" if size == old else "grow" if size > old else "shrink"
+    if decision.action != right:
+        return f"called {old} to {size} {decision.action!r}, not {right!r}"
+    if not decision.reason.strip():
+        return "gave no reason for its decision"
+    if not 0 < scale < math.inf:
+        return f"chose lr_scale={scale!r}, which is not finite and greater than 0"
+    return None

@@ -14,7 +14,7 @@ class Cooldown:
     """Replace the decisions of ``scheduler`` by holds for a while after each change of size.
 
     The size and the learning-rate factor both stay. A timetable that fires meanwhile is not heard, so wrap
-    rules that react. The initial size has no cooldown. For your own loop, or inside a class of your own.
+    rules that react. The initial size has no cooldown. By name it is the field ``wrappers.cooldown``.
 
     Args:
         scheduler: the rule inside.

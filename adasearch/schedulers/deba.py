@@ -75,7 +75,7 @@ class Deba:
         for name in ("confidence_threshold", "stability_threshold", "eps"):
             value = getattr(self, name)
             require(0 < value < math.inf, f"{name} must be greater than 0", **{name: value})
-        enough = self.window == 0 or self.window >= FIRST_DECISION
+        enough = isinstance(self.window, int) and (self.window == 0 or self.window >= FIRST_DECISION)
         require(enough, "window must be 0 (full history) or at least 3", window=self.window)
         require(1 < self.growth < math.inf, "growth must be greater than 1", growth=self.growth)
         require(0 < self.shrink < 1, "shrink must lie in (0, 1)", shrink=self.shrink)

@@ -15,6 +15,7 @@ class GrowOnly:
     """Raise the smallest size that ``scheduler`` may choose to the one in force.
 
     The scheduler decides within the narrower limits, so its learning-rate factor fits the size it gets.
+    By name it is the field ``wrappers.grow_only``.
 
     Args:
         scheduler: the rule inside.

@@ -78,7 +78,8 @@ class Ramp:
         require(
             self.start <= self.end < math.inf, "end must be at least start", start=self.start, end=self.end
         )
-        require(1 <= self.steps <= 1000, "steps must lie in [1, 1000]", steps=self.steps)
+        whole = isinstance(self.steps, int) and 1 <= self.steps <= 1000
+        require(whole, "steps must lie in [1, 1000]", steps=self.steps)
         known = self.shape in ("geometric", "linear")
         require(known, "shape must be 'geometric' or 'linear'", shape=self.shape)
         require(0 < self.growth <= 10_000, "growth must lie in (0, 10000]", growth=self.growth)

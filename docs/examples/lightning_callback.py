@@ -21,6 +21,7 @@ class AdaptiveBatchSize(lightning.Callback):
 
     Give the trainer's loader ``batch_sampler=controller.sampler``, and the controller no ``device_batch`` and
     no scheduler that needs the noise between examples: Lightning makes every item of the loader an update.
+    Train in float32 or bfloat16: the callback does not hear of updates that the scaler of float16 skips.
     """
 
     def __init__(self, controller: BatchSizeController, optimizer: Optimizer) -> None:

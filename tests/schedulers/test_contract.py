@@ -12,6 +12,7 @@ from adasearch.errors import InputError
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers import (
     SCHEDULERS,
+    WRAPPERS,
     BatchSizeScheduler,
     decide,
     field_names,
@@ -485,11 +486,11 @@ def test_check_passes_for_the_same_class_without_a_flaw(scheduler: Ruled) -> Non
 @pytest.mark.parametrize(
     ("rule", "needs", "message"),
     [
-        (above_the_limits, frozenset(), "chose .* outside Limits"),
-        (below_the_limits, frozenset(), "chose .* outside Limits"),
-        (not_a_multiple, frozenset(), "chose .* outside Limits"),
-        (not_an_integer, frozenset(), r"chose \d+\.0 outside Limits"),
-        (without_reason, frozenset(), "must give a reason"),
+        (above_the_limits, frozenset(), "chose .*, outside Limits"),
+        (below_the_limits, frozenset(), "chose .*, outside Limits"),
+        (not_a_multiple, frozenset(), "chose .*, outside Limits"),
+        (not_an_integer, frozenset(), r"chose batch_size=\d+\.0, outside Limits"),
+        (without_reason, frozenset(), "gave no reason"),
         (wrong_action, frozenset(), "called .* 'hold', not 'grow'"),
         (zero_rate, frozenset(), "chose lr_scale=0.0"),
         (nan_rate, frozenset(), "chose lr_scale=nan"),
@@ -583,22 +584,20 @@ def test_check_fails_for_a_class_that_cannot_be_trusted(scheduler: BatchSizeSche
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (above_the_limits, "scheduler Ruled returned batch_size=2049, outside Limits"),
-        (below_the_limits, "scheduler Ruled returned batch_size=15, outside Limits"),
+        (above_the_limits, "chose batch_size=2049, outside Limits"),
+        (below_the_limits, "chose batch_size=15, outside Limits"),
+        (not_an_integer, r"chose batch_size=\d+\.0, outside Limits.* or no whole number"),
+        (without_reason, "gave no reason"),
+        (wrong_action, "called .* 'hold', not 'grow'"),
+        (zero_rate, "chose lr_scale=0.0"),
+        (nan_rate, "chose lr_scale=nan"),
     ],
 )
-def test_decide_blames_the_scheduler_for_an_illegal_size(rule: Rule, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        decide(Ruled(rule=rule), [row()], WIDE)
-
-
-def silent(history: Sequence[Signals], limits: Limits) -> Decision:
-    return hold(history[-1], "")
-
-
-def test_decide_blames_the_scheduler_for_a_missing_reason() -> None:
-    with pytest.raises(ValueError, match="scheduler Ruled returned a decision without a reason"):
-        decide(Ruled(rule=silent), [row()], WIDE)
+def test_decide_blames_the_scheduler_for_a_broken_rule(rule: Rule, message: str) -> None:
+    wrapped = Cooldown(scheduler=Ruled(rule=rule))  # the rule inside has the blame
+    for scheduler in (Ruled(rule=rule), wrapped):
+        with pytest.raises(ValueError, match=rf"scheduler .*Ruled\(rule=.*{rule.__name__}.*{message}"):
+            decide(scheduler, [row()], WIDE)
 
 
 def test_decide_passes_a_sound_decision_on() -> None:
@@ -610,13 +609,30 @@ def test_make_scheduler_builds_from_fields() -> None:
     assert make_scheduler("adasearch.schedulers.constant:Constant", {}) == Constant()
 
 
+def test_make_scheduler_wraps_as_its_fields_ask() -> None:
+    cabs = Cabs(decay=0.1)
+    asked = {"decay": 0.1, "wrappers.cooldown": 3, "wrappers.grow_only": True}
+    assert make_scheduler("cabs", asked) == Cooldown(scheduler=GrowOnly(scheduler=cabs), intervals=3)
+    assert make_scheduler("cabs", {**asked, "wrappers.cooldown": 0}) == GrowOnly(scheduler=cabs)
+    assert make_scheduler("cabs", {**asked, **WRAPPERS}) == cabs
+    both = make_scheduler("deba", {"cooldown": 2, "wrappers.cooldown": 4})  # its own, and the wrapper
+    assert both == Cooldown(scheduler=Deba(cooldown=2), intervals=4)
+
+
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
         ("debba", {}, "unknown scheduler 'debba'; did you mean 'deba'"),
         ("deba", {"windw": 3}, "unknown field of deba 'windw'; did you mean 'window'"),
         ("deba", {"growth": 1}, "scheduler deba: growth must be greater than 1 but got growth=1"),
-        ("deba", {"growth": "fast"}, "scheduler deba: "),
+        ("cabs", {"wrappers.cooldown": -1}, "wrappers.cooldown must be at least 0 but got"),
+        ("cabs", {"wrappers.cooldown": 2.5}, "wrappers.cooldown takes whole numbers but got 2.5"),
+        ("cabs", {"wrappers.grow_only": 1}, "wrappers.grow_only takes true or false but got 1"),
+        ("constant", {"wrappers.grow_only": True}, "unknown field of constant 'wrappers.grow_only'"),
+        ("deba", {"growth": "fast"}, "scheduler deba: growth takes numbers but got 'fast'"),
+        ("deba", {"window": 7.5}, "scheduler deba: window takes whole numbers but got 7.5"),
+        ("deba", {"cooldown": True}, "scheduler deba: cooldown takes whole numbers but got True"),
+        ("deba", {"rule": 3}, "scheduler deba: rule takes a name but got 3"),
         (
             "no_such_module:Thing",
             {},

@@ -1,7 +1,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, cast
 
 import pytest
 
@@ -300,6 +300,7 @@ def test_deba_eps_keeps_zeros_apart_from_unrest() -> None:
         (lambda: Deba(stability_threshold=math.inf), "but got stability_threshold=inf"),
         (lambda: Deba(eps=0), "eps must be greater than 0 but got eps=0"),
         (lambda: Deba(window=-1), "window must be 0 .* or at least 3 but got window=-1"),
+        (lambda: Deba(window=cast(int, 4.0)), "window must be 0 .* or at least 3 but got window=4.0"),
         (lambda: Deba(window=1), "but got window=1"),
         (lambda: Deba(window=2), "but got window=2"),
         (lambda: Deba(growth=1), "growth must be greater than 1 but got growth=1"),

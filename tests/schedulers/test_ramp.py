@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -109,6 +110,7 @@ def test_needs_only_what_its_coupling_reads() -> None:
         (lambda: Ramp(start=5, end=4), "end must be at least start but got start=5, end=4"),
         (lambda: Ramp(end=math.inf), "but got start=10.0, end=inf"),
         (lambda: Ramp(steps=0), r"steps must lie in \[1, 1000\] but got steps=0"),
+        (lambda: Ramp(steps=cast(int, 2.5)), r"steps must lie in \[1, 1000\] but got steps=2.5"),
         (lambda: Ramp(shape="round"), "shape must be 'geometric' or 'linear' but got shape='round'"),  # type: ignore[arg-type]
         (lambda: Ramp(growth=0), r"growth must lie in \(0, 10000\] but got growth=0"),
         (lambda: Ramp(growth=math.nan), "but got growth=nan"),
