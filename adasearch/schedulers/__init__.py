@@ -26,11 +26,11 @@ A switch late in training (arXiv 2602.14208) is a ``ramp`` with one step.
 """
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
 from typing import cast
 
 from adasearch.errors import InputError, unknown
+from adasearch.plugins import load_object
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
@@ -76,14 +76,9 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
     """
     if name in SCHEDULERS:
         return SCHEDULERS[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise unknown("scheduler", name, SCHEDULERS)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever the user's module does when it is imported
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"scheduler {name!r} cannot be imported: {reason}") from error
+    found = load_object(name, "scheduler")
     if not (dataclasses.is_dataclass(found) and isinstance(found, type)):
         raise InputError(f"scheduler {name!r} must be a dataclass")
     for field in dataclasses.fields(found):
