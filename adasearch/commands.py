@@ -233,7 +233,7 @@ def train_once(request: "Request", *, results: str, console: Console) -> TrialRe
             lambda text: console.print(text, markup=False, highlight=False),
             progress,
         )
-        data = load_dataset(study.data)
+        data = load_dataset(study.data, progress=progress)
     record = study.record
     params = {
         **study.train_space.fixed(),
