@@ -25,6 +25,8 @@ IDENTITY = (
     "device",
     "device_profile",
     "precision",
+    "compile",
+    "per_example",
     "sampler",
     "stopper",
     "smallest",

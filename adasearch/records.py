@@ -162,6 +162,10 @@ class IntervalRecord:
         noise_form: what the noise signals were estimated from: "per_example", "workers", "passes" or
             "halves"; None if they were not measured.
         modelled_seconds: ``train_seconds`` as a stored speed profile predicts it; None without one.
+        compile_seconds: making the network's kernels, outside ``train_seconds``.
+        checkpoint_seconds: writing the checkpoint that was due after this interval, outside
+            ``train_seconds``; None if none was.
+        out_of_memory: how often a pass did not fit and was made smaller.
     """
 
     signals: Signals
@@ -175,6 +179,9 @@ class IntervalRecord:
     eval_seconds: float
     noise_form: str | None = None
     modelled_seconds: float | None = None
+    compile_seconds: float = 0.0
+    checkpoint_seconds: float | None = None
+    out_of_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +212,8 @@ class StudyRecord:
     device: str
     device_profile: str | None
     precision: Precision
+    compile: bool = False
+    per_example: bool = False
     sampler: str
     stopper: str
     smallest: int

@@ -10,7 +10,7 @@ SCHEMA_VERSION = 1
 Table = Literal["studies", "trials", "intervals"]
 
 _time = pa.timestamp("us", tz="UTC")
-_ints, _floats, _texts = pa.int64(), pa.float64(), pa.string()
+_ints, _floats, _texts, _flags = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
 
 def _schema(table: Table, **columns: pa.DataType) -> pa.Schema:
@@ -40,6 +40,8 @@ SCHEMAS: dict[Table, pa.Schema] = {
         device=_texts,
         device_profile=_texts,
         precision=_texts,
+        compile=_flags,
+        per_example=_flags,
         sampler=_texts,
         stopper=_texts,
         smallest=_ints,
@@ -122,5 +124,8 @@ SCHEMAS: dict[Table, pa.Schema] = {
         measure_seconds=_floats,
         resize_seconds=_floats,
         eval_seconds=_floats,
+        compile_seconds=_floats,
+        checkpoint_seconds=_floats,
+        out_of_memory=_ints,
     ),
 }

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from adasearch.errors import AdasearchError, InputError
+from adasearch.files import is_local, locate, write_whole
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
@@ -51,14 +52,11 @@ class Store:
     def __init__(self, results: str, *, must_exist: bool = False) -> None:
         self.name = results
         try:
-            if "://" in results:
-                self._files, self._root = pafs.FileSystem.from_uri(results)
-            else:
-                self._files, self._root = pafs.LocalFileSystem(), str(Path(results).expanduser().absolute())
+            self._files, self._root = locate(results)
             kind = self._files.get_file_info(self._root).type
         except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
             raise InputError(f"results {results!r} cannot be reached: {error}") from error
-        self._local = isinstance(self._files, pafs.LocalFileSystem)
+        self._local = is_local(self._files)
         if kind == pafs.FileType.File:
             raise InputError(f"results {results!r} must be a folder but is a file")
         if must_exist and kind != pafs.FileType.Directory:
@@ -78,10 +76,17 @@ class Store:
 
     def hidden_folder(self, name: str) -> str:
         """Return the path or URI of a folder beside the tables that is none of them."""
+        return self._below(f".{name}")
+
+    def checkpoint_folder(self, trial: TrialRecord) -> str:
+        """Return the path or URI of a trial's checkpoints."""
+        return self._below(f"{_folder(trial)}/checkpoints/{trial.trial_id}")
+
+    def _below(self, path: str) -> str:
         if self._local:
-            return f"{self._root}/.{name}"
+            return f"{self._root}/{path}"
         place, mark, query = self.name.partition("?")
-        return f"{place.rstrip('/')}/.{name}{mark}{query}"
+        return f"{place.rstrip('/')}/{path}{mark}{query}"
 
     # --- writing -----------------------------------------------------------------------------------
 
@@ -91,32 +96,19 @@ class Store:
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
-        folder = trial.study if trial.phase != "train" else "train"
-        self._write(folder, "trials", trial.trial_id, [_row(trial)])
+        self._write(_folder(trial), "trials", trial.trial_id, [_row(trial)])
 
     def write_intervals(self, trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> None:
         """Write all intervals of a trial over its former ones."""
-        folder = trial.study if trial.phase != "train" else "train"
         rows = [{"trial_id": trial.trial_id, **_interval_row(record)} for record in intervals]
-        self._write(folder, "intervals", trial.trial_id, rows)
+        self._write(_folder(trial), "intervals", trial.trial_id, rows)
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), data, compression="zstd")
-        place = f"{self._root}/{folder}/{table}"
-        target = f"{place}/{name}.parquet"
+        target = f"{self._root}/{folder}/{table}/{name}.parquet"
         try:
-            if not self._local:
-                with self._files.open_output_stream(target) as stream:
-                    stream.write(data.getbuffer())
-                return
-            os.makedirs(place, exist_ok=True)
-            draft = f"{place}/.{name}.{os.getpid()}"
-            with open(draft, "wb") as stream:
-                stream.write(data.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(draft, target)
+            write_whole(self._files, target, data.getbuffer())
         except OSError as error:
             raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
 
@@ -237,6 +229,10 @@ class Store:
             except OSError as error:
                 raise AdasearchError(f"cannot lock {folder}: {error.strerror or error}") from error
             yield
+
+
+def _folder(trial: TrialRecord) -> str:
+    return trial.study if trial.phase != "train" else "train"
 
 
 # --- rows ------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ FLOATS = st.floats(allow_nan=False)
 TEXT = st.text(max_size=8)
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(timezone.utc))
 VALUES: dict[object, st.SearchStrategy[object]] = {
-    **{int: INTS, float: FLOATS, str: TEXT, datetime: TIMES},
+    **{bool: st.booleans(), int: INTS, float: FLOATS, str: TEXT, datetime: TIMES},
     Params: st.dictionaries(TEXT, st.booleans() | st.integers() | FLOATS | TEXT, max_size=3),
     Action: st.sampled_from(["grow", "shrink", "hold"]),
     Precision: st.sampled_from(["float32", "bfloat16"]),

@@ -14,7 +14,7 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-import adasearch.train
+import adasearch.run
 from adasearch.data import Batches, Dataset
 from adasearch.measure import MEASURED
 from adasearch.models import build_model
@@ -103,7 +103,7 @@ def outcome_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset
     register = DistributedDataParallel.register_comm_hook
     records = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adasearch.train.build_model", build_and_keep)
+        patch.setattr("adasearch.run.build_model", build_and_keep)
         patch.setattr(DistributedDataParallel, "register_comm_hook", register_and_count)
         try:
             for record in train(config, scheduler, LIMITS, data):
@@ -117,7 +117,7 @@ def worker(rank: int, folder: str, data: Dataset) -> None:
     """Take part in every run, and save what this worker saw."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    adasearch.train.EVAL_BATCH = 16  # so that both workers have a share of the evaluation
+    adasearch.run.EVAL_BATCH = 16  # so that both workers have a share of the evaluation
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder}/meeting",

@@ -1,0 +1,45 @@
+"""Files on a local disk or an object store, written so that a reader sees all of one or nothing."""
+
+import os
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+__all__ = ["is_local", "locate", "write_whole"]
+
+
+def locate(place: str) -> tuple[pafs.FileSystem, str]:
+    """Return the file system of a path or URI and the path within it.
+
+    Raises:
+        OSError, ValueError, ImportError, RuntimeError: whatever a URI can lead to.
+    """
+    if "://" in place:
+        files, path = pafs.FileSystem.from_uri(place)
+        return files, str(path)
+    return pafs.LocalFileSystem(), str(Path(place).expanduser().absolute())
+
+
+def is_local(files: pafs.FileSystem) -> bool:
+    """Tell whether files lie on a disk of this machine (or one that looks so)."""
+    return isinstance(files, pafs.LocalFileSystem)
+
+
+def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
+    """Write a file over its former self: on a disk under a hidden name, synced, renamed; elsewhere one put.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not is_local(files):
+        with files.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    draft = f"{folder}/.{name}.{os.getpid()}"
+    with open(draft, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(draft, path)

@@ -1,0 +1,98 @@
+"""Memory of a training process: what it may take, what it took, and what to do when it was too much.
+
+A GPU refuses by itself. A CPU does not (the kernel kills the process, or the machine swaps), so there a pass
+of a size that was not tried before is watched: autograd tells of each tensor that it keeps for the backward
+pass, and once these exceed what the process may still take the pass ends as it would on a GPU.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+
+import psutil
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+__all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "watched"]
+
+SHARE = 0.9  # of the machine's memory for all its workers together
+
+
+def default_limit(threads: int) -> int:
+    """Return the bytes that a process with so many of the machine's CPUs may take: their share of 90 %.
+
+    A container's own limit counts as the machine's memory.
+    """
+    whole = psutil.virtual_memory().total
+    for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError), open(place, encoding="ascii") as file:
+            whole = min(whole, int(file.read()))
+    return int(whole * SHARE * min(1.0, threads / (os.cpu_count() or 1)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether a step failed for want of memory: on a GPU, under a cap, or refused by the allocator."""
+    refused = "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and refused
+    )
+
+
+def watched(device: torch.device, limit: int | None) -> AbstractContextManager[None]:
+    """Watch a forward pass on a CPU: it may keep what ``limit`` bytes leave beside what the process has.
+
+    Free without a limit and on other devices, which watch themselves.
+
+    Raises:
+        torch.OutOfMemoryError: from the forward pass, as soon as it keeps more.
+    """
+    if limit is None or device.type != "cpu":
+        return nullcontext()
+    return _watched(limit)
+
+
+@contextmanager
+def _watched(limit: int) -> Iterator[None]:
+    left = limit - psutil.Process().memory_info().rss
+    seen: set[int] = set()
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal left
+        storage = tensor.untyped_storage()
+        if not isinstance(tensor, torch.nn.Parameter) and storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            left -= storage.nbytes()
+        if left < 0:
+            raise torch.OutOfMemoryError(
+                f"a pass needs more than the {limit / 2**20:,.0f} MiB that this worker may take"
+            )
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield
+
+
+class PeakMemory:
+    """The peak memory of this process since its making: a GPU's allocations, or on Linux resident memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        self._resettable = False
+        with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")  # resets the peak of the resident set, see proc_pid_clear_refs(5)
+            self._resettable = True
+
+    def read(self) -> int | None:
+        """Return the peak in bytes; None where it cannot be reset, so that it would be another run's."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        if not self._resettable:
+            return None
+        with open("/proc/self/status", encoding="ascii") as file:
+            found = re.search(r"VmHWM:\s+(\d+) kB", file.read())
+        return int(found[1]) * 1024 if found else None

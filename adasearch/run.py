@@ -1,0 +1,316 @@
+"""A training run under way: its network, optimiser, place in the data and clocks; steps and evaluations.
+
+Runs on one process, or on several that joined a torch.distributed group before: each then takes its part of
+every global batch.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.parallel import DistributedDataParallel
+
+from adasearch.buffers import JoinedBuffers
+from adasearch.data import Batches, Dataset, Split
+from adasearch.measure import GradientMeter, GradientSignals
+from adasearch.memory import is_out_of_memory, watched
+from adasearch.models import build_model
+from adasearch.noise import GradBucket, NoiseMeter, NoiseSignals
+from adasearch.passes import Passes
+from adasearch.per_example import mixes_examples
+from adasearch.records import Decision
+from adasearch.timing import Stopwatch
+from adasearch.train_config import Hyperparameters, TrainConfig, lr_factor
+
+__all__ = ["Run"]
+
+_T = TypeVar("_T")
+
+EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
+
+
+class Run:
+    """The state of a run; ``passes`` says how a batch is cut."""
+
+    def __init__(
+        self, config: TrainConfig, needs: frozenset[str], data: Dataset, device: torch.device
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.device = device
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        torch.manual_seed(config.seed)
+        network = build_model(
+            config.architecture, config.scale, classes=data.classes, image_size=data.image_size
+        )
+        cuda = device.type == "cuda"
+        self.layout = torch.channels_last if cuda else torch.contiguous_format
+        self.network = network.to(device).to(memory_format=self.layout)
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.buffers = JoinedBuffers(self.network)
+        self.local: Callable[[Tensor], Tensor] = self.network
+        module = self.network
+        if config.compile:
+            module = self.local = cast(nn.Module, torch.compile(self.network))
+        self.parallel: DistributedDataParallel | None = None
+        if self.world > 1:
+            # Buffers are averaged before each evaluation instead of sent before each forward pass.
+            # (torch 2.14 renames the argument; the former name works with every version that we admit.)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                self.parallel = DistributedDataParallel(
+                    module, broadcast_buffers=False, gradient_as_bucket_view=True
+                )
+        torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
+        self.optimizer = _optimizer(config.hyperparameters, self.parameters, fused=cuda)
+        self.batches = Batches(data, config.seed)
+        self.clock = Stopwatch(device)
+        self.meter = GradientMeter(self.parameters, needs)
+        self.noise = NoiseMeter(
+            self.parameters,
+            needs,
+            world=self.world,
+            rank=self.rank,
+            network=self.network if config.per_example else None,
+            least=2 if mixes_examples(self.network) else 1,
+        )
+        if self.parallel is not None and self.noise.hooked:
+            self.parallel.register_comm_hook(dist.group.WORLD, _reduce_and_show(self.noise, self.clock))
+        self.step = 0
+        self.examples_seen = 0
+        self.lr = config.hyperparameters.lr
+        self.passes = Passes(config, data.image_size, device, self.world)
+
+    # --- steps -------------------------------------------------------------------------------------
+
+    def steps_until(
+        self, mark: int, batch_size: int, lr_scale: float
+    ) -> tuple[float, GradientSignals, NoiseSignals]:
+        """Take steps until ``mark`` examples are seen; return the interval's training loss and signals."""
+        start = self.examples_seen
+        loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
+        self.passes.shrunk = 0
+        self.network.train()
+        if self.world > 1 or self.config.compile:
+            self._try_size(batch_size)
+        self.meter.begin(self._steps_left(mark, batch_size))
+        self._begin_noise(mark, batch_size)
+        with self.clock.section("train"):
+            while self.examples_seen < mark:
+                loss_sum += self._step(mark, batch_size, lr_scale)
+            if self.world > 1:
+                dist.all_reduce(loss_sum)
+            gradient = self._measured(self.meter.finish) if self.meter.active else GradientSignals()
+            noise = self._measured(self.noise.finish) if self.noise.active else NoiseSignals()
+            return loss_sum.item() / (self.examples_seen - start), gradient, noise
+
+    def _steps_left(self, mark: int, batch_size: int) -> int:
+        return math.ceil((mark - self.examples_seen) / batch_size)
+
+    def _begin_noise(self, mark: int, batch_size: int) -> None:
+        self.noise.begin(self._steps_left(mark, batch_size), batch_size, self.passes.count(batch_size))
+
+    def _step(self, mark: int, batch_size: int, lr_scale: float) -> Tensor:
+        """Take one optimiser step on the next global batch; return this worker's sum of losses.
+
+        One worker that runs out of memory does the step again in smaller passes; what was measured in the
+        interval before then is dropped.
+        """
+        hyper = self.config.hyperparameters
+        progress = self.examples_seen / self.config.budget
+        self.lr = hyper.lr * lr_factor(hyper.lr_schedule, hyper.warmup, progress) * lr_scale
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        self.buffers.save()
+        while isinstance(total := self._gradients(batch_size), str):
+            self._forget_step()
+            self.passes.shrink(batch_size, reason=total)
+            self._begin_noise(mark, batch_size)
+        if self.noise.active:
+            self._measured(self.noise.observe)
+        if self.meter.active:
+            self._measured(self.meter.observe)
+        self.optimizer.step()
+        self.step += 1
+        self.examples_seen += batch_size
+        return total
+
+    def _gradients(self, batch_size: int) -> Tensor | str:
+        """Set the gradients of a step and return this worker's sum of losses, or how memory ran out."""
+        self.optimizer.zero_grad(set_to_none=True)
+        passes = self.noise.passes
+        mine = range(self.rank * passes, (self.rank + 1) * passes)
+        chunks = partial(
+            self.batches.chunks, self.examples_seen, self.step, batch_size, self.world * passes, mine
+        )
+        total = torch.zeros((), device=self.device)
+        try:
+            for number, (images, labels) in enumerate(chunks(), start=1):
+                last = number == passes
+                with (
+                    self._timed_pass(),
+                    nullcontext() if last or self.parallel is None else self.parallel.no_sync(),
+                ):
+                    total += self._pass(images, labels, batch_size)
+                if self.noise.sampling and self.noise.form in ("passes", "halves"):
+                    self._measured(partial(self.noise.take, len(labels)))
+            if self.noise.sampling and self.noise.form == "per_example":
+                self._measured(lambda: self._take_examples(chunks()))  # the same examples once more
+        except (RuntimeError, MemoryError) as error:
+            # Other workers wait in the reduction: with several the attempt ends, on all of them.
+            if self.world > 1 or not is_out_of_memory(error):
+                raise
+            return str(error)
+        self.passes.proven = max(self.passes.proven, math.ceil(batch_size / (self.world * passes)))
+        return total
+
+    def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+        """Add a chunk's part of a step's gradient; return its sum of losses."""
+        loss = self._loss(self.parallel or self.local, images, labels)
+        # DDP averages over workers: with this weight the average is the mean over the global batch.
+        (loss * (self.world / batch_size)).backward()
+        return loss.detach()
+
+    def _loss(
+        self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return a chunk's sum of losses; without labels all images are of class 0."""
+        if labels is None:
+            labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        new = len(labels) > self.passes.proven
+        watch = watched(self.device, self.config.memory_limit) if new else nullcontext()
+        with watch, self._autocast():
+            output = forward(images.contiguous(memory_format=self.layout))
+            return nn.functional.cross_entropy(output, labels, reduction="sum")
+
+    def _take_examples(self, chunks: Iterator[tuple[Tensor, Tensor]]) -> None:
+        for images, labels in chunks:
+            with self._autocast():
+                self.noise.take_examples(images, labels)
+
+    def _timed_pass(self) -> AbstractContextManager[None]:
+        """Tell halved steps from whole ones, where there are both, for what the halves cost."""
+        if self.noise.form != "halves":
+            return nullcontext()
+        return self.clock.section("halves" if self.noise.sampling else "whole")
+
+    def _autocast(self) -> torch.autocast:
+        mixed = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+
+    def _measured(self, work: Callable[[], _T]) -> _T:
+        with self.clock.section("measure"):
+            return work()
+
+    # --- memory ------------------------------------------------------------------------------------
+
+    def _try_size(self, batch_size: int) -> None:
+        """Before passes of a new size are first used, try one on every worker; all go by the least.
+
+        Nothing of the run changes: neither weights nor buffers nor the random numbers to come. The time is
+        charged to "compile" where the network is compiled (as it is then, for this size), else to "resize".
+        """
+        with self.clock.section("compile" if self.config.compile else "resize"):
+            while self.passes.largest(batch_size) > self.passes.proven:
+                reason = self._tried(self.passes.largest(batch_size))
+                if reason is None:
+                    self.passes.proven = self.passes.largest(batch_size)
+                else:
+                    self.passes.shrink(batch_size, reason)
+
+    def _tried(self, examples: int) -> str | None:
+        """Return why some worker cannot make a pass of so many examples; None if all can."""
+        reason = None
+        size = self.data.image_size
+        self.buffers.save()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            try:
+                # Without DDP, whose reduction would leave the other workers waiting if this one fails.
+                self._loss(self.local, torch.zeros(examples, 3, size, size, device=self.device)).backward()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error)
+        self._forget_step()
+        fits = torch.tensor(float(reason is None), device=self.device)
+        if self.world > 1:
+            dist.all_reduce(fits, op=dist.ReduceOp.MIN)
+        return None if fits else reason or "another worker ran out of memory"
+
+    def _forget_step(self) -> None:
+        """Undo what passes did since the buffers were saved, and free what they left."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.buffers.restore()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    # --- evaluation --------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Return mean loss and error fraction on a split, which the workers share out."""
+        self.buffers.average()
+        self.network.eval()
+        sums = torch.zeros(2, dtype=self.meter.dtype, device=self.device)
+        for start in range(self.rank * EVAL_BATCH, len(split), self.world * EVAL_BATCH):
+            images = self.data.normalise(split.images[start : start + EVAL_BATCH])
+            labels = split.labels[start : start + EVAL_BATCH]
+            with self._autocast():
+                output = self.network(images.contiguous(memory_format=self.layout))
+            output = output.to(torch.get_default_dtype())
+            sums[0] += nn.functional.cross_entropy(output, labels, reduction="sum")
+            sums[1] += (output.argmax(dim=1) != labels).sum()
+        if self.world > 1:
+            dist.all_reduce(sums)
+        loss, wrong = (sums / len(split)).tolist()
+        return loss, wrong
+
+    def assert_agreed(self, decision: Decision) -> None:
+        """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
+        if self.world > 1:
+            wish = (float(decision.batch_size), decision.lr_scale)
+            both = torch.tensor([*wish, *(-x for x in wish)], device=self.device, dtype=self.meter.dtype)
+            dist.all_reduce(both, op=dist.ReduceOp.MAX)
+            if not torch.equal(both[:2], -both[2:]):
+                raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
+
+
+def _reduce_and_show(
+    noise: NoiseMeter, clock: Stopwatch
+) -> Callable[[dist.ProcessGroup, GradBucket], torch.futures.Future[Tensor]]:
+    """Return a hook that does what DDP does without one, and before shows this worker's own gradient.
+
+    It holds neither the run nor DDP: a cycle through DDP would never be freed.
+    """
+
+    def hook(group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+        if noise.sampling:
+            with clock.section("measure"):
+                noise.take_bucket(bucket)
+        return allreduce_hook(group, bucket)
+
+    return hook
+
+
+def _optimizer(
+    hyper: Hyperparameters, parameters: list[nn.Parameter], *, fused: bool
+) -> torch.optim.Optimizer:
+    kernel = True if fused else None  # None leaves it to PyTorch
+    if hyper.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=hyper.lr, weight_decay=hyper.weight_decay, fused=kernel)
+    return torch.optim.SGD(
+        parameters,
+        lr=hyper.lr,
+        momentum=hyper.momentum,
+        nesterov=hyper.nesterov,
+        weight_decay=hyper.weight_decay,
+        fused=kernel,
+    )

@@ -1,0 +1,148 @@
+"""What a training run is told: what may be searched, the learning rate's course, and everything else."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from adasearch.records import Precision, StudyRecord, TrialRecord
+from adasearch.schedulers.base import LR_SCHEDULES, require
+
+__all__ = ["Hyperparameters", "TrainConfig", "lr_factor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """What an architecture's search space may contain: everything about training but the scheduler.
+
+    Args:
+        batch_size: initial batch size, global examples per optimiser step, at least 1.
+        lr: learning rate at factor 1, greater than 0.
+        lr_schedule: "constant", "cosine", "one_cycle" or "step"; see :func:`lr_factor`.
+        warmup: share of the budget over which the learning rate rises linearly from 0, in [0, 1).
+        weight_decay: at least 0; decoupled for AdamW.
+        optimizer: "sgd" (with momentum) or "adamw".
+        momentum: of SGD, in [0, 1).
+        nesterov: Nesterov's form of momentum; needs momentum greater than 0.
+    """
+
+    batch_size: int = 64
+    lr: float = 0.1
+    lr_schedule: str = "cosine"
+    warmup: float = 0.0
+    weight_decay: float = 5e-4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the domain."""
+        require(self.batch_size >= 1, "batch_size must be at least 1", batch_size=self.batch_size)
+        require(0 < self.lr < math.inf, "lr must be greater than 0", lr=self.lr)
+        known = self.lr_schedule in LR_SCHEDULES
+        require(known, f"lr_schedule must be one of {sorted(LR_SCHEDULES)}", lr_schedule=self.lr_schedule)
+        require(0 <= self.warmup < 1, "warmup must lie in [0, 1)", warmup=self.warmup)
+        require(
+            0 <= self.weight_decay < math.inf,
+            "weight_decay must be at least 0",
+            weight_decay=self.weight_decay,
+        )
+        require(
+            self.optimizer in ("sgd", "adamw"), "optimizer must be 'sgd' or 'adamw'", optimizer=self.optimizer
+        )
+        require(0 <= self.momentum < 1, "momentum must lie in [0, 1)", momentum=self.momentum)
+        require(
+            not self.nesterov or self.momentum > 0,
+            "nesterov needs momentum greater than 0",
+            nesterov=self.nesterov,
+            momentum=self.momentum,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One run: the network, its hyperparameters, and spans in training examples.
+
+    Args:
+        architecture: a name of ``ARCHITECTURES``.
+        scale: "nano" or "full".
+        seed: of the weights, the order of the examples and the augmentation.
+        hyperparameters: see :class:`Hyperparameters`.
+        budget: examples to train on, at least 1.
+        interval: examples between two decisions, at least 1.
+        evaluate_every: examples between two evaluations, at least 1.
+        evaluate_at: further marks, in examples seen, at which to evaluate.
+        device_batch: greatest number of examples per forward pass and device, at least 4 (so that no pass
+            has fewer than two, which BatchNorm needs); None finds it, see :mod:`adasearch.passes`.
+        memory_limit: bytes that a process on a CPU may take before a pass is cut in two; None for no limit.
+        precision: "float32", or "bfloat16" for automatic mixed precision.
+        compile: whether ``torch.compile`` makes the network's kernels; pays on a GPU or in long runs.
+        per_example: whether noise signals are estimated from each example's own gradient, which costs more
+            and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.noise`.
+    """
+
+    architecture: str
+    scale: str
+    seed: int
+    hyperparameters: Hyperparameters
+    budget: int
+    interval: int
+    evaluate_every: int
+    evaluate_at: tuple[int, ...] = ()
+    device_batch: int | None = None
+    memory_limit: int | None = None
+    precision: Precision = "float32"
+    compile: bool = False
+    per_example: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the domain."""
+        for name in ("budget", "interval", "evaluate_every"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} must be at least 1 example", **{name: value})
+        if self.device_batch is not None:
+            fits = self.device_batch >= 4
+            require(fits, "device_batch must be at least 4", device_batch=self.device_batch)
+        known = self.precision in ("float32", "bfloat16")
+        require(known, "precision must be 'float32' or 'bfloat16'", precision=self.precision)
+
+    @classmethod
+    def of(cls, study: StudyRecord, trial: TrialRecord, **changes: Any) -> "TrainConfig":
+        """Return the run that a trial of a study stands for, but for ``changes`` of other fields."""
+        run = cls(
+            architecture=study.architecture,
+            scale=study.scale,
+            seed=trial.seed,
+            hyperparameters=Hyperparameters(**trial.fields_of("train")),  # type: ignore[arg-type]
+            budget=study.budget,
+            interval=study.interval,
+            evaluate_every=study.evaluate_every,
+            precision=study.precision,
+            per_example=study.per_example,
+            compile=study.compile,
+        )
+        return replace(run, **changes)
+
+
+def lr_factor(schedule: str, warmup: float, progress: float) -> float:
+    """Return the factor on the learning rate at ``progress`` = examples seen / budget, in [0, 1].
+
+    After a linear warm-up, p being the share of the rest: "constant" 1; "cosine" ``(1 + cos(pi p)) / 2``;
+    "step" 1, 0.1, 0.01 with drops at one half and three quarters of the budget; "one_cycle" a linear rise
+    from 0.04 over the first 30 % and a cosine fall to 0.
+
+    >>> [round(lr_factor("cosine", 0.0, p), 2) for p in (0.0, 0.5, 1.0)]
+    [1.0, 0.5, 0.0]
+    >>> [lr_factor("step", 0.1, p) for p in (0.05, 0.4, 0.6, 0.8)]
+    [0.5, 1.0, 0.1, 0.01]
+    """
+    if progress < warmup:
+        return progress / warmup
+    p = (min(progress, 1.0) - warmup) / (1 - warmup)
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * p)) / 2
+    if schedule == "step":
+        return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+    if schedule == "one_cycle":
+        rise = 0.3
+        return 0.04 + 0.96 * p / rise if p < rise else (1 + math.cos(math.pi * (p - rise) / (1 - rise))) / 2
+    return 1.0
