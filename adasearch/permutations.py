@@ -41,7 +41,9 @@ class PermutationStream:
             parts.append(self._permutation(number)[start : start + count])
             offset += len(parts[-1])
             count -= len(parts[-1])
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
     def at(self, places: range) -> Tensor:
         """Return which examples the stream holds at a range of places, shape (places,)."""

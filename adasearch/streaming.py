@@ -84,10 +84,15 @@ class RowLoader:
 
     def __init__(self, examples: Examples) -> None:
         self.image_size = examples.image_size
+        self._examples = examples
         self._rows = _Rows(examples)
         self._asking = _Asking()
         self._remote = examples.remote
         self._loader: DataLoader[Tensor] | None = None
+
+    def __reduce__(self) -> tuple[type["RowLoader"], tuple[Examples]]:
+        """Let another process start loader processes of its own."""
+        return type(self), (self._examples,)
 
     def _start(self) -> "DataLoader[Tensor]":
         return DataLoader(

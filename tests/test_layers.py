@@ -85,7 +85,7 @@ def in_package(name: str, package: str) -> bool:
 
 SCHEDULERS = [name for name in FILES if in_package(name, "adasearch.schedulers")]
 TUNING = [name for name in FILES if in_package(name, "adasearch.tuning")]
-PURE = ["adasearch", "adasearch.records", "adasearch.errors", *SCHEDULERS]
+PURE = ["adasearch", "adasearch.records", "adasearch.errors", "adasearch.plugins", *SCHEDULERS]
 LIGHT = [
     f"adasearch.{name}"
     for name in "analysis plots report traces comparison store schemas tables cli commands progress".split()
@@ -166,7 +166,13 @@ def test_books_of_a_search_are_kept_without_ray() -> None:
         assert "ray" not in tops(reached(f"adasearch.tuning.{part}")), part
 
 
-@pytest.mark.parametrize("name", ["data", "sources", "models", "measure", "timing", "train"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *"data splits batches permutations streaming models measure timing train".split(),
+        *(name.removeprefix("adasearch.") for name in FILES if in_package(name, "adasearch.sources")),
+    ],
+)
 def test_training_knows_nothing_of_search_store_and_analysis(name: str) -> None:
     later = {"tuning", "plans", "store", "analysis", "spaces", "study_spaces", "commands", "cli", "progress"}
     used = {each.module for each in IMPORTS[f"adasearch.{name}"]}
