@@ -10,6 +10,7 @@ import click
 import pytest
 
 from adasearch.cli import cli
+from adasearch.sources import decode
 from adasearch.testing import check_scheduler
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -43,6 +44,15 @@ def test_scheduler_of_the_readme_keeps_the_contract(tmp_path: Path, monkeypatch:
     from adasearch.schedulers import make_scheduler
 
     check_scheduler(make_scheduler("from_the_readme:GrowOnLowLoss", {"threshold": 0.4}))
+
+
+def test_data_of_the_readme_are_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "seven_or_not" in block]
+    (tmp_path / "data_of_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = decode("data_of_the_readme:seven_or_not", image_size=16)
+    assert found.images.shape == (1797, 3, 16, 16)
+    assert found.classes == 2
 
 
 def test_readme_has_no_gaps() -> None:
