@@ -135,7 +135,7 @@ def _streamed(
 
     train_split = split(train)
     mean, std = _sampled_statistics(
-        train_split, f"{examples.fingerprint} {spec.subset} {spec.seed}", progress
+        train_split, f"{examples.fingerprint} {spec.subset} {spec.seed} {SAMPLE}", progress
     )
     return Dataset(
         train=train_split,
