@@ -8,7 +8,7 @@ from adasearch.tables import Column, render
 
 __all__ = ["CATALOGUES", "catalogue"]
 
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "studies")
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments", "studies")
 
 
 def catalogue(what: str, *, results: str, form: str = "text") -> str:
@@ -18,6 +18,7 @@ def catalogue(what: str, *, results: str, form: str = "text") -> str:
         "schedulers": _schedulers,
         "datasets": _datasets,
         "spaces": _spaces,
+        "experiments": _experiments,
     }
     if what == "studies":
         return _studies(Store(results, must_exist=True), form)
@@ -69,6 +70,15 @@ def _spaces() -> Listing:
             space = load_space(kind, name)
             rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
     return rows, ["name", "kind", "searched"]
+
+
+def _experiments() -> Listing:
+    from adasearch.experiments import experiment_names, load_experiment
+
+    rows: list[dict[str, object]] = [
+        {"name": name, "what": load_experiment(name).about} for name in experiment_names()
+    ]
+    return rows, ["name", "what"]
 
 
 def _studies(store: Store, form: str) -> str:

@@ -57,6 +57,7 @@ def train_space_of(
     limits: Limits,
     *,
     given: str | None,
+    published: Space | None = None,
     stored: str | None,
     fixed: Sequence[Fixed],
     say: Say,
@@ -69,7 +70,9 @@ def train_space_of(
     Raises:
         InputError: a space for another architecture, or a value that breaks a rule.
     """
-    if given is not None or stored is None:
+    if given is None and published is not None:
+        space = published
+    elif given is not None or stored is None:
         space = load_space("architectures", given or architecture)
         if space.architecture != architecture and given is not None:
             raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
@@ -103,7 +106,12 @@ def train_space_of(
 
 
 def scheduler_space_of(
-    scheduler: str, *, given: str | None, stored: str | None, fixed: Sequence[Fixed]
+    scheduler: str,
+    *,
+    given: str | None,
+    published: Space | None = None,
+    stored: str | None,
+    fixed: Sequence[Fixed],
 ) -> Space:
     """Return the space of a scheduler's fields.
 
@@ -114,6 +122,8 @@ def scheduler_space_of(
         space = load_space("schedulers", given)
         if space.scheduler != scheduler:
             raise InputError(f"--space {given} is for {space.scheduler}, not {scheduler}")
+    elif published is not None:
+        space = published
     elif stored is not None:
         space = parse_space(yaml.safe_load(stored), "stored space")
     elif ":" in scheduler:
