@@ -59,7 +59,16 @@ def training_options(command: F) -> F:
             default="digits",
             show_default=True,
             metavar="NAME",
-            help="digits, cifar10[:ROOT], cifar100[:ROOT] or parquet:PATH.",
+            help="See 'list datasets': digits, cifar10[:ROOT], parquet:PATH, folder:PATH, module:function...",
+        ),
+        click.option(
+            "--image-size",
+            type=int,
+            metavar="PIXELS",
+            help="Resize the shorter side to this and keep the middle square.  [default: images as they are]",
+        ),
+        click.option(
+            "--download", is_flag=True, help="Fetch cifar10, cifar100 or fashion_mnist if it is not there."
         ),
         click.option(
             "--scale",

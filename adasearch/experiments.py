@@ -28,6 +28,7 @@ class _Settings(BaseModel):
     architectures: tuple[str, ...] | None = None
     schedulers: tuple[str, ...] | None = None
     dataset: str | None = None
+    image_size: int | None = None
     subset: int | None = None
     epochs: float | None = None
     interval: str | None = None

@@ -1,4 +1,4 @@
-"""What a user names as ``module:attribute``: schedulers and networks of their own."""
+"""What a user names as ``module:attribute``: schedulers, networks and data of their own."""
 
 import importlib
 

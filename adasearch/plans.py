@@ -6,7 +6,6 @@ same network and data, our default. So the same command always goes on with what
 
 import math
 import platform
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -20,9 +19,10 @@ from adasearch.errors import InputError
 from adasearch.experiments import Experiment
 from adasearch.identity import refuse_other
 from adasearch.models import check_model, check_name
+from adasearch.naming import slug, study_name
 from adasearch.records import Limits, Precision, StudyRecord, Value
 from adasearch.schedulers import scheduler_class
-from adasearch.sources import Progress, absolute, no_progress
+from adasearch.sources import Progress, absolute, fetch, no_progress
 from adasearch.spaces import Space
 from adasearch.store import RESERVED
 from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
@@ -53,6 +53,8 @@ class Request:
     architectures: Sequence[str]
     schedulers: Sequence[str]
     dataset: str = "digits"
+    image_size: int | None = None
+    download: bool = False
     scale: str = "nano"
     baseline: bool = True
     subset: int | None = None
@@ -74,6 +76,11 @@ class Request:
     experiment: Experiment | None = None
     device: str = "cpu"
 
+    @property
+    def sized_dataset(self) -> str:
+        """The data set as studies name it: with the size that its images are resized to, if any."""
+        return self.dataset if self.image_size is None else f"{self.dataset}@{self.image_size}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResolvedStudy:
@@ -84,24 +91,6 @@ class ResolvedStudy:
     scheduler_space: Space
     data: DataSpec
     stored: bool
-
-
-def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
-    """Return a study's default name; paths, ``module:function`` and ``module:Class`` become slugs.
-
-    >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
-    'resnet18-nano-deba-parquet-cifar10'
-    >>> study_name("my_package.nets:make_net", "full", "my_module:MyScheduler", "digits")
-    'my_package.nets-make_net-full-my_module-MyScheduler-digits'
-    """
-    parts = [prefix, architecture, scale, scheduler, dataset]
-    return "-".join(_slug(part) for part in parts if part)
-
-
-def _slug(text: str) -> str:
-    kind, colon, place = text.partition(":")
-    last = f"{kind}-{place.rstrip('/').rsplit('/', 1)[-1]}" if colon else text
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")
 
 
 def interval_examples(text: str, train_examples: int) -> int:
@@ -139,12 +128,15 @@ def resolve(
 ) -> list[ResolvedStudy]:
     """Return the studies of a request: per architecture the baseline first, then each scheduler.
 
-    ``stored`` looks up a study by name. Reads data; writes nothing.
+    ``stored`` looks up a study by name. Reads data, and fetches it if asked to; writes nothing else.
 
     Raises:
         InputError: an unknown name, a value that breaks a rule, or a stored study of another identity.
+        AdasearchError: the data cannot be downloaded.
     """
     _check(request)
+    if request.download:
+        fetch(request.dataset)
     datasets: dict[DataSpec, Dataset] = {}
 
     def data_of(spec: DataSpec) -> Dataset:
@@ -186,7 +178,7 @@ def _check(request: Request) -> None:
         raise InputError(f"--epochs must be greater than 0 but got {request.epochs}")
     if request.seed is not None and not 0 <= request.seed < 2**31:
         raise InputError(f"--seed must lie in 0 to 2^31 - 1 but got {request.seed}")
-    if request.study is not None and (request.study in RESERVED or _slug(request.study) != request.study):
+    if request.study is not None and (request.study in RESERVED or slug(request.study) != request.study):
         raise InputError(
             f"--study must be letters, digits, '_', '.' or '-' and not reserved but got {request.study!r}"
         )
@@ -203,7 +195,7 @@ def _resolve_one(
     say: Say,
 ) -> ResolvedStudy:
     def name_of(which: str) -> str:
-        return study_name(architecture, request.scale, which, request.dataset, request.study)
+        return study_name(architecture, request.scale, which, request.sized_dataset, request.study)
 
     stored = lookup(name_of(scheduler))
     other = stored or lookup(name_of(BASELINE))
@@ -215,7 +207,7 @@ def _resolve_one(
 
     subset = pick(request.subset, "subset", None)
     seed = pick(request.seed, "seed", 0)
-    spec = DataSpec(source=absolute(request.dataset), subset=subset, seed=seed)
+    spec = DataSpec(source=absolute(request.dataset), image_size=request.image_size, subset=subset, seed=seed)
     data = data_of(spec)
     n = len(data.train)
     check_model(architecture, request.scale, classes=data.classes, image_size=data.image_size)
@@ -260,7 +252,7 @@ def _resolve_one(
         architecture=architecture,
         scale=request.scale,
         scheduler=scheduler,
-        dataset=request.dataset,
+        dataset=request.sized_dataset,
         fingerprint=data.fingerprint,
         subset=subset,
         seed=seed,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from adasearch.records import IntervalRecord, TrialRecord
@@ -133,8 +133,9 @@ class StepDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began = time.monotonic()
-        self._said = False
+        self._began: dict[str, float] = {}  # of each step
+        self._said: set[str] = set()
+        self._shown: dict[str, TaskID] = {}
         self._bar = Progress(console=console, transient=True)
 
     def __enter__(self) -> "StepDisplay":
@@ -145,16 +146,15 @@ class StepDisplay:
             self._bar.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` are done."""
+        """Show that ``done`` of ``total`` are done of the step ``what``; steps may follow each other."""
+        began = self._began.setdefault(what, time.monotonic())
         if self._console.is_terminal:
-            if not self._bar.tasks:
+            if what not in self._shown:
                 self._bar.start()
-                self._bar.add_task(what, total=total)
-            self._bar.update(self._bar.tasks[0].id, completed=done)
-            if done >= total:
-                self._bar.stop()
-        elif not self._said and time.monotonic() - self._began > STEP_SECONDS:
-            self._said = True
+                self._shown[what] = self._bar.add_task(what, total=total)
+            self._bar.update(self._shown[what], completed=done, total=total, visible=done < total)
+        elif what not in self._said and done < total and time.monotonic() - began > STEP_SECONDS:
+            self._said.add(what)
             self._console.print(f"{what}: {done} of {total} so far")
 
 

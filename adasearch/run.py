@@ -18,7 +18,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.buffers import JoinedBuffers
-from adasearch.data import Batches, Dataset, Split
+from adasearch.data import Batches, Dataset, ExampleSplit
 from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.memory import is_out_of_memory, watched
 from adasearch.models import build_model
@@ -34,6 +34,7 @@ __all__ = ["Run"]
 _T = TypeVar("_T")
 
 EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
+EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
 
 
 class Run:
@@ -106,6 +107,7 @@ class Run:
         self.meter.begin(self._steps_left(mark, batch_size))
         self._begin_noise(mark, batch_size)
         with self.clock.section("train"):
+            self._read_ahead(mark, batch_size)
             while self.examples_seen < mark:
                 loss_sum += self._step(mark, batch_size, lr_scale)
             if self.world > 1:
@@ -116,6 +118,13 @@ class Run:
 
     def _steps_left(self, mark: int, batch_size: int) -> int:
         return math.ceil((mark - self.examples_seen) / batch_size)
+
+    def _read_ahead(self, mark: int, batch_size: int) -> None:
+        """Let images that lie in files be read for the steps to come, and no further."""
+        passes = self.passes.count(batch_size)
+        mine = range(self.rank * passes, (self.rank + 1) * passes)
+        steps = self._steps_left(mark, batch_size)
+        self.batches.prepare(self.examples_seen, batch_size, steps, self.world * passes, mine)
 
     def _begin_noise(self, mark: int, batch_size: int) -> None:
         self.noise.begin(self._steps_left(mark, batch_size), batch_size, self.passes.count(batch_size))
@@ -259,14 +268,14 @@ class Run:
     # --- evaluation --------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def evaluate(self, split: Split) -> tuple[float, float]:
+    def evaluate(self, split: ExampleSplit) -> tuple[float, float]:
         """Return mean loss and error fraction on a split, which the workers share out."""
         self.buffers.average()
         self.network.eval()
         sums = torch.zeros(2, dtype=self.meter.dtype, device=self.device)
-        for start in range(self.rank * EVAL_BATCH, len(split), self.world * EVAL_BATCH):
-            images = self.data.normalise(split.images[start : start + EVAL_BATCH])
-            labels = split.labels[start : start + EVAL_BATCH]
+        size = max(1, min(EVAL_BATCH, EVAL_PIXELS // self.data.image_size**2))
+        for pixels, labels in split.pieces(size, self.rank, self.world):
+            images = self.data.normalise(pixels)
             with self._autocast():
                 output = self.network(images.contiguous(memory_format=self.layout))
             output = output.to(torch.get_default_dtype())

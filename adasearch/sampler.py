@@ -16,14 +16,14 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict
 
-import torch
-from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
 from adasearch.errors import InputError
+from adasearch.permutations import PermutationStream, part_rows
 from adasearch.records import Limits
 from adasearch.schedulers.base import require
 
@@ -134,8 +134,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._taken: Part | None = None
         self._pass = 0  # which iterator is the live one
         self._exhausted = False
-        self._permutation_number = -1
-        self._permutation = torch.empty(0, dtype=torch.int64)
+        self._stream = PermutationStream(examples, partial(_seed_of, seed))
         self.resize(batch_size)
 
     @property
@@ -192,33 +191,16 @@ class ResizableBatchSampler(Sampler[list[int]]):
                 break
             if ahead == len(self._drawn):
                 self._drawn.append(size)
-            indices = self._indices(offset, size)
+            indices = self._stream.indices(offset, size)
             passes = self.passes(size)
-            base, extra = divmod(size, self.num_replicas * passes)
             for number in range(passes):
-                part = self.rank * passes + number
-                start = part * base + min(part, extra)
-                mine = indices[start : start + base + (part < extra)].tolist()
+                rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
+                mine = indices[rows].tolist()
                 self._parts.append(Part(batch_size=size, examples=len(mine), number=number, passes=passes))
                 yield mine
             offset += size
             batch += 1
         self._exhausted = True
-
-    def _indices(self, offset: int, count: int) -> Tensor:
-        """Return which examples the stream holds at ``offset`` to ``offset + count``, shape (count,)."""
-        parts = []
-        while count > 0:
-            number, start = divmod(offset, self._examples)
-            if number != self._permutation_number:
-                seed = random.Random(f"{self._seed}/{number}").getrandbits(63)  # any permutation, drawn alone
-                generator = torch.Generator().manual_seed(seed)
-                self._permutation = torch.randperm(self._examples, generator=generator)
-                self._permutation_number = number
-            parts.append(self._permutation[start : start + count])
-            offset += len(parts[-1])
-            count -= len(parts[-1])
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def take(self) -> Part:
         """Return what the item is that the loader handed out; call it once for each item, in order."""
@@ -280,6 +262,11 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._taken = None
         self._pass += 1
         self._exhausted = False
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """Return the seed of one permutation, so that any can be drawn alone."""
+    return random.Random(f"{seed}/{number}").getrandbits(63)
 
 
 def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:

@@ -56,7 +56,7 @@ def train_once(
             lambda text: console.print(text, markup=False, highlight=False),
             progress,
         )
-        data = load_dataset(study.data)
+        data = load_dataset(study.data, progress=progress)
     record = study.record
     params = {
         **study.train_space.fixed(),

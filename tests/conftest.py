@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hypothesis import configuration, settings
+from torch import Tensor
 
-from adasearch.data import Dataset, DataSpec, load_dataset
+from adasearch.data import Dataset, DataSpec, ExampleSplit, load_dataset
 
 # Hypothesis keeps notes even without a database, from collection on: before any fixture runs.
 HYPOTHESIS_HOME = TemporaryDirectory(prefix="hypothesis-")
@@ -38,6 +39,11 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def digits() -> Dataset:
     """160 training and 40 validation examples of real handwritten digits, 16×16 pixels."""
     return load_dataset(DataSpec(source="digits", subset=160))
+
+
+def images_of(split: ExampleSplit) -> Tensor:
+    """Return all images of a split as one uint8 tensor (examples, 3, height, width)."""
+    return torch.cat([images for images, _ in split.pieces(100)])
 
 
 class HandClock:

@@ -86,8 +86,15 @@ BAD_SETTINGS = [
     (["--dataset", "digitz"], "unknown dataset 'digitz'; did you mean 'digits'?"),
     (["--dataset", "parquet:nowhere"], "no Parquet file there"),
     (["--dataset", "parquet:bad.parquet"], "bad.parquet is damaged or no Parquet file"),
-    (["--dataset", "parquet:labels.parquet"], "label -1 in row 1 is outside 0 to "),
+    (["--dataset", "parquet:labels.parquet"], "labels.parquet: label -1 is outside 0 to "),
     (["--dataset", "cifar10:nowhere"], "no intact torchvision copy"),
+    (["--dataset", "fashion_mnist:nowhere"], "nowhere'; add --download to fetch it there"),
+    (["--dataset", "folder:nowhere"], "nowhere: no such folder"),
+    (["--dataset", "nowhere_at_all:load"], "cannot be imported: ModuleNotFoundError"),
+    (["--dataset", "math:pi"], "dataset 'math:pi' must be a function but is float"),
+    (["--dataset", "os:getpid"], "must return a pair (train, test) of map-style data sets"),
+    (["--image-size", "0"], "--image-size must be at least 1 but got 0"),
+    (["--download"], "--download is for cifar10, cifar100, fashion_mnist but got --dataset digits"),
     (["--scale", "tiny"], "'tiny' is not one of"),
     (["--space", "deba_shrot"], "unknown space for schedulers 'deba_shrot'; did you mean 'deba_short'?"),
     (["--space", "none.yaml"], "space none.yaml: No such file"),
@@ -288,6 +295,46 @@ def test_compare_and_list_studies_import_neither_torch_nor_ray(shell: Shell) -> 
         assert not modules_after(*arguments) & {"torch", "ray", "optuna"}
 
 
+# --- data -------------------------------------------------------------------------------------------
+
+
+def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
+    for row in range(60):
+        place = shell.folder / "images" / f"class {row % 3}" / f"{row}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + row, 40), (row % 3 * 80, row, 9)).save(place)
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "folder:images", "--image-size",
+                     "16", "--epochs", "1", "--largest", "16", "--set", "train/batch_size=16")  # fmt: skip
+    assert (finished.code, finished.err) == (0, "")
+    assert "resnet18-nano-constant-folder-images-16-train-0: error" in finished.out
+    (trial,) = shell.store.trials("train")
+    assert trial.dataset == "folder:images@16"
+
+
+def test_train_takes_a_function_of_the_current_folder(shell: Shell) -> None:
+    (shell.folder / "squares_of_mine.py").write_text(
+        "import torch\n"
+        "from torch.utils.data import TensorDataset\n"
+        "def load():\n"
+        "    images = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)\n"
+        "    return TensorDataset(images, torch.arange(100) % 2), None\n"
+    )
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "squares_of_mine:load",
+                     "--epochs", "1", "--largest", "16", "--set", "train/batch_size=16")  # fmt: skip
+    assert (finished.code, finished.err) == (0, "")
+
+
+def test_download_without_network_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "cifar10", "--download")
+    assert finished.code == 1
+    assert finished.err.startswith("adasearch: dataset cifar10 cannot be downloaded to 'data': ")
+    assert len(finished.err.splitlines()) == 1
+    assert not shell.store.studies()
+
+
 # --- list -------------------------------------------------------------------------------------------
 
 
@@ -296,7 +343,7 @@ def test_compare_and_list_studies_import_neither_torch_nor_ray(shell: Shell) -> 
     [
         ("architectures", {"resnet18", "mobilenet_v3_small", "vit_b_16", "vgg19_bn", "resnet20"}),
         ("schedulers", {"constant", "adabatch", "deba"}),
-        ("datasets", {"digits", "parquet:PATH"}),
+        ("datasets", {"digits", "fashion_mnist[:ROOT]", "parquet:PATH", "folder:PATH", "module:function"}),
         ("spaces", {"resnet18", "deba", "deba_short", "constant"}),
     ],
 )

@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adasearch.data import Augmentation, Batches, Dataset, DataSpec, Split, load_dataset
+from adasearch.data import Augmentation, Batches, Dataset, DataSpec, ExampleSplit, Split, load_dataset
 from adasearch.errors import InputError
-from adasearch.sources import Decoded, Progress, no_progress
+from adasearch.sources import Examples, Progress
+from adasearch.sources.base import ArrayReader
+from tests.conftest import images_of
 
 Sizes = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
@@ -117,7 +119,7 @@ def test_augmentation_equals_pad_slice_and_flip_of_each_image() -> None:
     data = numbered(20, image_size=size, padding=padding, flip=True)
     images, labels = whole(Batches(data, 0), 0, 0, count)
     seen: dict[tuple[int, int, bool], int] = {}
-    originals = data.train.images.numpy()
+    originals = images_of(data.train).numpy()
     for image, label in zip(images.numpy(), labels.tolist(), strict=True):
         padded = np.pad(originals[label], ((0, 0), (padding, padding), (padding, padding)))
         matches = [
@@ -140,7 +142,7 @@ def test_augmentation_equals_pad_slice_and_flip_of_each_image() -> None:
 def test_images_are_never_flipped_where_a_mirror_image_is_another_class() -> None:
     data = numbered(20, image_size=5, padding=0, flip=False)
     images, labels = whole(Batches(data, 0), 0, 0, 200)
-    assert torch.equal(images, data.train.images[labels].float())
+    assert torch.equal(images, images_of(data.train)[labels].float())
 
 
 def test_augmentation_changes_with_step_and_seed_only() -> None:
@@ -162,22 +164,22 @@ def test_batches_leave_the_global_generator_alone() -> None:
 
 
 def test_normalisation_statistics_equal_numpy(digits: Dataset) -> None:
-    pixels = digits.train.images.numpy() / 255
+    pixels = images_of(digits.train).numpy() / 255
     np.testing.assert_allclose(digits.mean.numpy(), pixels.mean(axis=(0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(digits.std.numpy(), pixels.std(axis=(0, 2, 3)), rtol=1e-9)
 
 
 def test_normalised_training_images_have_mean_0_and_variance_1(digits: Dataset) -> None:
-    images = digits.normalise(digits.train.images)
+    images = digits.normalise(images_of(digits.train))
     assert images.dtype == torch.float32
     assert images.mean().item() == pytest.approx(0, abs=1e-5)
     assert images.var(correction=0).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_normalising_does_not_change_the_stored_images(digits: Dataset) -> None:
-    before = digits.train.images.clone()
-    digits.normalise(digits.train.images)
-    assert torch.equal(digits.train.images, before)
+    before = images_of(digits.train)
+    digits.normalise(images_of(digits.train))
+    assert torch.equal(images_of(digits.train), before)
 
 
 # --- splits ----------------------------------------------------------------------------------------
@@ -185,8 +187,8 @@ def test_normalising_does_not_change_the_stored_images(digits: Dataset) -> None:
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> type["Source"]:
-    """Let ``load_dataset`` decode what the test describes in ``Source``."""
-    monkeypatch.setattr("adasearch.data.decode", Source.decode)
+    """Let ``load_dataset`` open what the test describes in ``Source``."""
+    monkeypatch.setattr("adasearch.data.open_source", Source.open)
     return Source
 
 
@@ -194,25 +196,32 @@ class Source:
     """Examples of one pixel, which holds the example's number; labels go round the classes."""
 
     @staticmethod
-    def decode(source: str, progress: Progress = no_progress) -> Decoded:
+    def open(source: str, *, image_size: int | None, progress: Progress) -> Examples:
         """Read ``EXAMPLES/CLASSES`` or ``EXAMPLES/CLASSES/TEST_FROM``."""
         examples, classes, *test_from = (int(part) for part in source.split("/"))
         numbers = np.arange(examples)
         pixels = np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255], axis=1).astype(np.uint8)
-        return Decoded(
-            images=pixels[:, :, None, None],
+        images = pixels[:, :, None, None]
+        return Examples(
+            source=source,
+            reader=ArrayReader(images, source),
             labels=(numbers % classes).astype(np.int64),
             classes=classes,
             test_from=test_from[0] if test_from else None,
             flip=False,
-            fingerprint=source,
+            image_size=1,
+            names=source,
+            state=None,
+            arrays=images,
+            remote=False,
+            fitted=False,
         )
 
     @staticmethod
-    def numbers(split: Split | None) -> list[int]:
+    def numbers(split: ExampleSplit | None) -> list[int]:
         """Return the numbers of a split's examples."""
         assert split is not None
-        pixels = split.images[:, :, 0, 0].long()
+        pixels = images_of(split)[:, :, 0, 0].long()
         return (pixels[:, 0] * 65536 + pixels[:, 1] * 256 + pixels[:, 2]).tolist()
 
 
@@ -276,7 +285,7 @@ def test_test_split_is_absent_unless_asked_for(source: type[Source]) -> None:
 @example(subset=639)  # next to all: what is left over is too little for a split of its own
 def test_every_subset_within_the_announced_bounds_is_exact(subset: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adasearch.data.decode", Source.decode)
+        patch.setattr("adasearch.data.open_source", Source.open)
         data = load_dataset(DataSpec(source="1000/10", subset=subset), include_test=True)
     parts = [set(Source.numbers(split)) for split in (data.train, data.val, data.test)]
     assert len(parts[0]) == subset
@@ -315,6 +324,6 @@ def test_digits_are_split_and_described(digits: Dataset) -> None:
 
 def test_moving_a_data_set_keeps_its_values(digits: Dataset) -> None:
     moved = digits.to(torch.device("cpu"))
-    assert torch.equal(moved.train.images, digits.train.images)
+    assert torch.equal(images_of(moved.train), images_of(digits.train))
     assert moved.test is None
     assert moved.fingerprint == digits.fingerprint

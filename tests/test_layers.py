@@ -167,7 +167,12 @@ def test_books_of_a_search_are_kept_without_ray() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["data", "sources", "models", "nano", "dry_run", "measure", "timing", "train"]
+    "name",
+    [
+        *"data splits batches permutations streaming models nano dry_run".split(),
+        *"measure memory passes buffers run timing train_config checkpoint train".split(),
+        *(name.removeprefix("adasearch.") for name in FILES if in_package(name, "adasearch.sources")),
+    ],
 )
 def test_training_knows_nothing_of_search_store_and_analysis(name: str) -> None:
     later = {"tuning", "plans", "store", "analysis", "spaces", "study_spaces", "commands", "cli", "progress"}

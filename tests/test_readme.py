@@ -12,6 +12,7 @@ import yaml
 
 from adasearch.catalogue import catalogue
 from adasearch.cli import cli
+from adasearch.sources import decode
 from adasearch.spaces import parse_space
 from adasearch.testing import check_scheduler
 
@@ -66,6 +67,15 @@ def test_space_of_the_readme_is_one() -> None:
     (text,) = [block for language, block in BLOCKS if language == "yaml"]
     space = parse_space(yaml.safe_load(text), "README")
     assert len(space.distributions()) == 3
+
+
+def test_data_of_the_readme_are_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "seven_or_not" in block]
+    (tmp_path / "data_of_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = decode("data_of_the_readme:seven_or_not", image_size=16)
+    assert found.images.shape == (1797, 3, 16, 16)
+    assert found.classes == 2
 
 
 def test_readme_has_no_gaps() -> None:

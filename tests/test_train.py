@@ -23,7 +23,7 @@ from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
 from adasearch.train import DivergedError, Hyperparameters, TrainConfig, lr_factor, train
-from tests.conftest import HandClock
+from tests.conftest import HandClock, images_of
 
 LIMITS = Limits(smallest=1, largest=512)
 
@@ -150,7 +150,7 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
         assert signals.mean_grad_norm == pytest.approx(mean.norm().item(), rel=1e-9)
         assert signals.mean_grad_component_variance == pytest.approx(mean.var(correction=0).item(), rel=1e-9)
     with torch.no_grad():
-        output = network.eval()(digits.normalise(digits.val.images))
+        output = network.eval()(digits.normalise(images_of(digits.val)))
     last = records[-1]
     expected_loss = nn.functional.cross_entropy(output, digits.val.labels).item()
     assert last.signals.val_loss == pytest.approx(expected_loss, rel=1e-9)
@@ -564,9 +564,11 @@ def test_two_runs_may_take_turns(digits: Dataset) -> None:
 
 
 def test_training_leaves_the_data_as_it_was(digits: Dataset) -> None:
-    before = [tensor.clone() for tensor in (digits.train.images, digits.train.labels, digits.val.images)]
+    before = [
+        tensor.clone() for tensor in (images_of(digits.train), digits.train.labels, images_of(digits.val))
+    ]
     run(digits, config())
-    after = (digits.train.images, digits.train.labels, digits.val.images)
+    after = (images_of(digits.train), digits.train.labels, images_of(digits.val))
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 

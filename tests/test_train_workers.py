@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import adasearch.run
-from adasearch.data import Batches, Dataset
+from adasearch.data import Batches, Dataset, DataSpec, load_dataset
 from adasearch.measure import MEASURED
 from adasearch.models import build_model
 from adasearch.noise import NOISE
@@ -126,6 +126,8 @@ def worker(rank: int, folder: str, data: Dataset) -> None:
         timeout=timedelta(seconds=60),
     )
     seen = {name: outcome_of(config, scheduler, data) for name, (config, scheduler) in RUNS.items()}
+    streamed = load_dataset(DataSpec(source="digits", subset=160, memory_limit=0))
+    seen["streamed"] = outcome_of(*RUNS["uneven passes"], streamed)
     quarrel = ""
     try:
         outcome_of(VIT, Quarrel(), data)
@@ -161,6 +163,16 @@ def test_all_workers_see_and_decide_alike(name: str, together: Seen) -> None:
     assert [repr(record.signals) for record in first] == [repr(record.signals) for record in second]
     assert [record.decision for record in first] == [record.decision for record in second]
     assert [record.val_error for record in first] == [record.val_error for record in second]
+
+
+def test_two_workers_train_on_streamed_images_as_on_those_in_memory(together: Seen) -> None:
+    for seen, _ in together:
+        memory, streamed = seen["uneven passes"], seen["streamed"]
+        assert [repr(each.signals) for each in streamed.records] == [
+            repr(each.signals) for each in memory.records
+        ]
+        assert [each.val_error for each in streamed.records] == [each.val_error for each in memory.records]
+        torch.testing.assert_close(streamed.state, memory.state, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -1,93 +1,26 @@
-"""Decoding: Parquet as Hugging Face writes it, torchvision's CIFAR folders, digits, and the cache."""
+"""Parquet files as Hugging Face writes them: what is read, what is refused, and rows read at random."""
 
-import hashlib
 import io
-import json
 import os
 import pickle
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torchvision
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from adasearch.errors import InputError
-from adasearch.sources import Decoded, decode
+from adasearch.sources import decode, open_source
+from tests.pictures import Calls, assert_equal, encoded, pictures, write_parquet, write_pictures
 
-REAL_CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
-
-
-def pictures(count: int, size: int = 8, seed: int = 0) -> np.ndarray:
-    """Return random images of shape (count, 3, size, size)."""
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+REAL_CIFAR10 = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 
 
-def encoded(image: np.ndarray) -> bytes:
-    """Return an image of shape (channels, height, width) as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(image.transpose(1, 2, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_parquet(
-    path: Path,
-    images: Sequence[bytes | None],
-    labels: Sequence[int | None],
-    *,
-    names: Sequence[str] | None = None,
-    kind: str = "struct",
-    image_column: str = "img",
-    label_column: str = "label",
-) -> Path:
-    """Write a file in Hugging Face's layout; ``kind`` may be a plain binary column instead."""
-    if kind == "struct":
-        image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        rows = [{"bytes": blob, "path": None} for blob in images]
-        column = pa.array(rows, image_type)
-    else:
-        column = pa.array(images, {"binary": pa.binary(), "large_binary": pa.large_binary()}[kind])
-    table = pa.table({image_column: column, label_column: pa.array(labels, pa.int64())})
-    if names is not None:
-        features = {label_column: {"names": list(names), "_type": "ClassLabel"}}
-        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
-    return path
-
-
-def write_pictures(path: Path, images: np.ndarray, *, classes: int = 3, kind: str = "struct") -> Path:
-    """Write images whose labels go round the classes."""
-    blobs = [encoded(image) for image in images]
-    labels = [row % classes for row in range(len(images))]
-    return write_parquet(path, blobs, labels, names=[f"class {n}" for n in range(classes)], kind=kind)
-
-
-class Calls:
-    """Progress that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, int, int]] = []
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self.told.append((what, done, total))
-
-
-def assert_equal(one: Decoded, other: Decoded) -> None:
-    """Check that two sources hold the same examples."""
-    np.testing.assert_array_equal(one.images, other.images)
-    np.testing.assert_array_equal(one.labels, other.labels)
-    for name in ("classes", "test_from", "flip", "fingerprint"):
-        assert getattr(one, name) == getattr(other, name), name
-
-
-# --- Parquet: what is read -------------------------------------------------------------------------
+# --- what is read -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["struct", "binary", "large_binary"])
@@ -150,7 +83,7 @@ def test_grey_images_become_three_equal_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.images[0], np.stack([grey] * 3))
 
 
-# --- Parquet: fingerprint and cache ----------------------------------------------------------------
+# --- fingerprint and cache ----------------------------------------------------------------
 
 
 def test_fingerprint_changes_with_one_pixel_one_label_or_the_split_only(tmp_path: Path) -> None:
@@ -179,16 +112,17 @@ def test_second_decode_reads_the_cache(tmp_path: Path, cache_dir: Path) -> None:
     first, second = Calls(), Calls()
     decoded = decode(f"parquet:{tmp_path / 'data'}", first)
     cached = decode(f"parquet:{tmp_path / 'data'}", second)
-    assert first.told == [("decoding images", 7, 7)]
-    assert second.told == []
+    assert first.told[-1] == ("decoding images", 7, 7)
+    assert all(what != "decoding images" for what, _, _ in second.told)
     assert cache_dir.exists()
     assert_equal(cached, decoded)
 
 
-def test_progress_is_told_every_500_images(tmp_path: Path) -> None:
+def test_progress_is_told_every_100_images(tmp_path: Path) -> None:
     calls = Calls()
-    decode(f"parquet:{write_pictures(tmp_path / 'a.parquet', pictures(1201, size=1))}", calls)
-    assert [done for _, done, _ in calls.told] == [500, 1000, 1201]
+    decode(f"parquet:{write_pictures(tmp_path / 'a.parquet', pictures(251, size=1))}", calls)
+    told = [done for what, done, _ in calls.told if what == "decoding images"]
+    assert told == [100, 200, 251]
 
 
 def test_changed_file_is_decoded_again(tmp_path: Path, cache_dir: Path) -> None:
@@ -198,7 +132,7 @@ def test_changed_file_is_decoded_again(tmp_path: Path, cache_dir: Path) -> None:
     os.utime(path, ns=(0, 10**9))
     calls = Calls()
     after = decode(f"parquet:{path}", calls)
-    assert calls.told
+    assert ("decoding images", 5, 5) in calls.told
     assert after.fingerprint != before.fingerprint
     np.testing.assert_array_equal(after.images, pictures(5, seed=1))
 
@@ -210,18 +144,7 @@ def test_changing_decoded_images_does_not_change_the_cache(tmp_path: Path, cache
     np.testing.assert_array_equal(decode(f"parquet:{path}").images, pictures(5))
 
 
-def test_two_processes_that_decode_at_once_leave_one_good_copy(tmp_path: Path, cache_dir: Path) -> None:
-    path = write_pictures(tmp_path / "train.parquet", pictures(5))
-
-    def other_process_is_first(what: str, done: int, total: int) -> None:
-        decode(f"parquet:{path}")
-
-    decoded = decode(f"parquet:{path}", other_process_is_first)
-    assert_equal(decode(f"parquet:{path}"), decoded)
-    assert len(list((cache_dir / "adasearch" / "decoded").iterdir())) == 1
-
-
-# --- Parquet: what is refused ----------------------------------------------------------------------
+# --- what is refused ----------------------------------------------------------------------
 
 
 def refused(place: Path | str) -> str:
@@ -278,15 +201,16 @@ def test_file_without_a_label_column_is_refused(tmp_path: Path) -> None:
 def test_empty_label_is_refused(tmp_path: Path, kind: str) -> None:
     blobs = [encoded(image) for image in pictures(2)]
     path = write_parquet(tmp_path / "train.parquet", blobs, [0, None], kind=kind)
-    assert "column 'label' has empty values" in refused(path)
+    assert "row 1 of Parquet file" in (message := refused(path))
+    assert "column 'label' is empty" in message
 
 
 def test_empty_image_is_refused(tmp_path: Path) -> None:
     blobs = [encoded(pictures(1)[0]), None]
-    binary = write_parquet(tmp_path / "binary.parquet", blobs, [0, 1], kind="binary")
-    assert "column 'img' has empty values" in refused(binary)
-    within_struct = write_parquet(tmp_path / "struct.parquet", blobs, [0, 1])
-    assert "image in row 1 cannot be read" in refused(within_struct)
+    for kind in ("binary", "struct"):
+        path = write_parquet(tmp_path / f"{kind}.parquet", blobs, [0, 1], kind=kind)
+        assert "row 1 of" in (message := refused(path))
+        assert "the image cannot be read" in message
 
 
 @pytest.mark.parametrize(("label", "names"), [(3, "abc"), (-1, "abc"), (-1, None)])
@@ -298,7 +222,7 @@ def test_label_out_of_range_is_refused_with_file_row_value_and_range(
     second = write_parquet(tmp_path / "b.parquet", blobs, [0, 2, label, 0], names=names)
     with pytest.raises(InputError) as caught:
         decode(f"parquet:{tmp_path}")
-    assert str(caught.value) == f"Parquet file {second}: label {label} in row 2 is outside 0 to 2"
+    assert str(caught.value) == f"row 2 of Parquet file {second}: label {label} is outside 0 to 2"
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -321,116 +245,92 @@ UNREADABLE = {
 @pytest.mark.parametrize("blob", UNREADABLE.values(), ids=UNREADABLE)
 def test_unreadable_image_is_refused_with_file_and_row(tmp_path: Path, blob: bytes) -> None:
     path = write_parquet(tmp_path / "train.parquet", [GOOD, GOOD, blob], [0, 1, 0])
-    assert "the image in row 2 cannot be read" in refused(path)
+    assert refused(path).startswith(f"row 2 of Parquet file {path}: the image cannot be read")
 
 
 def test_images_of_different_size_are_refused_with_file_and_row(tmp_path: Path) -> None:
     blobs = [encoded(image) for image in (*pictures(2, size=8), *pictures(1, size=9))]
     message = refused(write_parquet(tmp_path / "train.parquet", blobs, [0, 1, 0]))
-    assert "row 2 has (9, 9) pixels after (8, 8)" in message
+    assert "row 2 of" in message
+    assert "9x9 pixels but 8x8 expected" in message
+    assert "--image-size" in message
 
 
 def test_images_that_are_not_square_are_refused(tmp_path: Path) -> None:
     blob = encoded(pictures(1, size=8)[0, :, :6, :])
-    assert "square but row 0 has (6, 8)" in refused(write_parquet(tmp_path / "a.parquet", [blob], [0]))
+    message = refused(write_parquet(tmp_path / "a.parquet", [blob], [0]))
+    assert "8x6 pixels; images that are not square need --image-size N" in message
 
 
 def test_refused_files_leave_nothing_in_the_cache(tmp_path: Path, cache_dir: Path) -> None:
     refused(write_parquet(tmp_path / "train.parquet", [GOOD, b"no image"], [0, 1]))
-    assert not cache_dir.exists()
+    assert not [path for path in cache_dir.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-# --- other sources ---------------------------------------------------------------------------------
+# --- rows at random, and images of any shape -------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("source", "hint"),
-    [
-        ("digit", "did you mean 'digits'?"),
-        ("parquet", "did you mean 'parquet:PATH'?"),
-        ("imagenet", "known:"),
-    ],
-)
-def test_unknown_source_is_refused_with_the_nearest_known(source: str, hint: str) -> None:
+def test_rows_are_read_in_any_order_from_any_row_group(tmp_path: Path) -> None:
+    images = pictures(23)
+    for name, rows in (("a", slice(0, 9)), ("b", slice(9, 9)), ("c", slice(9, 23))):
+        path = write_pictures(tmp_path / f"{name}.parquet", images[rows])
+        pq.write_table(pq.read_table(path), path, row_group_size=4)
+    examples = open_source(f"parquet:{tmp_path}")
+    elsewhere = pickle.loads(pickle.dumps(examples))
+    for row in np.random.default_rng(0).permutation(23):
+        np.testing.assert_array_equal(examples.pixels(row), images[row])
+        np.testing.assert_array_equal(elsewhere.pixels(row), images[row])
+
+
+def test_a_row_group_is_read_once_for_rows_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pictures(tmp_path / "a.parquet", pictures(12))
+    pq.write_table(pq.read_table(path), path, row_group_size=3)
+    examples = open_source(f"parquet:{path}")
+    read: list[int] = []
+    real = pq.ParquetFile.read_row_group
+
+    def counted(self: pq.ParquetFile, group: int, **options: object) -> pa.Table:
+        read.append(group)
+        return real(self, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    for row in range(12):
+        examples.pixels(row)
+    assert read == [1, 2, 3]  # the first was read for the size of its images
+
+
+def test_images_of_any_shape_are_resized_and_cropped_to_the_size_asked_for(tmp_path: Path) -> None:
+    wide, tall = pictures(2, size=12)[:, :, :6, :].copy(), pictures(1, size=12)[:, :, :, :6]
+    wide[:, :, :, :3] = 255  # what the crop leaves out
+    blobs = [encoded(wide[0]), encoded(wide[1]), encoded(tall[0])]
+    path = write_parquet(tmp_path / "a.parquet", blobs, [0, 1, 0])
+    kept = decode(f"parquet:{path}", image_size=6)
+    assert kept.images.shape == (3, 3, 6, 6)
+    np.testing.assert_array_equal(kept.images[0], wide[0, :, :, 3:9])
+    np.testing.assert_array_equal(kept.images[2], tall[0, :, 3:9, :])
+    halved = decode(f"parquet:{path}", image_size=3)
+    assert halved.images.shape == (3, 3, 3, 3)
+    assert halved.fingerprint != kept.fingerprint
+
+
+def test_names_and_fingerprint_tell_versions_of_a_streamed_set(tmp_path: Path) -> None:
+    images = pictures(6)
+    write_pictures(tmp_path / "here" / "a.parquet", images)
+    write_pictures(tmp_path / "there" / "a.parquet", images)
+    write_pictures(tmp_path / "other" / "a.parquet", images[:5])
+    os.utime(tmp_path / "there" / "a.parquet", ns=(0, 10**9))
+    prints = [open_source(f"parquet:{tmp_path / name}").fingerprint for name in ("here", "there", "other")]
+    assert prints[0] == prints[1] != prints[2]
+    resized = open_source(f"parquet:{tmp_path / 'here'}", image_size=4)
+    assert resized.fingerprint not in prints
+
+
+def test_files_that_name_different_numbers_of_classes_are_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a.parquet", pictures(3), classes=3)
+    second = write_pictures(tmp_path / "b.parquet", pictures(3), classes=4)
     with pytest.raises(InputError) as caught:
-        decode(source)
-    assert f"unknown dataset {source!r}" in str(caught.value)
-    assert hint in str(caught.value)
-
-
-def test_digits_are_scikit_learns_images_enlarged_twice() -> None:
-    found = decode("digits")
-    original = load_digits()
-    # Bilinear, twice as large: each new pixel is three parts its own old pixel and one part the next one's.
-    padded = np.pad(original.images * 255 / 16, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = np.empty((len(padded), 16, 10))
-    rows[:, 0::2] = 0.25 * padded[:, :-2] + 0.75 * padded[:, 1:-1]
-    rows[:, 1::2] = 0.75 * padded[:, 1:-1] + 0.25 * padded[:, 2:]
-    expected = np.empty((len(padded), 16, 16))
-    expected[:, :, 0::2] = 0.25 * rows[:, :, :-2] + 0.75 * rows[:, :, 1:-1]
-    expected[:, :, 1::2] = 0.75 * rows[:, :, 1:-1] + 0.25 * rows[:, :, 2:]
-    for channel in range(3):
-        assert np.abs(found.images[:, channel] - expected).max() <= 0.5 + 1e-3
-    np.testing.assert_array_equal(found.labels, original.target)
-    assert (found.classes, found.test_from, found.flip) == (10, None, False)
-
-
-CIFAR_KEYS = {"cifar10": ("labels", "label_names"), "cifar100": ("fine_labels", "fine_label_names")}
-
-
-def write_cifar(
-    kind: str, root: Path, images: np.ndarray, labels: Sequence[int], train: int, patch: pytest.MonkeyPatch
-) -> None:
-    """Write a tiny torchvision folder, and tell torchvision's reader the names and sums of its files."""
-    label_key, names_key = CIFAR_KEYS[kind]
-    reader = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}[kind]
-    folder = root / reader.base_folder
-    folder.mkdir(parents=True)
-
-    def write(name: str, content: object) -> str:
-        blob = pickle.dumps(content)
-        (folder / name).write_bytes(blob)
-        return hashlib.md5(blob).hexdigest()
-
-    def batch(name: str, rows: slice) -> list[str]:
-        content = {"data": images[rows].reshape(-1, 3072), label_key: list(labels[rows])}
-        return [name, write(name, content)]
-
-    half = train // 2
-    patch.setattr(reader, "train_list", [batch("one", slice(half)), batch("two", slice(half, train))])
-    patch.setattr(reader, "test_list", [batch("three", slice(train, None))])
-    names = {names_key: ["a", "b", "c"]}
-    patch.setattr(reader, "meta", {"filename": "meta", "key": names_key, "md5": write("meta", names)})
-
-
-@pytest.mark.parametrize("kind", CIFAR_KEYS)
-def test_cifar_is_read_from_a_torchvision_folder(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = pictures(6, size=32)
-    labels = [0, 1, 2, 2, 1, 0]
-    write_cifar(kind, tmp_path / "root", images, labels, 4, monkeypatch)
-    found = decode(f"{kind}:{tmp_path / 'root'}")
-    np.testing.assert_array_equal(found.images, images)
-    assert found.images.flags["C_CONTIGUOUS"]
-    assert found.labels.tolist() == labels
-    assert (found.classes, found.test_from, found.flip) == (3, 4, True)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "root").rename(tmp_path / "data")
-    assert_equal(decode(kind), found)
-
-
-def test_cifar_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no intact torchvision copy under .*nowhere"):
-        decode(f"cifar10:{tmp_path / 'nowhere'}")
-
-
-def test_damaged_cifar_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_cifar("cifar10", tmp_path, pictures(6, size=32), [0, 1, 2, 2, 1, 0], 4, monkeypatch)
-    damaged = next(tmp_path.rglob("two"))
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    with pytest.raises(InputError, match="no intact torchvision copy"):
-        decode(f"cifar10:{tmp_path}")
+        decode(f"parquet:{tmp_path}")
+    assert str(caught.value) == f"Parquet file {second} names 4 classes where the others name 3"
 
 
 @pytest.mark.skipif(
@@ -447,4 +347,4 @@ def test_real_cifar10_decodes_to_its_known_numbers(cache_dir: Path) -> None:
     np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=1e-3)
     calls = Calls()
     assert decode(f"parquet:{REAL_CIFAR10}", calls).fingerprint == found.fingerprint
-    assert calls.told == []
+    assert all(what != "decoding images" for what, _, _ in calls.told)
