@@ -13,7 +13,7 @@ ARCHITECTURES_TITLE = (
     f"At {LISTED_SIZE}x{LISTED_SIZE} pixels and 10 classes. Also: any classification network of torchvision "
     "(--scale full), module:function"
 )
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "studies")
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments", "studies")
 
 
 def catalogue(what: str, *, results: str, form: str = "text") -> str:
@@ -23,6 +23,7 @@ def catalogue(what: str, *, results: str, form: str = "text") -> str:
         "schedulers": _schedulers,
         "datasets": _datasets,
         "spaces": _spaces,
+        "experiments": _experiments,
     }
     if what == "studies":
         return _studies(Store(results, must_exist=True), form)
@@ -89,6 +90,15 @@ def _spaces() -> Listing:
             space = load_space(kind, name)
             rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
     return rows, ["name", "kind", "searched"]
+
+
+def _experiments() -> Listing:
+    from adasearch.experiments import experiment_names, load_experiment
+
+    rows: list[dict[str, object]] = [
+        {"name": name, "what": load_experiment(name).about} for name in experiment_names()
+    ]
+    return rows, ["name", "what"]
 
 
 def _studies(store: Store, form: str) -> str:

@@ -6,6 +6,7 @@ there. So no order of writing, and no crash between two writes, can lose or doub
 """
 
 import io
+import pickle
 import re
 import time
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 import torch
 from torch import distributed as dist
@@ -97,28 +97,24 @@ class Checkpoints:
         found = [path for path in self._paths() if _intervals(path) <= self._stored]
         for path in reversed(found):
             state = self._read(path)
-            if state is not None and state["identity"] == [VERSION, *identity]:
+            if state.get("identity") == [VERSION, *identity]:
                 return _restored(run, state)
         return None
-
-    def remove(self) -> None:
-        """Remove all of them; the run is over."""
-        with suppress(OSError):
-            self._files.delete_dir(self._root)
 
     def _paths(self) -> list[str]:
         """Return the checkpoints in order of intervals."""
         found = self._files.get_file_info(pafs.FileSelector(self._root, allow_not_found=True))
         return sorted(item.path for item in found if re.fullmatch(r"\d+\.pt", item.base_name))
 
-    def _read(self, path: str) -> dict[str, Any] | None:
+    def _read(self, path: str) -> dict[str, Any]:
+        """Return a checkpoint's state; nothing if it is damaged or something else."""
         try:
             with self._files.open_input_file(path) as file:
-                state: dict[str, Any] = torch.load(io.BytesIO(file.read()), map_location="cpu")
-                return state
+                state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
         # Whatever a truncated or foreign file makes of torch's reader.
-        except (OSError, pa.ArrowException, RuntimeError, EOFError, ValueError, KeyError):
-            return None
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+            return {}
+        return state if isinstance(state, dict) else {}
 
 
 def _intervals(path: str) -> int:

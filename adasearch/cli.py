@@ -3,104 +3,30 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from adasearch import __version__
+from adasearch.cli_options import (
+    FORMAT,
+    RESULTS,
+    RUN_OPTIONS,
+    RUNTIME_OPTIONS,
+    from_default,
+    popped,
+    runtime_options,
+    training_options,
+)
 from adasearch.errors import AdasearchError, InputError, Interrupted
+from adasearch.run_options import RunOptions
 
 __all__ = ["main"]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 NETWORK = (
     "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
     "or module:function of your own"
 )
-RESULTS = click.option(
-    "--results",
-    default="results",
-    show_default=True,
-    metavar="FOLDER",
-    help="Where Parquet tables are kept; a path or a URI (s3://...).",
-)
-FORMAT = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "csv", "json"]),
-    default="text",
-    show_default=True,
-)
-
-
-def training_options(command: F) -> F:
-    """Add the flags that search and train share."""
-    options = [
-        click.option(
-            "--dataset",
-            default="digits",
-            show_default=True,
-            metavar="NAME",
-            help="digits, cifar10[:ROOT], cifar100[:ROOT] or parquet:PATH.",
-        ),
-        click.option(
-            "--scale",
-            type=click.Choice(["nano", "full"]),
-            default="nano",
-            show_default=True,
-            help="Small relatives of the networks, or those of the papers; of no effect on module:function.",
-        ),
-        click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
-        click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),
-        click.option(
-            "--interval",
-            metavar="SPAN",
-            help="Between two decisions: epochs (0.5) or examples (2000ex).  [default: 1]",
-        ),
-        click.option(
-            "--seed", type=int, help="Of the split, the weights and the order of the data.  [default: 0]"
-        ),
-        click.option(
-            "--smallest",
-            type=int,
-            metavar="N",
-            help="Least batch size.  [default: 16, at least 2 per worker]",
-        ),
-        click.option(
-            "--largest",
-            type=int,
-            metavar="N",
-            help="Greatest batch size.  [default: 2048, at most an eighth of the training examples]",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["float32", "bfloat16"]),
-            help="bfloat16 is automatic mixed precision.  [default: float32]",
-        ),
-        click.option(
-            "--space",
-            metavar="FILE",
-            help="Search space of the scheduler: a YAML file or a name from 'list spaces'.",
-        ),
-        click.option(
-            "--train-space",
-            metavar="FILE",
-            help="Search space of the training: a YAML file or a name from 'list spaces'.",
-        ),
-        click.option(
-            "--set",
-            "fixed",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            help="Fix a field: scheduler/window=15 or train/lr=0.1. Repeatable.",
-        ),
-        RESULTS,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -120,9 +46,13 @@ def cli() -> None:
     "--architecture",
     "architectures",
     multiple=True,
-    required=True,
     metavar="NAME",
     help=f"{NETWORK}; repeatable.",
+)
+@click.option(
+    "--experiment",
+    metavar="NAME",
+    help="A published set-up: a name from 'list experiments' or a YAML file; other flags override it.",
 )
 @click.option(
     "--scheduler",
@@ -132,29 +62,7 @@ def cli() -> None:
     help="A batch-size scheduler, or module:Class; repeatable.  [default: deba]",
 )
 @training_options
-@click.option(
-    "--trials",
-    type=int,
-    default=20,
-    show_default=True,
-    help="Trials per study in all; those that are stored count.",
-)
-@click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]")
-@click.option("--cpus-per-worker", type=int, default=1, show_default=True)
-@click.option(
-    "--gpus-per-worker", type=float, help="A fraction only with one worker.  [default: 1 if there is one]"
-)
-@click.option("--slots", type=int, metavar="N", help="Trials at a time.  [default: as many as fit]")
-@click.option(
-    "--attempts", type=int, default=2, show_default=True, help="Times to try a trial whose worker died."
-)
-@click.option(
-    "--isolation",
-    type=click.Choice(["pooled", "fresh"]),
-    default="pooled",
-    show_default=True,
-    help="Keep a slot's workers for all its trials, or start new ones for each.",
-)
+@runtime_options
 @click.option("--sampler", type=click.Choice(["tpe", "random"]), help="How Optuna proposes.  [default: tpe]")
 @click.option(
     "--stopper",
@@ -163,8 +71,8 @@ def cli() -> None:
 )
 @click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
-@click.option("--address", metavar="HOST:PORT", help="Join this Ray cluster instead of starting Ray here.")
-def search(**options: Any) -> None:
+@click.pass_context
+def search(context: click.Context, /, **options: Any) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
 
     The same command goes on with a search that was interrupted, or does nothing if all trials are there.
@@ -173,27 +81,29 @@ def search(**options: Any) -> None:
     Example:
       adasearch search --architecture resnet18 --architecture vit_b_16 --scheduler deba \\
           --space deba_short --dataset digits --epochs 10 --interval 0.5 --trials 10
+      adasearch search --experiment adabatch_cifar --scale nano --dataset cifar10:data
     """
     from adasearch import commands
+    from adasearch.experiments import load_experiment
     from adasearch.plans import Request
 
-    runtime = {
-        name: options.pop(name)
-        for name in (
-            "trials",
-            "slots",
-            "cpus_per_worker",
-            "gpus_per_worker",
-            "attempts",
-            "isolation",
-            "address",
-        )
-    }
+    if options["experiment"] is not None:
+        given = {name for name in options if not from_default(context, name)}
+        scale = options["scale"] if "scale" in given else None
+        options["experiment"] = load_experiment(options["experiment"]).at(scale)
+        flags = options["experiment"].flags()
+        options |= {name: value for name, value in flags.items() if name not in given}
+    if not options["architectures"]:
+        raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
+    run_options = RunOptions(**popped(options, RUN_OPTIONS))
+    runtime = popped(options, RUNTIME_OPTIONS)
     results = options.pop("results")
     request = Request(
         schedulers=options.pop("schedulers") or ("deba",), baseline=not options.pop("no_baseline"), **options
     )
-    if not commands.search(request, commands.Runtime(**runtime), results=results, console=_console()):
+    if not commands.search(
+        request, commands.Runtime(**runtime, options=run_options), results=results, console=_console()
+    ):
         raise Interrupted
 
 
@@ -223,10 +133,11 @@ def train(**options: Any) -> None:
     from adasearch.plans import Request
 
     results = options.pop("results")
+    run_options = RunOptions(**popped(options, RUN_OPTIONS))
     request = Request(
         architectures=(options.pop("architecture"),), schedulers=(options.pop("scheduler"),), **options
     )
-    trial = commands.train_once(request, results=results, console=_console())
+    trial = commands.train_once(request, results=results, console=_console(), options=run_options)
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
     click.echo(f"{trial.trial_id}: error {trial.val_error:.1%} in {trial.train_seconds:.1f} s of training")
@@ -296,7 +207,9 @@ def replay(results: str, smallest: int | None, largest: int | None, **options: A
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "studies"]))
+@click.argument(
+    "what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"])
+)
 @RESULTS
 @FORMAT
 def list_(what: str, results: str, form: str) -> None:
@@ -327,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] == ["search"] else ""
+        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"]) else ""
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

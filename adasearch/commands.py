@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
@@ -13,8 +12,9 @@ from adasearch.analysis import BASELINE
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
-from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
 from adasearch.replay import replay
+from adasearch.run_options import RunOptions
+from adasearch.single_run import local_device, train_once
 from adasearch.store import Store, StudyLocked
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Runtime:
         attempts: times that a trial whose worker died is tried in all.
         isolation: "pooled" or "fresh" workers.
         address: of a Ray cluster; None starts Ray on this machine.
+        options: how trials run on a device, and how often they are saved.
     """
 
     trials: int = 20
@@ -45,6 +46,7 @@ class Runtime:
     attempts: int = 2
     isolation: Literal["pooled", "fresh"] = "pooled"
     address: str | None = None
+    options: RunOptions = field(default_factory=RunOptions)
 
     def check(self) -> None:
         """Refuse values that break a rule."""
@@ -52,6 +54,7 @@ class Runtime:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
+        self.options.check()
         gpus = self.gpus_per_worker
         if gpus is not None and not 0 <= gpus < math.inf:
             raise InputError(f"--gpus-per-worker must be at least 0 but got {gpus:g}")
@@ -129,9 +132,7 @@ def _device(runtime: Runtime, *, gpus: float | None) -> str:
     if runtime.gpus_per_worker is not None:
         return "cuda" if runtime.gpus_per_worker else "cpu"
     if gpus is None:
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return local_device()
     return "cuda" if gpus else "cpu"
 
 
@@ -189,6 +190,7 @@ def _claim(
                 trials=runtime.trials,
                 stored=store.trials(study.record.study),
                 intervals=store.intervals(study.record.study),
+                options=runtime.options,
             )
         )
     for study in resolved:
@@ -211,87 +213,3 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
         )
         for plan in plans
     ]
-
-
-def train_once(request: "Request", *, results: str, console: Console) -> TrialRecord:
-    """Train one run without Ray, its fields at their defaults or as fixed; keep it in ``<results>/train/``.
-
-    Raises:
-        InputError: bad input; nothing was written.
-    """
-    from adasearch.data import load_dataset
-    from adasearch.plans import resolve, versions
-    from adasearch.schedulers import make_scheduler
-    from adasearch.train import TrainConfig, train
-
-    store = Store(results)
-    store.check_writable()
-    with StepDisplay(console) as progress:
-        (study,) = resolve(
-            replace(request, baseline=False, device=_device(Runtime(), gpus=None)),
-            lambda name: None,
-            lambda text: console.print(text, markup=False, highlight=False),
-            progress,
-        )
-        data = load_dataset(study.data)
-    record = study.record
-    params = {
-        **study.train_space.fixed(),
-        **study.train_space.first(),
-        **study.scheduler_space.fixed(),
-        **study.scheduler_space.first(),
-    }
-    with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
-        number = 1 + max((t.number for t in store.trials("train") if t.study == record.study), default=-1)
-        trial = TrialRecord(
-            trial_id=f"{record.study}-train-{number}",
-            number=number,
-            study=record.study,
-            phase="train",
-            role="train",
-            architecture=record.architecture,
-            scale=record.scale,
-            scheduler=record.scheduler,
-            dataset=record.dataset,
-            seed=record.seed,
-            params=params,
-            status="running",
-            workers=1,
-            device=record.device,
-            versions=versions(),
-            started_at=datetime.now(timezone.utc),
-        )
-        store.write_trial(trial)
-    intervals: list[IntervalRecord] = []
-    status: Status = "failed"
-    error: str | None = "interrupted"
-    try:
-        scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
-        for interval in train(
-            TrainConfig.of(record, trial), scheduler, record.limits, data, device=record.device
-        ):
-            intervals.append(interval)
-            console.print(_interval_line(interval), markup=False, highlight=False)
-        status, error = "complete", None
-    except Exception as failure:  # whatever ends the run is its row's error
-        error = f"{type(failure).__name__}: {failure}"
-    finally:
-        trial = close_trial(trial, intervals, status=status, error=error, ended_at=datetime.now(timezone.utc))
-        if intervals:
-            store.write_intervals(trial, intervals)
-        store.write_trial(trial)
-    return trial
-
-
-def _interval_line(record: IntervalRecord) -> str:
-    signals, decision = record.signals, record.decision
-    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
-    change = (
-        ""
-        if decision.action == "hold"
-        else f"  {decision.action} to {decision.batch_size}: {decision.reason}"
-    )
-    return (
-        f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
-        f"loss {signals.train_loss:.3f}{error}{change}"
-    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord, TrialRecord
 
-__all__ = ["IDENTITY", "check_identity", "refuse_other"]
+__all__ = ["IDENTITY", "check_identity", "refuse_other", "same_study"]
 
 IDENTITY = (
     "architecture",
@@ -50,6 +50,11 @@ def check_identity(stored: StudyRecord | None, record: StudyRecord, trials: Sequ
             f"study {record.study} has {len(trials)} trials but no readable identity under studies/; "
             "use --study PREFIX or --results FOLDER for another"
         )
+
+
+def same_study(one: StudyRecord, other: StudyRecord) -> bool:
+    """Tell whether two records are of one study."""
+    return all(getattr(one, name) == getattr(other, name) for name in IDENTITY)
 
 
 def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:

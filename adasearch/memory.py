@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 import psutil
 import torch
 from torch import Tensor
+from torch import distributed as dist
 from torch.autograd.graph import saved_tensors_hooks
 
 __all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "watched"]
@@ -86,6 +87,15 @@ class PeakMemory:
         with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")  # resets the peak of the resident set, see proc_pid_clear_refs(5)
             self._resettable = True
+
+    def read_largest(self) -> int | None:
+        """Return the largest peak over all processes of the group, which all call this."""
+        own = self.read()
+        if own is None or not dist.is_initialized() or dist.get_world_size() == 1:
+            return own
+        peak = torch.tensor(own, device=self._device)
+        dist.all_reduce(peak, op=dist.ReduceOp.MAX)
+        return int(peak)
 
     def read(self) -> int | None:
         """Return the peak in bytes; None where it cannot be reset, so that it would be another run's."""

@@ -17,10 +17,22 @@ from torch import distributed as dist
 
 from adasearch.train_config import TrainConfig
 
-__all__ = ["Passes"]
+__all__ = ["PassTooLarge", "Passes"]
 
 CPU_BATCH = 512  # examples per pass on a CPU; larger passes gain no speed there
 FEWEST = 4  # examples per pass that a batch can always be cut into without a pass of one
+
+
+class PassTooLarge(RuntimeError):  # noqa: N818 - what happened, not whose mistake it is
+    """One of several workers ran out of memory in a step, which they cannot redo; the next attempt can.
+
+    Attributes:
+        device_batch: what the next attempt shall begin with.
+    """
+
+    def __init__(self, device_batch: int, reason: str) -> None:
+        super().__init__(f"out of memory, going on with device_batch={device_batch}: {reason}")
+        self.device_batch = device_batch
 
 
 class Passes:

@@ -17,6 +17,7 @@ from adasearch import __version__
 from adasearch.analysis import BASELINE
 from adasearch.data import Dataset, DataSpec, load_dataset
 from adasearch.errors import InputError
+from adasearch.experiments import Experiment
 from adasearch.identity import refuse_other
 from adasearch.models import check_model, check_name
 from adasearch.records import Limits, Precision, StudyRecord, Value
@@ -45,7 +46,8 @@ class Request:
     """What the user asked for; None is what was left open.
 
     ``schedulers`` excludes the constant baseline, which ``baseline`` adds. ``interval`` is in epochs
-    ("0.5") or examples ("2000ex"). ``fixed`` holds ``train/field=value`` and ``scheduler/field=value``.
+    ("0.5") or examples ("2000ex"). ``fixed`` holds ``train/field=value`` and ``scheduler/field=value``. The
+    spaces of an ``experiment`` take the place of those that come with adasearch.
     """
 
     architectures: Sequence[str]
@@ -61,12 +63,15 @@ class Request:
     smallest: int | None = None
     largest: int | None = None
     precision: Precision | None = None
+    compile: bool | None = None
+    per_example: bool | None = None
     sampler: str | None = None
     stopper: str | None = None
     space: str | None = None
     train_space: str | None = None
     fixed: Sequence[str] = field(default_factory=tuple)
     study: str | None = None
+    experiment: Experiment | None = None
     device: str = "cpu"
 
 
@@ -232,6 +237,7 @@ def _resolve_one(
         scheduler,
         limits,
         given=request.train_space,
+        published=request.experiment.train_space(architecture) if request.experiment else None,
         stored=other.train_space if other else None,
         fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
         say=say,
@@ -239,6 +245,7 @@ def _resolve_one(
     scheduler_space = scheduler_space_of(
         scheduler,
         given=request.space,
+        published=request.experiment.scheduler_space(scheduler) if request.experiment else None,
         stored=stored.scheduler_space if stored else None,
         fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
     )
@@ -268,6 +275,8 @@ def _resolve_one(
         device=request.device,
         device_profile=None,
         precision=pick(request.precision, "precision", "float32"),
+        compile=pick(request.compile, "compile", False),
+        per_example=pick(request.per_example, "per_example", False),
         sampler=pick(request.sampler, "sampler", "tpe"),
         stopper=pick(request.stopper, "stopper", "halving"),
         smallest=limits.smallest,

@@ -3,8 +3,8 @@
 Sizes are counted in examples, durations in seconds, memory in bytes, errors as fractions in [0, 1].
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -20,7 +20,6 @@ __all__ = [
     "StudyRecord",
     "TrialRecord",
     "Value",
-    "close_trial",
 ]
 
 Action = Literal["grow", "shrink", "hold"]
@@ -277,41 +276,3 @@ class TrialRecord:
         """Return the parameters under ``prefix`` ("train" or "scheduler") by their bare names."""
         start = f"{prefix}/"
         return {name[len(start) :]: value for name, value in self.params.items() if name.startswith(start)}
-
-
-def close_trial(
-    trial: TrialRecord,
-    intervals: Sequence[IntervalRecord],
-    *,
-    status: Status,
-    ended_at: datetime,
-    error: str | None = None,
-    peak_memory_bytes: int | None = None,
-) -> TrialRecord:
-    """Return ``trial`` with its outcome: sums over the intervals, and the last evaluation as its error.
-
-    A trial that ended before its first interval keeps its sums at None.
-    """
-    outcome = replace(
-        trial, status=status, error=error, ended_at=ended_at, peak_memory_bytes=peak_memory_bytes
-    )
-    if not intervals:
-        return outcome
-    last = intervals[-1].signals
-    evaluated = [record.val_error for record in intervals if record.val_error is not None]
-    modelled = [record.modelled_seconds for record in intervals if record.modelled_seconds is not None]
-    return replace(
-        outcome,
-        val_error=evaluated[-1] if evaluated else None,
-        train_seconds=sum(record.train_seconds for record in intervals),
-        modelled_seconds=sum(modelled) if len(modelled) == len(intervals) else None,
-        measure_seconds=sum(record.measure_seconds for record in intervals),
-        resize_seconds=sum(record.resize_seconds for record in intervals),
-        eval_seconds=sum(record.eval_seconds for record in intervals),
-        examples_seen=last.examples_seen,
-        epochs=last.epoch,
-        steps=last.step,
-        mean_batch_size=last.examples_seen / last.step,
-        final_batch_size=last.batch_size,
-        adaptations=sum(record.decision.action != "hold" for record in intervals),
-    )

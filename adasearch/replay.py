@@ -58,7 +58,7 @@ def replay(
             raise InputError(f"--set must name a field of the scheduler but got {text!r}")
         fields[setting.name] = setting.value
     rule = make_scheduler(scheduler, fields)
-    study = store.study(trial.study)
+    study = store.study_of(trial)
     if limits is None and study is None:
         raise InputError(f"the study of {trial_id} is not stored; give --smallest and --largest")
     limits = limits or (study.limits if study else None)

@@ -23,7 +23,7 @@ from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.memory import is_out_of_memory, watched
 from adasearch.models import build_model
 from adasearch.noise import GradBucket, NoiseMeter, NoiseSignals
-from adasearch.passes import Passes
+from adasearch.passes import Passes, PassTooLarge
 from adasearch.per_example import mixes_examples
 from adasearch.records import Decision
 from adasearch.timing import Stopwatch
@@ -70,7 +70,9 @@ class Run:
                     module, broadcast_buffers=False, gradient_as_bucket_view=True
                 )
         torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
-        self.optimizer = _optimizer(config.hyperparameters, self.parameters, fused=cuda)
+        self.optimizer = _optimizer(
+            config.hyperparameters, self.parameters, fused=device.type in ("cpu", "cuda")
+        )
         self.batches = Batches(data, config.seed)
         self.clock = Stopwatch(device)
         self.meter = GradientMeter(self.parameters, needs)
@@ -126,7 +128,7 @@ class Run:
         """
         hyper = self.config.hyperparameters
         progress = self.examples_seen / self.config.budget
-        self.lr = hyper.lr * lr_factor(hyper.lr_schedule, hyper.warmup, progress) * lr_scale
+        self.lr = hyper.lr * lr_factor(hyper, progress) * lr_scale
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         self.buffers.save()
@@ -165,9 +167,11 @@ class Run:
             if self.noise.sampling and self.noise.form == "per_example":
                 self._measured(lambda: self._take_examples(chunks()))  # the same examples once more
         except (RuntimeError, MemoryError) as error:
-            # Other workers wait in the reduction: with several the attempt ends, on all of them.
-            if self.world > 1 or not is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
+            if self.world > 1:  # others wait in the reduction: the attempt ends, on all of them
+                self.passes.shrink(batch_size, str(error))
+                raise PassTooLarge(self.passes.device_batch, str(error)) from error
             return str(error)
         self.passes.proven = max(self.passes.proven, math.ceil(batch_size / (self.world * passes)))
         return total

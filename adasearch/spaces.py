@@ -31,7 +31,7 @@ from adasearch.field_space import FieldSpace
 from adasearch.records import Value
 from adasearch.schedulers import make_scheduler, scheduler_class
 
-__all__ = ["Space", "load_space", "parse_space", "space_names"]
+__all__ = ["Space", "load_space", "parse_space", "plain_error", "space_names"]
 
 
 class Space(BaseModel):
@@ -148,7 +148,7 @@ class Space(BaseModel):
     def _owner_class(self) -> type:
         if self.scheduler is not None:
             return scheduler_class(self.scheduler)
-        from adasearch.train import Hyperparameters
+        from adasearch.train_config import Hyperparameters
 
         return Hyperparameters
 
@@ -206,13 +206,13 @@ def parse_space(content: object, origin: str) -> Space:
         space = Space.model_validate(content)
         space.check()
     except ValidationError as error:
-        raise InputError(f"{origin}: {_plain(error.errors()[0])}") from error
+        raise InputError(f"{origin}: {plain_error(error.errors()[0])}") from error
     except InputError as error:
         raise InputError(f"{origin}: {' '.join(str(error).split())}") from error
     return space
 
 
-def _plain(error: ErrorDetails) -> str:
+def plain_error(error: ErrorDetails) -> str:
     """Return pydantic's finding as one line that names place, rule and value."""
     place = " ".join(str(part) for part in error["loc"] if part != "fields")
     message = error["msg"].removeprefix("Value error, ")

@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ class Store:
         """Return the path or URI of a trial's checkpoints."""
         return self._below(f"{_folder(trial)}/checkpoints/{trial.trial_id}")
 
+    def remove_checkpoints(self, trial: TrialRecord) -> None:
+        """Remove a trial's checkpoints, if it has any; it is over."""
+        with suppress(OSError):
+            self._files.delete_dir(f"{self._root}/{_folder(trial)}/checkpoints/{trial.trial_id}")
+
     def _below(self, path: str) -> str:
         if self._local:
             return f"{self._root}/{path}"
@@ -93,6 +98,10 @@ class Store:
     def write_study(self, study: StudyRecord) -> None:
         """Write the study's identity."""
         self._write(study.study, "studies", study.study, [_row(study)])
+
+    def write_train_study(self, trial: TrialRecord, study: StudyRecord) -> None:
+        """Write what a run outside a search was told, by its trial."""
+        self._write("train", "studies", trial.trial_id, [_row(study)])
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
@@ -118,6 +127,15 @@ class Store:
         """Return a study's identity, or None if there is no such study."""
         found = self._read([name], "studies")
         return _study(found[0]) if found else None
+
+    def train_study(self, trial: TrialRecord) -> StudyRecord | None:
+        """Return what a run outside a search was told, or None if that is not stored."""
+        found = self._tables(["train"], "studies", f"{trial.trial_id}.parquet")
+        return next((_study(row) for part in found for row in part.to_pylist()), None)
+
+    def study_of(self, trial: TrialRecord) -> StudyRecord | None:
+        """Return the study that a trial belongs to, or None if that is not stored."""
+        return self.train_study(trial) if trial.phase == "train" else self.study(trial.study)
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
@@ -161,9 +179,11 @@ class Store:
     def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
         return [row for part in self._tables(folders, table) for row in part.to_pylist()]
 
-    def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
+    def _tables(self, folders: Iterable[str], table: Table, name: str | None = None) -> Iterator[pa.Table]:
         for folder in folders:
             for item in self._listed(f"{self._root}/{folder}/{table}"):
+                if name is not None and item.base_name != name:
+                    continue
                 if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
                     continue
                 try:

@@ -60,6 +60,7 @@ def train_space_of(
     limits: Limits,
     *,
     given: str | None,
+    published: Space | None = None,
     stored: str | None,
     fixed: Sequence[Fixed],
     say: Say,
@@ -73,7 +74,9 @@ def train_space_of(
     Raises:
         InputError: a space for another architecture, or a value that breaks a rule.
     """
-    if given is not None or stored is None:
+    if given is None and published is not None:
+        space = published
+    elif given is not None or stored is None:
         own = architecture in space_names("architectures")
         space = load_space("architectures", given or (architecture if own else GENERAL))
         if given is None and not own:
@@ -112,7 +115,12 @@ def train_space_of(
 
 
 def scheduler_space_of(
-    scheduler: str, *, given: str | None, stored: str | None, fixed: Sequence[Fixed]
+    scheduler: str,
+    *,
+    given: str | None,
+    published: Space | None = None,
+    stored: str | None,
+    fixed: Sequence[Fixed],
 ) -> Space:
     """Return the space of a scheduler's fields.
 
@@ -123,6 +131,8 @@ def scheduler_space_of(
         space = load_space("schedulers", given)
         if space.scheduler != scheduler:
             raise InputError(f"--space {given} is for {space.scheduler}, not {scheduler}")
+    elif published is not None:
+        space = published
     elif stored is not None:
         space = parse_space(yaml.safe_load(stored), "stored space")
     elif ":" in scheduler:

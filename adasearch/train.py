@@ -123,7 +123,8 @@ def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> flo
     Where there are no others it is the time of their second halves, which is no less.
     """
     halves = seconds.get("halves", 0.0)
-    whole = seconds["whole"] / (steps - halved) * halved if "whole" in seconds else halves / 2
+    others = steps - halved
+    whole = seconds["whole"] / others * halved if others and "whole" in seconds else halves / 2
     return max(0.0, halves - whole)
 
 

@@ -17,7 +17,9 @@ class Hyperparameters:
     Args:
         batch_size: initial batch size, global examples per optimiser step, at least 1.
         lr: learning rate at factor 1, greater than 0.
-        lr_schedule: "constant", "cosine", "one_cycle" or "step"; see :func:`lr_factor`.
+        lr_schedule: "constant", "cosine", "one_cycle", "staircase" or "step"; see :func:`lr_factor`.
+        lr_decay: factor of each stage of "staircase", in (0, 1]; other schedules do not use it.
+        lr_stages: equal stages of "staircase", at least 1.
         warmup: share of the budget over which the learning rate rises linearly from 0, in [0, 1).
         weight_decay: at least 0; decoupled for AdamW.
         optimizer: "sgd" (with momentum) or "adamw".
@@ -28,6 +30,8 @@ class Hyperparameters:
     batch_size: int = 64
     lr: float = 0.1
     lr_schedule: str = "cosine"
+    lr_decay: float = 0.1
+    lr_stages: int = 3
     warmup: float = 0.0
     weight_decay: float = 5e-4
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -40,6 +44,8 @@ class Hyperparameters:
         require(0 < self.lr < math.inf, "lr must be greater than 0", lr=self.lr)
         known = self.lr_schedule in LR_SCHEDULES
         require(known, f"lr_schedule must be one of {sorted(LR_SCHEDULES)}", lr_schedule=self.lr_schedule)
+        require(0 < self.lr_decay <= 1, "lr_decay must lie in (0, 1]", lr_decay=self.lr_decay)
+        require(self.lr_stages >= 1, "lr_stages must be at least 1", lr_stages=self.lr_stages)
         require(0 <= self.warmup < 1, "warmup must lie in [0, 1)", warmup=self.warmup)
         require(
             0 <= self.weight_decay < math.inf,
@@ -123,26 +129,32 @@ class TrainConfig:
         return replace(run, **changes)
 
 
-def lr_factor(schedule: str, warmup: float, progress: float) -> float:
+def lr_factor(hyper: Hyperparameters, progress: float) -> float:
     """Return the factor on the learning rate at ``progress`` = examples seen / budget, in [0, 1].
 
     After a linear warm-up, p being the share of the rest: "constant" 1; "cosine" ``(1 + cos(pi p)) / 2``;
     "step" 1, 0.1, 0.01 with drops at one half and three quarters of the budget; "one_cycle" a linear rise
-    from 0.04 over the first 30 % and a cosine fall to 0.
+    from 0.04 over the first 30 % and a cosine fall to 0. "staircase" is ``lr_decay ** k`` in the k-th of
+    ``lr_stages`` equal parts of the whole budget, warm-up included, as in AdaBatch's constant runs.
 
-    >>> [round(lr_factor("cosine", 0.0, p), 2) for p in (0.0, 0.5, 1.0)]
+    >>> [round(lr_factor(Hyperparameters(lr_schedule="cosine"), p), 2) for p in (0.0, 0.5, 1.0)]
     [1.0, 0.5, 0.0]
-    >>> [lr_factor("step", 0.1, p) for p in (0.05, 0.4, 0.6, 0.8)]
+    >>> [lr_factor(Hyperparameters(lr_schedule="step", warmup=0.1), p) for p in (0.05, 0.4, 0.6, 0.8)]
     [0.5, 1.0, 0.1, 0.01]
+    >>> stairs = Hyperparameters(lr_schedule="staircase", lr_decay=0.5, lr_stages=4)
+    >>> [lr_factor(stairs, p) for p in (0.0, 0.25, 0.6, 1.0)]
+    [1.0, 0.5, 0.25, 0.125]
     """
-    if progress < warmup:
-        return progress / warmup
-    p = (min(progress, 1.0) - warmup) / (1 - warmup)
-    if schedule == "cosine":
+    if progress < hyper.warmup:
+        return progress / hyper.warmup
+    p = (min(progress, 1.0) - hyper.warmup) / (1 - hyper.warmup)
+    if hyper.lr_schedule == "cosine":
         return (1 + math.cos(math.pi * p)) / 2
-    if schedule == "step":
+    if hyper.lr_schedule == "step":
         return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
-    if schedule == "one_cycle":
+    if hyper.lr_schedule == "staircase":
+        return hyper.lr_decay ** min(math.floor(progress * hyper.lr_stages), hyper.lr_stages - 1)
+    if hyper.lr_schedule == "one_cycle":
         rise = 0.3
         return 0.04 + 0.96 * p / rise if p < rise else (1 + math.cos(math.pi * (p - rise) / (1 - rise))) / 2
     return 1.0

@@ -15,7 +15,7 @@ MARKER = "ADASEARCH_TEST_MARKER"
 
 @dataclass(frozen=True)
 class DiesOnce:
-    """Kill the worker in the second interval of the first attempt."""
+    """Kill the worker in the second interval of the first attempt; note where the second one begins."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
@@ -25,6 +25,8 @@ class DiesOnce:
         if len(history) == 2 and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if marker.exists() and not marker.read_text():
+            marker.write_text(f"{len(history)} intervals")
         return hold(history[-1], "still here")
 
 

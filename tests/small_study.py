@@ -6,10 +6,11 @@ from pathlib import Path
 
 from adasearch.data import Dataset, load_dataset
 from adasearch.plans import Request, ResolvedStudy, resolve, versions
-from adasearch.records import IntervalRecord, Params, TrialRecord, close_trial
+from adasearch.records import IntervalRecord, Params, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
 from adasearch.train import TrainConfig, train
+from adasearch.trials import begin_trial, close_trial
 
 __all__ = ["write_small_study"]
 
@@ -53,23 +54,13 @@ def _run(
     record = study.record
     spaces = (study.train_space, study.scheduler_space)
     params = {name: value for space in spaces for name, value in (space.fixed() | space.first()).items()}
-    trial = TrialRecord(
-        trial_id=f"{record.study}-search-{number}",
-        number=number,
-        study=record.study,
+    trial = begin_trial(
+        record,
         phase="search",
-        role="search",
-        architecture=record.architecture,
-        scale=record.scale,
-        scheduler=record.scheduler,
-        dataset=record.dataset,
-        seed=record.seed,
+        number=number,
         params={**params, **changed},
-        status="running",
-        workers=1,
-        device=record.device,
+        seed=record.seed,
         versions=versions(),
-        started_at=datetime.now(timezone.utc),
     )
     scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
     intervals = list(train(TrainConfig.of(record, trial), scheduler, record.limits, data))

@@ -438,7 +438,8 @@ def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytes
     finished = shell("train", "--architecture", "resnet18", "--results", "my results")
     assert finished.code == 130
     assert finished.err.lstrip() == (  # a terminal's ^C leaves the line unfinished
-        "adasearch: interrupted; what is finished is kept.\n"  # the same command would train another run
+        "adasearch: interrupted; what is finished is kept. "
+        "To go on: adasearch train --architecture resnet18 --results 'my results'\n"
     )
 
 
@@ -628,3 +629,35 @@ def test_flags_given_twice_count_once(shell: Shell) -> None:
         shell(*SEARCH, "--architecture", "resnet18", "--scheduler", "deba", "--scheduler", "deba").code == 0
     )
     assert [study.scheduler for study in shell.store.studies()] == ["constant", "deba"]
+
+
+def test_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """With -9, so that nothing is told; the same command goes on under the same name."""
+    words = "--architecture mobilenet_v3_small --scheduler deba --subset 400 --epochs 8 --interval 0.25"
+    command = [sys.executable, "-m", "adasearch", "train", *words.split(), "--checkpoint-every", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(7):  # lines, one per interval
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    store = Store(str(tmp_path / "results"))
+    (trial,) = store.trials("train")
+    assert trial.status == "running"
+    before = store.intervals("train")[trial.trial_id]
+    assert len(before) >= 4
+    assert store.study_of(trial) is not None
+
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"{trial.trial_id} goes on after" in again.stdout
+    (done,) = store.trials("train")
+    after = store.intervals("train")[trial.trial_id]
+    assert done.status == "complete"
+    assert after[: len(before)] == before
+    assert [record.signals.interval for record in after] == list(range(32))
+    assert not list(tmp_path.rglob("*.pt"))
+
+    third = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert third.returncode == 0
+    assert [trial.number for trial in store.trials("train")] == [0, 1]

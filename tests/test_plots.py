@@ -23,10 +23,10 @@ from adasearch.records import (
     Status,
     StudyRecord,
     TrialRecord,
-    close_trial,
 )
 from adasearch.schedulers.deba import Deba
 from adasearch.traces import changes, deba_trace
+from adasearch.trials import close_trial
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LIMITS = Limits(smallest=16, largest=128)

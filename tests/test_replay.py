@@ -14,7 +14,7 @@ from adasearch.cli import main
 from adasearch.data import load_dataset
 from adasearch.errors import InputError
 from adasearch.plans import Request, resolve, versions
-from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, close_trial
+from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord
 from adasearch.replay import NOTE, decided, replay, virtual_decisions
 from adasearch.replay_plot import replay_sizes
 from adasearch.schedulers import SCHEDULERS, make_scheduler
@@ -22,6 +22,7 @@ from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba
 from adasearch.store import Store
 from adasearch.train import TrainConfig, train
+from adasearch.trials import close_trial
 
 DEBA = ("rule=settle", "confidence_threshold=3", "stability_threshold=5", "cooldown=2")
 RUNS: dict[str, tuple[str, ...]] = {"constant": (), "deba": DEBA, "adabatch": ("period=1",)}

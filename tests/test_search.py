@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adasearch.records import TrialRecord
+from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.store import Store
 from tests import faulty
 
@@ -253,43 +253,65 @@ def test_too_many_workers_are_refused_at_once(tmp_path: Path) -> None:
 # --- faults ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Faults:
+    folder: Path
+    trials: dict[str, TrialRecord]
+
+    def __getitem__(self, scheduler: str) -> TrialRecord:
+        return self.trials[scheduler]
+
+
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrialRecord]:
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
     """One search over schedulers that break: its exit code is 0, and each has one row."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "faulty.py").write_text(Path(faulty.__file__).read_text())
     names = ["DiesOnce", "DiesAlways", "LeavesLimits", "Explodes", "Doubles"]
     schedulers = [word for name in names for word in ("--scheduler", f"faulty:{name}")]
     command = ["search", "--architecture", "resnet18", *schedulers, *TINY, "--no-baseline", "--trials", "1"]
-    command += ["--largest", "64", "--set", "train/batch_size=16"]
+    command += ["--largest", "64", "--set", "train/batch_size=16", "--checkpoint-every", "1"]
     # An ambient RAY_ADDRESS must not be followed: there is no Ray at this one.
     env = {faulty.MARKER: str(folder / "marker"), "RAY_ADDRESS": "127.0.0.1:1"}
     done = run(*command, cwd=folder, env=env)
     assert done.code == 0, done.err
-    return {trial.scheduler.removeprefix("faulty:"): trial for trial in finished(folder / "results")}
+    trials = {trial.scheduler.removeprefix("faulty:"): trial for trial in finished(folder / "results")}
+    return Faults(folder, trials)
 
 
-def test_trial_survives_the_death_of_its_worker(faults: dict[str, TrialRecord]) -> None:
+def test_trial_survives_the_death_of_its_worker(faults: Faults) -> None:
     assert faults["DiesOnce"].status == "complete"
     assert faults["DiesOnce"].examples_seen >= 600
 
 
-def test_trial_whose_worker_dies_twice_is_a_row_with_its_error(faults: dict[str, TrialRecord]) -> None:
+def test_trial_goes_on_from_its_checkpoint_after_the_death_of_its_worker(faults: Faults) -> None:
+    """The worker died while deciding the second interval; the next did not begin with the first."""
+    assert (faults.folder / "marker").read_text() == "2 intervals"
+    store = Store(str(faults.folder / "results"))
+    intervals = store.intervals(faults["DiesOnce"].study)[faults["DiesOnce"].trial_id]
+    assert [record.signals.interval for record in intervals] == list(range(16))
+
+
+def test_checkpoints_are_removed_with_the_end_of_a_trial(faults: Faults) -> None:
+    assert not list((faults.folder / "results").rglob("*.pt"))
+
+
+def test_trial_whose_worker_dies_twice_is_a_row_with_its_error(faults: Faults) -> None:
     assert faults["DiesAlways"].status == "failed"
     assert "died in each of 2 attempts" in str(faults["DiesAlways"].error)
 
 
-def test_trial_whose_loss_is_nan_is_a_row_with_its_error(faults: dict[str, TrialRecord]) -> None:
+def test_trial_whose_loss_is_nan_is_a_row_with_its_error(faults: Faults) -> None:
     assert faults["Explodes"].status == "failed"
     assert "train_loss is nan" in str(faults["Explodes"].error)
 
 
-def test_fault_of_a_scheduler_is_reported_as_its_own(faults: dict[str, TrialRecord]) -> None:
+def test_fault_of_a_scheduler_is_reported_as_its_own(faults: Faults) -> None:
     assert faults["LeavesLimits"].status == "failed"
     assert "scheduler LeavesLimits returned batch_size" in str(faults["LeavesLimits"].error)
 
 
-def test_users_own_scheduler_changes_the_batch(faults: dict[str, TrialRecord]) -> None:
+def test_users_own_scheduler_changes_the_batch(faults: Faults) -> None:
     assert faults["Doubles"].status == "complete"
     assert faults["Doubles"].adaptations == 1
     assert faults["Doubles"].final_batch_size == 32
@@ -337,7 +359,7 @@ class Interrupted:
     message: str
     seconds: float
     after_interrupt: dict[str, bytes]
-    running_after_interrupt: set[str]
+    running_after_interrupt: dict[str, list[IntervalRecord]]
     after_kill: dict[str, bytes]
     last: Finished
     results: Path
@@ -356,7 +378,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     command = (
         "search --architecture mobilenet_v3_small --scheduler deba --dataset digits --subset 400".split()
     )
-    command += "--epochs 6 --interval 0.25 --trials 9 --stopper none".split()
+    command += "--epochs 6 --interval 0.25 --trials 9 --stopper none --checkpoint-every 2".split()
 
     process = adasearch(*command, cwd=folder)
     wait_for(lambda: results.exists() and len(finished(results)) >= 3, process)
@@ -367,7 +389,11 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     code, seconds = process.returncode, time.monotonic() - began
     assert_gone(children)
     after_interrupt = finished_rows(results)
-    running = {trial.trial_id for trial in all_trials(results) if trial.status == "running"}
+    running = {
+        trial.trial_id: Store(str(results)).intervals(trial.study).get(trial.trial_id, [])
+        for trial in all_trials(results)
+        if trial.status == "running"
+    }
 
     process = adasearch(*command, cwd=folder)
     wait_for(lambda: len(finished(results)) >= len(after_interrupt) + 4, process)
@@ -393,6 +419,21 @@ def test_interrupt_ends_soon_and_says_how_to_go_on(interrupted: Interrupted) -> 
 
 def test_interrupted_trials_stay_as_running_rows(interrupted: Interrupted) -> None:
     assert 1 <= len(interrupted.running_after_interrupt) <= len(os.sched_getaffinity(0))
+
+
+def test_interrupted_trials_go_on_from_their_checkpoints(interrupted: Interrupted) -> None:
+    """What an interrupted trial did before its last checkpoint was not done again: its times are the same."""
+    store = Store(str(interrupted.results))
+    kept = []
+    for study in store.studies():
+        after = store.intervals(study.study)
+        for trial_id in interrupted.running_after_interrupt.keys() & after.keys():
+            before = interrupted.running_after_interrupt[trial_id]
+            kept.append(len(before))
+            assert after[trial_id][: len(before)] == before
+            assert len(after[trial_id]) == 24
+    assert max(kept) >= 2
+    assert not list(interrupted.results.rglob("*.pt"))
 
 
 def test_no_finished_trial_is_lost_or_changed(interrupted: Interrupted) -> None:

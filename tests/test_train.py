@@ -128,7 +128,7 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
         size, lr_scale = (24, 1.0) if record.signals.interval < 2 else (40, 1.5)
         losses, gradients = [], []
         while seen < record.signals.examples_seen:
-            lr = hyper.lr * lr_factor(hyper.lr_schedule, hyper.warmup, seen / 240) * lr_scale
+            lr = hyper.lr * lr_factor(hyper, seen / 240) * lr_scale
             images, labels = next(batches.chunks(seen, step, size, 1, range(1)))
             loss = nn.functional.cross_entropy(network(images), labels)
             optimizer.param_groups[0]["lr"] = lr
@@ -336,7 +336,7 @@ def test_learning_rate_is_base_times_curve_times_scale_exactly(digits: Dataset, 
     for record in run(digits, config(hyper, interval=64), Recipe(moves=((0, 20, 0.3), (2, 40, 1.7)))):
         signals = record.signals
         before_last_step = (signals.examples_seen - signals.batch_size) / 320
-        assert signals.lr == 0.03 * lr_factor(schedule, 0.1, before_last_step) * signals.lr_scale
+        assert signals.lr == 0.03 * lr_factor(hyper, before_last_step) * signals.lr_scale
 
 
 def test_learning_rate_really_scales_the_step(digits: Dataset) -> None:
@@ -469,6 +469,12 @@ def test_train_config_refuses_by_name(fields: dict[str, Any], message: str) -> N
         ("step", 0.0, 0.5, 0.1),
         ("step", 0.2, 0.5, 0.1),  # of the budget, not of what follows the warm-up
         ("step", 0.0, 0.75, 0.01),
+        # AdaBatch's constant run: 0.375 at each of four borders of 100 epochs.
+        ("staircase", 0.05, 0.025, 0.5),
+        ("staircase", 0.05, 0.19, 1.0),
+        ("staircase", 0.05, 0.2, 0.375),
+        ("staircase", 0.0, 0.61, 0.375**3),
+        ("staircase", 0.0, 1.0, 0.375**4),
         ("one_cycle", 0.0, 0.0, 0.04),
         ("one_cycle", 0.0, 0.15, 0.52),
         ("one_cycle", 0.0, 0.3, 1.0),
@@ -477,7 +483,8 @@ def test_train_config_refuses_by_name(fields: dict[str, Any], message: str) -> N
     ],
 )
 def test_learning_rate_curve(schedule: str, warmup: float, progress: float, expected: float) -> None:
-    assert lr_factor(schedule, warmup, progress) == pytest.approx(expected, abs=1e-12)
+    hyper = Hyperparameters(lr_schedule=schedule, warmup=warmup, lr_decay=0.375, lr_stages=5)
+    assert lr_factor(hyper, progress) == pytest.approx(expected, abs=1e-12)
 
 
 # --- time ------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ __all__ = [
     "waiting",
 ]
 
-LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "step"})
+LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "staircase", "step"})
 """Names of the learning-rate schedules; a scheduler that owns its milestones allows only "constant"."""
 
 TAIL = 100

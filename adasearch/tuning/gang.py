@@ -6,7 +6,7 @@ Tune sees an ordinary class Trainable and never kills a running trainer: stoppin
 
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
@@ -184,28 +184,37 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     import torch
     from ray.train import get_context
 
+    from adasearch.checkpoint import Checkpoints
+    from adasearch.memory import PeakMemory, default_limit
+    from adasearch.passes import PassTooLarge
     from adasearch.schedulers import make_scheduler
     from adasearch.train import DivergedError, train
 
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what the trial before left
-        torch.cuda.reset_peak_memory_stats(device)
+    memory = PeakMemory(device)
+    config = task.config
+    if config.memory_limit is None:
+        config = replace(config, memory_limit=default_limit(torch.get_num_threads()))
+    checkpoints = Checkpoints(task.checkpoints, every=task.checkpoint_every, stored=task.stored)
     try:
         scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
         data = _dataset(task.data, device)
-        for record in train(task.config, scheduler, task.limits, data, device=device):
+        for record in train(config, scheduler, task.limits, data, device=device, checkpoints=checkpoints):
             if not _from_lead(_put(mailbox, sequence, record) if lead else None, device):
                 return None
     except DivergedError as error:  # on all ranks alike: the loss was reduced before
         return Outcome(status="failed", error=str(error))
+    except PassTooLarge as error:
+        ray.get(mailbox.shrink.remote(sequence, error.device_batch))
+        raise  # Ray Train restarts the gang, which goes on from the last checkpoint
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         if get_context().get_world_size() == 1 and device.type == "cpu":
             return Outcome(status="failed", error=reason)  # another process would fail in the same way
         ray.get(mailbox.note_error.remote(sequence, reason))
         raise  # other ranks may wait in a collective, or the device be unusable: Ray Train restarts the gang
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return Outcome(status="complete", peak_memory_bytes=peak)
+    return Outcome(status="complete", peak_memory_bytes=memory.read_largest())
 
 
 def _put(mailbox: Any, sequence: int, record: IntervalRecord) -> bool:

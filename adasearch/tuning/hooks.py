@@ -5,10 +5,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from adasearch.train import TrainConfig
-from adasearch.tuning.ledger import Ledger, LiveTrial
-from adasearch.tuning.rungs import rungs_of
-from adasearch.tuning.task import TrialTask
+from adasearch.tuning.ledger import Ledger
 
 __all__ = ["AskTell", "Halving"]
 
@@ -23,7 +20,7 @@ class AskTell(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Return the config of the next trial."""
         live = self._ledger.begin(trial_id)
-        return str(Searcher.FINISHED) if live is None else {"task": _task(live)}
+        return str(Searcher.FINISHED) if live is None else {"task": self._ledger.task(live)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -70,16 +67,3 @@ class Halving(FIFOScheduler):
     def set_search_properties(self, metric: object, mode: object, **spec: object) -> bool:
         """Accept that Tune knows neither metric nor mode: the studies have two objectives."""
         return True
-
-
-def _task(live: LiveTrial) -> TrialTask:
-    """Return what a worker needs to train a trial."""
-    study, trial = live.proposals.plan.study, live.record
-    return TrialTask(
-        trial_id=trial.trial_id,
-        config=TrainConfig.of(study, trial, evaluate_at=rungs_of(study)),
-        scheduler=study.scheduler,
-        scheduler_fields=trial.fields_of("scheduler"),
-        limits=study.limits,
-        data=live.proposals.plan.data,
-    )

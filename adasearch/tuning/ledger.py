@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Protocol
 
 from adasearch.analysis import BASELINE
 from adasearch.errors import AdasearchError
-from adasearch.records import IntervalRecord, Status, TrialRecord, close_trial
+from adasearch.records import IntervalRecord, Status, TrialRecord
 from adasearch.store import Store
+from adasearch.train_config import TrainConfig
+from adasearch.trials import close_trial
 from adasearch.tuning.proposals import Proposals, StudyPlan
-from adasearch.tuning.rungs import Rungs
-from adasearch.tuning.task import Delivery, Outcome
+from adasearch.tuning.rungs import Rungs, rungs_of
+from adasearch.tuning.task import Delivery, Outcome, TrialTask
 
 __all__ = ["Ledger", "LiveTrial", "SearchListener"]
 
@@ -71,22 +74,55 @@ class Ledger:
             return None
         proposals = max(waiting, key=lambda study: study.left / study.plan.trials)
         live = LiveTrial(record=proposals.ask(), proposals=proposals)
+        for record in proposals.plan.intervals.get(live.record.trial_id, ()):  # of a trial that goes on
+            live.intervals.append(record)
+            self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
         self._live[tune_id] = live
         self._keep(lambda: self._store.write_trial(live.record))
         self._listener.started(live.record)
         return live
 
+    def task(self, live: LiveTrial) -> TrialTask:
+        """Return what a worker needs to train a trial."""
+        plan, trial = live.proposals.plan, live.record
+        return TrialTask(
+            trial_id=trial.trial_id,
+            config=TrainConfig.of(
+                plan.study,
+                trial,
+                evaluate_at=rungs_of(plan.study),
+                device_batch=plan.options.device_batch,
+                memory_limit=plan.options.memory_limit,
+            ),
+            scheduler=plan.study.scheduler,
+            scheduler_fields=trial.fields_of("scheduler"),
+            limits=plan.study.limits,
+            data=plan.data,
+            checkpoints=self._store.checkpoint_folder(trial),
+            checkpoint_every=plan.options.checkpoint_every,
+            stored=len(live.intervals),
+        )
+
     def absorb(self, tune_id: str, delivery: Delivery) -> bool:
-        """Take in what a trial delivered (twice does no harm); return whether the trial goes on."""
+        """Take in what a trial delivered (twice does no harm); return whether the trial goes on.
+
+        A record of an interval that is known comes from a worker that went on from a checkpoint: it and
+        what follows take the place of the former ones.
+        """
         live = self._live.get(tune_id)
         if live is None:
             return True
         goes_on = True
         for record in delivery.records:
-            if record.signals.interval == len(live.intervals):
-                live.intervals.append(record)
-                goes_on &= self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
-                self._listener.progressed(live.record, record)
+            number = record.signals.interval
+            if number < len(live.intervals) and live.intervals[number] == record:
+                continue
+            del live.intervals[number:]
+            live.intervals.append(record)
+            goes_on &= self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
+            self._listener.progressed(live.record, record)
+            if record.checkpoint_seconds is not None:
+                self._keep(partial(self._store.write_intervals, live.record, live.intervals))
         live.outcome = delivery.outcome
         # The untuned default constant is what every other trial is compared with: it runs to its end.
         default = live.record.scheduler == BASELINE and live.record.number == 0
@@ -118,6 +154,8 @@ class Ledger:
             self._store.write_trial(closed)
 
         self._keep(write)
+        if any(record.checkpoint_seconds is not None for record in live.intervals):
+            self._store.remove_checkpoints(closed)
         if self.broken is None:
             self._listener.ended(closed)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 from adasearch.records import IntervalRecord
@@ -17,8 +18,9 @@ class Mailbox:
     """Holds one task at a time; only rank 0 of the workers talks to it.
 
     A worker that asks for a task while one is under way was restarted: the task is handed out again, up to
-    ``attempts`` times in all, and records that were delivered before are dropped (the same seed gives the
-    same records).
+    ``attempts`` times in all, with the number of records that came in before. The worker goes on from its
+    last checkpoint that is not ahead of them; a record that comes in again takes the place of the former
+    one and of all after it.
     """
 
     def __init__(self, attempts: int) -> None:
@@ -41,7 +43,7 @@ class Mailbox:
             self._handed_out = 0
             self._last_error = None
             self._records = []
-            self._received = 0
+            self._received = task.stored
             self._outcome = None
             self._changed.notify_all()
 
@@ -63,15 +65,15 @@ class Mailbox:
             if self._task is None:
                 return ("idle",)
             self._handed_out += 1
-            return ("run", self._sequence, self._task)
+            return ("run", self._sequence, replace(self._task, stored=self._received))
 
     async def put(self, sequence: int, record: IntervalRecord) -> bool:
         """Take a record; return whether the workers shall go on with this task."""
         async with self._changed:
             if self._closed or sequence != self._sequence or self._task is None:
                 return False
-            if record.signals.interval == self._received:
-                self._received += 1
+            if record.signals.interval <= self._received:
+                self._received = record.signals.interval + 1
                 self._records.append(record)
                 self._changed.notify_all()
             return True
@@ -86,6 +88,18 @@ class Mailbox:
         """Remember why a worker is about to go down; the first reason over all attempts is told."""
         if sequence == self._sequence and self._last_error is None:
             self._last_error = error
+
+    async def shrink(self, sequence: int, device_batch: int) -> None:
+        """Let the next attempt make smaller passes; one that ran out of memory is no attempt of the trial.
+
+        Every worker may ask for it; passes cannot be halved for ever, so neither can this.
+        """
+        if sequence != self._sequence or self._task is None:
+            return
+        former = self._task.config.device_batch
+        if former is None or device_batch < former:
+            self._task = replace(self._task, config=replace(self._task.config, device_batch=device_batch))
+            self._handed_out -= 1
 
     async def take(self, wait_seconds: float) -> Delivery:
         """Return what has come in since the last call, waiting for something so long."""

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -13,7 +12,9 @@ from adasearch.analysis import seconds
 from adasearch.data import DataSpec
 from adasearch.plans import versions
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
+from adasearch.trials import begin_trial
 
 __all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
 
@@ -24,7 +25,10 @@ SAMPLERS = ("tpe", "random")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
-    """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far."""
+    """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
+
+    ``options`` are how its trials run, which is no part of what they are.
+    """
 
     study: StudyRecord
     train_space: Space
@@ -33,6 +37,7 @@ class StudyPlan:
     trials: int
     stored: Sequence[TrialRecord]
     intervals: Mapping[str, Sequence[IntervalRecord]]
+    options: RunOptions = field(default_factory=RunOptions)
 
 
 class Proposals:
@@ -78,23 +83,13 @@ class Proposals:
             number = self._next_number
             self._next_number += 1
         study = self._plan.study
-        trial = TrialRecord(
-            trial_id=f"{study.study}-search-{number}",
-            number=number,
-            study=study.study,
+        trial = begin_trial(
+            study,
             phase="search",
-            role="search",
-            architecture=study.architecture,
-            scale=study.scale,
-            scheduler=study.scheduler,
-            dataset=study.dataset,
-            seed=study.seed + number,
+            number=number,
             params={**self._fixed, **asked.params},
-            status="running",
-            workers=study.workers,
-            device=study.device,
+            seed=study.seed + number,
             versions=versions(),
-            started_at=datetime.now(timezone.utc),
         )
         self._live[trial.trial_id] = asked
         return trial

@@ -12,7 +12,19 @@ __all__ = ["Delivery", "Outcome", "TrialTask"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialTask:
-    """All that a worker needs to train one trial."""
+    """All that a worker needs to train one trial.
+
+    Args:
+        trial_id: the trial's.
+        config: what to train.
+        scheduler: its name, or ``module:Class``.
+        scheduler_fields: its hyperparameters.
+        limits: the batch sizes that it may choose.
+        data: which data, as every node finds them.
+        checkpoints: folder or URI of the trial's checkpoints.
+        checkpoint_every: intervals between two of them; None for one every 30 seconds, 0 for none.
+        stored: intervals of this trial that are known already; a worker begins at or before their end.
+    """
 
     trial_id: str
     config: TrainConfig
@@ -20,6 +32,9 @@ class TrialTask:
     scheduler_fields: Mapping[str, Value]
     limits: Limits
     data: DataSpec
+    checkpoints: str
+    checkpoint_every: int | None = None
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

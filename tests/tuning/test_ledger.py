@@ -196,6 +196,61 @@ def test_deliveries_that_come_twice_are_booked_once(ledger: Ledger, store: Store
     assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
 
 
+def test_worker_that_went_on_from_a_checkpoint_replaces_what_it_did_again(
+    ledger: Ledger, store: Store
+) -> None:
+    live = ledger.begin("tune 0")
+    assert live is not None
+    first, second, third = (interval_at(number) for number in range(3))
+    again = replace(second, train_seconds=7.0)
+    ledger.absorb("tune 0", deliver(first, second, third, again))
+    assert live.intervals == [first, again]
+    ledger.absorb("tune 0", deliver(first, second, third, again))
+    assert live.intervals == [first, again]
+    ledger.absorb("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
+    ledger.close("tune 0")
+    assert [record.train_seconds for record in store.intervals(STUDY.study)[live.record.trial_id]] == [
+        first.train_seconds,
+        7.0,
+        third.train_seconds,
+    ]
+
+
+def test_intervals_up_to_a_checkpoint_are_on_disk_while_the_trial_runs(ledger: Ledger, store: Store) -> None:
+    live = ledger.begin("tune 0")
+    assert live is not None
+    trial_id = live.record.trial_id
+    ledger.absorb("tune 0", deliver(interval_at(0), replace(interval_at(1), checkpoint_seconds=0.1)))
+    ledger.absorb("tune 0", deliver(interval_at(2)))
+    assert [record.signals.interval for record in store.intervals(STUDY.study)[trial_id]] == [0, 1]
+    assert stored_of(store).status == "running"
+
+
+def test_trial_that_was_running_goes_on_with_its_stored_intervals(
+    ledger: Ledger, store: Store, listener: Listener
+) -> None:
+    live = ledger.begin("tune 0")
+    assert live is not None
+    records = [interval_at(0), replace(interval_at(1), checkpoint_seconds=0.1)]
+    ledger.absorb("tune 0", deliver(*records))
+    checkpoints = Path(store.checkpoint_folder(live.record))
+    checkpoints.mkdir(parents=True)
+
+    resumed = Ledger([proposals(store)], store, listener)
+    again = resumed.begin("tune 0")
+    assert again is not None
+    assert again.record.trial_id == live.record.trial_id
+    task = resumed.task(again)
+    assert task.stored == 2
+    assert task.checkpoints == str(checkpoints)
+    resumed.absorb("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
+    resumed.close("tune 0")
+    stored = store.intervals(STUDY.study)[live.record.trial_id]
+    assert [record.signals.interval for record in stored] == [0, 1, 2]
+    assert stored_of(store).status == "complete"
+    assert not checkpoints.exists()
+
+
 def test_what_is_not_running_is_let_be(ledger: Ledger, listener: Listener) -> None:
     assert ledger.absorb("never begun", deliver(interval_at(0), outcome=DONE))
     ledger.close("never begun", error="too late")

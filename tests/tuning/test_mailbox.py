@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,7 @@ def task(name: str) -> TrialTask:
         scheduler_fields={},
         limits=limits,
         data=DataSpec(source="digits"),
+        checkpoints="/nowhere",
     )
 
 
@@ -108,16 +110,43 @@ async def test_a_restarted_worker_gets_the_task_again_and_attempts_are_counted(b
 
 
 @scenario
-async def test_records_that_come_again_after_a_restart_are_dropped(box: Mailbox) -> None:
+async def test_a_restarted_worker_is_told_how_many_records_came_in_and_may_repeat_some(box: Mailbox) -> None:
     await box.submit(A)
-    sequence, _ = run_of(await box.next_task(SOON))
+    sequence, given = run_of(await box.next_task(SOON))
+    assert given.stored == 0
     await box.put(sequence, FIRST)
     assert (await box.take(SOON)).records == (FIRST,)
     await box.put(sequence, SECOND)
-    sequence, _ = run_of(await box.next_task(SOON))
-    for record in (FIRST, SECOND, THIRD):
+    sequence, given = run_of(await box.next_task(SOON))
+    assert given == replace(A, stored=2)
+    for record in (SECOND, THIRD):  # its checkpoint was one interval behind
         assert await box.put(sequence, record)
-    assert (await box.take(SOON)).records == (SECOND, THIRD)
+    assert (await box.take(SOON)).records == (SECOND, SECOND, THIRD)
+
+
+@scenario
+async def test_a_trial_that_goes_on_begins_after_its_stored_records(box: Mailbox) -> None:
+    await box.submit(replace(A, stored=2))
+    sequence, given = run_of(await box.next_task(SOON))
+    assert given.stored == 2
+    await box.put(sequence, THIRD)
+    assert (await box.take(SOON)).records == (THIRD,)
+
+
+@scenario
+async def test_running_out_of_memory_makes_passes_smaller_and_is_no_attempt(box: Mailbox) -> None:
+    await box.submit(A)
+    for size in (64, 32, 16):
+        sequence, _ = run_of(await box.next_task(SOON))
+        await box.shrink(sequence, size)
+        await box.shrink(sequence, size)  # the other worker ran out of memory, too
+        assert await box.attempts_made() == 0
+    _, given = run_of(await box.next_task(SOON))
+    assert given.config.device_batch == 16
+    assert await box.attempts_made() == 1
+    await box.submit(B)
+    await box.shrink(sequence, 8)  # of a trial that is over
+    assert run_of(await box.next_task(SOON))[1] == B
 
 
 @scenario

@@ -1,0 +1,195 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+__all__ = [
+    "FORMAT",
+    "RESULTS",
+    "RUNTIME_OPTIONS",
+    "RUN_OPTIONS",
+    "from_default",
+    "popped",
+    "runtime_options",
+    "training_options",
+]
+
+RUN_OPTIONS = ("device_batch", "memory_gib", "checkpoint_every")
+RUNTIME_OPTIONS = (
+    "trials",
+    "slots",
+    "cpus_per_worker",
+    "gpus_per_worker",
+    "attempts",
+    "isolation",
+    "address",
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RESULTS = click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    metavar="FOLDER",
+    help="Where Parquet tables are kept; a path or a URI (s3://...).",
+)
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "csv", "json"]),
+    default="text",
+    show_default=True,
+)
+
+
+def training_options(command: F) -> F:
+    """Add the flags that search and train share."""
+    options = [
+        click.option(
+            "--dataset",
+            default="digits",
+            show_default=True,
+            metavar="NAME",
+            help="digits, cifar10[:ROOT], cifar100[:ROOT] or parquet:PATH.",
+        ),
+        click.option(
+            "--scale",
+            type=click.Choice(["nano", "full"]),
+            default="nano",
+            show_default=True,
+            help="Small relatives of the networks, or those of the papers; of no effect on module:function.",
+        ),
+        click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
+        click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),
+        click.option(
+            "--interval",
+            metavar="SPAN",
+            help="Between two decisions: epochs (0.5) or examples (2000ex).  [default: 1]",
+        ),
+        click.option(
+            "--seed", type=int, help="Of the split, the weights and the order of the data.  [default: 0]"
+        ),
+        click.option(
+            "--smallest",
+            type=int,
+            metavar="N",
+            help="Least batch size.  [default: 16, at least 2 per worker]",
+        ),
+        click.option(
+            "--largest",
+            type=int,
+            metavar="N",
+            help="Greatest batch size.  [default: 2048, at most an eighth of the training examples]",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["float32", "bfloat16"]),
+            help="bfloat16 is automatic mixed precision.  [default: float32]",
+        ),
+        click.option(
+            "--compile/--no-compile",
+            default=None,
+            help="Let torch.compile make the kernels.  [default: no-compile]",
+        ),
+        click.option(
+            "--per-example/--no-per-example",
+            default=None,
+            help="Estimate noise from each example's gradient (not with BatchNorm or dropout).  "
+            "[default: no-per-example]",
+        ),
+        click.option(
+            "--device-batch",
+            type=int,
+            metavar="N",
+            help="Examples per forward pass and device.  [default: found, and kept for the next run]",
+        ),
+        click.option(
+            "--memory-per-worker",
+            "memory_gib",
+            type=float,
+            metavar="GIB",
+            help="What a worker on a CPU may take.  [default: its share of 90 %]",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=int,
+            metavar="N",
+            help="Intervals between two checkpoints; 0 for none.  [default: one every 30 seconds]",
+        ),
+        click.option(
+            "--space",
+            metavar="FILE",
+            help="Search space of the scheduler: a YAML file or a name from 'list spaces'.",
+        ),
+        click.option(
+            "--train-space",
+            metavar="FILE",
+            help="Search space of the training: a YAML file or a name from 'list spaces'.",
+        ),
+        click.option(
+            "--set",
+            "fixed",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Fix a field: scheduler/window=15 or train/lr=0.1. Repeatable.",
+        ),
+        RESULTS,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def runtime_options(command: F) -> F:
+    """Add the flags that say how a search runs."""
+    options = [
+        click.option(
+            "--trials",
+            type=int,
+            default=20,
+            show_default=True,
+            help="Trials per study in all; those that are stored count.",
+        ),
+        click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
+        click.option("--cpus-per-worker", type=int, default=1, show_default=True),
+        click.option(
+            "--gpus-per-worker",
+            type=float,
+            help="A fraction only with one worker.  [default: 1 if there is one]",
+        ),
+        click.option("--slots", type=int, metavar="N", help="Trials at a time.  [default: as many as fit]"),
+        click.option(
+            "--attempts",
+            type=int,
+            default=2,
+            show_default=True,
+            help="Times to try a trial whose worker died.",
+        ),
+        click.option(
+            "--isolation",
+            type=click.Choice(["pooled", "fresh"]),
+            default="pooled",
+            show_default=True,
+            help="Keep a slot's workers for all its trials, or start new ones for each.",
+        ),
+        click.option(
+            "--address", metavar="HOST:PORT", help="Join this Ray cluster instead of starting Ray here."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def from_default(context: click.Context, name: str) -> bool:
+    """Tell whether the user left an option to its default."""
+    return context.get_parameter_source(name) in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def popped(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Take some options out of all of them."""
+    return {name: options.pop(name) for name in names}

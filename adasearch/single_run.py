@@ -1,0 +1,163 @@
+"""One run without Ray, kept in ``<results>/train/``."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.progress import StepDisplay
+from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
+from adasearch.run_options import RunOptions
+from adasearch.store import Store, StudyLocked
+from adasearch.trials import begin_trial, close_trial
+
+if TYPE_CHECKING:
+    from adasearch.plans import Request
+
+__all__ = ["local_device", "train_once"]
+
+
+def local_device() -> str:
+    """Return what this process trains on."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def train_once(
+    request: "Request", *, results: str, console: Console, options: RunOptions | None = None
+) -> TrialRecord:
+    """Train one run without Ray, its fields at their defaults or as fixed; keep it in ``<results>/train/``.
+
+    The same run, if it was interrupted, goes on from its last checkpoint.
+
+    Raises:
+        InputError: bad input; nothing was written.
+    """
+    import torch
+
+    from adasearch.checkpoint import Checkpoints
+    from adasearch.data import load_dataset
+    from adasearch.memory import PeakMemory, default_limit
+    from adasearch.plans import resolve
+    from adasearch.schedulers import make_scheduler
+    from adasearch.train import TrainConfig, train
+
+    options = options or RunOptions()
+    options.check()
+    store = Store(results)
+    store.check_writable()
+    with StepDisplay(console) as progress:
+        (study,) = resolve(
+            replace(request, baseline=False, device=local_device()),
+            lambda name: None,
+            lambda text: console.print(text, markup=False, highlight=False),
+            progress,
+        )
+        data = load_dataset(study.data)
+    record = study.record
+    params = {
+        **study.train_space.fixed(),
+        **study.train_space.first(),
+        **study.scheduler_space.fixed(),
+        **study.scheduler_space.first(),
+    }
+    with ExitStack() as held:
+        trial, intervals = _begin_or_go_on(store, record, params, held)
+        if intervals:
+            console.print(f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
+        config = TrainConfig.of(
+            record,
+            trial,
+            device_batch=options.device_batch,
+            memory_limit=options.memory_limit or default_limit(torch.get_num_threads()),
+        )
+        checkpoints = Checkpoints(
+            store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
+        )
+        memory = PeakMemory(torch.device(record.device))
+        status: Status = "complete"
+        error: str | None = None
+        try:
+            scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
+            for interval in train(
+                config, scheduler, record.limits, data, device=record.device, checkpoints=checkpoints
+            ):
+                del intervals[interval.signals.interval :]
+                intervals.append(interval)
+                console.print(_interval_line(interval), markup=False, highlight=False)
+                if interval.checkpoint_seconds is not None:
+                    store.write_intervals(trial, intervals)
+        except KeyboardInterrupt:
+            if intervals:
+                store.write_intervals(trial, intervals)
+            raise  # the trial's row says "running", so the same command goes on
+        except Exception as failure:  # whatever ends the run is its row's error
+            status, error = "failed", f"{type(failure).__name__}: {failure}"
+        trial = close_trial(
+            trial,
+            intervals,
+            status=status,
+            error=error,
+            ended_at=datetime.now(timezone.utc),
+            peak_memory_bytes=memory.read(),
+        )
+        if intervals:
+            store.write_intervals(trial, intervals)
+        store.write_trial(trial)
+    store.remove_checkpoints(trial)
+    return trial
+
+
+def _begin_or_go_on(
+    store: Store, study: StudyRecord, params: Params, held: ExitStack
+) -> tuple[TrialRecord, list[IntervalRecord]]:
+    """Return the interrupted trial of this very run with its intervals, or a new one; hold its lock."""
+    from adasearch.identity import same_study
+    from adasearch.plans import versions
+
+    with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
+        former = [trial for trial in store.trials("train") if trial.study == study.study]
+        for trial in former:
+            stored = store.train_study(trial)
+            same = stored is not None and same_study(stored, study) and dict(trial.params) == dict(params)
+            if trial.status == "running" and same:
+                try:
+                    held.enter_context(store.lock(_lock(trial)))
+                except StudyLocked:
+                    continue
+                return trial, store.intervals("train").get(trial.trial_id, [])
+        number = 1 + max((trial.number for trial in former), default=-1)
+        trial = begin_trial(
+            study,
+            phase="train",
+            number=number,
+            params=params,
+            seed=study.seed,
+            versions=versions(),
+            workers=1,
+        )
+        held.enter_context(store.lock(_lock(trial)))
+        store.write_train_study(trial, study)
+        store.write_trial(trial)
+        return trial, []
+
+
+def _lock(trial: TrialRecord) -> str:
+    return f"train/checkpoints/{trial.trial_id}"
+
+
+def _interval_line(record: IntervalRecord) -> str:
+    signals, decision = record.signals, record.decision
+    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
+    change = (
+        ""
+        if decision.action == "hold"
+        else f"  {decision.action} to {decision.batch_size}: {decision.reason}"
+    )
+    return (
+        f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
+        f"loss {signals.train_loss:.3f}{error}{change}"
+    )

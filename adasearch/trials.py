@@ -1,0 +1,79 @@
+"""How a trial's record begins, and how it ends."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
+
+__all__ = ["begin_trial", "close_trial"]
+
+
+def begin_trial(
+    study: StudyRecord,
+    *,
+    phase: str,
+    number: int,
+    params: Params,
+    seed: int,
+    versions: Params,
+    role: str | None = None,
+    workers: int | None = None,
+) -> TrialRecord:
+    """Return a trial of a study that begins now; its role is its phase, and its workers the study's."""
+    return TrialRecord(
+        trial_id=f"{study.study}-{phase}-{number}",
+        number=number,
+        study=study.study,
+        phase=phase,
+        role=phase if role is None else role,
+        architecture=study.architecture,
+        scale=study.scale,
+        scheduler=study.scheduler,
+        dataset=study.dataset,
+        seed=seed,
+        params=params,
+        status="running",
+        workers=study.workers if workers is None else workers,
+        device=study.device,
+        versions=versions,
+        started_at=datetime.now(timezone.utc),
+    )
+
+
+def close_trial(
+    trial: TrialRecord,
+    intervals: Sequence[IntervalRecord],
+    *,
+    status: Status,
+    ended_at: datetime,
+    error: str | None = None,
+    peak_memory_bytes: int | None = None,
+) -> TrialRecord:
+    """Return ``trial`` with its outcome: sums over the intervals, and the last evaluation as its error.
+
+    A trial that ended before its first interval keeps its sums at None.
+    """
+    outcome = replace(
+        trial, status=status, error=error, ended_at=ended_at, peak_memory_bytes=peak_memory_bytes
+    )
+    if not intervals:
+        return outcome
+    last = intervals[-1].signals
+    evaluated = [record.val_error for record in intervals if record.val_error is not None]
+    modelled = [record.modelled_seconds for record in intervals if record.modelled_seconds is not None]
+    return replace(
+        outcome,
+        val_error=evaluated[-1] if evaluated else None,
+        train_seconds=sum(record.train_seconds for record in intervals),
+        modelled_seconds=sum(modelled) if len(modelled) == len(intervals) else None,
+        measure_seconds=sum(record.measure_seconds for record in intervals),
+        resize_seconds=sum(record.resize_seconds for record in intervals),
+        eval_seconds=sum(record.eval_seconds for record in intervals),
+        examples_seen=last.examples_seen,
+        epochs=last.epoch,
+        steps=last.step,
+        mean_batch_size=last.examples_seen / last.step,
+        final_batch_size=last.batch_size,
+        adaptations=sum(record.decision.action != "hold" for record in intervals),
+    )
