@@ -10,6 +10,7 @@ import click
 from adasearch import __version__
 from adasearch.cli_options import (
     FORMAT,
+    NETWORK,
     RESULTS,
     RUN_OPTIONS,
     RUNTIME_OPTIONS,
@@ -22,11 +23,6 @@ from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
 __all__ = ["main"]
-
-NETWORK = (
-    "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
-    "or module:function of your own"
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

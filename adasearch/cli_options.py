@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 __all__ = [
     "FORMAT",
+    "NETWORK",
     "RESULTS",
     "RUNTIME_OPTIONS",
     "RUN_OPTIONS",
@@ -30,6 +31,10 @@ RUNTIME_OPTIONS = (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NETWORK = (
+    "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
+    "or module:function of your own"
+)
 RESULTS = click.option(
     "--results",
     default="results",

@@ -22,7 +22,7 @@ from adasearch.tuning.proposals import StudyPlan
 from tests.rows import STUDY, study_of, trial_of
 
 COMMANDS = sorted(cli.commands)
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces")
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments")
 SEARCH = ["search", "--architecture", "resnet18"]
 TINY = ["--dataset", "digits", "--subset", "100", "--largest", "48", "--epochs", "1", "--interval", "0.5"]
 
@@ -217,7 +217,7 @@ def test_train_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[s
     ("arguments", "says"),
     [
         (["serch"], "No such command 'serch'"),
-        (["search"], "Missing option '--architecture'"),
+        (["search"], "give --architecture NAME"),
         (["train"], "Missing option '--architecture'"),
         (["train", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
         (["train", "--architecture", "resnet18", "--scheduler", "debba"], "unknown scheduler 'debba'"),

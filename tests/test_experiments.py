@@ -24,7 +24,7 @@ def request_of(name: str, scale: str | None = None, **changes: object) -> Reques
     experiment = load_experiment(name).at(scale)
     flags = experiment.flags() | {"dataset": "digits", "subset": None} | changes
     flags.pop("trials")
-    return Request(experiment=experiment, **flags)  # type: ignore[arg-type]
+    return Request(experiment=experiment, **flags)
 
 
 @pytest.mark.parametrize("name", experiment_names())
