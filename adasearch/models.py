@@ -8,9 +8,9 @@ family             below 64 pixels
 =================  =====================================================================================
 resnet18, 50       first convolution 3×3 of stride 1 instead of 7×7 of stride 2, no pooling (as in
                    kuangliu/pytorch-cifar, and SimCLR, arXiv 2002.05709, B.9)
-densenet121        the same (arXiv 1608.06993, section 4.2, has this stem for CIFAR)
+densenet121        the same (arXiv 1608.06993, section 3, has this stem for CIFAR)
 efficientnet_b0    first convolution of stride 1 (as in kuangliu/pytorch-cifar)
-mobilenet_v3_*     the same
+mobilenet_v3_*     the same, by analogy
 vit_b_16           patches stay 16×16; positions are those of the image's own size, at any size
 alexnet            first convolution pads 5, poolings 2×2, one linear layer on the mean of 256 features
                    (bearpaw/pytorch-classification, whose networks AdaBatch trained on CIFAR)
@@ -27,6 +27,7 @@ what it returns is the user's to choose.
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -49,6 +50,7 @@ __all__ = [
     "check_name",
     "count_parameters",
     "pixels",
+    "trained",
 ]
 
 SCALES = ("nano", "full")
@@ -199,9 +201,7 @@ def build_model(name: str, scale: str, *, classes: int, image_size: int) -> nn.M
         output = dry_run(network, image_size)
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # whatever torchvision, or the user's network, makes of images too small for it
+    except Exception as error:  # what torchvision, or the user's, makes of images that it cannot take
         raise InputError(
             f"architecture {name!r} fails on images of {image_size}x{image_size} pixels"
             f"{_larger(build, classes, image_size)} ({one_line(error)})"
@@ -267,14 +267,10 @@ def _refuse_size(name: str, scale: str, image_size: int) -> None:
 
 def _larger(build: Build, classes: int, image_size: int) -> str:
     """Return which of the usual sizes above ``image_size`` would do, for a message; nothing if none does."""
-    for size in USUAL_SIZES:
-        try:
-            if size > image_size:
-                with torch.device("meta"):
-                    dry_run(build(classes, size), size)
-                return f"; {size}x{size} would do"
-        except Exception:
-            continue
+    for size in (size for size in USUAL_SIZES if size > image_size):
+        with torch.device("meta"), suppress(Exception):
+            dry_run(build(classes, size), size)
+            return f"; {size}x{size} would do"
     return ""
 
 

@@ -153,7 +153,7 @@ def _resnet20(classes: int, image_size: int) -> nn.Module:
 def _densenet121(classes: int, image_size: int) -> nn.Module:
     """DenseNet-BC with 1, 2, 4 and 3 layers that add 8 channels each, instead of 58 that add 32.
 
-    A 3×3 stem without pooling, as the paper's own nets for CIFAR have it (arXiv 1608.06993, section 4.2).
+    A 3×3 stem without pooling, as the paper's own nets for CIFAR have it (arXiv 1608.06993, section 3).
     """
     network: nn.Module = DenseNet(
         growth_rate=8, block_config=(1, 2, 4, 3), num_init_features=8, num_classes=classes

@@ -67,6 +67,7 @@ def measure(form: tuple[str, str, str]) -> dict[str, Any]:
         budget=(TIMED + 2) * span,
         interval=span,
         evaluate_every=(TIMED + 2) * span,
+        device_batch=BATCH,
     )
     limits = Limits(smallest=BATCH, largest=BATCH)
     records = train(config, make_scheduler("constant", {}), limits, random_images(), device=device)
