@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord, TrialRecord
 
-__all__ = ["IDENTITY", "check_identity", "refuse_other", "same_study"]
+__all__ = ["IDENTITY", "check_device", "check_identity", "check_together", "refuse_other", "same_study"]
 
 IDENTITY = (
     "architecture",
@@ -35,6 +35,29 @@ IDENTITY = (
     "train_space",
     "scheduler_space",
 )
+
+
+def check_together(study: StudyRecord) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        InputError: which.
+    """
+    if study.precision == "float16" and study.per_example:
+        raise InputError(
+            "--per-example takes gradients that no scaler of the loss has seen, so --precision must not be "
+            "float16 with it; bfloat16 needs no scaler"
+        )
+
+
+def check_device(study: StudyRecord) -> None:
+    """Refuse what the study's device cannot do.
+
+    Raises:
+        InputError: what.
+    """
+    if study.precision == "tf32" and study.device == "cpu":
+        raise InputError("--precision tf32 needs a GPU but the device is cpu")
 
 
 def check_identity(stored: StudyRecord | None, record: StudyRecord, trials: Sequence[TrialRecord]) -> None:

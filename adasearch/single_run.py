@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch.identity import check_device
 from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
@@ -56,6 +57,7 @@ def train_once(
             lambda text: console.print(text, markup=False, highlight=False),
             progress,
         )
+        check_device(study.record)
         data = load_dataset(study.data, progress=progress)
     record = study.record
     params = {
@@ -72,7 +74,7 @@ def train_once(
             record,
             trial,
             device_batch=options.device_batch,
-            memory_limit=options.memory_limit or default_limit(torch.get_num_threads()),
+            memory_limit=options.memory_limit or default_limit(),
         )
         checkpoints = Checkpoints(
             store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
