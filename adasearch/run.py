@@ -17,7 +17,7 @@ from torch import distributed as dist
 from adasearch.buffers import JoinedBuffers
 from adasearch.data import Batches, Dataset, ExampleSplit
 from adasearch.measure import GradientMeter, GradientSignals
-from adasearch.memory import check_limit, is_out_of_memory, watched
+from adasearch.memory import is_out_of_memory, room_for_passes, watched
 from adasearch.models import build_model
 from adasearch.noise import NoiseMeter, NoiseSignals
 from adasearch.parallel import in_parallel, show_gradients
@@ -78,11 +78,10 @@ class Run:
         self.step = 0
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
+        self.room = room_for_passes(config.memory_limit, device, self.parameters)
         self.passes = Passes(config, data.image_size, device, self.world)
         self._former_size: int | None = None
         self._compiled: set[int] = set()  # sizes of passes
-        if device.type == "cpu":
-            check_limit(config.memory_limit)
 
     def steps_until(
         self, mark: int, batch_size: int, lr_scale: float
@@ -191,7 +190,7 @@ class Run:
         if labels is None:
             labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         new = len(labels) > self.passes.proven
-        watch = watched(self.device, self.config.memory_limit) if new else nullcontext()
+        watch = watched(self.room) if new else nullcontext()
         with watch, autocast(self.config.precision, self.device):
             output = forward(images.contiguous(memory_format=self.layout))
             return nn.functional.cross_entropy(output, labels, reduction="sum")
