@@ -124,7 +124,8 @@ def _begin_or_go_on(
         former = [trial for trial in store.trials("train") if trial.study == study.study]
         for trial in former:
             stored = store.train_study(trial)
-            same = stored is not None and same_study(stored, study) and dict(trial.params) == dict(params)
+            same = stored is not None and same_study(stored, study)
+            same = same and {**params, **trial.params} == dict(params)  # a field may be of a later version
             if trial.status == "running" and same:
                 try:
                     held.enter_context(store.lock(_lock(trial)))
