@@ -204,12 +204,14 @@ def replay(results: str, smallest: int | None, largest: int | None, **options: A
 
 @cli.command("list")
 @click.argument(
-    "what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"])
+    "what",
+    type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"]),
+    metavar="WHAT",
 )
 @RESULTS
 @FORMAT
 def list_(what: str, results: str, form: str) -> None:
-    """List what there is to choose from, or the studies of a results folder.
+    """List architectures, schedulers, datasets, spaces, experiments, or the studies of a results folder.
 
     \b
     Example:

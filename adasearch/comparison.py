@@ -53,7 +53,9 @@ def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "
     if form in ("csv", "json"):
         return table
     if not chosen:
-        return f"no study in {store.name}\n"
+        runs = [trial.trial_id for trial in store.trials("train")]
+        only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
+        return f"no study in {store.name}{only}\n"
     settings = settings_rows(rows, trials)
     return "\n".join(
         [
