@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
+from adasearch.cli_evidence import export
 from adasearch.cli_options import (
     FORMAT,
     NETWORK,
@@ -18,6 +19,7 @@ from adasearch.cli_options import (
     popped,
     runtime_options,
     training_options,
+    with_schedule,
 )
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
@@ -104,12 +106,7 @@ def search(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option(
-    "--architecture",
-    required=True,
-    metavar="NAME",
-    help=f"{NETWORK}.",
-)
+@click.option("--architecture", metavar="NAME", help=f"{NETWORK}.  [default: the schedule's]")
 @click.option(
     "--scheduler",
     default="constant",
@@ -117,17 +114,29 @@ def search(context: click.Context, /, **options: Any) -> None:
     metavar="NAME",
     help="A batch-size scheduler, or module:Class.",
 )
+@click.option(
+    "--schedule",
+    metavar="FILE",
+    help="An exported schedule, on its own network and data unless other flags say otherwise.",
+)
 @training_options
-def train(**options: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
     """Train once, without Ray, every field at its default unless set.
 
     \b
     Example:
       adasearch train --architecture resnet18 --scheduler deba --epochs 5 --set scheduler/window=5
+      adasearch train --schedule schedule.yaml --seed 7
     """
     from adasearch import commands
     from adasearch.plans import Request
 
+    file = options.pop("schedule")
+    if file is not None:
+        options = with_schedule(options, context, file)
+    if options["architecture"] is None:
+        raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
     results = options.pop("results")
     run_options = RunOptions(**popped(options, RUN_OPTIONS))
     request = Request(
@@ -218,6 +227,9 @@ def list_(what: str, results: str, form: str) -> None:
     from adasearch.catalogue import catalogue
 
     click.echo(catalogue(what, results=results, form=form), nl=False)
+
+
+cli.add_command(export)
 
 
 def _console() -> "Any":

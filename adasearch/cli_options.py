@@ -16,6 +16,7 @@ __all__ = [
     "popped",
     "runtime_options",
     "training_options",
+    "with_schedule",
 ]
 
 RUN_OPTIONS = ("device_batch", "memory_gib", "checkpoint_every")
@@ -207,3 +208,18 @@ def from_default(context: click.Context, name: str) -> bool:
 def popped(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Take some options out of all of them."""
     return {name: options.pop(name) for name in names}
+
+
+def with_schedule(options: dict[str, Any], context: click.Context, file: str) -> dict[str, Any]:
+    """Return the options of a training with those of a schedule file where the user gave none."""
+    from adasearch.errors import InputError
+    from adasearch.schedule_file import load_schedule, training_flags
+
+    given = {name for name in options if not from_default(context, name)}
+    if "scheduler" in given:
+        raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
+    flags = training_flags(load_schedule(file))
+    if "dataset" in given:  # other data have other sizes
+        flags |= {"image_size": None, "subset": None}
+    flags["fixed"] += options["fixed"]  # the later one counts
+    return options | {name: value for name, value in flags.items() if name not in given or name == "fixed"}

@@ -88,7 +88,8 @@ def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[st
     notes = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
-        "the untuned default constant; a dash: its error lies above that bound, so times do not compare;",
+        "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
+        "it made no change of batch size, so that it is a constant run of other settings;",
         "complete: trials chosen from; acted: those that changed the batch size",
     ]
     for row in rows:

@@ -225,7 +225,7 @@ def test_train_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[s
     [
         (["serch"], "No such command 'serch'"),
         (["search"], "give --architecture NAME"),
-        (["train"], "Missing option '--architecture'"),
+        (["train"], "give --architecture NAME (see 'list architectures') or --schedule FILE"),
         (["train", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
         (["train", "--architecture", "resnet18", "--scheduler", "debba"], "unknown scheduler 'debba'"),
         (["compare"], "results 'results' must be an existing folder but is not there"),
