@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
-from adasearch.cli_evidence import export
+from adasearch.cli_evidence import confirm, export
 from adasearch.cli_options import (
     FORMAT,
     NETWORK,
@@ -229,6 +229,7 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
+cli.add_command(confirm)
 cli.add_command(export)
 
 
@@ -248,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"]) else ""
+        on = f" To go on: {again}" if arguments[:1] in (["search"], ["confirm"], ["train"]) else ""
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["Runtime", "compare", "replay", "search", "train_once"]
+__all__ = ["Runtime", "compare", "confirm", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,13 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     return whole
 
 
+def confirm(runtime: Runtime, **options: Any) -> bool:
+    """Run candidates and controls on fresh seeds, see :func:`adasearch.confirm.confirm`."""
+    from adasearch.confirm import confirm as run
+
+    return run(runtime, **options)
+
+
 def _finished(store: Store, study: "ResolvedStudy") -> int:
     if not study.stored:
         return 0
@@ -124,7 +131,7 @@ def _finished(store: Store, study: "ResolvedStudy") -> int:
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    console.print(compare(store, studies=names), markup=False, highlight=False, soft_wrap=True)
+    console.print(compare(store, studies=names, force=True), markup=False, highlight=False, soft_wrap=True)
 
 
 def _device(runtime: Runtime, *, gpus: float | None) -> str:

@@ -29,7 +29,9 @@ SEARCH_COLUMNS = [
 ]
 
 
-def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "text") -> str:
+def compare(
+    store: Store, *, studies: Sequence[str] | None = None, form: str = "text", force: bool = False
+) -> str:
     """Return the architecture-by-scheduler table of a results folder, and the settings found.
 
     JSON and CSV hold the first table's raw values. An unfinished study is a row of what is there.

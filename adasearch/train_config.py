@@ -82,6 +82,7 @@ class TrainConfig:
         memory_limit: bytes that a process on a CPU may take before a pass is cut in two; None for no limit.
         precision: "float32", or "bfloat16" for automatic mixed precision.
         compile: whether ``torch.compile`` makes the network's kernels; pays on a GPU or in long runs.
+        test: whether the run ends with an evaluation on the test split, which the data must then have.
         per_example: whether noise signals are estimated from each example's own gradient, which costs more
             and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.noise`.
     """
@@ -99,6 +100,7 @@ class TrainConfig:
     precision: Precision = "float32"
     compile: bool = False
     per_example: bool = False
+    test: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
