@@ -156,10 +156,18 @@ def train(context: click.Context, /, **options: Any) -> None:
     metavar="NAME",
     help="Only these studies; repeatable.  [default: all]",
 )
+@click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
+@click.option(
+    "--margin",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Difference of errors, as a fraction, that counts as none.",
+)
 @RESULTS
 @FORMAT
-def compare(studies: tuple[str, ...], results: str, form: str) -> None:
-    """Print the architecture-by-scheduler table of a results folder.
+def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:
+    """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
     \b
     Example:
@@ -168,7 +176,7 @@ def compare(studies: tuple[str, ...], results: str, form: str) -> None:
     from adasearch.comparison import compare as table
     from adasearch.store import Store
 
-    click.echo(table(Store(results, must_exist=True), studies=studies or None, form=form), nl=False)
+    click.echo(table(Store(results, must_exist=True), studies=studies or None, **options), nl=False)
 
 
 @cli.command()

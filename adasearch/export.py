@@ -5,8 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
 
-from adasearch.choice import BASELINE, pick_trials
+from adasearch.choice import BASELINE, NO_GAIN, pick_trials
+from adasearch.comparison import confirmed
 from adasearch.errors import InputError, unknown
+from adasearch.evidence import BY_NAME, whole_verdict
 from adasearch.paths import path_of, points_text
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
@@ -40,14 +42,17 @@ def export(
     trial, verdict = pick.trial, pick.verdict
     if trial_id is not None:
         trial = _named(own, trial_id)
-        verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else "chosen by name"
+        verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else BY_NAME
     if trial is None:
         raise InputError(f"study {study} has no complete trial to export")
+    for row in confirmed(store, records, trials):
+        if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
+            verdict = whole_verdict(row)
     schedule = _schedule(record, trial, own, form, verdict, store)
     schedule.write(Path(output))
     said = [f"{output}: {schedule.name} of {trial.trial_id} ({verdict})"]
-    if trial_id is None and verdict not in ("not confirmed", "reference"):
-        said.append(f"{verdict}: the complete trial of lowest error was taken" if pick.reference else verdict)
+    if trial_id is None and pick.verdict in (NO_GAIN, "no reference"):
+        said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
     return said
 
 
