@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from adasearch.analysis import BASELINE
+from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.records import TrialRecord
 from adasearch.replay import replay
 from adasearch.run_options import RunOptions
 from adasearch.single_run import local_device, train_once
@@ -125,7 +126,12 @@ def confirm(runtime: Runtime, **options: Any) -> bool:
 def _finished(store: Store, study: "ResolvedStudy") -> int:
     if not study.stored:
         return 0
-    return sum(trial.status != "running" for trial in store.trials(study.record.study))
+    return _ended(store.trials(study.record.study))
+
+
+def _ended(trials: Sequence[TrialRecord]) -> int:
+    """Count the trials of a search that ended; what confirmed it since is none of them."""
+    return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
@@ -212,11 +218,8 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
             study=plan.study.study,
             budget=plan.study.budget,
             trials=plan.trials,
-            finished=sum(trial.status != "running" for trial in plan.stored),
-            best=min(
-                (t.val_error for t in plan.stored if t.status == "complete" and t.val_error is not None),
-                default=None,
-            ),
+            finished=_ended(plan.stored),
+            best=min((error_of(trial) for trial in complete(plan.stored)), default=None),
         )
         for plan in plans
     ]

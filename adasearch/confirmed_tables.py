@@ -94,6 +94,7 @@ _VERDICTS = [
     Column("time_saved", "time saved", fraction),
     Column("words", "verdict"),
     Column("gain_default", "vs default"),
+    Column("time_saved_default", "time saved", fraction),
     Column("verdict_default", "verdict vs default"),
 ]
 _COSTS = [
