@@ -11,6 +11,7 @@ from rich.console import Console
 
 from adasearch.choice import Pick, pick_trials
 from adasearch.cli import main
+from adasearch.comparison import compare
 from adasearch.confirm import Job, jobs_of
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
 from adasearch.data import DataSpec
@@ -324,8 +325,8 @@ def test_confirm_goes_on_after_ctrl_c_and_compare_tells_what_came_of_it(
     assert second.out.index("Confirmed: fresh seeds, test split") < second.out.index("Search: one seed")
     assert "too few seeds" in second.out
 
-    third = run("compare", "--format", "json", cwd=tmp_path)
-    rows = [row for row in json.loads(third.out)["rows"] if row["table"] != "search"]
+    rows = json.loads(compare(Store(str(results)), form="json"))["rows"]
+    rows = [row for row in rows if row["table"] != "search"]
     assert [row["seeds"] for row in rows] == [2] * 5
     decays = [trial for trial in trials if trial.role == "decay"]
     assert all(trial.mean_batch_size == 16 and trial.scheduler == "ramp" for trial in decays)
