@@ -14,14 +14,16 @@ from adasearch.cli import main
 from adasearch.comparison import compare
 from adasearch.confirm import Job, jobs_of
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
-from adasearch.data import DataSpec
+from adasearch.data import DataSpec, load_dataset
 from adasearch.errors import AdasearchError, InputError
 from adasearch.paths import Turn
-from adasearch.records import Status, StudyRecord, TrialRecord
+from adasearch.records import Limits, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
+from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.trials import close_trial
 from adasearch.tuning.repeats import ConfirmPlan, Repeats
-from tests.rows import study_of, trial_of
+from tests.rows import START, study_of, trial_of
 from tests.test_search import Finished, adasearch, run, wait_for
 
 STUDY = "resnet18-nano-deba-digits"
@@ -108,6 +110,33 @@ def test_runs_are_spread_seed_by_seed_with_another_one_first() -> None:
     assert [run.seed for run in runs] == sorted([FRESH, FRESH + 1, FRESH + 2] * 5)
     assert [run.role for run in runs[::5]] == ["candidate", "reference", "default"]
     assert set(Counter(run.role for run in runs).values()) == {3}
+
+
+# --- the test split ---------------------------------------------------------------------------------
+
+
+def test_only_a_run_that_asks_for_it_is_tested_and_at_its_end_alone() -> None:
+    data = load_dataset(DataSpec(source="digits", subset=120), include_test=True)
+    config = TrainConfig(
+        architecture="resnet18",
+        scale="nano",
+        seed=0,
+        hyperparameters=Hyperparameters(batch_size=16),
+        budget=80,
+        interval=40,
+        evaluate_every=40,
+    )
+    limits = Limits(smallest=16, largest=64)
+    tested = list(train(replace(config, test=True), make_scheduler("constant", {}), limits, data))
+    plain = list(train(config, make_scheduler("constant", {}), limits, data))
+    assert [record.test_error for record in tested[:-1]] == [None] * (len(tested) - 1)
+    error = tested[-1].test_error
+    assert error is not None
+    assert 0 <= error <= 1
+    assert [record.signals for record in plain] == [record.signals for record in tested]
+    assert {record.test_error for record in plain} == {None}
+    closed = close_trial(CANDIDATE, tested, status="complete", ended_at=START)
+    assert (closed.test_error, closed.val_error) == (error, tested[-1].val_error)
 
 
 # --- what is there already --------------------------------------------------------------------------

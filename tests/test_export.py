@@ -219,3 +219,21 @@ def test_load_refuses_what_is_no_schedule(tmp_path: Path, text: str | None, says
 
 def test_ramp_is_what_a_ramp_file_loads() -> None:
     assert make_scheduler("ramp", {"points": "64*0.5@9"}) == Ramp(points="64*0.5@9")
+
+
+def test_schedule_beside_a_scheduler_is_refused_and_flags_come_first(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(store, STUDY, output="found.yaml", form="ramp")
+    for words, says in (
+        (["--scheduler", "deba"], "--schedule names a scheduler already"),
+        (["--set", "scheduler/window=3"], "unknown field of the searched schedulers 'window'"),
+        (["--epochs", "0"], "--epochs must be greater than 0 but got 0"),
+        (["--dataset", "digits", "--subset", "1"], "--subset must lie between 10"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "--schedule", "found.yaml", *words])
+        assert stop.value.code == 2
+        assert says in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["found.yaml"]
