@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.choice import BASELINE, NO_CHANGE, NO_GAIN, Pick, comparable, pick_trials
+from adasearch.choice import BASELINE, NO_CHANGE, NO_GAIN, Pick, baseline_of, comparable, pick_trials
 from adasearch.comparison import compare
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
 from adasearch.data import DataSpec, load_dataset
@@ -84,7 +84,9 @@ def confirm(
         store.check_free(name)
     outstanding = [job for job in jobs if job.outstanding]
     if not outstanding or _run(outstanding, store, runtime, console):
-        table = compare(store, studies=names, force=True)
+        records = store.studies()
+        baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
+        table = compare(store, studies=[*names, *baselines], force=True)
         console.print(table, markup=False, highlight=False, soft_wrap=True)
         return True
     return False

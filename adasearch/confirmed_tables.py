@@ -132,8 +132,9 @@ def _notes(rows: Sequence[ConfirmedRow]) -> list[str]:
     notes = [
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
-        f"{margin:g} points of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below",
-        f"{FEWEST} pairs; target: the reference's median validation error and {margin:g} points, median over",
+        f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
+        f"{FEWEST} pairs;",
+        f"target: the reference's median validation error and {margin:g} pp, median over",
         f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
         "mean size; decay: the candidate's path as learning-rate decay instead of growth",
     ]

@@ -389,6 +389,7 @@ def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
         "pruned": 1,
         "failed": 1,
         "running": 1,
+        "confirming": 0,
         "epochs": 4.0,
         "train examples": 400,
     }

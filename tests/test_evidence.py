@@ -191,7 +191,7 @@ def test_confirmed_tables_come_first(store: Store, form: str) -> None:
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
     assert "faster at equal error" in text
-    assert "equal: within\n1 points of error or 5% of time (TOST)" in text
+    assert "equal: within\n1 pp of error or 5% of time (TOST)" in text
 
 
 def test_what_is_missing_is_told(store: Store) -> None:
