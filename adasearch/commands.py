@@ -11,6 +11,7 @@ from rich.console import Console
 from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
+from adasearch.identity import check_device
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
 from adasearch.records import TrialRecord
 from adasearch.replay import replay
@@ -75,6 +76,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     request = replace(request, device=_device(runtime, gpus=None))
     resolved = _resolve(request, runtime, store, console)
     for study in resolved:
+        if runtime.address is None:
+            check_device(study.record)
         if not _optional(study, request):
             store.check_free(study.record.study)
     if all(_finished(store, study) >= runtime.trials for study in resolved):
@@ -87,6 +90,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
             resolved = _resolve(request, runtime, store, console)
+        for study in resolved:
+            check_device(study.record)
         workers = resolved[0].record.workers
         default_gpus = 1.0 if request.device == "cuda" else 0.0
         gpus = default_gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker

@@ -17,7 +17,7 @@ from adasearch.analysis import BASELINE
 from adasearch.data import Dataset, DataSpec, load_dataset
 from adasearch.errors import InputError
 from adasearch.experiments import Experiment
-from adasearch.identity import refuse_other
+from adasearch.identity import check_together, refuse_other
 from adasearch.models import check_model, check_name
 from adasearch.naming import slug, study_name
 from adasearch.records import Limits, Precision, StudyRecord, Value
@@ -279,6 +279,7 @@ def _resolve_one(
         versions=versions(),
         created_at=datetime.now(timezone.utc),
     )
+    check_together(record)
     if stored is not None:
         refuse_other(stored, record)
         record = replace(

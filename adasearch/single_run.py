@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch.identity import check_device
 from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
@@ -56,6 +57,7 @@ def train_once(
             lambda text: console.print(text, markup=False, highlight=False),
             progress,
         )
+        check_device(study.record)
         data = load_dataset(study.data, progress=progress)
     record = study.record
     params = {
@@ -72,7 +74,7 @@ def train_once(
             record,
             trial,
             device_batch=options.device_batch,
-            memory_limit=options.memory_limit or default_limit(torch.get_num_threads()),
+            memory_limit=options.memory_limit or default_limit(),
         )
         checkpoints = Checkpoints(
             store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
@@ -122,7 +124,8 @@ def _begin_or_go_on(
         former = [trial for trial in store.trials("train") if trial.study == study.study]
         for trial in former:
             stored = store.train_study(trial)
-            same = stored is not None and same_study(stored, study) and dict(trial.params) == dict(params)
+            same = stored is not None and same_study(stored, study)
+            same = same and {**params, **trial.params} == dict(params)  # a field may be of a later version
             if trial.status == "running" and same:
                 try:
                     held.enter_context(store.lock(_lock(trial)))

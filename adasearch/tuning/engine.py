@@ -37,6 +37,8 @@ def run_search(
     listener: SearchListener,
 ) -> bool:
     """Run every study's outstanding trials as Optuna proposes them; see :func:`run_trials`."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     return run_trials([Proposals(plan) for plan in plans], store, settings, slots=slots, listener=listener)
 
 
@@ -56,8 +58,6 @@ def run_trials(
     Raises:
         AdasearchError: the store cannot be written.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     outstanding = sum(study.left for study in studies)
     if outstanding == 0:
         return True
@@ -77,6 +77,7 @@ def run_trials(
     )
     with _signals(ledger):
         tuner.fit()
+    ledger.sweep()
     if "://" not in settings.storage:
         shutil.rmtree(storage, ignore_errors=True)
     if ledger.broken is not None:
