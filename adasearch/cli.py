@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
+from adasearch.cli_evidence import confirm, export
 from adasearch.cli_options import (
     FORMAT,
     NETWORK,
@@ -18,6 +19,7 @@ from adasearch.cli_options import (
     popped,
     runtime_options,
     training_options,
+    with_schedule,
 )
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
@@ -104,12 +106,7 @@ def search(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option(
-    "--architecture",
-    required=True,
-    metavar="NAME",
-    help=f"{NETWORK}.",
-)
+@click.option("--architecture", metavar="NAME", help=f"{NETWORK}.  [default: the schedule's]")
 @click.option(
     "--scheduler",
     default="constant",
@@ -117,17 +114,29 @@ def search(context: click.Context, /, **options: Any) -> None:
     metavar="NAME",
     help="A batch-size scheduler, or module:Class.",
 )
+@click.option(
+    "--schedule",
+    metavar="FILE",
+    help="An exported schedule, on its own network and data unless other flags say otherwise.",
+)
 @training_options
-def train(**options: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
     """Train once, without Ray, every field at its default unless set.
 
     \b
     Example:
       adasearch train --architecture resnet18 --scheduler deba --epochs 5 --set scheduler/window=5
+      adasearch train --schedule schedule.yaml --seed 7
     """
     from adasearch import commands
     from adasearch.plans import Request
 
+    file = options.pop("schedule")
+    if file is not None:
+        options = with_schedule(options, context, file)
+    if options["architecture"] is None:
+        raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
     results = options.pop("results")
     run_options = RunOptions(**popped(options, RUN_OPTIONS))
     request = Request(
@@ -147,10 +156,18 @@ def train(**options: Any) -> None:
     metavar="NAME",
     help="Only these studies; repeatable.  [default: all]",
 )
+@click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
+@click.option(
+    "--margin",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Difference of errors, as a fraction, that counts as none.",
+)
 @RESULTS
 @FORMAT
-def compare(studies: tuple[str, ...], results: str, form: str) -> None:
-    """Print the architecture-by-scheduler table of a results folder.
+def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:
+    """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
     \b
     Example:
@@ -159,7 +176,7 @@ def compare(studies: tuple[str, ...], results: str, form: str) -> None:
     from adasearch.comparison import compare as table
     from adasearch.store import Store
 
-    click.echo(table(Store(results, must_exist=True), studies=studies or None, form=form), nl=False)
+    click.echo(table(Store(results, must_exist=True), studies=studies or None, **options), nl=False)
 
 
 @cli.command()
@@ -222,6 +239,10 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
+cli.add_command(confirm)
+cli.add_command(export)
+
+
 def _console() -> "Any":
     from rich.console import Console
 
@@ -238,7 +259,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"]) else ""
+        on = f" To go on: {again}" if arguments[:1] in (["search"], ["confirm"], ["train"]) else ""
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

@@ -4,15 +4,16 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from adasearch.analysis import BASELINE
+from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.identity import check_device
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.records import TrialRecord
 from adasearch.replay import replay
 from adasearch.run_options import RunOptions
 from adasearch.single_run import local_device, train_once
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["Runtime", "compare", "replay", "search", "train_once"]
+__all__ = ["Runtime", "compare", "confirm", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +121,28 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     return whole
 
 
+def confirm(runtime: Runtime, **options: Any) -> bool:
+    """Run candidates and controls on fresh seeds, see :func:`adasearch.confirm.confirm`."""
+    from adasearch.confirm import confirm as run
+
+    return run(runtime, **options)
+
+
 def _finished(store: Store, study: "ResolvedStudy") -> int:
     if not study.stored:
         return 0
-    return sum(trial.status != "running" for trial in store.trials(study.record.study))
+    return _ended(store.trials(study.record.study))
+
+
+def _ended(trials: Sequence[TrialRecord]) -> int:
+    """Count the trials of a search that ended; what confirmed it since is none of them."""
+    return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    console.print(compare(store, studies=names), markup=False, highlight=False, soft_wrap=True)
+    console.print(compare(store, studies=names, force=True), markup=False, highlight=False, soft_wrap=True)
 
 
 def _device(runtime: Runtime, *, gpus: float | None) -> str:
@@ -210,11 +223,8 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
             study=plan.study.study,
             budget=plan.study.budget,
             trials=plan.trials,
-            finished=sum(trial.status != "running" for trial in plan.stored),
-            best=min(
-                (t.val_error for t in plan.stored if t.status == "complete" and t.val_error is not None),
-                default=None,
-            ),
+            finished=_ended(plan.stored),
+            best=min((error_of(trial) for trial in complete(plan.stored)), default=None),
         )
         for plan in plans
     ]

@@ -143,6 +143,12 @@ def field_names(cls: type[BatchSizeScheduler]) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
 
 
+def field_defaults(name: str) -> dict[str, Value]:
+    """Return the defaults of a scheduler's own hyperparameters, by its name."""
+    own = scheduler_class(name)()
+    return {field: getattr(own, field) for field in field_names(type(own))}
+
+
 def field_kinds(cls: type[BatchSizeScheduler]) -> dict[str, object]:
     """Return the declared kind of every field that a scheduler may be given, those of ``WRAPPERS`` last."""
     hints = get_type_hints(cls)
