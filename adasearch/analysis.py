@@ -29,7 +29,7 @@ __all__ = [
 BASELINE = "constant"
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
-    *("workers", "precision", "device", "clock"),
+    *("workers", "precision", "device", "clock", "device_profile"),
 )
 """What studies have in common that may be compared with one another."""
 

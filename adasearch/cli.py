@@ -9,6 +9,8 @@ import click
 
 from adasearch import __version__
 from adasearch.cli_options import (
+    CLOCK,
+    DEVICE_PROFILE,
     FORMAT,
     NETWORK,
     RESULTS,
@@ -19,6 +21,7 @@ from adasearch.cli_options import (
     runtime_options,
     training_options,
 )
+from adasearch.cli_profile import profile
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -67,6 +70,8 @@ def cli() -> None:
 )
 @click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
+@CLOCK
+@DEVICE_PROFILE
 @click.pass_context
 def search(context: click.Context, /, **options: Any) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
@@ -147,9 +152,11 @@ def train(**options: Any) -> None:
     metavar="NAME",
     help="Only these studies; repeatable.  [default: all]",
 )
+@CLOCK
+@DEVICE_PROFILE
 @RESULTS
 @FORMAT
-def compare(studies: tuple[str, ...], results: str, form: str) -> None:
+def compare(studies: tuple[str, ...], results: str, **options: Any) -> None:
     """Print the architecture-by-scheduler table of a results folder.
 
     \b
@@ -159,7 +166,7 @@ def compare(studies: tuple[str, ...], results: str, form: str) -> None:
     from adasearch.comparison import compare as table
     from adasearch.store import Store
 
-    click.echo(table(Store(results, must_exist=True), studies=studies or None, form=form), nl=False)
+    click.echo(table(Store(results, must_exist=True), studies=studies or None, **options), nl=False)
 
 
 @cli.command()
@@ -220,6 +227,9 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
+cli.add_command(profile)
+
+
 def _console() -> "Any":
     from rich.console import Console
 
@@ -236,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"]) else ""
+        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"], ["profile"]) else ""
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
+from adasearch.calibration import QUANTILE
+from adasearch.clocks import judged
 from adasearch.errors import unknown
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
@@ -29,22 +31,31 @@ SEARCH_COLUMNS = [
 ]
 
 
-def compare(store: Store, *, studies: Sequence[str] | None = None, form: str = "text") -> str:
+def compare(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    form: str = "text",
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> str:
     """Return the architecture-by-scheduler table of a results folder, and the settings found.
 
-    JSON and CSV hold the first table's raw values. An unfinished study is a row of what is there.
+    JSON and CSV hold the first table's raw values. An unfinished study is a row of what is there. ``clock``
+    and ``device_profile`` judge by other seconds than the studies', as :func:`~adasearch.clocks.judged`.
 
     Raises:
-        InputError: an unknown study.
+        InputError: an unknown study, or a device profile that is of none of them.
     """
     records = store.studies()
     known = {record.study for record in records}
     for name in studies or ():
         if name not in known:
             raise unknown("study", name, known)
-    chosen = [record for record in records if studies is None or record.study in studies]
     # The baseline is looked up among all studies, the rows are those asked for.
     trials = [trial for record in records for trial in store.trials(record.study)]
+    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
+    chosen = [record for record in records if studies is None or record.study in studies]
     names = {record.study for record in chosen}
     rows = [row for row in search_rows(records, trials) if row.study in names]
     table = render(
@@ -80,11 +91,16 @@ def _settings_columns(
     searched = [name for name in names if name in varied]
     ordered = sorted(searched, key=lambda name: name.startswith("train/"))
     heads = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
-    return [*heads, *(Column(name, name.partition("/")[2]) for name in ordered)]
+    return [*heads, *(Column(name, _header(name)) for name in ordered)]
+
+
+def _header(name: str) -> str:
+    kind, _, field = name.partition("/")
+    return f"{field} ({kind})" if kind == QUANTILE else field
 
 
 def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
-    clocks = " and ".join(sorted({study.clock for study in studies}))
+    clocks = " and ".join(sorted({_clock(study) for study in studies}))
     notes = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
@@ -99,6 +115,10 @@ def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[st
                 f"{left} unfinished"
             )
     return notes
+
+
+def _clock(study: StudyRecord) -> str:
+    return f"modelled ({study.device_profile})" if study.clock == "modelled" else study.clock
 
 
 def _units(studies: Sequence[StudyRecord]) -> list[str]:

@@ -24,6 +24,7 @@ IDENTITY = (
     "clock",
     "device",
     "device_profile",
+    "stability_profile",
     "precision",
     "compile",
     "per_example",
