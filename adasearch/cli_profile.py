@@ -46,10 +46,10 @@ __all__ = ["profile"]
 def profile(export: str | None, take_in: str | None, form: str, **options: Any) -> None:
     """Measure how steadily and how fast a network trains here, before any search.
 
-    Runs at a fixed batch, the network's default, tell how steady training is, and give thresholds as quantiles
-    their values; they go on where they were cut. Step times at growing batch sizes tell how fast, and let a
-    search be judged in the time of this device, alone; have nothing else run on it meanwhile. To carry them to
-    another machine, export them there and import them here.
+    Runs at a fixed batch, the network's default, tell how steady training is, and give thresholds as
+    quantiles their values; they go on where they were cut. Step times at growing batch sizes tell how fast,
+    and let a search be judged in the time of this device, alone; have nothing else run on it meanwhile. To
+    judge by another machine, export its profiles there and import them here.
 
     \b
     Example:

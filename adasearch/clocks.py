@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from adasearch.errors import InputError, unknown
 from adasearch.modelled import modelled_trial
@@ -9,7 +10,9 @@ from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, differences
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
-from adasearch.study_spaces import Say
+
+if TYPE_CHECKING:
+    from adasearch.study_spaces import Say
 
 __all__ = ["judged", "profile_of", "with_clock"]
 
@@ -37,7 +40,7 @@ def with_clock(
     *,
     clock: str | None,
     device_profile: str | None,
-    say: Say,
+    say: "Say",
 ) -> StudyRecord:
     """Return a study with its clock and speed profile.
 

@@ -229,7 +229,7 @@ def _speed(rows: list[Row]) -> SpeedProfile:
 def _stability(rows: list[Row]) -> StabilityProfile:
     first = rows[0]
     figures = [
-        Figure(name=row["figure"], **{name: row[name] for name in ("epoch", "mean", "low", "high")})
+        Figure(row["figure"], row["epoch"], row["mean"], row["low"], row["high"])
         for row in rows
         if row["figure"] is not None
     ]

@@ -15,8 +15,8 @@ STABILITY_NOTES = [
     "95 % interval over seeds. The score is ours: the DEBA paper names one whose formula is not known.",
 ]
 SPEED_NOTES = [
-    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a step,",
-    "of the mean gradient), the noise scale's, and products of gradients, each time they are taken;",
+    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a",
+    "step, of the mean gradient), the noise scale's, and products of gradients, each time they are taken;",
     "saturated: from this size on, 90 % of the greatest number of examples per second",
 ]
 

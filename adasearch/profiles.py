@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from scipy import stats
-
 from adasearch.modelled import SpeedCurve
 from adasearch.records import Params, Precision, Signals
 from adasearch.schedulers.base import variation
@@ -145,7 +143,7 @@ class SpeedProfile:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A number over seeds: mean and 95 % interval, None where there are too few finite values.
 
@@ -242,6 +240,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, 
     mean = statistics.fmean(finite)
     if len(finite) < 2:
         return mean, None, None
+    from scipy import stats  # takes a while to import
+
     error = statistics.stdev(finite) / math.sqrt(len(finite))
     half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1))
     return mean, mean - half, mean + half
@@ -254,22 +254,13 @@ def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, .
         histories: one per seed, equally long, none of a run that diverged.
     """
     runs = [run_figures(history) for history in histories]
-    found = [
-        Figure(**_spread(name, None, [figures[name] for figures in runs]))  # type: ignore[arg-type]
-        for name in FIGURES
-    ]
+    found = [Figure(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
     length = min(len(history) for history in histories)
     ends = sorted({math.ceil(length * part / PARTS) for part in range(1, PARTS + 1)})
     for start, end in zip([0, *ends], ends, strict=False):
         values = [noise_scale(history[start:end]) for history in histories]
-        epoch = histories[0][end - 1].epoch
-        found.append(Figure(**_spread("noise_scale", epoch, values)))  # type: ignore[arg-type]
+        found.append(Figure("noise_scale", histories[0][end - 1].epoch, *mean_interval(values)))
     return tuple(found)
-
-
-def _spread(name: str, epoch: float | None, values: Sequence[float]) -> dict[str, object]:
-    mean, low, high = mean_interval(values)
-    return {"name": name, "epoch": epoch, "mean": mean, "low": low, "high": high}
 
 
 def _mean(values: Sequence[float]) -> float:
