@@ -63,7 +63,8 @@ def thresholds(scheduler: str, params: Params, histories: Sequence[Sequence[Sign
     for name, quantile in quantiles.items():
         values = [getattr(row, part) for row in rows for part in CALIBRATED[scheduler][name]]
         finite = [value for value in values if math.isfinite(value)]
-        found[f"scheduler/{name}"] = float(np.quantile(finite, float(quantile)))
+        # A threshold must be greater than 0, and an indicator may be 0 where nothing moves at all.
+        found[f"scheduler/{name}"] = max(float(np.quantile(finite, float(quantile))), deba.eps)
     return found
 
 

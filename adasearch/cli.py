@@ -123,6 +123,8 @@ def search(context: click.Context, /, **options: Any) -> None:
     help="A batch-size scheduler, or module:Class.",
 )
 @training_options
+@CLOCK
+@DEVICE_PROFILE
 def train(**options: Any) -> None:
     """Train once, without Ray, every field at its default unless set.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.calibration import AFTER_WINDOW
+from adasearch.calibration import AFTER_WINDOW, CALIBRATED
 from adasearch.errors import InputError
 from adasearch.naming import slug
 from adasearch.profile_runs import FOLDER, Taker
@@ -90,7 +90,10 @@ def profile(
         raise InputError(f"profiles are taken with one worker but got --workers {request.workers}")
     if wish.intervals is not None and request.epochs is not None:
         raise InputError("give --intervals or --epochs, not both")
-    length = wish.intervals or longest_window(load_space("schedulers", wish.space)) + AFTER_WINDOW
+    space = load_space("schedulers", wish.space)
+    if space.scheduler not in CALIBRATED:
+        raise InputError(f"--space {wish.space} is for {space.scheduler}, not {' or '.join(CALIBRATED)}")
+    length = wish.intervals or longest_window(space) + AFTER_WINDOW
     store = Store(results)
     store.check_writable()
     request = replace(request, schedulers=("constant",), baseline=False, device=local_device())

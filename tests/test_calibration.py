@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adasearch.calibration import CALIBRATED, indicators, thresholds
 from adasearch.errors import InputError
-from adasearch.records import Signals
+from adasearch.records import Signals, Value
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.deba import Deba
 from tests.rows import interval_at
@@ -43,7 +43,7 @@ def test_indicators_are_those_that_the_scheduler_compares_once_its_window_is_ful
 def test_threshold_is_the_quantile_of_the_indicators_of_all_seeds() -> None:
     # In either run c is always variance / middle of the last three: 1.1 and 1.3.
     runs = [history([1.1**t for t in range(22)]), history([1.3**t for t in range(22)])]
-    params = {**HALVES, "scheduler/window": 3, "quantile/confidence_threshold": 0.0}
+    params: dict[str, Value] = {**HALVES, "scheduler/window": 3, "quantile/confidence_threshold": 0.0}
     assert thresholds("deba", params, runs)["scheduler/confidence_threshold"] == pytest.approx(1.1)
     params["quantile/confidence_threshold"] = 1.0
     assert thresholds("deba", params, runs)["scheduler/confidence_threshold"] == pytest.approx(1.3)
@@ -54,7 +54,7 @@ def test_threshold_is_the_quantile_of_the_indicators_of_all_seeds() -> None:
 def test_stability_threshold_pools_norm_and_loss_variation() -> None:
     norms = [2.0**t for t in range(22)]  # dG is 1 throughout, and dL 0
     run = history([1.0] * 22, norms)
-    params = {"quantile/stability_threshold": 0.5, "scheduler/window": 3}
+    params: dict[str, Value] = {"quantile/stability_threshold": 0.5, "scheduler/window": 3}
     assert thresholds("deba", params, [run]) == {"scheduler/stability_threshold": pytest.approx(0.5)}
     params["scheduler/gradient"] = "mean_gradient"  # norms 4^t: dG is 3
     assert thresholds("deba", params, [run]) == {"scheduler/stability_threshold": pytest.approx(1.5)}
@@ -67,6 +67,11 @@ def test_without_quantiles_nothing_is_computed() -> None:
 def test_profile_that_is_too_short_for_the_window_is_refused() -> None:
     with pytest.raises(InputError, match=r"with a full window of 30 but got 0; .* more --intervals"):
         thresholds("deba", {**HALVES, "scheduler/window": 30}, [history([1.0] * 22)])
+
+
+def test_threshold_is_greater_than_0_where_nothing_moves() -> None:
+    params = {"quantile/stability_threshold": 0.5, "scheduler/window": 3}
+    assert thresholds("deba", params, [history([1.0] * 22)]) == {"scheduler/stability_threshold": 1e-8}
 
 
 def test_values_that_are_not_finite_do_not_count() -> None:

@@ -43,7 +43,8 @@ def test_profiles_come_back_as_they_were(store: ProfileStore) -> None:
 
 
 def test_nothing_stored_is_no_profile(store: ProfileStore) -> None:
-    assert store.speed() == store.stability() == []
+    assert store.speed() == []
+    assert store.stability() == []
 
 
 def test_profile_that_diverged_has_no_figures_and_is_there(store: ProfileStore) -> None:
