@@ -185,7 +185,7 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
         "created_at": profile.created_at,
     }
     if isinstance(profile, SpeedProfile):
-        shared["kind"] = "speed"
+        shared |= {"kind": "speed", "saturation_batch_size": profile.saturation_batch_size}
         own = [
             {
                 **{name: getattr(point, name) for name in _POINT},

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from adasearch.modelled import saturation_size
 from adasearch.profiles import FIGURES, SpeedProfile, StabilityProfile
 from adasearch.tables import Column, render
 
@@ -71,8 +70,6 @@ def _with_interval(value: object) -> str:
 
 
 def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
-    curve = profile.curve
-    full = saturation_size(curve.sizes, curve.step_seconds)
     return [
         {
             "kind": "speed",
@@ -87,7 +84,7 @@ def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
             "examples": point.batch_size / point.step_seconds,
             **{name: 1000 * seconds for name, seconds in point.measure_seconds.items()},
             "memory": None if point.peak_memory_bytes is None else point.peak_memory_bytes // MIB,
-            "saturated": "yes" if point.batch_size >= full else "",
+            "saturated": "yes" if point.batch_size >= profile.saturation_batch_size else "",
         }
         for point in profile.points
     ]

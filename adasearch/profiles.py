@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from adasearch.modelled import SpeedCurve
+from adasearch.modelled import SpeedCurve, saturation_size
 from adasearch.records import Params, Precision, Signals
 from adasearch.schedulers.base import variation
 
@@ -129,6 +129,11 @@ class SpeedProfile:
     setting: Setting
     points: tuple[SpeedPoint, ...]
     created_at: datetime
+
+    @property
+    def saturation_batch_size(self) -> int:
+        """The size from which on the device is saturated, see :func:`saturation_size`."""
+        return saturation_size(self.curve.sizes, self.curve.step_seconds)
 
     @property
     def curve(self) -> SpeedCurve:

@@ -165,6 +165,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         measure_noise_seconds=_floats,
         measure_products_seconds=_floats,
         peak_memory_bytes=_ints,
+        saturation_batch_size=_ints,
         # one row per figure of a stability profile
         figure=_texts,
         epoch=_floats,

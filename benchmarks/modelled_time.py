@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--core-seconds", action="store_true")
     arguments = parser.parse_args()
     if arguments.core_seconds:
-        timing.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment]
+        timing.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
     rows = []

@@ -1,5 +1,6 @@
 """Which clock a study gets, and what profile; other clocks for stored trials."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from adasearch.clocks import judged, with_clock
 from adasearch.comparison import compare
 from adasearch.devices import here
 from adasearch.errors import InputError
+from adasearch.plans import Request, resolve
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import SpeedProfile
 from adasearch.records import StudyRecord
@@ -137,3 +139,42 @@ def test_profile_of_another_network_judges_nothing(results: Store, tmp_path: Pat
     ProfileStore(str(tmp_path)).write(speed_of(study_of("deba", "vit_b_16"), "other"))
     with pytest.raises(InputError, match="device profile other holds none of these networks"):
         compare(results, device_profile="other")
+
+
+# --- from flags to studies --------------------------------------------------------------------------
+
+REQUEST = Request(architectures=("tests.own_nets:good",), schedulers=("deba",), subset=160)
+
+
+def resolved(
+    request: Request, stored: Sequence[StudyRecord] = (), profiles: Sequence[SpeedProfile] = ()
+) -> list[StudyRecord]:
+    known = {study.study: study for study in stored}
+    return [each.record for each in resolve(request, known.get, lambda text: None, profiles=profiles)]
+
+
+def test_baseline_and_scheduler_start_with_the_same_clock_and_keep_it() -> None:
+    plain = resolved(REQUEST)
+    assert {(study.clock, study.device_profile) for study in plain} == {("measured", None)}
+    profile = speed_of(plain[0])
+    timed = resolved(REQUEST, profiles=[profile])
+    assert {(study.clock, study.device_profile) for study in timed} == {("modelled", "abacus")}
+    # Whoever starts by the measured clock stays there, a scheduler that joins the baseline included.
+    assert resolved(REQUEST, plain, [profile]) == plain
+    assert [study.clock for study in resolved(REQUEST, plain[:1], [profile])] == ["measured"] * 2
+    assert resolved(REQUEST, timed, [profile]) == timed
+
+
+def test_stored_study_is_not_continued_by_another_clock() -> None:
+    plain = resolved(REQUEST)
+    with pytest.raises(InputError, match="exists with clock=measured but this search has clock=modelled"):
+        resolved(replace(REQUEST, clock="modelled"), plain, [speed_of(plain[0])])
+    timed = resolved(REQUEST, profiles=[speed_of(plain[0])])
+    profiles = [speed_of(plain[0]), speed_of(plain[0], "h100")]
+    with pytest.raises(InputError, match=r"exists with device_profile=abacus but this search has .*=h100"):
+        resolved(replace(REQUEST, device_profile="h100"), timed, profiles)
+
+
+def test_stored_study_keeps_its_stability_profile() -> None:
+    plain = [replace(study, stability_profile="mine") for study in resolved(REQUEST)]
+    assert {study.stability_profile for study in resolved(REQUEST, plain)} == {"mine"}

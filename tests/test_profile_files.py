@@ -60,6 +60,7 @@ def test_file_holds_one_row_per_size_that_any_engine_reads(store: ProfileStore, 
     assert [row["batch_size"] for row in rows] == [16, 64]
     assert {row["kind"] for row in rows} == {"speed"}
     assert rows[0]["measure_noise_seconds"] == 0.25
+    assert rows[0]["saturation_batch_size"] == 16
 
 
 def test_profiles_travel_in_one_file(store: ProfileStore, tmp_path: Path) -> None:
