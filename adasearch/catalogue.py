@@ -2,6 +2,9 @@
 
 import dataclasses
 
+from rich.console import Console
+from rich.progress import track
+
 from adasearch.errors import unknown
 from adasearch.store import Store
 from adasearch.tables import Column, render
@@ -49,7 +52,10 @@ def _architectures() -> Listing:
     from adasearch.models import ARCHITECTURES, SCALES, build_model, pixels, trained
 
     rows: list[dict[str, object]] = []
-    for name in ARCHITECTURES:
+    console = Console(stderr=True)
+    for name in track(
+        ARCHITECTURES, "counting", console=console, transient=True, disable=not console.is_terminal
+    ):
         row: dict[str, object] = {"name": name}
         for scale in SCALES:
             with torch.device("meta"):

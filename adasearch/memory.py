@@ -5,9 +5,10 @@ of a size that was not tried before is watched: autograd tells of each tensor th
 pass, and once these exceed what the process may still take the pass ends as it would on a GPU.
 """
 
+import ctypes
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import psutil
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.autograd.graph import saved_tensors_hooks
 
-__all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "watched"]
+__all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "room_for_passes", "watched"]
 
 SHARE = 0.9  # of the machine's memory for all its workers together
 
@@ -41,22 +42,41 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def watched(device: torch.device, limit: int | None) -> AbstractContextManager[None]:
-    """Watch a forward pass on a CPU: it may keep what ``limit`` bytes leave beside what the process has.
+def room_for_passes(limit: int | None, device: torch.device, parameters: Iterable[Tensor]) -> int | None:
+    """Return the bytes that passes may keep beside what the process has and a gradient and momentum take.
 
-    Free without a limit and on other devices, which watch themselves.
+    Read once, before the first pass: later the allocator holds memory that is free for the next pass.
+    None without a limit, and for devices that watch themselves.
+
+    Raises:
+        torch.OutOfMemoryError: the limit leaves nothing.
+    """
+    if limit is None or device.type != "cpu":
+        return None
+    with suppress(OSError, AttributeError):  # glibc alone has it; it gives back what former trials freed
+        ctypes.CDLL(None).malloc_trim(0)
+    training = 2 * sum(p.numel() * p.element_size() for p in parameters)
+    taken = psutil.Process().memory_info().rss + training
+    if taken >= limit:
+        raise torch.OutOfMemoryError(
+            f"this worker may take {limit / 2**20:,.0f} MiB, but before its first pass it has "
+            f"{taken / 2**20:,.0f} MiB (PyTorch, data, weights, gradient, momentum)"
+        )
+    return limit - taken
+
+
+def watched(room: int | None) -> AbstractContextManager[None]:
+    """Watch a forward pass: it may keep ``room`` bytes for its backward pass. Free where that is None.
 
     Raises:
         torch.OutOfMemoryError: from the forward pass, as soon as it keeps more.
     """
-    if limit is None or device.type != "cpu":
-        return nullcontext()
-    return _watched(limit)
+    return nullcontext() if room is None else _watched(room)
 
 
 @contextmanager
-def _watched(limit: int) -> Iterator[None]:
-    left = limit - psutil.Process().memory_info().rss
+def _watched(room: int) -> Iterator[None]:
+    left = room
     seen: set[int] = set()
 
     def pack(tensor: Tensor) -> Tensor:
@@ -67,7 +87,7 @@ def _watched(limit: int) -> Iterator[None]:
             left -= storage.nbytes()
         if left < 0:
             raise torch.OutOfMemoryError(
-                f"a pass needs more than the {limit / 2**20:,.0f} MiB that this worker may take"
+                f"a pass keeps more than the {room / 2**20:,.0f} MiB that this worker's memory leaves for it"
             )
         return tensor
 

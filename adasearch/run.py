@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from adasearch.buffers import JoinedBuffers
 from adasearch.data import Batches, Dataset, ExampleSplit
 from adasearch.measure import GradientMeter, GradientSignals
-from adasearch.memory import is_out_of_memory, watched
+from adasearch.memory import is_out_of_memory, room_for_passes, watched
 from adasearch.models import build_model
 from adasearch.noise import GradBucket, NoiseMeter, NoiseSignals
 from adasearch.passes import Passes, PassTooLarge
@@ -90,6 +90,7 @@ class Run:
         self.step = 0
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
+        self.room = room_for_passes(config.memory_limit, device, self.parameters)
         self.passes = Passes(config, data.image_size, device, self.world)
 
     # --- steps -------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ class Run:
         if labels is None:
             labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         new = len(labels) > self.passes.proven
-        watch = watched(self.device, self.config.memory_limit) if new else nullcontext()
+        watch = watched(self.room) if new else nullcontext()
         with watch, self._autocast():
             output = forward(images.contiguous(memory_format=self.layout))
             return nn.functional.cross_entropy(output, labels, reduction="sum")

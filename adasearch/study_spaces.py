@@ -92,7 +92,7 @@ def train_space_of(
     if beyond and given is not None and "batch_size" in space.fields:
         raise InputError(f"--train-space {given}: batch_size must lie in {inside} but got {beyond[0]}")
     if beyond:
-        say(f"initial batch sizes are searched in {inside} only (see --smallest and --largest)")
+        say(f"initial batch sizes lie in {inside} only (see --smallest and --largest)")
         space = space.within("batch_size", limits.smallest, limits.largest)
     for setting in fixed:
         if setting.kind != "train":

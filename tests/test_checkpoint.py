@@ -1,5 +1,6 @@
 """A run that was cut anywhere and goes on from its checkpoint gives what the uncut run gives."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -14,7 +15,7 @@ from adasearch.checkpoint import KEPT, Checkpoints
 from adasearch.data import Dataset
 from adasearch.models import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits
-from adasearch.schedulers import BatchSizeScheduler
+from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler, make_scheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.deba import Deba
@@ -92,6 +93,17 @@ def test_resumed_run_equals_the_uncut_one_bit_for_bit(
     first, rest = cut_and_resumed(config, scheduler, digits, tmp_path / "checkpoints", cut)
     assert rest[0].signals.interval == cut // 2 * 2
     assert numbers(first) == numbers(uncut[:cut])
+    assert numbers([*first[: cut // 2 * 2], *rest]) == numbers(uncut)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_method_decides_alike_after_a_cut_anywhere(digits: Dataset, tmp_path: Path, name: str) -> None:
+    scheduler = make_scheduler(name, {})
+    schedule = sorted(scheduler.lr_schedules)[0]
+    config = replace(BASE, architecture="dropout", hyperparameters=Hyperparameters(lr_schedule=schedule))
+    uncut = list(train(config, scheduler, LIMITS, digits))
+    cut = random.Random(name).randrange(1, len(uncut))
+    first, rest = cut_and_resumed(config, scheduler, digits, tmp_path, cut)
     assert numbers([*first[: cut // 2 * 2], *rest]) == numbers(uncut)
 
 

@@ -557,7 +557,7 @@ def test_search_writes_the_studies_and_prints_the_table(shell: Shell, engine: En
     studies = shell.store.studies()
     assert [study.scheduler for study in studies] == ["adabatch", "constant"]
     assert {study.largest for study in studies} == {64}
-    assert finished.out.count("initial batch sizes are searched in 16 to 64 only") == 1
+    assert finished.out.count("initial batch sizes lie in 16 to 64 only") == 1
     assert "adabatch allows train/lr_schedule constant only" in finished.out
     assert "no complete trial" in finished.out
     assert [plan.study.scheduler for plan in engine.asked[0]] == ["constant", "adabatch"]

@@ -65,10 +65,10 @@ def test_adabatch_experiment_is_the_published_one() -> None:
 def test_nano_form_changes_what_it_lists_and_keeps_the_rest() -> None:
     whole, nano = (load_experiment("adabatch_cifar").at(scale) for scale in (None, "nano"))
     assert (whole.scale, nano.scale) == ("full", "nano")
-    assert (whole.epochs, nano.epochs) == (100, 20)
+    assert (whole.epochs, nano.epochs) == (100, 10)
     assert nano.stopper == whole.stopper == "none"
     assert nano.scheduler is not None
-    assert nano.scheduler["period"].fixed == 4
+    assert nano.scheduler["period"].fixed == 2
     assert nano.scheduler["growth"].fixed == 2.0
 
 

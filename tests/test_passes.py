@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adasearch import run
 from adasearch.data import Dataset
-from adasearch.memory import PeakMemory, default_limit, is_out_of_memory, watched
+from adasearch.memory import PeakMemory, default_limit, is_out_of_memory, room_for_passes, watched
 from adasearch.models import ARCHITECTURES
 from adasearch.noise import NOISE
 from adasearch.passes import Passes
@@ -133,23 +133,30 @@ def test_network_that_fits_in_no_size_says_so(digits: Dataset) -> None:
 def test_pass_on_a_cpu_is_refused_once_it_keeps_more_than_its_limit() -> None:
     network = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU())
     images = torch.randn(8000, 1000)  # each layer keeps 32 MB of its input
+    with watched(200 * MIB):
+        network(images)
+    with pytest.raises(torch.OutOfMemoryError, match="a pass keeps more than the 40 MiB"), watched(40 * MIB):
+        network(images)
+
+
+def test_room_is_what_the_limit_leaves_beside_the_process_and_its_training() -> None:
+    parameters = [torch.zeros(MIB)]  # 4 MiB each of gradient and momentum
     present = psutil.Process().memory_info().rss
-    with watched(CPU, present + 400 * MIB):
-        network(images)
-    with (
-        pytest.raises(
-            torch.OutOfMemoryError, match=r"a pass needs more than the [\d,]+ MiB that this worker"
-        ),
-        watched(CPU, present + 40 * MIB),
-    ):
-        network(images)
+    room = room_for_passes(present + 100 * MIB, CPU, parameters)
+    assert room is not None
+    assert 80 * MIB < room < 200 * MIB  # what the allocator gave back is room, too
+    assert room_for_passes(None, CPU, parameters) is None
+    with pytest.raises(torch.OutOfMemoryError, match=r"may take 100 MiB, but before its first pass it has"):
+        room_for_passes(100 * MIB, CPU, parameters)
 
 
 def test_run_under_a_cap_makes_smaller_passes_and_trains_alike(digits: Dataset) -> None:
     """A real network: what 128 examples of resnet18 keep is too much, what fewer keep is not."""
     config = replace(CONFIG, architecture="vit_b_16", hyperparameters=Hyperparameters(batch_size=128))
     free = outcome(digits, config, Deba())
-    limit = psutil.Process().memory_info().rss + 24 * MIB
+    room = room_for_passes(10**12, CPU, [])  # after what the run before held was given back
+    assert room is not None
+    limit = 10**12 - room + 20 * MIB
     capped = outcome(digits, replace(config, memory_limit=limit), Deba())
     assert free[0].passes == 1
     assert capped[0].passes > 1
@@ -162,9 +169,9 @@ def test_run_under_a_cap_makes_smaller_passes_and_trains_alike(digits: Dataset) 
 def test_proven_sizes_are_not_watched_again(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    def noted(device: torch.device, limit: int | None) -> object:
-        sizes.append(limit)
-        return watched(device, limit)
+    def noted(room: int | None) -> object:
+        sizes.append(room)
+        return watched(room)
 
     monkeypatch.setattr(run, "watched", noted)
     outcome(digits, replace(CONFIG, memory_limit=10**12), Recipe(moves=((1, 48, 1.0), (2, 16, 1.0))))

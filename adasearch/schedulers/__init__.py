@@ -27,6 +27,7 @@ A switch late in training (arXiv 2602.14208) is a ``ramp`` with one step.
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import cast, get_type_hints
 
@@ -112,7 +113,9 @@ def make_scheduler(name: str, params: Mapping[str, object]) -> BatchSizeSchedule
         if field not in kinds:
             raise unknown(f"field of {name}", field, kinds)
         if not fits(kinds[field], value):
-            raise InputError(f"scheduler {name}: {field} takes {wanted(kinds[field])} but got {value!r}")
+            raise InputError(
+                f"scheduler {name}: {field} takes {wanted(kinds[field])} but got {reprlib.repr(value)}"
+            )
     own = {field: value for field, value in params.items() if field not in WRAPPERS}
     wrappers = WRAPPERS | {field: value for field, value in params.items() if field in WRAPPERS}
     try:
