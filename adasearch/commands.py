@@ -65,8 +65,10 @@ class Runtime:
 def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
+    A stability profile that thresholds given as quantiles need is taken first.
+
     Raises:
-        InputError: bad input; nothing was written.
+        InputError: bad input; nothing was written, but for such a profile.
         StudyLocked: another live search holds a study.
         AdasearchError: Ray cannot be reached, or the store cannot be written.
     """

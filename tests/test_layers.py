@@ -88,7 +88,10 @@ TUNING = [name for name in FILES if in_package(name, "adasearch.tuning")]
 PURE = ["adasearch", "adasearch.records", "adasearch.errors", "adasearch.kinds", "adasearch.own", *SCHEDULERS]
 LIGHT = [
     f"adasearch.{name}"
-    for name in "analysis plots report traces comparison store schemas tables cli commands progress".split()
+    for name in (
+        "analysis plots report traces comparison store schemas tables cli commands progress "
+        "modelled profiles profile_files profile_tables clocks calibration"
+    ).split()
     if f"adasearch.{name}" in FILES
 ]
 
