@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 
-from adasearch import timing
 from adasearch.commands import ProfileWish, profile, train_once
 from adasearch.plans import Request
 from adasearch.run_options import RunOptions
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--core-seconds", action="store_true")
     arguments = parser.parse_args()
     if arguments.core_seconds:
-        timing.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[attr-defined]
+        patch("adasearch.timing.time", SimpleNamespace(perf_counter=time.process_time)).start()
     torch.set_num_threads(1)
     quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
     rows = []
