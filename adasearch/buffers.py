@@ -1,50 +1,85 @@
-"""A network's floating-point buffers (BatchNorm's running statistics) as one tensor.
+"""A network's buffers (BatchNorm's running statistics and counters) as one tensor per type.
 
 One copy or one reduction then serves them all, however many layers there are.
 """
 
-import torch
-from torch import distributed as dist
-from torch import nn
+from collections.abc import Sequence
 
-__all__ = ["JoinedBuffers"]
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+__all__ = ["JoinedBuffers", "mean_state"]
 
 
 class JoinedBuffers:
-    """Moves the buffers of ``network`` into one flat tensor, of which each becomes a view.
+    """Moves the buffers of ``network`` into one flat tensor per type, of which each becomes a view.
 
-    Call it after the network is on its device. Buffers of another type than torch's default (counters) stay
-    where they are.
-
-    Attributes:
-        flat: all values, shape (numbers,).
+    Call it after the network is on its device. A buffer that several modules share stays shared. One that the
+    network replaces instead of changing it in place is taken in again by the next method called here.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        dtype = torch.get_default_dtype()
-        places = [
-            (module, name, buffer)
-            for module in network.modules()
-            for name, buffer in module.named_buffers(recurse=False)
-            if buffer.dtype == dtype
-        ]
-        self.flat = torch.cat([buffer.flatten() for _, _, buffer in places]) if places else torch.empty(0)
-        self._saved = self.flat.clone()
-        start = 0
-        for module, name, buffer in places:
-            setattr(module, name, self.flat[start : start + buffer.numel()].view(buffer.shape))
-            start += buffer.numel()
+        self._places: list[tuple[nn.Module, str, Tensor]] = []
+        found: dict[torch.dtype, dict[int, Tensor]] = {}
+        for module in network.modules():
+            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+                found.setdefault(buffer.dtype, {})[id(buffer)] = buffer
+                self._places.append((module, name, buffer))
+        self._flats = [torch.cat([each.flatten() for each in same.values()]) for same in found.values()]
+        views: dict[int, Tensor] = {}
+        for flat, same in zip(self._flats, found.values(), strict=True):
+            parts = flat.split([each.numel() for each in same.values()])
+            views |= {
+                key: part.view(each.shape) for (key, each), part in zip(same.items(), parts, strict=True)
+            }
+        self._places = [(module, name, views[id(buffer)]) for module, name, buffer in self._places]
+        for module, name, view in self._places:
+            setattr(module, name, view)
+        self._saved = [flat.clone() for flat in self._flats]
+
+    def _take_in(self) -> None:
+        """Copy what the network put in place of a view into it."""
+        for module, name, view in self._places:
+            present = getattr(module, name)
+            if present is not view:
+                view.copy_(present.detach())
+                setattr(module, name, view)
 
     def save(self) -> None:
         """Remember the present values, in place of those remembered before."""
-        self._saved.copy_(self.flat)
+        self._take_in()
+        for saved, flat in zip(self._saved, self._flats, strict=True):
+            saved.copy_(flat)
 
     def restore(self) -> None:
         """Go back to the values remembered."""
-        self.flat.copy_(self._saved)
+        self.load(self._saved)
 
     def average(self) -> None:
-        """Give all processes of the group the mean of their values."""
-        if self.flat.numel() and dist.is_initialized() and dist.get_world_size() > 1:
-            dist.all_reduce(self.flat)
-            self.flat /= dist.get_world_size()
+        """Give all processes of the group the mean of their values; counters are alike on all."""
+        self._take_in()
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            for flat in self._flats:
+                if flat.is_floating_point():
+                    dist.all_reduce(flat)
+                    flat /= dist.get_world_size()
+
+    def state(self) -> list[Tensor]:
+        """Return the values on the CPU, one tensor (numbers,) per type."""
+        self._take_in()
+        return [flat.to("cpu", copy=True) for flat in self._flats]
+
+    def load(self, state: Sequence[Tensor]) -> None:
+        """Take values that :meth:`state` returned."""
+        self._take_in()
+        for flat, values in zip(self._flats, state, strict=True):
+            flat.copy_(values)
+
+
+def mean_state(states: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Return the mean of what :meth:`JoinedBuffers.state` returned on several processes."""
+    return [
+        torch.stack(same).mean(dim=0) if same[0].is_floating_point() else same[0]
+        for same in (list(each) for each in zip(*states, strict=True))
+    ]

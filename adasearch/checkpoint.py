@@ -18,13 +18,14 @@ import pyarrow.fs as pafs
 import torch
 from torch import distributed as dist
 
+from adasearch.buffers import mean_state
 from adasearch.files import locate, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.run import Run
 
 __all__ = ["Checkpoints", "Progress"]
 
-VERSION = 1
+VERSION = 2
 SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
 KEPT = 2  # the newest may be ahead of the stored intervals
 
@@ -78,15 +79,14 @@ class Checkpoints:
             "examples_seen": run.examples_seen,
             "network": run.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
+            "scaler": {} if run.scaler is None else run.scaler.state_dict(),
             "workers": _gathered(_own_state(run)),
         }
         if run.rank == 0:
             data = io.BytesIO()
             torch.save(state, data)
             write_whole(self._files, f"{self._root}/{len(progress.history):08d}.pt", data.getbuffer())
-            for path in self._paths()[:-KEPT]:
-                with suppress(OSError):
-                    self._files.delete_file(path)
+            self._remove_others(len(progress.history))
         self._last = time.monotonic()
 
     def load(self, run: Run, identity: Sequence[str]) -> Progress | None:
@@ -100,6 +100,15 @@ class Checkpoints:
             if state.get("identity") == [VERSION, *identity]:
                 return _restored(run, state)
         return None
+
+    def _remove_others(self, intervals: int) -> None:
+        """Remove what is older than the newest two, and what a former attempt wrote ahead of them."""
+        paths = self._paths()
+        behind = [path for path in paths if _intervals(path) <= intervals]
+        for path in paths:
+            if path not in behind[-KEPT:]:
+                with suppress(OSError):
+                    self._files.delete_file(path)
 
     def _paths(self) -> list[str]:
         """Return the checkpoints in order of intervals."""
@@ -124,7 +133,7 @@ def _intervals(path: str) -> int:
 def _own_state(run: Run) -> dict[str, Any]:
     """Return what differs between workers: BatchNorm's statistics and random numbers to come."""
     device_rng = torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None
-    return {"buffers": run.buffers.flat.cpu(), "rng": torch.get_rng_state(), "device_rng": device_rng}
+    return {"buffers": run.buffers.state(), "rng": torch.get_rng_state(), "device_rng": device_rng}
 
 
 def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
@@ -138,17 +147,19 @@ def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
 def _restored(run: Run, state: dict[str, Any]) -> Progress:
     run.network.load_state_dict(state["network"])
     run.optimizer.load_state_dict(state["optimizer"])
+    if run.scaler is not None:
+        run.scaler.load_state_dict(state["scaler"])
     run.step, run.examples_seen = state["step"], state["examples_seen"]
     run.passes.device_batch = min(run.passes.device_batch, state["device_batch"])
     workers = state["workers"]
     if len(workers) == run.world:
         own = workers[run.rank]
-        run.buffers.flat.copy_(own["buffers"])
+        run.buffers.load(own["buffers"])
         torch.set_rng_state(own["rng"])
         if own["device_rng"] is not None and run.device.type == "cuda":
             torch.cuda.set_rng_state(own["device_rng"], run.device)
     else:  # other workers than before: the mean statistics, and dropout drawn anew
-        run.buffers.flat.copy_(torch.stack([each["buffers"] for each in workers]).mean(dim=0))
+        run.buffers.load(mean_state([each["buffers"] for each in workers]))
         torch.manual_seed(run.config.seed + run.rank + run.step)
     progress = state["progress"]
     names = {field.name for field in fields(Signals)}

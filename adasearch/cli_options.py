@@ -114,8 +114,8 @@ def training_options(command: F) -> F:
         ),
         click.option(
             "--precision",
-            type=click.Choice(["float32", "bfloat16"]),
-            help="bfloat16 is automatic mixed precision.  [default: float32]",
+            type=click.Choice(["float32", "tf32", "bfloat16", "float16"]),
+            help="tf32 needs a GPU; bfloat16 and float16 are automatic mixed precision.  [default: float32]",
         ),
         click.option(
             "--compile/--no-compile",

@@ -11,6 +11,7 @@ from rich.console import Console
 from adasearch.analysis import BASELINE
 from adasearch.comparison import compare
 from adasearch.errors import InputError
+from adasearch.identity import check_device
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
@@ -78,6 +79,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     request = replace(request, device=_device(runtime, gpus=None), threads=runtime.cpus_per_worker)
     resolved = _resolve(request, runtime, store, console)
     for study in resolved:
+        if runtime.address is None:
+            check_device(study.record)
         if not _optional(study, request):
             store.check_free(study.record.study)
     if all(_finished(store, study) >= runtime.trials for study in resolved):
@@ -90,7 +93,10 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     with connect(runtime.address) as capacity, ExitStack() as locks:
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
-            resolved = _profiled(_resolve(request, runtime, store, console), runtime, store, console)
+            resolved = _resolve(request, runtime, store, console)
+        for study in resolved:
+            check_device(study.record)
+        resolved = _profiled(resolved, runtime, store, console)
         workers = resolved[0].record.workers
         default_gpus = 1.0 if request.device == "cuda" else 0.0
         gpus = default_gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker

@@ -7,7 +7,6 @@ of its use (:mod:`adasearch.streaming`). Both give the same batches.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adasearch.batches import Batches
+from adasearch.data_spec import MEMORY_LIMIT, DataSpec
 from adasearch.errors import InputError
 from adasearch.sources import (
     Examples,
@@ -40,14 +40,6 @@ __all__ = [
     "load_dataset",
 ]
 
-MEMORY_LIMIT = 2 * 2**30
-"""Bytes of decoded images up to which a set is held in memory: 2 GiB.
-
-A process that trains holds each training image twice, the second time with its padding (2.6 times its bytes
-in all), and a search runs several such processes. The same on every machine, so that a study can go on
-elsewhere.
-"""
-
 VALIDATION_SHARE = 0.1
 SMALL_POOL = 10_000  # examples; below it a tenth is too few to compare errors, so a fifth is taken
 TEST_SHARE = 0.2
@@ -57,25 +49,6 @@ SAMPLE = 4096
 The means of photographs scatter by about 0.15, so that of 4,096 is known to about 0.0025.
 """
 PIECE = 1024  # images; as floats the whole set would take eight times its memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSpec:
-    """Which data: everything that decides what the splits contain.
-
-    Args:
-        source: one of ``adasearch.sources.SOURCES``.
-        image_size: pixels that images are resized and cropped to; None takes them as they are.
-        subset: training examples to keep (a stratified draw), None for all.
-        seed: of the split and of the draw.
-        memory_limit: bytes of decoded images above which they are streamed.
-    """
-
-    source: str
-    image_size: int | None = None
-    subset: int | None = None
-    seed: int = 0
-    memory_limit: int = MEMORY_LIMIT
 
 
 def load_dataset(spec: DataSpec, *, include_test: bool = False, progress: Progress = no_progress) -> Dataset:

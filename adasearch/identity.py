@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import yaml
+
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.spaces import parse_space
 
-__all__ = ["IDENTITY", "check_identity", "refuse_other", "same_study"]
+__all__ = ["IDENTITY", "check_device", "check_identity", "check_together", "refuse_other", "same_study"]
 
 IDENTITY = (
     "architecture",
@@ -38,6 +41,29 @@ IDENTITY = (
 )
 
 
+def check_together(study: StudyRecord) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        InputError: which.
+    """
+    if study.precision == "float16" and study.per_example:
+        raise InputError(
+            "--per-example takes gradients that no scaler of the loss has seen, so --precision must not be "
+            "float16 with it; bfloat16 needs no scaler"
+        )
+
+
+def check_device(study: StudyRecord) -> None:
+    """Refuse what the study's device cannot do.
+
+    Raises:
+        InputError: what.
+    """
+    if study.precision == "tf32" and study.device == "cpu":
+        raise InputError("--precision tf32 needs a GPU but the device is cpu")
+
+
 def check_identity(stored: StudyRecord | None, record: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     """Check that what is stored under a study's name is that study.
 
@@ -55,7 +81,7 @@ def check_identity(stored: StudyRecord | None, record: StudyRecord, trials: Sequ
 
 def same_study(one: StudyRecord, other: StudyRecord) -> bool:
     """Tell whether two records are of one study."""
-    return all(getattr(one, name) == getattr(other, name) for name in IDENTITY)
+    return all(_value(one, name) == _value(other, name) for name in IDENTITY)
 
 
 def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
@@ -65,9 +91,23 @@ def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
         InputError: the first field that differs, by name.
     """
     for name in IDENTITY:
-        there, here = getattr(stored, name), getattr(record, name)
+        there, here = _value(stored, name), _value(record, name)
         if there != here:
             raise InputError(
                 f"study {stored.study} exists with {name}={there} but this search has {name}={here}; "
                 "use --study PREFIX or --results FOLDER for another"
             )
+
+
+def _value(study: StudyRecord, name: str) -> object:
+    """Return a field of a study as this version would write it.
+
+    A space was complete when it was stored: what it lacks are fields of later versions, at their defaults.
+    """
+    value = getattr(study, name)
+    if name not in ("train_space", "scheduler_space"):
+        return value
+    try:
+        return parse_space(yaml.safe_load(value), "stored space").complete().to_json()
+    except InputError:
+        return value

@@ -4,6 +4,7 @@ Sums stay on the device and cross to the host once per interval. Each interval s
 averages over intervals belong to the scheduler.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ __all__ = [
     "MEASURED",
     "GradientMeter",
     "GradientSignals",
+    "NoiseSignals",
     "added",
     "inner_product",
     "joined",
@@ -40,6 +42,21 @@ class GradientSignals:
     grad_component_variance: float | None = None
     mean_grad_norm: float | None = None
     mean_grad_component_variance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseSignals:
+    """What :class:`~adasearch.noise.NoiseMeter` found in an interval; None if not needed.
+
+    NaN, with a ``noise_count`` of 0, is a signal that was needed but could not be had: of one example.
+    """
+
+    grad_noise: float | None = None
+    grad_sq_norm: float | None = None
+    noise_count: int = 0
+    batch_grad_sq_norm: float | None = None
+    half_cosine: float | None = None
+    inner_product_variance: float | None = None
 
 
 class GradientMeter:
@@ -93,11 +110,13 @@ class GradientMeter:
             self._total = added(self._total, gradients)
 
     def finish(self) -> GradientSignals:
-        """Return the interval's signals; waits for the device once."""
+        """Return the interval's signals, NaN if no step was observed; waits for the device once."""
         norm = variance = mean_norm = mean_variance = None
         if self._per_step:
             norm, variance = (self._sums / self._measured).tolist()
-        if self._mean:
+        if self._mean and not self._steps:
+            mean_norm = mean_variance = math.nan
+        elif self._mean:
             mean = [total / self._steps for total in self._total]
             mean_norm, mean_variance = self._statistics(mean).tolist()
         return GradientSignals(

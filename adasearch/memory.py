@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import psutil
 import torch
@@ -20,18 +21,36 @@ from torch.autograd.graph import saved_tensors_hooks
 __all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "room_for_passes", "watched"]
 
 SHARE = 0.9  # of the machine's memory for all its workers together
+QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+"""Where containers, of either kind, have their CPU time and per how much."""
 
 
-def default_limit(threads: int) -> int:
+def default_limit(threads: int | None = None) -> int:
     """Return the bytes that a process with so many of the machine's CPUs may take: their share of 90 %.
 
-    A container's own limit counts as the machine's memory.
+    A process that is alone, ``threads`` being None, may take all of it. What a container may take of memory
+    and of CPUs counts as the machine's.
     """
     whole = psutil.virtual_memory().total
     for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError), open(place, encoding="ascii") as file:
             whole = min(whole, int(file.read()))
-    return int(whole * SHARE * min(1.0, threads / (os.cpu_count() or 1)))
+    share = 1.0 if threads is None else min(1.0, threads / _cpus())
+    return int(whole * SHARE * share)
+
+
+def _cpus() -> float:
+    """Return how many CPUs this process may use: those of its container, not those of the machine."""
+    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpus = float(pinned or 1)
+    for places in QUOTAS:
+        with suppress(OSError, ValueError):  # not there, or "max"
+            quota, period = map(int, " ".join(Path(place).read_text() for place in places).split())
+            cpus = min(cpus, quota / period) if quota > 0 else cpus
+    return cpus
 
 
 def is_out_of_memory(error: BaseException) -> bool:

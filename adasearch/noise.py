@@ -25,7 +25,6 @@ low by ``tr(Sigma) / n`` or so.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -33,7 +32,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import added, inner_product, joined, or_zeros, square_norm
+from adasearch.measure import NoiseSignals, added, inner_product, joined, or_zeros, square_norm
 from adasearch.per_example import example_gradients
 from adasearch.sampling import stride_of
 
@@ -50,21 +49,6 @@ COSTLY_STEPS = 8  # of an interval; those that take extra passes: "halves" and "
 COSTLY_SHARE = 4  # and at most every fourth step, so that a short interval is not all extra passes
 KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
 EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB in single precision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseSignals:
-    """What :class:`NoiseMeter` found in an interval, by the names of the signals; None if not needed.
-
-    NaN, with a ``noise_count`` of 0, is a signal that was needed but could not be had: of one example.
-    """
-
-    grad_noise: float | None = None
-    grad_sq_norm: float | None = None
-    noise_count: int = 0
-    batch_grad_sq_norm: float | None = None
-    half_cosine: float | None = None
-    inner_product_variance: float | None = None
 
 
 class NoiseMeter:
@@ -165,7 +149,7 @@ class NoiseMeter:
         sparse = max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))
         self._stride = sparse if costly else stride_of(steps)
         self._offset = min(sparse // 2, steps - 1) if costly else 0
-        self._sums.zero_()
+        self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
         self._steps = self.measured = 0
         self._begin_step()
 
@@ -251,6 +235,16 @@ class NoiseMeter:
             self._begin_step()
         self._steps += 1
 
+    def settle(self, scale: float | None) -> None:
+        """After a measured step whose gradients were ``scale`` times as large: divide; None takes it back."""
+        if scale is None:
+            self._sums.copy_(self._kept_sums)
+            self.measured -= 1
+        else:
+            factors = torch.tensor([scale**2, scale**4, scale**2, 1.0], dtype=torch.float64).to(self._sums)
+            self._sums.copy_(self._kept_sums + (self._sums - self._kept_sums) / factors)
+        self._kept_sums.copy_(self._sums)
+
     def finish(self) -> NoiseSignals:
         """Return the interval's signals, equal on all workers; waits for the device once."""
         if not self.active:
@@ -258,8 +252,8 @@ class NoiseMeter:
         if self._world > 1 and self.form is not None:
             dist.all_reduce(self._sums[:2])
         squares, inner, whole, cosine = (self._sums / self.measured).tolist()
-        noise = (squares - self._size * whole) / max(self._groups - 1, 1)
-        noise = max(noise, 0.0)  # rounding may push a sum of squares below; NaN stays NaN
+        # Rounding may push a sum of squares below; NaN stays NaN.
+        noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
         return NoiseSignals(
             grad_noise=noise if self._moments else None,
             grad_sq_norm=whole - noise / self._size if self._moments else None,

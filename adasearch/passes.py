@@ -53,11 +53,12 @@ class Passes:
         if device.type == "cuda":
             name, memory = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)[1]
         parts = (config.architecture, config.scale, image_size, config.precision, name, memory)
-        self._key = "/".join(map(str, parts))
+        self._key = "/".join(map(str, parts)) + ("/compiled" if config.compile else "")
         most = CPU_BATCH if device.type == "cpu" else config.budget
         self.device_batch = config.device_batch or self._remembered(device) or most
         self.proven = 0
         self.shrunk = 0
+        self._unproven = False  # whether the number was found but nothing has fitted since
 
     def count(self, batch_size: int) -> int:
         """Return how many forward passes each worker makes per step."""
@@ -68,7 +69,7 @@ class Passes:
         return math.ceil(batch_size / (self._world * self.count(batch_size)))
 
     def shrink(self, batch_size: int, reason: BaseException | str) -> None:
-        """Halve the passes of this batch size, and remember that for later runs.
+        """Halve the passes of this batch size.
 
         Raises:
             torch.OutOfMemoryError: they cannot be halved.
@@ -77,12 +78,18 @@ class Passes:
             raise torch.OutOfMemoryError(f"not even {FEWEST} examples fit into memory: {reason}")
         self.device_batch = max(FEWEST, math.ceil(self.largest(batch_size) / 2))
         self.shrunk += 1
-        self._remember()
+        self._unproven = True
+
+    def fitted(self, examples: int) -> None:
+        """Hear that a pass of so many examples fitted; a number that was found is kept for later runs."""
+        self.proven = max(self.proven, examples)
+        if self._unproven:
+            self.remember()
 
     def _remembered(self, device: torch.device) -> int | None:
         """Return what was found before: by rank 0, for all."""
         known = 0
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError, TypeError):  # not there, or of another's making
             known = int(json.loads(_file().read_text()).get(self._key, 0))
         if self._world > 1:
             box = torch.tensor(known, device=device)
@@ -90,14 +97,16 @@ class Passes:
             known = int(box)
         return known if known >= FEWEST else None
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
+        """Keep the present number for later runs."""
+        self._unproven = False
         file = _file()
         with suppress(OSError):  # what cannot be kept is found again
             file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.with_suffix(".lock")):
                 found: dict[str, int] = {}
-                with suppress(OSError, ValueError):
-                    found = json.loads(file.read_text())
+                with suppress(OSError, ValueError, TypeError):
+                    found = dict(json.loads(file.read_text()))
                 draft = file.with_suffix(f".{os.getpid()}")
                 draft.write_text(json.dumps({**found, self._key: self.device_batch}, indent=1))
                 os.replace(draft, file)

@@ -19,7 +19,7 @@ from adasearch.data import Dataset, DataSpec, load_dataset
 from adasearch.devices import here
 from adasearch.errors import InputError
 from adasearch.experiments import Experiment
-from adasearch.identity import refuse_other
+from adasearch.identity import check_together, refuse_other
 from adasearch.models import check_model, check_name
 from adasearch.naming import slug, study_name
 from adasearch.profiles import SpeedProfile
@@ -285,6 +285,7 @@ def _resolve_one(
         device_profile=request.device_profile,
         say=say,
     )
+    check_together(record)
     if stored is not None:
         refuse_other(stored, record)
         record = replace(

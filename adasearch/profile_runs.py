@@ -203,23 +203,17 @@ class Taker:
 
         from adasearch.memory import default_limit
         from adasearch.speed import ladder, measure_point
-        from adasearch.train_config import Hyperparameters, TrainConfig
+        from adasearch.train_config import TrainConfig
 
         record = self._study.record
-        own = {name.partition("/")[2]: value for name, value in self._params.items()}
-        config = TrainConfig(
-            architecture=record.architecture,
-            scale=record.scale,
-            seed=record.seed,
-            hyperparameters=Hyperparameters(**own),  # type: ignore[arg-type]
-            budget=record.budget,
-            interval=record.interval,
-            evaluate_every=record.evaluate_every,
+        trial = begin_trial(
+            record, phase="profile", number=0, params=self._params, seed=record.seed, versions={}
+        )
+        config = TrainConfig.of(
+            record,
+            trial,
             device_batch=self._options.device_batch,
-            memory_limit=self._options.memory_limit or default_limit(torch.get_num_threads()),
-            precision=record.precision,
-            compile=record.compile,
-            per_example=record.per_example,
+            memory_limit=self._options.memory_limit or default_limit(),
         )
         data = self._data().to(torch.device(record.device))
         sizes = ladder(record.limits)

@@ -81,6 +81,7 @@ def profile(
         InputError: bad input; nothing was written.
         StudyLocked: another process takes profiles for this results folder.
     """
+    from adasearch.identity import check_device
     from adasearch.plans import resolve
     from adasearch.spaces import load_space
 
@@ -100,6 +101,8 @@ def profile(
     stability, speed = [], []
     with StepDisplay(console) as progress:
         studies = resolve(request, lambda name: None, _teller(console), progress)
+        for study in studies:
+            check_device(study.record)
         with store.lock(FOLDER), _threads(wish.threads):
             for study in studies:
                 spans = length if request.epochs is None else study.record.budget / study.record.interval

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Action = Literal["grow", "shrink", "hold"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Status = Literal["running", "complete", "pruned", "failed"]
 Value = bool | int | float | str
 Params = Mapping[str, Value]

@@ -5,7 +5,6 @@ every global batch.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -14,20 +13,20 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.buffers import JoinedBuffers
 from adasearch.data import Batches, Dataset, ExampleSplit
 from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.memory import is_out_of_memory, room_for_passes, watched
 from adasearch.models import build_model
-from adasearch.noise import GradBucket, NoiseMeter, NoiseSignals
+from adasearch.noise import NoiseMeter, NoiseSignals
+from adasearch.parallel import in_parallel, show_gradients
 from adasearch.passes import Passes, PassTooLarge
 from adasearch.per_example import mixes_examples
-from adasearch.records import Decision
+from adasearch.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
 from adasearch.timing import Stopwatch
-from adasearch.train_config import Hyperparameters, TrainConfig, lr_factor
+from adasearch.train_config import TrainConfig, lr_factor
+from adasearch.update import Update, make_optimizer
 
 __all__ = ["Run"]
 
@@ -46,34 +45,23 @@ class Run:
         self.config = config
         self.data = data
         self.device = device
+        set_tf32(config.precision, device)
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         torch.manual_seed(config.seed)
         network = build_model(
             config.architecture, config.scale, classes=data.classes, image_size=data.image_size
         )
-        cuda = device.type == "cuda"
-        self.layout = torch.channels_last if cuda else torch.contiguous_format
+        self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network = network.to(device).to(memory_format=self.layout)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.buffers = JoinedBuffers(self.network)
-        self.local: Callable[[Tensor], Tensor] = self.network
-        module = self.network
-        if config.compile:
-            module = self.local = cast(nn.Module, torch.compile(self.network))
-        self.parallel: DistributedDataParallel | None = None
-        if self.world > 1:
-            # Buffers are averaged before each evaluation instead of sent before each forward pass.
-            # (torch 2.14 renames the argument; the former name works with every version that we admit.)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)
-                self.parallel = DistributedDataParallel(
-                    module, broadcast_buffers=False, gradient_as_bucket_view=True
-                )
+        self.local = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
+        self.parallel = in_parallel(self.local) if self.world > 1 else None
         torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
-        self.optimizer = _optimizer(
-            config.hyperparameters, self.parameters, fused=device.type in ("cpu", "cuda")
-        )
+        self.optimizer = make_optimizer(config.hyperparameters, self.parameters)
+        self.scaler = loss_scaler(config.precision, device)
+        self.update = Update(self.optimizer, self.scaler)
         self.batches = Batches(data, config.seed)
         self.clock = Stopwatch(device)
         self.meter = GradientMeter(self.parameters, needs)
@@ -86,14 +74,14 @@ class Run:
             least=2 if mixes_examples(self.network) else 1,
         )
         if self.parallel is not None and self.noise.hooked:
-            self.parallel.register_comm_hook(dist.group.WORLD, _reduce_and_show(self.noise, self.clock))
+            show_gradients(self.parallel, self.noise, self.clock)
         self.step = 0
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
         self.room = room_for_passes(config.memory_limit, device, self.parameters)
         self.passes = Passes(config, data.image_size, device, self.world)
-
-    # --- steps -------------------------------------------------------------------------------------
+        self._former_size: int | None = None
+        self._compiled: set[int] = set()  # sizes of passes
 
     def steps_until(
         self, mark: int, batch_size: int, lr_scale: float
@@ -103,10 +91,14 @@ class Run:
         loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
         self.passes.shrunk = 0
         self.network.train()
+        let_cudnn_try(self.device, same_size=batch_size == self._former_size)
+        self._former_size = batch_size
         if self.world > 1 or self.config.compile:
             self._try_size(batch_size)
         self.meter.begin(self._steps_left(mark, batch_size))
         self._begin_noise(mark, batch_size)
+        if self.config.compile:
+            self._compile_passes(batch_size)
         with self.clock.section("train"):
             self._read_ahead(mark, batch_size)
             while self.examples_seen < mark:
@@ -146,18 +138,15 @@ class Run:
             self._forget_step()
             self.passes.shrink(batch_size, reason=total)
             self._begin_noise(mark, batch_size)
-        if self.noise.active:
-            self._measured(self.noise.observe)
-        if self.meter.active:
-            self._measured(self.meter.observe)
-        self.optimizer.step()
+        self._measure_step()
+        self.update.step()
         self.step += 1
         self.examples_seen += batch_size
         return total
 
     def _gradients(self, batch_size: int) -> Tensor | str:
         """Set the gradients of a step and return this worker's sum of losses, or how memory ran out."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update.clear()
         passes = self.noise.passes
         mine = range(self.rank * passes, (self.rank + 1) * passes)
         chunks = partial(
@@ -181,16 +170,17 @@ class Run:
                 raise
             if self.world > 1:  # others wait in the reduction: the attempt ends, on all of them
                 self.passes.shrink(batch_size, str(error))
+                self.passes.remember()
                 raise PassTooLarge(self.passes.device_batch, str(error)) from error
             return str(error)
-        self.passes.proven = max(self.passes.proven, math.ceil(batch_size / (self.world * passes)))
+        self.passes.fitted(math.ceil(batch_size / (self.world * passes)))
         return total
 
     def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         """Add a chunk's part of a step's gradient; return its sum of losses."""
         loss = self._loss(self.parallel or self.local, images, labels)
         # DDP averages over workers: with this weight the average is the mean over the global batch.
-        (loss * (self.world / batch_size)).backward()
+        self.update.scaled(loss * (self.world / batch_size)).backward()
         return loss.detach()
 
     def _loss(
@@ -201,14 +191,26 @@ class Run:
             labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         new = len(labels) > self.passes.proven
         watch = watched(self.room) if new else nullcontext()
-        with watch, self._autocast():
+        with watch, autocast(self.config.precision, self.device):
             output = forward(images.contiguous(memory_format=self.layout))
             return nn.functional.cross_entropy(output, labels, reduction="sum")
 
     def _take_examples(self, chunks: Iterator[tuple[Tensor, Tensor]]) -> None:
         for images, labels in chunks:
-            with self._autocast():
+            with autocast(self.config.precision, self.device):
                 self.noise.take_examples(images, labels)
+
+    def _measure_step(self) -> None:
+        """Measure a step's gradients before the update; none that overflowed behind a scaler of the loss."""
+        sampled = self.noise.active and self.noise.sampling
+        if self.noise.active:
+            self._measured(self.noise.observe)
+        scale = self.update.unscale()
+        whole = self.scaler is None or self.update.finite()
+        if self.scaler is not None and sampled:
+            self._measured(partial(self.noise.settle, scale if whole else None))
+        if self.meter.active and whole:
+            self._measured(self.meter.observe)
 
     def _timed_pass(self) -> AbstractContextManager[None]:
         """Tell halved steps from whole ones, where there are both, for what the halves cost."""
@@ -216,15 +218,9 @@ class Run:
             return nullcontext()
         return self.clock.section("halves" if self.noise.sampling else "whole")
 
-    def _autocast(self) -> torch.autocast:
-        mixed = self.config.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
-
     def _measured(self, work: Callable[[], _T]) -> _T:
         with self.clock.section("measure"):
             return work()
-
-    # --- memory ------------------------------------------------------------------------------------
 
     def _try_size(self, batch_size: int) -> None:
         """Before passes of a new size are first used, try one on every worker; all go by the least.
@@ -236,14 +232,25 @@ class Run:
             while self.passes.largest(batch_size) > self.passes.proven:
                 reason = self._tried(self.passes.largest(batch_size))
                 if reason is None:
-                    self.passes.proven = self.passes.largest(batch_size)
+                    self.passes.fitted(self.passes.largest(batch_size))
                 else:
                     self.passes.shrink(batch_size, reason)
+
+    def _compile_passes(self, batch_size: int) -> None:
+        """Make a pass of every size that the steps take, so that none is compiled in the training's time."""
+        parts = [self.world * self.passes.count(batch_size)]
+        parts += [2 * self.world] if self.noise.form == "halves" else []
+        sizes = {size for part in parts for size in (batch_size // part, math.ceil(batch_size / part))}
+        with self.clock.section("compile"):
+            for size in sorted(sizes - self._compiled):
+                if 1 < size <= self.passes.proven:
+                    self._tried(size)
 
     def _tried(self, examples: int) -> str | None:
         """Return why some worker cannot make a pass of so many examples; None if all can."""
         reason = None
         size = self.data.image_size
+        self._compiled.add(examples)
         self.buffers.save()
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
@@ -261,12 +268,10 @@ class Run:
 
     def _forget_step(self) -> None:
         """Undo what passes did since the buffers were saved, and free what they left."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update.clear()
         self.buffers.restore()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    # --- evaluation --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def evaluate(self, split: ExampleSplit) -> tuple[float, float]:
@@ -277,7 +282,7 @@ class Run:
         size = max(1, min(EVAL_BATCH, EVAL_PIXELS // self.data.image_size**2))
         for pixels, labels in split.pieces(size, self.rank, self.world):
             images = self.data.normalise(pixels)
-            with self._autocast():
+            with autocast(self.config.precision, self.device):
                 output = self.network(images.contiguous(memory_format=self.layout))
             output = output.to(torch.get_default_dtype())
             sums[0] += nn.functional.cross_entropy(output, labels, reduction="sum")
@@ -286,45 +291,3 @@ class Run:
             dist.all_reduce(sums)
         loss, wrong = (sums / len(split)).tolist()
         return loss, wrong
-
-    def assert_agreed(self, decision: Decision) -> None:
-        """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
-        if self.world > 1:
-            wish = (float(decision.batch_size), decision.lr_scale)
-            both = torch.tensor([*wish, *(-x for x in wish)], device=self.device, dtype=self.meter.dtype)
-            dist.all_reduce(both, op=dist.ReduceOp.MAX)
-            if not torch.equal(both[:2], -both[2:]):
-                raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
-
-
-def _reduce_and_show(
-    noise: NoiseMeter, clock: Stopwatch
-) -> Callable[[dist.ProcessGroup, GradBucket], torch.futures.Future[Tensor]]:
-    """Return a hook that does what DDP does without one, and before shows this worker's own gradient.
-
-    It holds neither the run nor DDP: a cycle through DDP would never be freed.
-    """
-
-    def hook(group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-        if noise.sampling:
-            with clock.section("measure"):
-                noise.take_bucket(bucket)
-        return allreduce_hook(group, bucket)
-
-    return hook
-
-
-def _optimizer(
-    hyper: Hyperparameters, parameters: list[nn.Parameter], *, fused: bool
-) -> torch.optim.Optimizer:
-    kernel = True if fused else None  # None leaves it to PyTorch
-    if hyper.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=hyper.lr, weight_decay=hyper.weight_decay, fused=kernel)
-    return torch.optim.SGD(
-        parameters,
-        lr=hyper.lr,
-        momentum=hyper.momentum,
-        nesterov=hyper.nesterov,
-        weight_decay=hyper.weight_decay,
-        fused=kernel,
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import thresholds
+from adasearch.identity import check_device
 from adasearch.modelled import SpeedCurve, modelled
 from adasearch.profile_files import ProfileStore
 from adasearch.progress import StepDisplay
@@ -62,6 +63,7 @@ def train_once(
             progress,
             speeds,
         )
+        check_device(study.record)
         data = load_dataset(study.data, progress=progress)
     study = with_profile(study, store, console, threads=torch.get_num_threads(), options=options)
     record = study.record
@@ -115,7 +117,7 @@ def run_and_keep(
         study,
         trial,
         device_batch=options.device_batch,
-        memory_limit=options.memory_limit or default_limit(torch.get_num_threads()),
+        memory_limit=options.memory_limit or default_limit(),
     )
     checkpoints = Checkpoints(
         store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
@@ -166,7 +168,8 @@ def _begin_or_go_on(
         former = [trial for trial in store.trials("train") if trial.study == study.study]
         for trial in former:
             stored = store.train_study(trial)
-            same = stored is not None and same_study(stored, study) and dict(trial.params) == dict(params)
+            same = stored is not None and same_study(stored, study)
+            same = same and {**params, **trial.params} == dict(params)  # a field may be of a later version
             if trial.status == "running" and same:
                 try:
                     held.enter_context(store.lock(_lock(trial)))

@@ -89,6 +89,10 @@ class Store:
         with suppress(OSError):
             self._files.delete_dir(f"{self._root}/{_folder(trial)}/checkpoints/{trial.trial_id}")
 
+    def checkpointed(self, study: str) -> list[str]:
+        """Return the ids of a study's trials that have checkpoints."""
+        return [item.base_name for item in self._listed(f"{self._root}/{study}/checkpoints")]
+
     def _below(self, path: str) -> str:
         if self._local:
             return f"{self._root}/{path}"
@@ -166,8 +170,7 @@ class Store:
         return pd.DataFrame(pa.concat_tables(tables, promote_options="default").to_pandas())
 
     def _folders(self) -> list[str]:
-        found = self._listed(self._root)
-        names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
+        names = [item.base_name for item in self._listed(self._root) if item.type == pafs.FileType.Directory]
         return [name for name in names if not name.startswith(".") and name not in RESERVED]
 
     def _listed(self, path: str) -> list[pafs.FileInfo]:
@@ -240,12 +243,11 @@ class Store:
             yield
             return
         folder = Path(self._root, study)
-        owner = folder / ".owner"
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
-                owner.write_text(f"host {socket.gethostname()}, process {os.getpid()}")
+                (folder / ".owner").write_text(f"host {socket.gethostname()}, process {os.getpid()}")
             except Timeout as error:
                 raise self._held(study) from error
             except OSError as error:

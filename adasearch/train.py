@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 import torch
+from torch import distributed as dist
 
 from adasearch.checkpoint import Checkpoints, Progress
 from adasearch.data import Dataset
@@ -92,7 +93,7 @@ def train(
                 decision = hold(signals, broken[0] if broken else "end of the budget")
             else:
                 decision = decide(scheduler, history, limits)
-                run.assert_agreed(decision)
+                _assert_agreed(run, decision)
         if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
             progress = Progress(history=tuple(history), decision=decision, evaluated=evaluated)
             with run.clock.section("checkpoint"):
@@ -115,6 +116,16 @@ def train(
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
+
+
+def _assert_agreed(run: Run, decision: Decision) -> None:
+    """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
+    if run.world > 1:
+        wish = (float(decision.batch_size), decision.lr_scale)
+        both = torch.tensor([*wish, *(-x for x in wish)], device=run.device, dtype=run.meter.dtype)
+        dist.all_reduce(both, op=dist.ReduceOp.MAX)
+        if not torch.equal(both[:2], -both[2:]):
+            raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
 
 
 def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from adasearch.records import Precision, StudyRecord, TrialRecord
 from adasearch.schedulers.base import LR_SCHEDULES, require
@@ -80,7 +80,9 @@ class TrainConfig:
         device_batch: greatest number of examples per forward pass and device, at least 4 (so that no pass
             has fewer than two, which BatchNorm needs); None finds it, see :mod:`adasearch.passes`.
         memory_limit: bytes that a process on a CPU may take before a pass is cut in two; None for no limit.
-        precision: "float32", or "bfloat16" for automatic mixed precision.
+        precision: "float32"; "tf32", the same with products that round to TF32, on a GPU; "bfloat16" or
+            "float16" for automatic mixed precision, the latter with a scaled loss: a step whose gradients
+            overflow leaves the weights alone and gives no signal, but its examples and its loss count.
         compile: whether ``torch.compile`` makes the network's kernels; pays on a GPU or in long runs.
         per_example: whether noise signals are estimated from each example's own gradient, which costs more
             and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.noise`.
@@ -108,8 +110,12 @@ class TrainConfig:
         if self.device_batch is not None:
             fits = self.device_batch >= 4
             require(fits, "device_batch must be at least 4", device_batch=self.device_batch)
-        known = self.precision in ("float32", "bfloat16")
-        require(known, "precision must be 'float32' or 'bfloat16'", precision=self.precision)
+        known = self.precision in get_args(Precision)
+        require(known, f"precision must be one of {get_args(Precision)}", precision=self.precision)
+        scaled = self.precision == "float16" and self.per_example
+        require(
+            not scaled, "gradients per example are not scaled, so float16 cannot have them", per_example=True
+        )
 
     @classmethod
     def of(cls, study: StudyRecord, trial: TrialRecord, **changes: Any) -> "TrainConfig":

@@ -1,10 +1,30 @@
 """An optimiser's update at a coupled learning rate, behind a scaler of the loss or without one."""
 
-from torch import Tensor
-from torch.amp.grad_scaler import GradScaler
-from torch.optim import Optimizer
+from collections.abc import Sequence
 
-__all__ = ["Update"]
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.utils import get_total_norm
+from torch.optim import SGD, AdamW, Optimizer
+
+from adasearch.train_config import Hyperparameters
+
+__all__ = ["Update", "make_optimizer"]
+
+
+def make_optimizer(hyper: Hyperparameters, parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """Return the optimiser that is asked for, fused where the device has such a kernel."""
+    fused = True if parameters[0].device.type in ("cpu", "cuda") else None  # None leaves it to PyTorch
+    if hyper.optimizer == "adamw":
+        return AdamW(parameters, lr=hyper.lr, weight_decay=hyper.weight_decay, fused=fused)
+    return SGD(
+        parameters,
+        lr=hyper.lr,
+        momentum=hyper.momentum,
+        nesterov=hyper.nesterov,
+        weight_decay=hyper.weight_decay,
+        fused=fused,
+    )
 
 
 class Update:
@@ -36,6 +56,11 @@ class Update:
         scale = self._scaler.get_scale()
         self._scaler.unscale_(self._optimizer)
         return scale
+
+    def finite(self) -> bool:
+        """Tell whether no gradient overflowed; waits for the device."""
+        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"]]
+        return bool(get_total_norm([each for each in gradients if each is not None]).isfinite())
 
     def begin(self, factor: float) -> None:
         """Multiply the learning rates.

@@ -220,3 +220,18 @@ def test_none_are_written_where_none_are_wanted(digits: Dataset, tmp_path: Path)
     config, scheduler = RUNS["dropout, noise from halves"]
     list(train(config, scheduler, LIMITS, digits, checkpoints=every(tmp_path / "none", 0)))
     assert not (tmp_path / "none").exists()
+
+
+def test_checkpoints_ahead_of_a_resumed_run_go_when_it_writes_its_first(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    """They are a former attempt's; kept as the newest, they would take the place of all that come."""
+
+    def written(stored: int, intervals: int) -> list[str]:
+        checkpoints = Checkpoints(str(tmp_path), every=1, stored=stored)
+        list(islice(train(BASE, GROWING, LIMITS, digits, checkpoints=checkpoints), intervals))
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    assert written(stored=0, intervals=5) == ["00000004.pt", "00000005.pt"]
+    assert written(stored=1, intervals=1) == ["00000001.pt"]
+    assert written(stored=1, intervals=1) == ["00000001.pt", "00000002.pt"]

@@ -138,7 +138,7 @@ BAD_SETTINGS = [
     (["--interval", "often"], "--interval must be epochs (0.5) or examples (2000ex) but got 'often'"),
     (["--interval", "nan"], "--interval must be epochs (0.5) or examples (2000ex) but got 'nan'"),
     (["--seed", "-1"], "--seed must lie in 0 to 2^31 - 1 but got -1"),
-    (["--precision", "float16"], "'float16' is not one of"),
+    (["--precision", "float8"], "'float8' is not one of"),
     (["--results", "file"], "results 'file' must be a folder but is a file"),
     (["--results", "file/below"], "must be writable but"),
     (["--results", "nowhere://x"], "results 'nowhere://x' cannot be reached"),
@@ -216,6 +216,11 @@ def bad_files(shell: Shell) -> Shell:
 )
 def test_search_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[str], says: str) -> None:
     bad_files.refuses(*SEARCH, *arguments, says=says)
+
+
+def test_search_on_the_cpu_refuses_tf32(bad_files: Shell) -> None:
+    says = "--precision tf32 needs a GPU but the device is cpu"
+    bad_files.refuses(*SEARCH, "--precision", "tf32", "--gpus-per-worker", "0", says=says)
 
 
 @pytest.mark.parametrize(("arguments", "says"), BAD_SETTINGS, ids=lambda a: " ".join(a)[:40])

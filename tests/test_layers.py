@@ -169,10 +169,21 @@ def test_books_of_a_search_are_kept_without_ray() -> None:
         assert "ray" not in tops(reached(f"adasearch.tuning.{part}")), part
 
 
+@pytest.mark.parametrize("part", ["mailbox", "task", "gang"])
+def test_actors_of_a_slot_start_without_torch_and_ray_train(part: str) -> None:
+    """There are two a slot beside its workers, and torch takes most of a gigabyte in each."""
+    found = reached(f"adasearch.tuning.{part}")
+    assert "torch" not in tops(found)
+    assert not [module for module in found if in_package(module, "ray.train")]
+    code = f"import sys, adasearch.tuning.{part}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        *"data splits batches permutations streaming models nano dry_run".split(),
+        *"data data_spec splits batches permutations streaming models nano dry_run".split(),
         *"measure memory passes buffers run timing train_config checkpoint train".split(),
         *(name.removeprefix("adasearch.") for name in FILES if in_package(name, "adasearch.sources")),
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adasearch import run
+from adasearch import memory, run
 from adasearch.data import Dataset
 from adasearch.memory import PeakMemory, default_limit, is_out_of_memory, room_for_passes, watched
 from adasearch.models import ARCHITECTURES
@@ -116,6 +116,26 @@ def test_what_was_found_is_remembered_for_the_next_run(digits: Dataset, cache_di
     assert Passes(config, 16, CPU, world=1).device_batch == 512
 
 
+def test_a_size_that_never_fitted_is_not_remembered(digits: Dataset, cache_dir: Path) -> None:
+    config = replace(CONFIG, architecture="up to 2")
+    with pytest.raises(torch.OutOfMemoryError):
+        outcome(digits, config)
+    assert Passes(config, 16, CPU, world=1).device_batch == 512
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"key": null}', '"text"'])
+def test_a_foreign_file_of_sizes_is_passed_over_and_replaced(
+    digits: Dataset, cache_dir: Path, content: str
+) -> None:
+    file = cache_dir / "adasearch" / "device_batch.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    config = replace(CONFIG, architecture="up to 10")
+    assert outcome(digits, config)[0].out_of_memory == 2
+    assert Passes(config, 16, CPU, world=1).device_batch == 8
+    assert Passes(replace(config, compile=True), 16, CPU, world=1).device_batch == 512
+
+
 def test_a_given_size_counts_and_is_shrunk_too(digits: Dataset) -> None:
     found = outcome(digits, replace(CONFIG, architecture="up to 10", device_batch=20))
     assert [record.out_of_memory for record in found] == [1, 0, 0, 0]
@@ -184,6 +204,18 @@ def test_a_worker_may_take_its_share() -> None:
     assert default_limit(1) <= whole
 
 
+@pytest.mark.parametrize(
+    ("quota", "cpus"), [("200000 100000", 2.0), ("max 100000", 8.0), ("50000 100000", 0.5)]
+)
+def test_share_of_a_container_goes_by_its_own_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: float
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(memory, "QUOTAS", ((str(tmp_path / "cpu.max"),),))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    assert default_limit(1) == pytest.approx(default_limit() * min(1, 1 / cpus), rel=1e-6)
+
+
 def test_errors_that_mean_memory_are_told_from_others() -> None:
     refused = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 512 bytes"
     assert is_out_of_memory(RuntimeError(refused))
@@ -194,12 +226,12 @@ def test_errors_that_mean_memory_are_told_from_others() -> None:
 
 
 def test_peak_memory_is_that_since_the_start() -> None:
-    memory = PeakMemory(CPU)
-    before = memory.read()
+    peak = PeakMemory(CPU)
+    before = peak.read()
     if before is None:
         pytest.skip("this system does not let a process reset its peak")
     block = torch.ones(40 * MIB)
-    during = memory.read()
+    during = peak.read()
     assert during is not None
     assert during - before > 150 * MIB
     del block

@@ -65,6 +65,7 @@ def run_search(
     )
     with _signals(ledger):
         tuner.fit()
+    ledger.sweep()
     if "://" not in settings.storage:
         shutil.rmtree(storage, ignore_errors=True)
     if ledger.broken is not None:

@@ -56,8 +56,13 @@ class Ledger:
         self._store = store
         self._listener = listener
         self._live: dict[str, LiveTrial] = {}
+        self._ended: dict[str, TrialRecord] = {}  # whose workers may not have heard of it yet
         self.broken: AdasearchError | None = None
         self.interrupted = False
+        for study in studies:  # what a search that was killed could not remove
+            over = [trial for trial in study.plan.stored if trial.status != "running"]
+            self._ended |= {trial.trial_id: trial for trial in over}
+        self.sweep()
 
     def __getstate__(self) -> dict[str, object]:
         """Pickle as empty books: Tune pickles its hooks into snapshots that nobody restores."""
@@ -158,10 +163,17 @@ class Ledger:
             self._store.write_trial(closed)
 
         self._keep(write)
-        if any(record.checkpoint_seconds is not None for record in live.intervals):
-            self._store.remove_checkpoints(closed)
+        self._ended[closed.trial_id] = closed
+        self._keep(self.sweep)
         if self.broken is None:
             self._listener.ended(closed)
+
+    def sweep(self) -> None:
+        """Remove the checkpoints of ended trials: a worker that was stopped may write one after its end."""
+        for study in {trial.study for trial in self._ended.values()}:
+            for trial_id in self._store.checkpointed(study):
+                if trial_id in self._ended:
+                    self._store.remove_checkpoints(self._ended[trial_id])
 
     def _keep(self, write: Callable[[], None]) -> None:
         try:

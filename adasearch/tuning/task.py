@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.records import IntervalRecord, Limits, Status, Value
-from adasearch.train import TrainConfig
+from adasearch.train_config import TrainConfig
 
 __all__ = ["Delivery", "Outcome", "TrialTask"]
 

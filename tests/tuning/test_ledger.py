@@ -430,3 +430,40 @@ def test_trial_that_was_running_is_begun_again_over_its_own_row(ledger: Ledger, 
     assert again.record.trial_id == first.record.trial_id
     assert again.record.params == first.record.params
     assert len(store.trials(STUDY.study)) == 1
+
+
+# --- checkpoints ------------------------------------------------------------------------------------
+
+
+def checkpoint_of(store: Store, trial: TrialRecord) -> Path:
+    file = Path(store.checkpoint_folder(trial)) / "00000001.pt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"state")
+    return file
+
+
+def test_checkpoints_of_an_ended_trial_go_even_if_they_come_late(ledger: Ledger, store: Store) -> None:
+    """A worker that was stopped finishes its interval first, and may save it."""
+    first = ledger.begin("tune 0")
+    assert first is not None
+    ledger.close("tune 0")
+    late = checkpoint_of(store, first.record)
+    second = ledger.begin("tune 1")
+    assert second is not None
+    before_its_record_came = checkpoint_of(store, second.record)
+    ledger.close("tune 1", error="its worker died")
+    assert not before_its_record_came.exists()
+    assert not late.exists()
+    last = checkpoint_of(store, first.record)
+    ledger.sweep()
+    assert not last.exists()
+
+
+def test_search_removes_what_a_killed_one_left_but_of_running_trials(ledger: Ledger, store: Store) -> None:
+    ended, running = ledger.begin("tune 0"), ledger.begin("tune 1")
+    assert ended is not None
+    assert running is not None
+    ledger.close("tune 0")
+    files = [checkpoint_of(store, live.record) for live in (ended, running)]
+    Ledger([proposals(store)], store, Silent())
+    assert [file.exists() for file in files] == [False, True]
