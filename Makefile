@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint notebooks bench bench-architectures clean
+.PHONY: help setup demo test lint notebooks bench bench-architectures bench-modelled clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -39,6 +39,9 @@ bench: $(READY) ## Measure the fixed cost of a trial against fresh workers (abou
 
 bench-architectures: $(READY) ## Measure what each architecture costs on one thread (about 5 minutes).
 	$(BIN)/python benchmarks/architectures.py
+
+bench-modelled: $(READY) ## Compare modelled with measured time, alone and with neighbours (about 15 minutes).
+	$(BIN)/python benchmarks/modelled_time.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,7 +31,7 @@ NO_CHANGE = "no change made"
 NO_GAIN = "no gain in search"
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
-    *("workers", "precision", "device", "clock"),
+    *("workers", "precision", "device", "clock", "device_profile"),
 )
 """What studies have in common that may be compared with one another."""
 

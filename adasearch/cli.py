@@ -10,6 +10,8 @@ import click
 from adasearch import __version__
 from adasearch.cli_evidence import confirm, export
 from adasearch.cli_options import (
+    CLOCK,
+    DEVICE_PROFILE,
     FORMAT,
     NETWORK,
     RESULTS,
@@ -21,6 +23,7 @@ from adasearch.cli_options import (
     training_options,
     with_schedule,
 )
+from adasearch.cli_profile import profile
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -69,6 +72,8 @@ def cli() -> None:
 )
 @click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
+@CLOCK
+@DEVICE_PROFILE
 @click.pass_context
 def search(context: click.Context, /, **options: Any) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
@@ -120,6 +125,8 @@ def search(context: click.Context, /, **options: Any) -> None:
     help="An exported schedule, on its own network and data unless other flags say otherwise.",
 )
 @training_options
+@CLOCK
+@DEVICE_PROFILE
 @click.pass_context
 def train(context: click.Context, /, **options: Any) -> None:
     """Train once, without Ray, every field at its default unless set.
@@ -164,6 +171,8 @@ def train(context: click.Context, /, **options: Any) -> None:
     show_default=True,
     help="Difference of errors, as a fraction, that counts as none.",
 )
+@CLOCK
+@DEVICE_PROFILE
 @RESULTS
 @FORMAT
 def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:
@@ -241,6 +250,7 @@ def list_(what: str, results: str, form: str) -> None:
 
 cli.add_command(confirm)
 cli.add_command(export)
+cli.add_command(profile)
 
 
 def _console() -> "Any":
@@ -259,7 +269,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] in (["search"], ["confirm"], ["train"]) else ""
+        resumed = ("search", "confirm", "train", "profile")
+        on = f" To go on: {again}" if arguments and arguments[0] in resumed else ""
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

@@ -7,6 +7,8 @@ import click
 from click.core import ParameterSource
 
 __all__ = [
+    "CLOCK",
+    "DEVICE_PROFILE",
     "FORMAT",
     "NETWORK",
     "RESULTS",
@@ -21,6 +23,17 @@ __all__ = [
     "with_schedule",
 ]
 
+CLOCK = click.option(
+    "--clock",
+    type=click.Choice(["measured", "modelled"]),
+    help="Seconds of this machine, or those of a speed profile (see 'profile').  [default: the study's; of a "
+    "new one modelled where a profile of this network on this device is stored]",
+)
+DEVICE_PROFILE = click.option(
+    "--device-profile",
+    metavar="NAME",
+    help="The speed profile that modelled seconds come from, one of another device, too.",
+)
 RUN_OPTIONS = ("device_batch", "memory_gib", "checkpoint_every")
 RUNTIME_OPTIONS = (
     "trials",

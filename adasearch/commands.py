@@ -12,6 +12,8 @@ from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.identity import check_device
+from adasearch.profile_files import ProfileStore
+from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
 from adasearch.records import TrialRecord
 from adasearch.replay import replay
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["Runtime", "compare", "confirm", "replay", "search", "train_once"]
+__all__ = ["ProfileWish", "Runtime", "compare", "confirm", "profile", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,17 @@ class Runtime:
 def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
+    A stability profile that thresholds given as quantiles need is taken first.
+
     Raises:
-        InputError: bad input; nothing was written.
+        InputError: bad input; nothing was written, but for such a profile.
         StudyLocked: another live search holds a study.
         AdasearchError: Ray cannot be reached, or the store cannot be written.
     """
     runtime.check()
     store = Store(results)
     store.check_writable()
-    request = replace(request, device=_device(runtime, gpus=None))
+    request = replace(request, device=_device(runtime, gpus=None), threads=runtime.cpus_per_worker)
     resolved = _resolve(request, runtime, store, console)
     for study in resolved:
         if runtime.address is None:
@@ -83,6 +87,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     if all(_finished(store, study) >= runtime.trials for study in resolved):
         _print_tables(resolved, store, console)
         return True
+    resolved = _profiled(resolved, runtime, store, console)
     from adasearch.tuning.cluster import connect, slots_for
 
     console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)
@@ -92,6 +97,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             resolved = _resolve(request, runtime, store, console)
         for study in resolved:
             check_device(study.record)
+        resolved = _profiled(resolved, runtime, store, console)
         workers = resolved[0].record.workers
         default_gpus = 1.0 if request.device == "cuda" else 0.0
         gpus = default_gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
@@ -161,7 +167,7 @@ def _resolve(request: "Request", runtime: Runtime, store: Store, console: Consol
         console.print(text, markup=False, highlight=False)
 
     with StepDisplay(console) as progress:
-        resolved = resolve(request, store.study, say, progress)
+        resolved = resolve(request, store.study, say, progress, ProfileStore(store.name).speed())
     workers = {study.record.workers for study in resolved}
     if len(workers) > 1:
         raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
@@ -169,6 +175,13 @@ def _resolve(request: "Request", runtime: Runtime, store: Store, console: Consol
     if gpus != int(gpus) and max(workers) > 1:
         raise InputError(f"--gpus-per-worker may be a fraction only with one worker but got {gpus:g}")
     return resolved
+
+
+def _profiled(
+    studies: "Sequence[ResolvedStudy]", runtime: Runtime, store: Store, console: Console
+) -> "list[ResolvedStudy]":
+    threads, options = runtime.cpus_per_worker, runtime.options
+    return [with_profile(study, store, console, threads=threads, options=options) for study in studies]
 
 
 def _optional(study: "ResolvedStudy", request: "Request") -> bool:
@@ -185,6 +198,7 @@ def _claim(
     console: Console,
 ) -> "list[StudyPlan]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
+    from adasearch.clocks import curve_of
     from adasearch.identity import check_identity
     from adasearch.tuning.proposals import StudyPlan
 
@@ -199,6 +213,7 @@ def _claim(
             continue
         # Under the lock: another search may have written the study since it was resolved.
         check_identity(store.study(study.record.study), study.record, store.trials(study.record.study))
+        stability = study.record.stability_profile
         plans.append(
             StudyPlan(
                 study=study.record,
@@ -209,6 +224,8 @@ def _claim(
                 stored=store.trials(study.record.study),
                 intervals=store.intervals(study.record.study),
                 options=runtime.options,
+                curve=curve_of(study.record, ProfileStore(store.name).speed()),
+                profile=histories_of(store, stability) if stability else (),
             )
         )
     for study in resolved:

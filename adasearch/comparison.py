@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
+from adasearch.calibration import QUANTILE
+from adasearch.clocks import judged
 from adasearch.confirmed_tables import confirmed_tables
 from adasearch.errors import InputError, unknown
 from adasearch.evidence import ConfirmedRow, confirmed_rows
@@ -49,14 +51,19 @@ def compare(
     form: str = "text",
     force: bool = False,
     margin: float = ERROR_MARGIN,
+    clock: str | None = None,
+    device_profile: str | None = None,
 ) -> str:
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
+    ``clock`` and ``device_profile`` judge by other seconds than the studies', as
+    :func:`~adasearch.clocks.judged`.
 
     Raises:
-        InputError: an unknown study, or studies of different data, budgets or splits without ``force``.
+        InputError: an unknown study, or studies of different data, budgets or splits without ``force``,
+            or a device profile that is of none of them.
     """
     records = store.studies()
     known = {record.study for record in records}
@@ -65,12 +72,13 @@ def compare(
             raise unknown("study", name, known)
     if not 0 < margin < 1:
         raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    # The baseline is looked up among all studies, the rows are those asked for.
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
     chosen = [record for record in records if studies is None or record.study in studies]
     unlike = _unlike(chosen)
     if unlike and not force:
         raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    # The baseline is looked up among all studies, the rows are those asked for.
-    trials = [trial for record in records for trial in store.trials(record.study)]
     names = {record.study for record in chosen}
     rows = [row for row in search_rows(records, trials) if row.study in names]
     evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
@@ -151,7 +159,12 @@ def _settings_columns(
     searched = [name for name in names if name in varied]
     ordered = sorted(searched, key=lambda name: name.startswith("train/"))
     heads = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
-    return [*heads, *(Column(name, name.partition("/")[2]) for name in ordered)]
+    return [*heads, *(Column(name, _header(name)) for name in ordered)]
+
+
+def _header(name: str) -> str:
+    kind, _, field = name.partition("/")
+    return f"{field} ({kind})" if kind == QUANTILE else field
 
 
 def _agreement(settings: Sequence[Mapping[str, object]], names: Sequence[str]) -> list[str]:
@@ -184,7 +197,7 @@ def _agree(values: Iterable[object]) -> bool:
 
 
 def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
-    clocks = " and ".join(sorted({study.clock for study in studies}))
+    clocks = " and ".join(sorted({_clock(study) for study in studies}))
     notes = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
@@ -200,6 +213,10 @@ def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[st
                 f"{left} unfinished"
             )
     return notes
+
+
+def _clock(study: StudyRecord) -> str:
+    return f"modelled ({study.device_profile})" if study.clock == "modelled" else study.clock
 
 
 def _units(studies: Sequence[StudyRecord]) -> list[str]:

@@ -38,7 +38,11 @@ PROBES = 100  # whole numbers of a range that are tried on the class; a gap lies
 
 
 class FieldSpace(BaseModel):
-    """The values that one parameter may take; exactly one of the first four is given."""
+    """The values that one parameter may take; exactly one of the first five is given.
+
+    ``quantile`` is a range within [0, 1], of the indicators that a threshold is compared with, on the
+    network's profile (see :mod:`adasearch.calibration`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +50,7 @@ class FieldSpace(BaseModel):
     int_: tuple[Whole, Whole] | None = Field(None, alias="int")
     choice: tuple[Scalar, ...] | None = Field(None, min_length=1)
     fixed: Scalar | None = None
+    quantile: tuple[Real, Real] | None = None
     log: bool = False
     default: Scalar | None = None
 
@@ -54,11 +59,7 @@ class FieldSpace(BaseModel):
     def _known_form(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
-        if "quantile" in data:
-            raise ValueError(
-                "a quantile needs a stability profile, which this version cannot make; use float: [low, high]"
-            )
-        for kind in ("float", "int"):
+        for kind in ("float", "int", "quantile"):
             ends = data.get(kind)
             if ends is not None and not (isinstance(ends, list | tuple) and len(ends) == 2):
                 raise ValueError(f"{kind} takes [low, high] but got {reprlib.repr(ends)}")
@@ -66,10 +67,11 @@ class FieldSpace(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "FieldSpace":
-        given = [kind for kind in (self.float_, self.int_, self.choice, self.fixed) if kind is not None]
-        if len(given) != 1:
+        kinds = (self.float_, self.int_, self.choice, self.fixed, self.quantile)
+        if sum(kind is not None for kind in kinds) != 1:
             raise ValueError(
-                "give exactly one of float: [low, high], int: [low, high], choice: [...], fixed: value"
+                "give exactly one of float: [low, high], int: [low, high], choice: [...], fixed: value, "
+                "quantile: [low, high]"
             )
         low_high = self.range
         if low_high is None:
@@ -83,6 +85,10 @@ class FieldSpace(BaseModel):
             raise ValueError(
                 f"the range must run from a lower to a higher number but got [{low:g}, {high:g}]"
             )
+        if self.quantile is not None and not (low >= 0 and high <= 1):
+            raise ValueError(f"a quantile must lie in 0 to 1 but got [{low:g}, {high:g}]")
+        if self.log and self.quantile is not None:
+            raise ValueError("log goes with float or int")
         if self.log and low <= 0:
             raise ValueError(f"a log range must begin above 0 but got [{low:g}, {high:g}]")
         if self.default is not None:
@@ -95,6 +101,8 @@ class FieldSpace(BaseModel):
     @property
     def range(self) -> tuple[float, float] | tuple[int, int] | None:
         """Low and high end, both included; None for choices and fixed values."""
+        if self.quantile is not None:
+            return self.quantile
         return self.float_ if self.float_ is not None else self.int_
 
     def ends(self) -> tuple[Value, ...]:
@@ -114,6 +122,8 @@ class FieldSpace(BaseModel):
         """Return Optuna's distribution, or None for a fixed value."""
         if self.float_ is not None:
             return FloatDistribution(*self.float_, log=self.log)
+        if self.quantile is not None:
+            return FloatDistribution(*self.quantile)
         if self.int_ is not None:
             return IntDistribution(*self.int_, log=self.log)
         if self.choice is not None:
@@ -129,7 +139,7 @@ class FieldSpace(BaseModel):
             return class_default if class_default in options else options[0]
         low, high = self.range
         value = math.sqrt(low * high) if self.log else (low + high) / 2
-        if _number(class_default) and low <= class_default <= high:
+        if self.quantile is None and _number(class_default) and low <= class_default <= high:
             value = class_default
         return round(value) if self.int_ is not None else value
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from adasearch.sampling import stride_of
+
 __all__ = [
     "MEASURED",
     "GradientMeter",
@@ -28,13 +30,6 @@ MEASURED = frozenset(
 )
 """Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
 between examples are :class:`~adasearch.noise.NoiseMeter`'s."""
-
-SAMPLED_STEPS = 32
-"""Steps of an interval, evenly spaced, whose statistics are averaged; with fewer than twice as many, all are.
-
-The relative error of a mean over 32 steps is a sixth of one step's spread, and from 64 steps on measuring
-costs half, from 128 on a quarter. The mean gradient takes every step: leaving some out would leave out
-examples."""
 
 FUSE_BELOW = 65_536  # components; a smaller tensor costs more to launch a kernel for than to copy
 
@@ -95,7 +90,7 @@ class GradientMeter:
 
     def begin(self, steps: int) -> None:
         """Start an interval of about so many steps."""
-        self._stride = max(1, steps // SAMPLED_STEPS)
+        self._stride = stride_of(steps)
         self._sums.zero_()
         self._total = []
         self._steps = 0

@@ -32,8 +32,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import SAMPLED_STEPS, NoiseSignals, added, inner_product, joined, or_zeros, square_norm
+from adasearch.measure import NoiseSignals, added, inner_product, joined, or_zeros, square_norm
 from adasearch.per_example import example_gradients
+from adasearch.sampling import stride_of
 
 __all__ = ["NOISE", "Form", "GradBucket", "NoiseMeter", "NoiseSignals"]
 
@@ -146,7 +147,7 @@ class NoiseMeter:
         self._measurable = self._groups != 1
         costly = self.form in ("halves", "per_example")
         sparse = max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))
-        self._stride = sparse if costly else max(1, steps // SAMPLED_STEPS)
+        self._stride = sparse if costly else stride_of(steps)
         self._offset = min(sparse // 2, steps - 1) if costly else 0
         self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
         self._steps = self.measured = 0

@@ -14,16 +14,20 @@ from typing import TypeVar
 
 from adasearch import __version__
 from adasearch.analysis import BASELINE
+from adasearch.clocks import with_clock
 from adasearch.data import Dataset, DataSpec, load_dataset
+from adasearch.devices import here
 from adasearch.errors import InputError
 from adasearch.experiments import Experiment
 from adasearch.identity import check_together, refuse_other
 from adasearch.models import check_model, check_name
 from adasearch.naming import slug, study_name
+from adasearch.profiles import SpeedProfile
 from adasearch.records import Limits, Precision, StudyRecord, Value
 from adasearch.schedulers import scheduler_class
 from adasearch.sources import Progress, absolute, fetch, no_progress
 from adasearch.spaces import Space
+from adasearch.spans import interval_examples
 from adasearch.store import RESERVED
 from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
 
@@ -75,6 +79,9 @@ class Request:
     study: str | None = None
     experiment: Experiment | None = None
     device: str = "cpu"
+    threads: int = 1
+    clock: str | None = None
+    device_profile: str | None = None
 
     @property
     def sized_dataset(self) -> str:
@@ -93,25 +100,6 @@ class ResolvedStudy:
     stored: bool
 
 
-def interval_examples(text: str, train_examples: int) -> int:
-    """Return an interval's length in examples from epochs or, with "ex" behind it, examples.
-
-    Raises:
-        InputError: not a number, or not positive.
-
-    >>> interval_examples("0.5", 1001), interval_examples("2000ex", 1001)
-    (501, 2000)
-    """
-    number, per = (text[:-2], 1) if text.endswith("ex") else (text, train_examples)
-    try:
-        examples = math.ceil(float(number) * per)
-    except (ValueError, OverflowError):
-        raise InputError(f"--interval must be epochs (0.5) or examples (2000ex) but got {text!r}") from None
-    if examples < 1:
-        raise InputError(f"--interval must be greater than 0 but got {text!r}")
-    return examples
-
-
 def versions() -> dict[str, Value]:
     """Return the versions that results depend on."""
     found: dict[str, Value] = {"adasearch": __version__, "python": platform.python_version()}
@@ -124,11 +112,16 @@ def versions() -> dict[str, Value]:
 
 
 def resolve(
-    request: Request, stored: Lookup, say: Say, progress: Progress = no_progress
+    request: Request,
+    stored: Lookup,
+    say: Say,
+    progress: Progress = no_progress,
+    profiles: Sequence[SpeedProfile] = (),
 ) -> list[ResolvedStudy]:
     """Return the studies of a request: per architecture the baseline first, then each scheduler.
 
-    ``stored`` looks up a study by name. Reads data, and fetches it if asked to; writes nothing else.
+    ``stored`` looks up a study by name; ``profiles`` are the speed profiles there are.
+    Reads data, and fetches it if asked to; writes nothing else.
 
     Raises:
         InputError: an unknown name, a value that breaks a rule, or a stored study of another identity.
@@ -155,7 +148,9 @@ def resolve(
     for architecture in dict.fromkeys(request.architectures):
         baseline = [BASELINE] if request.baseline or BASELINE in request.schedulers else []
         for scheduler in dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]):
-            resolved.append(_resolve_one(request, architecture, scheduler, stored, data_of, say_once))
+            resolved.append(
+                _resolve_one(request, architecture, scheduler, stored, data_of, say_once, profiles)
+            )
     return resolved
 
 
@@ -193,6 +188,7 @@ def _resolve_one(
     lookup: Lookup,
     data_of: Callable[[DataSpec], Dataset],
     say: Say,
+    profiles: Sequence[SpeedProfile],
 ) -> ResolvedStudy:
     def name_of(which: str) -> str:
         return study_name(architecture, request.scale, which, request.sized_dataset, request.study)
@@ -273,6 +269,7 @@ def _resolve_one(
         clock="measured",
         device=request.device,
         device_profile=None,
+        stability_profile=stored.stability_profile if stored else None,
         precision=pick(request.precision, "precision", "float32"),
         compile=pick(request.compile, "compile", False),
         per_example=per_example,
@@ -285,6 +282,15 @@ def _resolve_one(
         scheduler_space=scheduler_space.complete().to_json(),
         versions=versions(),
         created_at=datetime.now(timezone.utc),
+    )
+    record = with_clock(
+        record,
+        other,
+        here(record, request.threads),
+        profiles,
+        clock=request.clock,
+        device_profile=request.device_profile,
+        say=say,
     )
     check_together(record)
     if stored is not None:

@@ -192,7 +192,8 @@ class StudyRecord:
 
     ``train_space`` and ``scheduler_space`` are the search spaces as JSON; ``versions`` and
     ``created_at`` are told but are not identity. Spans are examples: ``budget``, ``interval`` and
-    ``evaluate_every``.
+    ``evaluate_every``. ``device_profile`` is the speed profile that modelled seconds come from, and
+    ``stability_profile`` the one that thresholds given as quantiles do; None without any.
     """
 
     study: str
@@ -213,6 +214,7 @@ class StudyRecord:
     clock: str
     device: str
     device_profile: str | None
+    stability_profile: str | None = None
     precision: Precision
     compile: bool = False
     per_example: bool = False

@@ -11,10 +11,11 @@ from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from adasearch.measure import SAMPLED_STEPS, GradientMeter, GradientSignals
+from adasearch.measure import GradientMeter, GradientSignals
 from adasearch.noise import NOISE, GradBucket, NoiseMeter, NoiseSignals
 from adasearch.records import Signals
 from adasearch.sampler import Part
+from adasearch.sampling import stride_of
 
 __all__ = ["IntervalState", "RunningInterval", "Totals", "missing_signals"]
 
@@ -122,7 +123,7 @@ class RunningInterval:
 
     def begin(self, mark: int, steps: int) -> None:
         """Start an interval of about so many steps that ends at ``mark`` examples."""
-        self._start(mark, max(1, steps // SAMPLED_STEPS))
+        self._start(mark, stride_of(steps))
         self.running = True
 
     def begin_batch(self, part: Part) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 __all__ = ["SCHEMAS", "SCHEMA_VERSION", "Table"]
 
 SCHEMA_VERSION = 1
-Table = Literal["studies", "trials", "intervals"]
+Table = Literal["studies", "trials", "intervals", "profiles"]
 
 _time = pa.timestamp("us", tz="UTC")
 _ints, _floats, _texts, _flags = pa.int64(), pa.float64(), pa.string(), pa.bool_()
@@ -39,6 +39,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         clock=_texts,
         device=_texts,
         device_profile=_texts,
+        stability_profile=_texts,
         precision=_texts,
         compile=_flags,
         per_example=_flags,
@@ -128,5 +129,51 @@ SCHEMAS: dict[Table, pa.Schema] = {
         checkpoint_seconds=_floats,
         out_of_memory=_ints,
         test_error=_floats,
+    ),
+    "profiles": _schema(
+        "profiles",
+        profile=_texts,
+        kind=_texts,
+        architecture=_texts,
+        scale=_texts,
+        dataset=_texts,
+        fingerprint=_texts,
+        subset=_ints,
+        seed=_ints,
+        train_examples=_ints,
+        interval=_ints,
+        intervals=_ints,
+        params=_texts,
+        precision=_texts,
+        compile=_flags,
+        per_example=_flags,
+        workers=_ints,
+        threads=_ints,
+        device=_texts,
+        device_name=_texts,
+        driver=_texts,
+        versions=_texts,
+        created_at=_time,
+        batch_size=_ints,
+        # one row per batch size of a speed profile
+        device_batch=_ints,
+        step_seconds=_floats,
+        step_seconds_low=_floats,
+        step_seconds_high=_floats,
+        repeats=_ints,
+        measure_per_step_seconds=_floats,
+        measure_mean_gradient_seconds=_floats,
+        measure_noise_seconds=_floats,
+        measure_products_seconds=_floats,
+        peak_memory_bytes=_ints,
+        saturation_batch_size=_ints,
+        # one row per figure of a stability profile
+        figure=_texts,
+        epoch=_floats,
+        mean=_floats,
+        low=_floats,
+        high=_floats,
+        seeds=_ints,
+        diverged=_ints,
     ),
 }

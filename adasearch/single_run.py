@@ -1,5 +1,6 @@
 """One run without Ray, kept in ``<results>/train/``."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -7,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch.calibration import thresholds
 from adasearch.identity import check_device
+from adasearch.modelled import SpeedCurve, modelled
+from adasearch.profile_files import ProfileStore
 from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
@@ -15,9 +19,11 @@ from adasearch.store import Store, StudyLocked
 from adasearch.trials import begin_trial, close_trial
 
 if TYPE_CHECKING:
+    from adasearch.data import Dataset
     from adasearch.plans import Request
+    from adasearch.schedulers import BatchSizeScheduler
 
-__all__ = ["local_device", "train_once"]
+__all__ = ["local_device", "run_and_keep", "train_once"]
 
 
 def local_device() -> str:
@@ -39,26 +45,27 @@ def train_once(
     """
     import torch
 
-    from adasearch.checkpoint import Checkpoints
+    from adasearch.clocks import profile_of
     from adasearch.data import load_dataset
-    from adasearch.memory import PeakMemory, default_limit
     from adasearch.plans import resolve
-    from adasearch.schedulers import make_scheduler
-    from adasearch.train import TrainConfig, train
+    from adasearch.profiling import histories_of, with_profile
 
     options = options or RunOptions()
     options.check()
     store = Store(results)
     store.check_writable()
+    speeds = ProfileStore(results).speed()
     with StepDisplay(console) as progress:
         (study,) = resolve(
-            replace(request, baseline=False, device=local_device()),
+            replace(request, baseline=False, device=local_device(), threads=torch.get_num_threads()),
             lambda name: None,
             lambda text: console.print(text, markup=False, highlight=False),
             progress,
+            speeds,
         )
         check_device(study.record)
         data = load_dataset(study.data, progress=progress)
+    study = with_profile(study, store, console, threads=torch.get_num_threads(), options=options)
     record = study.record
     params = {
         **study.train_space.fixed(),
@@ -66,49 +73,86 @@ def train_once(
         **study.scheduler_space.fixed(),
         **study.scheduler_space.first(),
     }
+    if record.stability_profile is not None:
+        runs = histories_of(store, record.stability_profile)
+        params |= thresholds(record.scheduler, params, runs)
     with ExitStack() as held:
         trial, intervals = _begin_or_go_on(store, record, params, held)
         if intervals:
             console.print(f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
-        config = TrainConfig.of(
-            record,
-            trial,
-            device_batch=options.device_batch,
-            memory_limit=options.memory_limit or default_limit(),
-        )
-        checkpoints = Checkpoints(
-            store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
-        )
-        memory = PeakMemory(torch.device(record.device))
-        status: Status = "complete"
-        error: str | None = None
-        try:
-            scheduler = make_scheduler(record.scheduler, trial.fields_of("scheduler"))
-            for interval in train(
-                config, scheduler, record.limits, data, device=record.device, checkpoints=checkpoints
-            ):
-                del intervals[interval.signals.interval :]
-                intervals.append(interval)
-                console.print(_interval_line(interval), markup=False, highlight=False)
-                if interval.checkpoint_seconds is not None:
-                    store.write_intervals(trial, intervals)
-        except KeyboardInterrupt:
-            if intervals:
+
+        def heard(interval: IntervalRecord) -> None:
+            console.print(_interval_line(interval), markup=False, highlight=False)
+
+        speed = profile_of(record, record.device_profile, speeds) if record.device_profile else None
+        curve = speed.curve if speed else None
+        return run_and_keep(trial, record, intervals, None, data, store, options, heard, curve)
+
+
+def run_and_keep(
+    trial: TrialRecord,
+    study: StudyRecord,
+    intervals: list[IntervalRecord],
+    scheduler: "BatchSizeScheduler | None",
+    data: "Dataset",
+    store: Store,
+    options: RunOptions,
+    heard: Callable[[IntervalRecord], None],
+    curve: SpeedCurve | None = None,
+) -> TrialRecord:
+    """Train a trial in this process from what is stored of it to its end, and keep what comes of it.
+
+    ``intervals`` are the stored ones, and are added to; ``scheduler`` None is the study's. ``heard`` is told
+    of each interval; ``curve`` gives modelled seconds. After Ctrl-C the trial's row says "running", so that
+    it goes on another time.
+    """
+    import torch
+
+    from adasearch.checkpoint import Checkpoints
+    from adasearch.memory import PeakMemory, default_limit
+    from adasearch.schedulers import make_scheduler
+    from adasearch.train import TrainConfig, train
+
+    config = TrainConfig.of(
+        study,
+        trial,
+        device_batch=options.device_batch,
+        memory_limit=options.memory_limit or default_limit(),
+    )
+    checkpoints = Checkpoints(
+        store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
+    )
+    memory = PeakMemory(torch.device(study.device))
+    status: Status = "complete"
+    error: str | None = None
+    try:
+        scheduler = scheduler or make_scheduler(study.scheduler, trial.fields_of("scheduler"))
+        for interval in train(
+            config, scheduler, study.limits, data, device=study.device, checkpoints=checkpoints
+        ):
+            del intervals[interval.signals.interval :]
+            former = intervals[-1] if intervals else None
+            intervals.append(interval if curve is None else modelled(interval, former, curve))
+            heard(interval)
+            if interval.checkpoint_seconds is not None:
                 store.write_intervals(trial, intervals)
-            raise  # the trial's row says "running", so the same command goes on
-        except Exception as failure:  # whatever ends the run is its row's error
-            status, error = "failed", f"{type(failure).__name__}: {failure}"
-        trial = close_trial(
-            trial,
-            intervals,
-            status=status,
-            error=error,
-            ended_at=datetime.now(timezone.utc),
-            peak_memory_bytes=memory.read(),
-        )
+    except KeyboardInterrupt:
         if intervals:
             store.write_intervals(trial, intervals)
-        store.write_trial(trial)
+        raise
+    except Exception as failure:  # whatever ends the run is its row's error
+        status, error = "failed", f"{type(failure).__name__}: {failure}"
+    trial = close_trial(
+        trial,
+        intervals,
+        status=status,
+        error=error,
+        ended_at=datetime.now(timezone.utc),
+        peak_memory_bytes=memory.read(),
+    )
+    if intervals:
+        store.write_intervals(trial, intervals)
+    store.write_trial(trial)
     store.remove_checkpoints(trial)
     return trial
 

@@ -8,6 +8,7 @@ A study takes one architecture file (``train/...``) and one scheduler file (``sc
       stability_threshold: {float: [0.01, 1.0], log: true}
       rule: {choice: [settle, noise]}
       growth: {fixed: 1.5}
+      confidence_threshold: {quantile: [0.1, 0.9]}   # of the indicator on the network's stability profile
 
 ``wrappers`` of any scheduler but ``constant``, which are off where they are left out, are searched alike::
 
@@ -32,6 +33,7 @@ from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from adasearch.calibration import CALIBRATED, QUANTILE
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
 from adasearch.kinds import fits, wanted
@@ -77,12 +79,22 @@ class Space(BaseModel):
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the searched parameters by prefixed name."""
-        found = {f"{self.kind}/{name}": field.distribution() for name, field in self.fields.items()}
+        found = {self._key(name): field.distribution() for name, field in self.fields.items()}
         return {name: distribution for name, distribution in found.items() if distribution is not None}
 
+    def quantiles(self) -> list[str]:
+        """Return the fields whose value is a quantile of a stability profile."""
+        return [name for name, field in self.fields.items() if field.quantile is not None]
+
+    def _key(self, name: str) -> str:
+        return f"{QUANTILE if name in self.quantiles() else self.kind}/{name}"
+
     def fixed(self) -> dict[str, Value]:
-        """Return every parameter that is not searched by prefixed name: fixed ones, and class defaults."""
-        searched = self.distributions()
+        """Return every parameter that is not searched by prefixed name: fixed ones, and class defaults.
+
+        A threshold that is searched as a quantile is no part of it: its value follows from a profile.
+        """
+        searched = {*self.distributions(), *(f"{self.kind}/{name}" for name in self.quantiles())}
         values: dict[str, Value] = self._class_defaults()
         values |= {name: field.fixed for name, field in self.fields.items() if field.fixed is not None}
         prefixed = {f"{self.kind}/{name}": value for name, value in values.items()}
@@ -93,9 +105,9 @@ class Space(BaseModel):
         defaults = self._class_defaults()
         searched = self.distributions()
         return {
-            f"{self.kind}/{name}": field.first(defaults[name])
+            self._key(name): field.first(defaults[name])
             for name, field in self.fields.items()
-            if f"{self.kind}/{name}" in searched
+            if self._key(name) in searched
         }
 
     def ends(self, name: str) -> tuple[Value, ...]:
@@ -185,12 +197,22 @@ class Space(BaseModel):
         for name, field in self.fields.items():
             if name not in kinds:
                 raise unknown(f"field of {self.scheduler or 'training'}", name, kinds)
+            if field.quantile is not None:
+                known = CALIBRATED.get(self.scheduler or "", {})
+                if name not in known:
+                    raise InputError(
+                        f"field {name} takes no quantile; those that do: "
+                        + "; ".join(f"{owner}: {', '.join(names)}" for owner, names in CALIBRATED.items())
+                    )
+                continue
             for value in field.probes():
                 if not fits(kinds[name], value) or (kinds[name] is int and field.float_ is not None):
                     raise InputError(f"field {name} takes {wanted(kinds[name])} but got {value!r}")
                 self._try(f"field {name}", {name: value})
-        point = {**self.fixed(), **self.first()}
-        self._try("the first trial", {name.partition("/")[2]: value for name, value in point.items()})
+        start = f"{self.kind}/"
+        point = {**self.fixed(), **self.first()}.items()
+        own = {name[len(start) :]: value for name, value in point if name.startswith(start)}
+        self._try("the first trial", own)
 
     def _try(self, what: str, values: Mapping[str, Value]) -> None:
         try:

@@ -32,6 +32,8 @@ __all__ = ["RESERVED", "Store", "StudyLocked"]
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
 
+_FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
+
 _SIGNALS = [field.name for field in dataclasses.fields(Signals)]
 _COSTS = [
     field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
@@ -105,7 +107,7 @@ class Store:
 
     def write_train_study(self, trial: TrialRecord, study: StudyRecord) -> None:
         """Write what a run outside a search was told, by its trial."""
-        self._write("train", "studies", trial.trial_id, [_row(study)])
+        self._write(_folder(trial), "studies", trial.trial_id, [_row(study)])
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
@@ -134,12 +136,12 @@ class Store:
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
-        found = self._tables(["train"], "studies", f"{trial.trial_id}.parquet")
+        found = self._tables([_folder(trial)], "studies", f"{trial.trial_id}.parquet")
         return next((_study(row) for part in found for row in part.to_pylist()), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
-        return self.train_study(trial) if trial.phase == "train" else self.study(trial.study)
+        return self.train_study(trial) if trial.phase in _FOLDERS else self.study(trial.study)
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
@@ -255,7 +257,7 @@ class Store:
 
 
 def _folder(trial: TrialRecord) -> str:
-    return trial.study if trial.phase != "train" else "train"
+    return _FOLDERS.get(trial.phase, trial.study)
 
 
 # --- rows ------------------------------------------------------------------------------------------

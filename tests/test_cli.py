@@ -104,7 +104,10 @@ BAD_SETTINGS = [
     (["--space", "empty.yaml"], "the range must run from a lower to a higher number but got [5, 5]"),
     (["--space", "reversed.yaml"], "the range must run from a lower to a higher number but got [9, 3]"),
     (["--space", "outside.yaml"], "growth must be greater than 1 but got growth=0.5"),
-    (["--space", "quantile.yaml"], "a quantile needs a stability profile"),
+    (
+        ["--space", "quantile.yaml"],
+        "field growth takes no quantile; those that do: deba: confidence_threshold",
+    ),
     (["--space", "adabatch"], "--space adabatch is for adabatch, not deba"),
     (["--train-space", "vit_b_16"], "--train-space vit_b_16 is for vit_b_16, not resnet18"),
     (["--train-space", "resnet-18"], "unknown space for architectures 'resnet-18'; did you mean 'resnet18'?"),
@@ -200,7 +203,7 @@ def bad_files(shell: Shell) -> Shell:
         "empty": "scheduler: deba\nfields: {window: {int: [5, 5]}}",
         "reversed": "scheduler: deba\nfields: {window: {int: [9, 3]}}",
         "outside": "scheduler: deba\nfields: {growth: {float: [0.5, 2.0]}}",
-        "quantile": "scheduler: deba\nfields: {stability_threshold: {quantile: [0.1, 0.9]}}",
+        "quantile": "scheduler: deba\nfields: {growth: {quantile: [0.1, 0.9]}}",
         "sizes": "architecture: resnet18\nfields: {batch_size: {int: [16, 512]}}",
     }
     for name, text in spaces.items():

@@ -36,7 +36,9 @@ def assert_sound(space: Space) -> None:
     first, fixed, distributions = space.first(), space.fixed(), space.distributions()
     assert first.keys() == distributions.keys()
     assert not first.keys() & fixed.keys()
-    assert {*first, *fixed} == {f"{space.kind}/{name}" for name in owner_fields(space)}
+    quantiles = space.quantiles()
+    prefixes = {name: "quantile" if name in quantiles else space.kind for name in owner_fields(space)}
+    assert {*first, *fixed} == {f"{prefix}/{name}" for name, prefix in prefixes.items()}
     create_trial(params=dict(first), distributions=distributions, value=0.0)  # refuses what lies outside
 
 
@@ -49,7 +51,7 @@ def bare(params: dict[str, Value]) -> dict[str, Value]:
 
 def test_every_network_and_scheduler_has_a_space() -> None:
     assert {*ARCHITECTURES, "any"} == set(space_names("architectures"))
-    assert {*SCHEDULERS, "deba_short"} == set(space_names("schedulers"))
+    assert {*SCHEDULERS, "deba_short", "deba_quantile"} == set(space_names("schedulers"))
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
@@ -78,7 +80,8 @@ def test_first_point_of_a_shipped_scheduler_builds_it(name: str) -> None:
     assert space.scheduler is not None
     point = bare({**space.fixed(), **space.first()})
     scheduler = make_scheduler(space.scheduler, point)
-    assert {field: getattr(scheduler, field) for field in point} == point
+    own = {field: value for field, value in point.items() if field not in space.quantiles()}
+    assert {field: getattr(scheduler, field) for field in own} == own
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -319,7 +322,12 @@ def test_space_refuses_a_broken_document(document: object, message: str) -> None
         ("growth", {"float": [1.2, 2.0], "log": "perhaps"}, "growth log: .* but got 'perhaps'"),
         ("growth", {"fixed": 1.5, "log": True}, "growth: log goes with float or int"),
         ("growth", {"fixed": [1.5]}, r"growth fixed: needs a number, .* but got \[1.5\]"),
-        ("growth", {"quantile": [0.1, 0.9]}, "growth: a quantile needs a stability profile, which"),
+        ("growth", {"quantile": [0.1, 0.9]}, "field growth takes no quantile; .* deba: confidence_threshold"),
+        ("stability_threshold", {"quantile": [0.1, 1.5]}, r"must lie in 0 to 1 but got \[0.1, 1.5\]"),
+        ("stability_threshold", {"quantile": 0.5}, r"quantile takes \[low, high\] but got 0.5"),
+        ("stability_threshold", {"quantile": [0.9, 0.1]}, "the range must run from a lower to a higher"),
+        ("stability_threshold", {"quantile": [0.1, 0.9], "log": True}, "log goes with float or int"),
+        ("stability_threshold", {"quantile": [0.1, 0.9], "float": [0.1, 0.9]}, "give exactly one of"),
         ("rule", {"choice": []}, r"rule choice: .*at least 1 item.* but got \[\]"),
         ("rule", {"choice": ["settle", "nosie"]}, "rule must be 'settle' or 'noise' but got rule='nosie'"),
         ("rule", {"choice": ["settle"], "default": "noise"}, "default 'noise' is not one of the choices"),

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from adasearch.analysis import BASELINE
 from adasearch.errors import AdasearchError
+from adasearch.modelled import modelled
 from adasearch.records import IntervalRecord, Status, TrialRecord
 from adasearch.store import Store
 from adasearch.train_config import TrainConfig
@@ -119,8 +120,11 @@ class Ledger:
         if live is None:
             return True
         goes_on = True
-        for record in delivery.records:
-            number = record.signals.interval
+        curve = live.proposals.plan.curve
+        for delivered in delivery.records:
+            number = delivered.signals.interval
+            former = live.intervals[number - 1] if number else None
+            record = delivered if curve is None else modelled(delivered, former, curve)
             if number < len(live.intervals) and live.intervals[number] == record:
                 continue
             del live.intervals[number:]

@@ -9,9 +9,11 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from adasearch.analysis import seconds
+from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
+from adasearch.modelled import SpeedCurve
 from adasearch.plans import versions
-from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
@@ -27,7 +29,8 @@ SAMPLERS = ("tpe", "random")
 class StudyPlan:
     """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
 
-    ``options`` are how its trials run, which is no part of what they are.
+    ``options`` are how its trials run, which is no part of what they are. Modelled seconds come from
+    ``curve``, thresholds given as quantiles from the runs of ``profile``.
     """
 
     study: StudyRecord
@@ -38,6 +41,8 @@ class StudyPlan:
     stored: Sequence[TrialRecord]
     intervals: Mapping[str, Sequence[IntervalRecord]]
     options: RunOptions = field(default_factory=RunOptions)
+    curve: SpeedCurve | None = None
+    profile: Sequence[Sequence[Signals]] = ()
 
 
 class Proposals:
@@ -66,6 +71,7 @@ class Proposals:
         for trial in interrupted[: self.left]:
             searched = {name: trial.params[name] for name in self._distributions}
             self._study.enqueue_trial(searched, user_attrs={"number": trial.number})
+        self._interrupted = {trial.number: trial.params for trial in interrupted}
         if not stored:
             self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
 
@@ -82,12 +88,16 @@ class Proposals:
         if number is None:
             number = self._next_number
             self._next_number += 1
+        params = self._interrupted.get(number)
+        if params is None:
+            params = {**self._fixed, **asked.params}
+            params |= thresholds(self._plan.study.scheduler, params, self._plan.profile)
         study = self._plan.study
         trial = begin_trial(
             study,
             phase="search",
             number=number,
-            params={**self._fixed, **asked.params},
+            params=params,
             seed=study.seed + number,
             versions=versions(),
         )

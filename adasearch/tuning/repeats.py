@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from adasearch.controls import Repeat, repeats_of
 from adasearch.data import DataSpec
+from adasearch.modelled import SpeedCurve
 from adasearch.plans import versions
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
@@ -23,6 +24,7 @@ class ConfirmPlan:
     stored: Sequence[TrialRecord]
     intervals: Mapping[str, Sequence[IntervalRecord]]
     options: RunOptions = field(default_factory=RunOptions)
+    curve: SpeedCurve | None = None
 
     @property
     def trials(self) -> int:

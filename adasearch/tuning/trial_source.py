@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adasearch.data import DataSpec
+from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 
@@ -36,6 +37,11 @@ class Plan(Protocol):
     @property
     def intervals(self) -> Mapping[str, Sequence[IntervalRecord]]:
         """Their intervals."""
+        ...
+
+    @property
+    def curve(self) -> SpeedCurve | None:
+        """What their modelled seconds are computed from."""
         ...
 
     @property

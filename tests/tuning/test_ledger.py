@@ -9,6 +9,7 @@ import pytest
 
 from adasearch.data import DataSpec
 from adasearch.errors import AdasearchError
+from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.spaces import load_space
 from adasearch.store import Store
@@ -194,6 +195,24 @@ def test_deliveries_that_come_twice_are_booked_once(ledger: Ledger, store: Store
         ledger.close("tune 0")
     assert store.intervals(STUDY.study) == {stored_of(store).trial_id: [first, second]}
     assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
+
+
+def test_records_carry_modelled_seconds_where_the_study_has_a_profile(
+    store: Store, listener: Listener
+) -> None:
+    curve = SpeedCurve(sizes=(16, 64), step_seconds=(1.0, 4.0), measure_seconds={})
+    ledger = Ledger([Proposals(replace(proposals(store).plan, curve=curve))], store, listener)
+    ledger.begin("tune 0")
+    first, second = interval_at(0), interval_at(1, val_error=0.2)
+    for delivery in (deliver(first), deliver(first, second), deliver(outcome=DONE)):  # the first one twice
+        assert ledger.absorb("tune 0", delivery)
+    ledger.close("tune 0")
+    assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
+    steps = [first.signals.step, second.signals.step - first.signals.step]
+    rows = store.intervals(STUDY.study)[stored_of(store).trial_id]
+    assert [row.modelled_seconds for row in rows] == [2.0 * count for count in steps]
+    assert stored_of(store).modelled_seconds == 2.0 * sum(steps)
+    assert stored_of(store).train_seconds == 2.0
 
 
 def test_worker_that_went_on_from_a_checkpoint_replaces_what_it_did_again(

@@ -6,11 +6,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
 from adasearch.records import Status, StudyRecord, TrialRecord
+from adasearch.schedulers import make_scheduler
 from adasearch.spaces import Space, load_space, parse_space
 from adasearch.tuning.proposals import SAMPLERS, Proposals, StudyPlan
-from tests.rows import STUDY, trial_of
+from tests.rows import STUDY, interval_at, trial_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -291,3 +293,61 @@ def test_resumed_search_runs_to_the_end_with_every_kind_of_trial_stored(studies:
     asked = run(resumed, resumed.left)
     assert [trial.number for trial in asked] == list(range(7, 20))
     assert len(studies[1].trials) == 20
+
+
+# --- thresholds as quantiles ------------------------------------------------------------------------
+
+QUANTILES = load_space("schedulers", "deba_quantile")
+QUANTILE, ABSOLUTE = "quantile/confidence_threshold", "scheduler/confidence_threshold"
+PROFILE = [
+    [
+        replace(
+            interval_at(t).signals,
+            grad_component_variance=1.0 + (seed + t * t) % 7,
+            grad_norm=1.0 + t % 5,
+            mean_grad_component_variance=1.0 + (seed + t * t) % 11,
+            mean_grad_norm=1.0 + t % 3,
+            train_loss=1.0 + t * t % 13,
+        )
+        for t in range(30)
+    ]
+    for seed in range(3)
+]
+
+
+def quantile_plan(**changes: object) -> StudyPlan:
+    return replace(plan(scheduler=QUANTILES), **{"profile": PROFILE, **changes})  # type: ignore[arg-type]
+
+
+def test_quantile_is_searched_and_the_absolute_value_stored_beside_it() -> None:
+    proposals = Proposals(quantile_plan())
+    seen = []
+    for trial in run(proposals, 8):
+        quantiles = {name: value for name, value in trial.params.items() if name != ABSOLUTE}
+        assert trial.params == {**quantiles, **thresholds("deba", quantiles, PROFILE)}
+        make_scheduler("deba", trial.fields_of("scheduler"))
+        seen.append((trial.params[QUANTILE], trial.params[ABSOLUTE]))
+    assert seen[0][0] == 0.75  # the documented default first
+    assert len(set(seen)) > 4
+
+
+def test_optuna_hears_quantiles_and_never_absolute_thresholds(studies: list[optuna.Study]) -> None:
+    run(Proposals(quantile_plan()), 3)
+    for told in studies[0].trials:
+        assert QUANTILE in told.params
+        assert ABSOLUTE not in told.params
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_resumed_search_of_quantiles_proposes_what_an_uninterrupted_refill_would(sampler: str) -> None:
+    study = replace(STUDY, sampler=sampler)
+    stored = run(Proposals(quantile_plan(study=study)), 6)
+    again = [Proposals(quantile_plan(study=study, stored=stored)).ask().params for _ in range(2)]
+    assert again[0] == again[1]
+    assert QUANTILE in again[0]
+
+
+def test_interrupted_trial_keeps_its_threshold_even_if_the_profile_is_another() -> None:
+    running = Proposals(quantile_plan()).ask()
+    resumed = Proposals(quantile_plan(stored=[running], profile=PROFILE[:1])).ask()
+    assert (resumed.number, resumed.params) == (running.number, running.params)

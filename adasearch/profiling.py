@@ -1,0 +1,187 @@
+"""``adasearch profile``: takes a network's stability and speed profiles in this process and keeps them.
+
+The runs at a fixed batch are trials of phase "profile" in ``<results>/profiles/``, which go on where they
+were cut, and their summary and the speed profile are the files beside them (:mod:`adasearch.profile_files`).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.calibration import AFTER_WINDOW, CALIBRATED
+from adasearch.errors import InputError
+from adasearch.naming import slug
+from adasearch.profile_runs import FOLDER, Taker
+from adasearch.profiles import SpeedProfile, StabilityProfile
+from adasearch.progress import StepDisplay
+from adasearch.records import Signals
+from adasearch.run_options import RunOptions
+from adasearch.single_run import local_device
+from adasearch.store import Store
+
+if TYPE_CHECKING:
+    from adasearch.plans import Request, ResolvedStudy
+    from adasearch.spaces import Space
+    from adasearch.study_spaces import Say
+
+__all__ = ["KINDS", "ProfileWish", "histories_of", "profile", "with_profile"]
+
+KINDS = ("stability", "speed")
+SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileWish:
+    """What to profile.
+
+    Args:
+        intervals: length of a run; None is the longest window of the scheduler's space and 20 more.
+        seeds: runs, at least 1.
+        kinds: of ``KINDS``.
+        name: of the speed profile; None names it after the device.
+        threads: of this process on a CPU, at least 1.
+        space: DEBA's, whose longest window counts.
+    """
+
+    intervals: int | None = None
+    seeds: int = SEEDS
+    kinds: Sequence[str] = KINDS
+    name: str | None = None
+    threads: int = 1
+    space: str = "deba"
+
+    def check(self) -> None:
+        """Refuse values that break a rule."""
+        for name in ("intervals", "seeds", "threads"):
+            value = getattr(self, name)
+            flag = "cpus-per-worker" if name == "threads" else name
+            if value is not None and value < 1:
+                raise InputError(f"--{flag} must be at least 1 but got {value}")
+        if self.name is not None and slug(self.name) != self.name:
+            raise InputError(
+                f"--device-profile must be letters, digits, '_', '.' or '-' but got {self.name!r}"
+            )
+
+
+def longest_window(space: "Space") -> int:
+    """Return the longest window that a space of DEBA's has, in intervals."""
+    return max(int(end) for end in space.ends("window"))
+
+
+def profile(
+    request: "Request", wish: ProfileWish, *, results: str, console: Console, options: RunOptions
+) -> tuple[list[StabilityProfile], list[SpeedProfile]]:
+    """Take the profiles that were asked for, or find them, of every architecture of a request.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        StudyLocked: another process takes profiles for this results folder.
+    """
+    from adasearch.identity import check_device
+    from adasearch.plans import resolve
+    from adasearch.spaces import load_space
+
+    wish.check()
+    options.check()
+    if request.workers is not None and request.workers > 1:
+        raise InputError(f"profiles are taken with one worker but got --workers {request.workers}")
+    if wish.intervals is not None and request.epochs is not None:
+        raise InputError("give --intervals or --epochs, not both")
+    space = load_space("schedulers", wish.space)
+    if space.scheduler not in CALIBRATED:
+        raise InputError(f"--space {wish.space} is for {space.scheduler}, not {' or '.join(CALIBRATED)}")
+    length = wish.intervals or longest_window(space) + AFTER_WINDOW
+    store = Store(results)
+    store.check_writable()
+    request = replace(request, schedulers=("constant",), baseline=False, device=local_device())
+    stability, speed = [], []
+    with StepDisplay(console) as progress:
+        studies = resolve(request, lambda name: None, _teller(console), progress)
+        for study in studies:
+            check_device(study.record)
+        with store.lock(FOLDER), _threads(wish.threads):
+            for study in studies:
+                spans = length if request.epochs is None else study.record.budget / study.record.interval
+                taker = Taker(study, store, _teller(console), progress, options, threads=wish.threads)
+                if "stability" in wish.kinds:
+                    stability.append(taker.stability(math.ceil(spans), wish.seeds))
+                if "speed" in wish.kinds:
+                    speed.append(taker.speed(wish.name))
+    return stability, speed
+
+
+def with_profile(
+    study: "ResolvedStudy", store: Store, console: Console, *, threads: int, options: RunOptions
+) -> "ResolvedStudy":
+    """Return a study with the stability profile that its quantiles are of; it is taken if there is none.
+
+    A study without quantiles, or that has its profile, is returned as it is.
+
+    Raises:
+        InputError: the profile diverged, and predicts nothing.
+    """
+    if not study.scheduler_space.quantiles() or study.record.stability_profile is not None:
+        return study
+    # A profile is taken in this process: with one worker, on the device that is here.
+    alone = replace(study, record=replace(study.record, workers=1, device=local_device()))
+    say = _teller(console)
+    with StepDisplay(console) as progress:
+        taker = Taker(alone, store, say, progress, options, threads=threads)
+        needed = longest_window(study.scheduler_space) + AFTER_WINDOW
+        found, misfits = taker.fitting(needed)
+        if found is None:
+            for name, why in misfits.items():
+                say(f"profile {name} is not used: {'; '.join(why)}")
+            say(
+                f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
+                f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
+            )
+            with store.lock(FOLDER), _threads(threads):
+                found = taker.stability(needed, SEEDS)
+    if study.record.workers > 1:
+        say(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
+    if found.diverged:
+        raise InputError(
+            f"profile {found.profile} predicts nothing, since {found.diverged} of its {found.seeds} runs "
+            "diverged; give thresholds as float: [low, high], or a lower --set train/lr"
+        )
+    return replace(study, record=replace(study.record, stability_profile=found.profile))
+
+
+def histories_of(store: Store, profile: str) -> list[list[Signals]]:
+    """Return the signals of every complete run of a stability profile, by seed.
+
+    Raises:
+        InputError: it is not in the store.
+    """
+    trials = [trial for trial in store.trials(FOLDER) if trial.study == profile]
+    intervals = store.intervals(FOLDER)
+    found = [
+        [record.signals for record in intervals.get(trial.trial_id, [])]
+        for trial in trials
+        if trial.status == "complete"
+    ]
+    if not found:
+        raise InputError(f"stability profile {profile} has no runs in {store.name}/{FOLDER}")
+    return found
+
+
+def _teller(console: Console) -> "Say":
+    return lambda text: console.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let this process compute with so many threads, as a worker of a search does."""
+    import torch
+
+    former = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)

@@ -1,0 +1,36 @@
+"""Speed profiles that tests start from."""
+
+from dataclasses import replace
+
+from adasearch.devices import here
+from adasearch.modelled import SIGNAL_SETS
+from adasearch.profiles import SpeedPoint, SpeedProfile
+from adasearch.records import StudyRecord
+from tests.rows import START
+
+__all__ = ["speed_of"]
+
+
+def speed_of(
+    study: StudyRecord, name: str = "abacus", *, factor: float = 1.0, **setting: object
+) -> SpeedProfile:
+    """A profile of a study's network on this machine, but for ``setting``: a second per 16 examples."""
+    points = tuple(
+        SpeedPoint(
+            batch_size=size,
+            device_batch=512,
+            step_seconds=factor * size / 16,
+            step_seconds_low=0.5,
+            step_seconds_high=9.0,
+            repeats=6,
+            measure_seconds=dict.fromkeys(SIGNAL_SETS, factor * 0.25),
+            peak_memory_bytes=2**20,
+        )
+        for size in (16, 64)
+    )
+    return SpeedProfile(
+        profile=name,
+        setting=replace(here(study, 1), **setting),  # type: ignore[arg-type]
+        points=points,
+        created_at=START,
+    )
