@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from adasearch.controller import BatchSizeController
     from adasearch.records import Limits
+    from adasearch.schedule_file import load_schedule
     from adasearch.schedulers import SCHEDULERS
 
 __version__ = "0.1.0"
-__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__"]
+__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
 
 _HOME = {
     "BatchSizeController": "adasearch.controller",
     "Limits": "adasearch.records",
     "SCHEDULERS": "adasearch.schedulers",
+    "load_schedule": "adasearch.schedule_file",
 }
 
 

@@ -1,7 +1,6 @@
-"""Frames to numbers: which trial counts, and the architecture-by-scheduler table.
+"""Frames to numbers: the architecture-by-scheduler table of a search.
 
-One function, :func:`choose`, holds the rule that picks reference and candidate, for every table and command.
-Opens without torch and without ray.
+Which trials stand in it is :mod:`adasearch.choice`'s. Opens without torch and without ray.
 """
 
 import json
@@ -11,11 +10,29 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from adasearch.choice import (
+    BASELINE,
+    NO_CHANGE,
+    NO_GAIN,
+    Choice,
+    Pick,
+    baseline_of,
+    choose,
+    comparable,
+    complete,
+    error_bound,
+    error_of,
+    pick_trials,
+    searched,
+    seconds,
+)
 from adasearch.records import StudyRecord, TrialRecord
 
 __all__ = [
+    "BASELINE",
     "Choice",
     "SearchRow",
+    "baseline_of",
     "choose",
     "comparable",
     "complete_trials",
@@ -23,28 +40,9 @@ __all__ = [
     "error_bound",
     "pareto_front",
     "search_rows",
+    "seconds",
     "settings_rows",
 ]
-
-BASELINE = "constant"
-ALIKE = (
-    *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
-    *("workers", "precision", "device", "clock", "device_profile"),
-)
-"""What studies have in common that may be compared with one another."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What the rule picks from the constant trials and one scheduler's trials.
-
-    ``error_bound`` is E; ``candidate`` is None where there is no gain. Without a constant study
-    ``error_bound`` and ``reference`` are None, too.
-    """
-
-    error_bound: float | None
-    reference: TrialRecord | None
-    candidate: TrialRecord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class SearchRow:
 
     ``speedup`` is the reference's seconds over this trial's; ``time_saved`` is ``1 - 1/speedup``;
     ``speedup_default`` is the same against the first constant trial, our untuned default. All three are None
-    where this trial's error lies above the bound E. Of ``trials``
+    where this trial's error lies above the bound E, or where it changed nothing. Of ``trials``
     asked, ``complete`` ran to the end and ``acted`` of these changed the batch size at least once.
     """
 
@@ -80,94 +78,14 @@ class SearchRow:
     verdict: str
 
 
-def seconds(trial: TrialRecord, clock: str) -> float:
-    """Return a complete trial's training time by the study's clock; infinite if that clock has none."""
-    value = trial.modelled_seconds if clock == "modelled" else trial.train_seconds
-    return math.inf if value is None else value
-
-
-def error_bound(best: float, val_examples: int) -> float:
-    """Return E, the validation error up to which a trial counts as equally good as the best constant one.
-
-    ``E = best + sqrt(p (1 - p) / n)`` with ``p = max(best, 1/n)``: one standard error of a fraction
-    measured on n examples.
-
-    >>> round(error_bound(0.10, 900), 3)
-    0.11
-    """
-    p = max(best, 1 / val_examples)
-    return best + math.sqrt(p * (1 - p) / val_examples)
-
-
-def choose(
-    constant: Sequence[TrialRecord], adaptive: Sequence[TrialRecord], *, val_examples: int, clock: str
-) -> Choice:
-    """Pick the reference among the constant trials and the candidate among a scheduler's.
-
-    Only complete trials of phase search count. Reference: the constant trial with the least seconds among
-    those with ``val_error <= E``. Candidate: the adaptive trial with the least seconds among those with
-    ``val_error <= E``, if it is faster than the reference. Ties go to the lower error, then number.
-    """
-    constants = _complete(constant)
-    if not constants:
-        return Choice(error_bound=None, reference=None, candidate=None)
-    bound = error_bound(min(_error(trial) for trial in constants), val_examples)
-    reference = _fastest(constants, bound, clock)
-    candidate = _fastest(_complete(adaptive), bound, clock)
-    if candidate and reference and seconds(candidate, clock) >= seconds(reference, clock):
-        candidate = None
-    return Choice(error_bound=bound, reference=reference, candidate=candidate)
-
-
-def _complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    return [
-        trial
-        for trial in trials
-        if trial.status == "complete" and trial.phase == "search" and trial.val_error is not None
-    ]
-
-
-def _error(trial: TrialRecord) -> float:
-    return math.inf if trial.val_error is None else trial.val_error
-
-
-def _fastest(trials: Sequence[TrialRecord], bound: float, clock: str) -> TrialRecord | None:
-    fit = [trial for trial in trials if _error(trial) <= bound]
-    return min(fit, key=lambda trial: (seconds(trial, clock), _error(trial), trial.number), default=None)
-
-
 def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list[SearchRow]:
     """Return one row per study, grouped by architecture with the constant baseline first."""
-    by_study: dict[str, list[TrialRecord]] = {study.study: [] for study in studies}
-    for trial in trials:
-        if trial.study in by_study and trial.phase == "search":
-            by_study[trial.study].append(trial)
+    by_study = searched(studies, trials)
+    picks = pick_trials(studies, trials)
     order = sorted(
         studies, key=lambda s: (s.architecture, s.scale, s.dataset, s.scheduler != BASELINE, s.scheduler)
     )
-    return [_search_row(study, by_study, baseline_of(study, studies)) for study in order]
-
-
-def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
-    """Return the constant study that ``study`` is compared with: same network, data, budget and clock."""
-    if study.scheduler == BASELINE:
-        return study
-    alike = [
-        other
-        for other in studies
-        if other.scheduler == BASELINE and all(getattr(other, name) == getattr(study, name) for name in ALIKE)
-    ]
-    # Names end in "-<scheduler>-<dataset>": the baseline of the same --study PREFIX begins in the same way.
-    same_prefix = [other for other in alike if study.study.startswith(other.study.partition("-constant-")[0])]
-    return next(iter(same_prefix or alike), None)
-
-
-def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:
-    """Return the studies in groups that may be compared: same network, data, budget and clock."""
-    groups: dict[tuple[object, ...], list[StudyRecord]] = {}
-    for study in studies:
-        groups.setdefault(tuple(getattr(study, name) for name in ALIKE), []).append(study)
-    return list(groups.values())
+    return [_search_row(study, by_study[study.study], picks[study.study]) for study in order]
 
 
 def complete_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -175,7 +93,7 @@ def complete_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord
     clocks = {study.study: study.clock for study in studies}
     rows = [
         (trial.trial_id, trial.scheduler, trial.val_error, seconds(trial, clocks[trial.study]))
-        for trial in _complete(trials)
+        for trial in complete(trials)
         if trial.study in clocks
     ]
     return pd.DataFrame(rows, columns=["trial_id", "scheduler", "val_error", "seconds"])
@@ -187,36 +105,20 @@ def describe(row: SearchRow) -> str:
     if row.val_error is None or row.seconds is None:
         return f"{who}: none of {row.trials} trials is complete."
     result = f"{100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s"
-    if row.verdict == "no gain in search":
+    if row.verdict == NO_GAIN:
         return f"{who}: no gain; the lowest error of {row.complete} complete trials is {result}."
     faster = row.scheduler != BASELINE and row.speedup is not None
     speed = f", {row.speedup:.2f} times as fast as the reference" if faster else ""
     return f"{who}: {result}{speed} ({row.verdict}, chosen from {row.complete} complete trials)."
 
 
-def _search_row(
-    study: StudyRecord, by_study: dict[str, list[TrialRecord]], baseline: StudyRecord | None
-) -> SearchRow:
-    trials = by_study[study.study]
-    constant = by_study[baseline.study] if baseline else []
-    choice = choose(constant, trials, val_examples=study.val_examples, clock=study.clock)
-    complete = _complete(trials)
-    best = min(complete, key=lambda trial: (_error(trial), trial.number), default=None)
-    if study.scheduler == BASELINE:
-        chosen, verdict = choice.reference, "reference"
-    elif choice.reference is None:
-        chosen, verdict = best, "no reference"
-    elif choice.candidate is not None:
-        chosen, verdict = choice.candidate, "not confirmed"
-    else:
-        chosen, verdict = best, "no gain in search"
-    if not complete:
-        verdict = "no complete trial"
+def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -> SearchRow:
+    ended, chosen = complete(trials), pick.trial
     spent = _known_seconds(chosen, study.clock)
-    # A ratio of times means something at equal error only.
-    equal = chosen is not None and choice.error_bound is not None and _error(chosen) <= choice.error_bound
-    speedup = _ratio(_known_seconds(choice.reference, study.clock), spent) if equal else None
-    default = next((trial for trial in _complete(constant) if trial.number == 0), None)
+    # A ratio of times means something at equal error only, and for a scheduler that did something.
+    equal = chosen is not None and pick.error_bound is not None and error_of(chosen) <= pick.error_bound
+    equal &= pick.verdict != NO_CHANGE
+    speedup = _ratio(_known_seconds(pick.reference, study.clock), spent) if equal else None
     return SearchRow(
         study=study.study,
         architecture=study.architecture,
@@ -229,16 +131,16 @@ def _search_row(
         clock=study.clock,
         speedup=speedup,
         time_saved=None if speedup is None else 1 - 1 / speedup,
-        speedup_default=_ratio(_known_seconds(default, study.clock), spent) if equal else None,
+        speedup_default=_ratio(_known_seconds(pick.default, study.clock), spent) if equal else None,
         adaptations=chosen.adaptations if chosen else None,
         mean_batch_size=chosen.mean_batch_size if chosen else None,
         final_batch_size=chosen.final_batch_size if chosen else None,
         trials=len(trials),
-        complete=len(complete),
+        complete=len(ended),
         pruned=sum(trial.status == "pruned" for trial in trials),
         failed=sum(trial.status == "failed" for trial in trials),
-        acted=sum(trial.adaptations > 0 for trial in complete),
-        verdict=verdict,
+        acted=sum(trial.adaptations > 0 for trial in ended),
+        verdict=pick.verdict,
     )
 
 

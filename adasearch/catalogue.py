@@ -116,14 +116,16 @@ def _experiments() -> Listing:
 def _studies(store: Store, form: str) -> str:
     rows: list[dict[str, object]] = []
     for study in store.studies():
-        statuses = [trial.status for trial in store.trials(study.study)]
+        trials = store.trials(study.study)
+        statuses = [trial.status for trial in trials if trial.phase == "search"]
         rows.append(
             {
                 "name": study.study,
                 **{status: statuses.count(status) for status in ("complete", "pruned", "failed", "running")},
+                "confirming": sum(trial.phase == "confirm" for trial in trials),
                 "epochs": study.budget / study.train_examples,
                 "train examples": study.train_examples,
             }
         )
-    headers = ["name", "complete", "pruned", "failed", "running", "epochs", "train examples"]
+    headers = ["name", "complete", "pruned", "failed", "running", "confirming", "epochs", "train examples"]
     return render(rows, [Column(header, header) for header in headers], form)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
+from adasearch.cli_evidence import confirm, export
 from adasearch.cli_options import (
     CLOCK,
     DEVICE_PROFILE,
@@ -20,6 +21,7 @@ from adasearch.cli_options import (
     popped,
     runtime_options,
     training_options,
+    with_schedule,
 )
 from adasearch.cli_profile import profile
 from adasearch.errors import AdasearchError, InputError, Interrupted
@@ -109,12 +111,7 @@ def search(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option(
-    "--architecture",
-    required=True,
-    metavar="NAME",
-    help=f"{NETWORK}.",
-)
+@click.option("--architecture", metavar="NAME", help=f"{NETWORK}.  [default: the schedule's]")
 @click.option(
     "--scheduler",
     default="constant",
@@ -122,19 +119,31 @@ def search(context: click.Context, /, **options: Any) -> None:
     metavar="NAME",
     help="A batch-size scheduler, or module:Class.",
 )
+@click.option(
+    "--schedule",
+    metavar="FILE",
+    help="An exported schedule, on its own network and data unless other flags say otherwise.",
+)
 @training_options
 @CLOCK
 @DEVICE_PROFILE
-def train(**options: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
     """Train once, without Ray, every field at its default unless set.
 
     \b
     Example:
       adasearch train --architecture resnet18 --scheduler deba --epochs 5 --set scheduler/window=5
+      adasearch train --schedule schedule.yaml --seed 7
     """
     from adasearch import commands
     from adasearch.plans import Request
 
+    file = options.pop("schedule")
+    if file is not None:
+        options = with_schedule(options, context, file)
+    if options["architecture"] is None:
+        raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
     results = options.pop("results")
     run_options = RunOptions(**popped(options, RUN_OPTIONS))
     request = Request(
@@ -156,10 +165,18 @@ def train(**options: Any) -> None:
 )
 @CLOCK
 @DEVICE_PROFILE
+@click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
+@click.option(
+    "--margin",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Difference of errors, as a fraction, that counts as none.",
+)
 @RESULTS
 @FORMAT
-def compare(studies: tuple[str, ...], results: str, **options: Any) -> None:
-    """Print the architecture-by-scheduler table of a results folder.
+def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:
+    """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
     \b
     Example:
@@ -213,12 +230,14 @@ def replay(results: str, smallest: int | None, largest: int | None, **options: A
 
 @cli.command("list")
 @click.argument(
-    "what", type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"])
+    "what",
+    type=click.Choice(["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"]),
+    metavar="WHAT",
 )
 @RESULTS
 @FORMAT
 def list_(what: str, results: str, form: str) -> None:
-    """List what there is to choose from, or the studies of a results folder.
+    """List architectures, schedulers, datasets, spaces, experiments, or the studies of a results folder.
 
     \b
     Example:
@@ -229,6 +248,8 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
+cli.add_command(confirm)
+cli.add_command(export)
 cli.add_command(profile)
 
 
@@ -248,7 +269,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        on = f" To go on: {again}" if arguments[:1] in (["search"], ["train"], ["profile"]) else ""
+        on = (
+            f" To go on: {again}"
+            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"])
+            else ""
+        )
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

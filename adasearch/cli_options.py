@@ -16,8 +16,11 @@ __all__ = [
     "RUN_OPTIONS",
     "from_default",
     "popped",
+    "run_options",
     "runtime_options",
+    "slot_options",
     "training_options",
+    "with_schedule",
 ]
 
 CLOCK = click.option(
@@ -62,6 +65,36 @@ FORMAT = click.option(
     default="text",
     show_default=True,
 )
+
+
+_RUN = [
+    click.option(
+        "--device-batch",
+        type=int,
+        metavar="N",
+        help="Examples per forward pass and device.  [default: found, and kept for the next run]",
+    ),
+    click.option(
+        "--memory-per-worker",
+        "memory_gib",
+        type=float,
+        metavar="GIB",
+        help="What a worker on a CPU may take.  [default: its share of 90 %]",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=int,
+        metavar="N",
+        help="Intervals between two checkpoints; 0 for none.  [default: one every 30 seconds]",
+    ),
+]
+
+
+def run_options(command: F) -> F:
+    """Add the flags that say how a trial goes about on a device."""
+    for option in reversed(_RUN):
+        command = option(command)
+    return command
 
 
 def training_options(command: F) -> F:
@@ -128,25 +161,7 @@ def training_options(command: F) -> F:
             help="Estimate noise from each example's gradient (not with BatchNorm or dropout).  "
             "[default: no-per-example]",
         ),
-        click.option(
-            "--device-batch",
-            type=int,
-            metavar="N",
-            help="Examples per forward pass and device.  [default: found, and kept for the next run]",
-        ),
-        click.option(
-            "--memory-per-worker",
-            "memory_gib",
-            type=float,
-            metavar="GIB",
-            help="What a worker on a CPU may take.  [default: its share of 90 %]",
-        ),
-        click.option(
-            "--checkpoint-every",
-            type=int,
-            metavar="N",
-            help="Intervals between two checkpoints; 0 for none.  [default: one every 30 seconds]",
-        ),
+        *_RUN,
         click.option(
             "--space",
             metavar="FILE",
@@ -182,6 +197,16 @@ def runtime_options(command: F) -> F:
             help="Trials per study in all; those that are stored count.",
         ),
         click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
+    ]
+    command = slot_options(command)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def slot_options(command: F) -> F:
+    """Add the flags that say what trials run on."""
+    options = [
         click.option("--cpus-per-worker", type=int, default=1, show_default=True),
         click.option(
             "--gpus-per-worker",
@@ -220,3 +245,18 @@ def from_default(context: click.Context, name: str) -> bool:
 def popped(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Take some options out of all of them."""
     return {name: options.pop(name) for name in names}
+
+
+def with_schedule(options: dict[str, Any], context: click.Context, file: str) -> dict[str, Any]:
+    """Return the options of a training with those of a schedule file where the user gave none."""
+    from adasearch.errors import InputError
+    from adasearch.schedule_file import load_schedule, training_flags
+
+    given = {name for name in options if not from_default(context, name)}
+    if "scheduler" in given:
+        raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
+    flags = training_flags(load_schedule(file))
+    if "dataset" in given:  # other data have other sizes
+        flags |= {"image_size": None, "subset": None}
+    flags["fixed"] += options["fixed"]  # the later one counts
+    return options | {name: value for name, value in flags.items() if name not in given or name == "fixed"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adasearch.errors import InputError, unknown
-from adasearch.modelled import modelled_trial
+from adasearch.modelled import SpeedCurve, modelled_trial
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, differences
 from adasearch.records import StudyRecord, TrialRecord
@@ -14,7 +14,7 @@ from adasearch.store import Store
 if TYPE_CHECKING:
     from adasearch.study_spaces import Say
 
-__all__ = ["judged", "profile_of", "with_clock"]
+__all__ = ["curve_of", "judged", "profile_of", "with_clock"]
 
 
 def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) -> SpeedProfile | None:
@@ -30,6 +30,14 @@ def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) 
         ),
         None,
     )
+
+
+def curve_of(store: Store, study: StudyRecord) -> SpeedCurve | None:
+    """Return what a study's modelled seconds come from; None if it has no speed profile, or that is gone."""
+    if study.device_profile is None:
+        return None
+    found = profile_of(study, study.device_profile, ProfileStore(store.name).speed())
+    return None if found is None else found.curve
 
 
 def with_clock(

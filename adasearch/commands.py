@@ -4,17 +4,18 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from adasearch.analysis import BASELINE
+from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.identity import check_device
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.records import TrialRecord
 from adasearch.replay import replay
 from adasearch.run_options import RunOptions
 from adasearch.single_run import local_device, train_once
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
-__all__ = ["ProfileWish", "Runtime", "compare", "profile", "replay", "search", "train_once"]
+__all__ = ["ProfileWish", "Runtime", "compare", "confirm", "profile", "replay", "search", "train_once"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +127,28 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     return whole
 
 
+def confirm(runtime: Runtime, **options: Any) -> bool:
+    """Run candidates and controls on fresh seeds, see :func:`adasearch.confirm.confirm`."""
+    from adasearch.confirm import confirm as run
+
+    return run(runtime, **options)
+
+
 def _finished(store: Store, study: "ResolvedStudy") -> int:
     if not study.stored:
         return 0
-    return sum(trial.status != "running" for trial in store.trials(study.record.study))
+    return _ended(store.trials(study.record.study))
+
+
+def _ended(trials: Sequence[TrialRecord]) -> int:
+    """Count the trials of a search that ended; what confirmed it since is none of them."""
+    return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    console.print(compare(store, studies=names), markup=False, highlight=False, soft_wrap=True)
+    console.print(compare(store, studies=names, force=True), markup=False, highlight=False, soft_wrap=True)
 
 
 def _device(runtime: Runtime, *, gpus: float | None) -> str:
@@ -185,7 +198,7 @@ def _claim(
     console: Console,
 ) -> "list[StudyPlan]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
-    from adasearch.clocks import profile_of
+    from adasearch.clocks import curve_of
     from adasearch.identity import check_identity
     from adasearch.tuning.proposals import StudyPlan
 
@@ -200,8 +213,6 @@ def _claim(
             continue
         # Under the lock: another search may have written the study since it was resolved.
         check_identity(store.study(study.record.study), study.record, store.trials(study.record.study))
-        named = study.record.device_profile
-        speed = profile_of(study.record, named, ProfileStore(store.name).speed()) if named else None
         stability = study.record.stability_profile
         plans.append(
             StudyPlan(
@@ -213,7 +224,7 @@ def _claim(
                 stored=store.trials(study.record.study),
                 intervals=store.intervals(study.record.study),
                 options=runtime.options,
-                curve=speed.curve if speed else None,
+                curve=curve_of(store, study.record),
                 profile=histories_of(store, stability) if stability else (),
             )
         )
@@ -229,11 +240,8 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
             study=plan.study.study,
             budget=plan.study.budget,
             trials=plan.trials,
-            finished=sum(trial.status != "running" for trial in plan.stored),
-            best=min(
-                (t.val_error for t in plan.stored if t.status == "complete" and t.val_error is not None),
-                default=None,
-            ),
+            finished=_ended(plan.stored),
+            best=min((error_of(trial) for trial in complete(plan.stored)), default=None),
         )
         for plan in plans
     ]

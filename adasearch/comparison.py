@@ -1,17 +1,20 @@
 """The architecture-by-scheduler table, and the settings that were found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
 from adasearch.calibration import QUANTILE
 from adasearch.clocks import judged
-from adasearch.errors import unknown
+from adasearch.confirmed_tables import confirmed_tables
+from adasearch.errors import InputError, unknown
+from adasearch.evidence import ConfirmedRow, confirmed_rows
+from adasearch.paired import ERROR_MARGIN
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
 
-__all__ = ["SEARCH_COLUMNS", "compare"]
+__all__ = ["SEARCH_COLUMNS", "compare", "confirmed"]
 
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
@@ -30,52 +33,117 @@ SEARCH_COLUMNS = [
     Column("verdict", "verdict"),
 ]
 
+ONE_TABLE = {
+    "fingerprint": "data",
+    "subset": "subset",
+    "seed": "split",
+    "train_examples": "training examples",
+    "val_examples": "validation examples",
+    "budget": "budget",
+}
+"""What studies of one table have in common, and what to call it."""
+
 
 def compare(
     store: Store,
     *,
     studies: Sequence[str] | None = None,
     form: str = "text",
+    force: bool = False,
+    margin: float = ERROR_MARGIN,
     clock: str | None = None,
     device_profile: str | None = None,
 ) -> str:
-    """Return the architecture-by-scheduler table of a results folder, and the settings found.
+    """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
-    JSON and CSV hold the first table's raw values. An unfinished study is a row of what is there. ``clock``
-    and ``device_profile`` judge by other seconds than the studies', as :func:`~adasearch.clocks.judged`.
+    JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
+    unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
+    ``clock`` and ``device_profile`` judge by other seconds than the studies', as
+    :func:`~adasearch.clocks.judged` does.
 
     Raises:
-        InputError: an unknown study, or a device profile that is of none of them.
+        InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
+            a device profile that is of none of them.
     """
     records = store.studies()
     known = {record.study for record in records}
     for name in studies or ():
         if name not in known:
             raise unknown("study", name, known)
+    if not 0 < margin < 1:
+        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    chosen = [record for record in records if studies is None or record.study in studies]
+    unlike = _unlike(chosen)
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
     # The baseline is looked up among all studies, the rows are those asked for.
     trials = [trial for record in records for trial in store.trials(record.study)]
     records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
     chosen = [record for record in records if studies is None or record.study in studies]
     names = {record.study for record in chosen}
     rows = [row for row in search_rows(records, trials) if row.study in names]
-    table = render(
-        [asdict(row) for row in rows], SEARCH_COLUMNS, form, title="Search: one seed, validation split"
-    )
+    evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
     if form in ("csv", "json"):
-        return table
+        return render(_raw(evidence, rows, trials, unlike), SEARCH_COLUMNS, form)
+    mark = f" - NOT ALIKE: {unlike}" if unlike else ""
+    table = render(
+        [asdict(row) for row in rows], SEARCH_COLUMNS, form, title=f"Search: one seed, validation split{mark}"
+    )
     if not chosen:
-        return f"no study in {store.name}\n"
+        runs = [trial.trial_id for trial in store.trials("train")]
+        only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
+        return f"no study in {store.name}{only}\n"
     settings = settings_rows(rows, trials)
+    columns = _settings_columns(settings, trials)
     return "\n".join(
         [
+            *([confirmed_tables(evidence, form, mark=mark)] if evidence else []),
             table,
             *_notes(chosen, rows),
             "",
-            render(settings, _settings_columns(settings, trials), form, title="Settings of these trials"),
+            render(settings, columns, form, title=f"Settings of these trials{mark}"),
+            *_agreement(settings, [column.key for column in columns[2:]]),
             *_units(chosen),
             "",
         ]
     )
+
+
+def confirmed(
+    store: Store,
+    records: Sequence[StudyRecord],
+    trials: Sequence[TrialRecord],
+    *,
+    margin: float = ERROR_MARGIN,
+) -> list[ConfirmedRow]:
+    """Return the rows of what was confirmed; reads the intervals of those studies alone."""
+    there = dict.fromkeys(trial.study for trial in trials if trial.phase == "confirm")
+    intervals = {name: each for study in there for name, each in store.intervals(study).items()}
+    return confirmed_rows(records, trials, intervals, margin=margin)
+
+
+def _unlike(studies: Sequence[StudyRecord]) -> str:
+    """Return in what the studies of a table differ that they should share; empty if in nothing."""
+    for name, word in ONE_TABLE.items():
+        values = {getattr(study, name): study.study for study in studies}
+        if len(values) > 1:
+            some = ", ".join(f"{study}: {value}" for value, study in list(values.items())[:2])
+            return f"studies differ in {word} ({some})"
+    return ""
+
+
+def _raw(
+    evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow], trials: Sequence[TrialRecord], unlike: str
+) -> list[dict[str, object]]:
+    """Return the rows of both tables with their settings; every row has every key."""
+    params = {trial.trial_id: trial.params for trial in trials}
+    found: list[dict[str, object]] = [
+        *({**asdict(row), **params[row.trial_id]} for row in evidence),
+        *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in rows),
+    ]
+    keys = dict.fromkeys(key for row in found for key in row)
+    alike = {"not_alike": unlike} if unlike else {}
+    return [{key: row.get(key) for key in keys} | alike for row in found]
 
 
 def _settings_columns(
@@ -85,8 +153,9 @@ def _settings_columns(
     names = dict.fromkeys(name for row in settings for name in row if "/" in name)
     values: dict[tuple[str, str], set[object]] = {}
     for trial in trials:
-        for name, value in trial.params.items():
-            values.setdefault((trial.study, name), set()).add(value)
+        if trial.phase == "search":
+            for name, value in trial.params.items():
+                values.setdefault((trial.study, name), set()).add(value)
     varied = {name for (_, name), seen in values.items() if len(seen) > 1}
     searched = [name for name in names if name in varied]
     ordered = sorted(searched, key=lambda name: name.startswith("train/"))
@@ -99,12 +168,42 @@ def _header(name: str) -> str:
     return f"{field} ({kind})" if kind == QUANTILE else field
 
 
+def _agreement(settings: Sequence[Mapping[str, object]], names: Sequence[str]) -> list[str]:
+    """Return which searched settings agree between the architectures, per scheduler."""
+    lines = []
+    for scheduler in dict.fromkeys(row["scheduler"] for row in settings):
+        rows = [row for row in settings if row["scheduler"] == scheduler]
+        had = [name for name in names if all(name in row for row in rows)]
+        if len({row["architecture"] for row in rows}) > 1 and had:
+            agree = [name.partition("/")[2] for name in had if _agree(row[name] for row in rows)]
+            others = [name.partition("/")[2] for name in had if not _agree(row[name] for row in rows)]
+            lines.append(
+                f"{scheduler}: alike for all architectures: {', '.join(agree) or 'none'}; not alike: "
+                f"{', '.join(others) or 'none'}"
+            )
+    return [*lines, "(alike: the same, or numbers within a factor of 1.5)", ""] if lines else []
+
+
+def _agree(values: Iterable[object]) -> bool:
+    """Tell whether settings are the same or, as numbers, near to one another.
+
+    >>> _agree([10, 14]), _agree([10, 16]), _agree(["a", "a"]), _agree([True, False])
+    (True, False, True, False)
+    """
+    found = list(values)
+    numbers = [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) == len(found) and min(numbers) > 0:
+        return max(numbers) <= 1.5 * min(numbers)
+    return len(set(found)) == 1
+
+
 def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
     notes = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
-        "the untuned default constant; a dash: its error lies above that bound, so times do not compare;",
+        "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
+        "it made no change of batch size, so that it is a constant run of other settings;",
         "complete: trials chosen from; acted: those that changed the batch size",
     ]
     for row in rows:

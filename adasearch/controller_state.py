@@ -1,7 +1,7 @@
 """What a controller's checkpoint holds, in plain values, and who may read it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from adasearch import __version__
@@ -72,6 +72,8 @@ def check_origin(state: ControllerState, scheduler: object, limits: Limits) -> N
     Raises:
         InputError: with both names.
     """
+    if not isinstance(state, Mapping) or not state.keys() >= ControllerState.__required_keys__:
+        raise InputError("this is no state of a controller: that is what its state_dict() returned")
     if state["version"] != __version__:
         raise InputError(
             f"the checkpoint was written by adasearch {state['version']}, but this is {__version__}"

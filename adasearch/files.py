@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+import psutil
 import pyarrow.fs as pafs
 
-__all__ = ["is_local", "locate", "write_whole"]
+__all__ = ["is_local", "locate", "remove_dead_drafts", "write_whole"]
 
 
 def locate(place: str) -> tuple[pafs.FileSystem, str]:
@@ -37,9 +38,17 @@ def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
         return
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    draft = f"{folder}/.{name}.{os.getpid()}"
+    draft = f"{folder}/.{name}.{os.getpid()}"  # see remove_dead_drafts
     with open(draft, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(draft, path)
+
+
+def remove_dead_drafts(folder: Path) -> None:
+    """Remove the files below a local folder that a process was writing when it died."""
+    for draft in folder.glob("*/.*.parquet.*"):
+        process = draft.name.rpartition(".")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            draft.unlink(missing_ok=True)

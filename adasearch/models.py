@@ -41,6 +41,7 @@ from adasearch.dry_run import check_output, dry_run
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.nano import NANO, VGG_LETTERS, VIT_PATCH, Build, alexnet_of, pad_shortcut, resnet_of, vgg_of
 from adasearch.own import load_own
+from adasearch.per_example import example_gradients
 
 __all__ = [
     "ARCHITECTURES",
@@ -160,21 +161,28 @@ def check_name(name: str, scale: str) -> None:
     _builder(name, scale)
 
 
-def check_model(name: str, scale: str, *, classes: int, image_size: int) -> None:
+def check_model(name: str, scale: str, *, classes: int, image_size: int, per_example: bool = False) -> None:
     """Refuse what :func:`build_model` refuses; nothing is allocated where the network allows that.
 
+    With ``per_example`` refuse a network without gradients per example, too.
+
     Raises:
-        InputError: see :func:`build_model`.
+        InputError: see :func:`build_model` and :func:`~adasearch.per_example.example_gradients`.
     """
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as those for loading weights into nothing
-            build_model(name, scale, classes=classes, image_size=image_size)
+            network = build_model(name, scale, classes=classes, image_size=image_size)
     except InputError:
         if name in ARCHITECTURES:
             raise
         with torch.random.fork_rng(devices=[]):  # some look at their own weights, which meta tensors lack
-            build_model(name, scale, classes=classes, image_size=image_size)
+            network = build_model(name, scale, classes=classes, image_size=image_size)
+    if per_example:
+        try:
+            example_gradients(network)
+        except ValueError as error:
+            raise InputError(f"architecture {name!r}: --{str(error).replace('_', '-', 1)}") from error
 
 
 def build_model(name: str, scale: str, *, classes: int, image_size: int) -> nn.Module:
@@ -242,7 +250,7 @@ def _own_function(name: str) -> Callable[..., object]:
 def _own(name: str, function: Callable[..., object], classes: int, image_size: int) -> nn.Module:
     try:
         network = function(classes=classes, image_size=image_size)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"architecture {name!r} was called with classes={classes}, image_size={image_size} and raised "
             f"{one_line(error)}"
@@ -252,7 +260,11 @@ def _own(name: str, function: Callable[..., object], classes: int, image_size: i
             f"architecture {name!r} must return a torch.nn.Module but returned type {type(network).__name__}"
         )
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise InputError(f"architecture {name!r} must return a network with parameters to train but has none")
+        raise InputError(f"architecture {name!r} must return a network with parameters that are trained")
+    wrong = {p.dtype for p in network.parameters() if p.dtype != torch.get_default_dtype()}
+    if wrong:
+        kinds = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in wrong))
+        raise InputError(f"architecture {name!r} must return a network in float32 but it has {kinds}")
     return network
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["slug", "study_name"]
+__all__ = ["slug", "source_of", "study_name"]
 
 
 def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
@@ -24,3 +24,13 @@ def slug(text: str) -> str:
     kind, colon, place = text.partition(":")
     last = f"{kind}-{place.rstrip('/').rsplit('/', 1)[-1]}" if colon else text
     return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")
+
+
+def source_of(dataset: str) -> tuple[str, int | None]:
+    """Return the source and the image size of a data set as studies name it.
+
+    >>> source_of("folder:/data/pets@64"), source_of("digits")
+    (('folder:/data/pets', 64), ('digits', None))
+    """
+    source, at, size = dataset.rpartition("@")
+    return (source, int(size)) if at and size.isdigit() else (dataset, None)

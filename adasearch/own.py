@@ -19,5 +19,5 @@ def load_own(kind: str, name: str) -> object:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever the user's module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
         raise InputError(f"{kind} {name!r} cannot be imported: {one_line(error)}") from error

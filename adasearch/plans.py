@@ -206,7 +206,14 @@ def _resolve_one(
     spec = DataSpec(source=absolute(request.dataset), image_size=request.image_size, subset=subset, seed=seed)
     data = data_of(spec)
     n = len(data.train)
-    check_model(architecture, request.scale, classes=data.classes, image_size=data.image_size)
+    per_example = pick(request.per_example, "per_example", False)
+    check_model(
+        architecture,
+        request.scale,
+        classes=data.classes,
+        image_size=data.image_size,
+        per_example=per_example,
+    )
     workers = pick(request.workers, "workers", 1)
     try:
         limits = Limits(
@@ -265,7 +272,7 @@ def _resolve_one(
         stability_profile=stored.stability_profile if stored else None,
         precision=pick(request.precision, "precision", "float32"),
         compile=pick(request.compile, "compile", False),
-        per_example=pick(request.per_example, "per_example", False),
+        per_example=per_example,
         sampler=pick(request.sampler, "sampler", "tpe"),
         stopper=pick(request.stopper, "stopper", "halving"),
         smallest=limits.smallest,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from adasearch.records import IntervalRecord, TrialRecord
 
-__all__ = ["Goal", "SearchDisplay", "StepDisplay"]
+__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration"]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
 
@@ -103,7 +103,7 @@ class SearchDisplay:
         if done <= 0:
             return "training"
         spent = time.monotonic() - self._began
-        return f"about {_duration(spent / done * (self._outstanding - done))} left"
+        return f"about {duration(spent / done * (self._outstanding - done))} left"
 
     def _share(self, running: _Running) -> float:
         if running.last is None:
@@ -171,10 +171,10 @@ def _line(trial: TrialRecord) -> str:
     return ", ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a duration as a person would say it.
 
-    >>> _duration(42), _duration(600), _duration(9000)
+    >>> duration(42), duration(600), duration(9000)
     ('42 s', '10 min', '2.5 h')
     """
     if seconds < 100:

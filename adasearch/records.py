@@ -165,6 +165,8 @@ class IntervalRecord:
         checkpoint_seconds: writing the checkpoint that was due after this interval, outside
             ``train_seconds``; None if none was.
         out_of_memory: how often a pass did not fit and was made smaller.
+        test_error: fraction of the test split that was classified wrongly, at the end of a run that was asked
+            for it; None elsewhere.
     """
 
     signals: Signals
@@ -181,6 +183,7 @@ class IntervalRecord:
     compile_seconds: float = 0.0
     checkpoint_seconds: float | None = None
     out_of_memory: int = 0
+    test_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         compile_seconds=_floats,
         checkpoint_seconds=_floats,
         out_of_memory=_ints,
+        test_error=_floats,
     ),
     "profiles": _schema(
         "profiles",

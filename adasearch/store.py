@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from adasearch.errors import AdasearchError, InputError
-from adasearch.files import is_local, locate, write_whole
+from adasearch.files import is_local, locate, remove_dead_drafts, write_whole
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
@@ -247,6 +247,7 @@ class Store:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
+                remove_dead_drafts(folder)
                 (folder / ".owner").write_text(f"host {socket.gethostname()}, process {os.getpid()}")
             except Timeout as error:
                 raise self._held(study) from error

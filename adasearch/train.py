@@ -64,12 +64,16 @@ def train(
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
         train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale)
         over = run.examples_seen >= config.budget
-        val_loss = val_error = None
+        val_loss = val_error = test_error = None
         wanted = "val_loss" in scheduler.needs
         if over or wanted or _crossed(config, evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):
                 val_loss, val_error = run.evaluate(run.data.val)
+        if over and config.test:
+            assert run.data.test is not None, "the data were loaded without their test split"
+            with run.clock.section("eval"):
+                _, test_error = run.evaluate(run.data.test)
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
@@ -113,6 +117,7 @@ def train(
             compile_seconds=seconds.get("compile", 0.0),
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,
+            test_error=test_error,
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")

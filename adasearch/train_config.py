@@ -84,6 +84,7 @@ class TrainConfig:
             "float16" for automatic mixed precision, the latter with a scaled loss: a step whose gradients
             overflow leaves the weights alone and gives no signal, but its examples and its loss count.
         compile: whether ``torch.compile`` makes the network's kernels; pays on a GPU or in long runs.
+        test: whether the run ends with an evaluation on the test split, which the data must then have.
         per_example: whether noise signals are estimated from each example's own gradient, which costs more
             and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.noise`.
     """
@@ -101,6 +102,7 @@ class TrainConfig:
     precision: Precision = "float32"
     compile: bool = False
     per_example: bool = False
+    test: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""

@@ -65,6 +65,7 @@ def close_trial(
     return replace(
         outcome,
         val_error=evaluated[-1] if evaluated else None,
+        test_error=intervals[-1].test_error,
         train_seconds=sum(record.train_seconds for record in intervals),
         modelled_seconds=sum(modelled) if len(modelled) == len(intervals) else None,
         measure_seconds=sum(record.measure_seconds for record in intervals),

@@ -11,6 +11,7 @@ from hypothesis import configuration, settings
 from torch import Tensor
 
 from adasearch.data import Dataset, DataSpec, ExampleSplit, load_dataset
+from tests.small_study import write_small_study
 
 # Hypothesis keeps notes even without a database, from collection on: before any fixture runs.
 HYPOTHESIS_HOME = TemporaryDirectory(prefix="hypothesis-")
@@ -39,6 +40,14 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def digits() -> Dataset:
     """160 training and 40 validation examples of real handwritten digits, 16×16 pixels."""
     return load_dataset(DataSpec(source="digits", subset=160))
+
+
+@pytest.fixture(scope="session")
+def small_results(tmp_path_factory: pytest.TempPathFactory, _outside_stays_untouched: None) -> Path:
+    """Return the results of a small search of one network; tests that write into them copy them first."""
+    results = tmp_path_factory.mktemp("small") / "results"
+    write_small_study(results, ["resnet18"])
+    return results
 
 
 def images_of(split: ExampleSplit) -> Tensor:

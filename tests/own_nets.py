@@ -82,3 +82,11 @@ class Two(Good):
 class Labels(Good):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images).long()
+
+
+def in_half_precision(classes: int, image_size: int) -> nn.Module:
+    return good(classes, image_size).half()
+
+
+def leaves(classes: int, image_size: int) -> nn.Module:
+    raise SystemExit(7)

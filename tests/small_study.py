@@ -18,13 +18,13 @@ ARCHITECTURES = ("resnet18", "vit_b_16")
 CHANGED: tuple[Params, ...] = ({}, {"train/lr": 0.01})  # from the first point of the space, per trial
 
 
-def write_small_study(results: Path) -> None:
-    """Train and store the trials of four studies: 120 digits, 8 intervals of a quarter epoch each.
+def write_small_study(results: Path, architectures: Sequence[str] = ARCHITECTURES) -> None:
+    """Train and store the trials of two studies per network: 120 digits, 8 intervals of a quarter epoch each.
 
     DEBA's thresholds are so wide that it grows as soon as it may.
     """
     request = Request(
-        architectures=ARCHITECTURES,
+        architectures=architectures,
         schedulers=("deba",),
         subset=120,
         epochs=2,

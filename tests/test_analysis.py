@@ -36,11 +36,15 @@ class T:
     seconds: float | None
     status: Status = "complete"
     phase: str = "search"
+    adaptations: int = 2
 
 
 def trials_of(study: StudyRecord, rows: Sequence[T]) -> list[TrialRecord]:
     return [
-        trial_of(study, n, val_error=t.val_error, seconds=t.seconds, status=t.status, phase=t.phase)
+        replace(
+            trial_of(study, n, val_error=t.val_error, seconds=t.seconds, status=t.status, phase=t.phase),
+            adaptations=0 if study.scheduler == BASELINE else t.adaptations,
+        )
         for n, t in enumerate(rows)
     ]
 
@@ -209,6 +213,12 @@ def test_gain_is_told_against_the_reference_and_the_untuned_default() -> None:
     )
     assert part(deba, "speedup speedup_default") == (1.25, 1.5)
     assert deba["time_saved"] == pytest.approx(0.2)
+
+
+def test_candidate_that_changed_nothing_is_told_without_a_speedup() -> None:
+    deba = rows_of([T(0.12, 60), T(0.10, 50)], [T(0.11, 40, adaptations=0)])["deba"]
+    assert part(deba, "trial_id verdict seconds") == (f"{DEBA.study}-search-0", "no change made", 40)
+    assert part(deba, "speedup time_saved speedup_default") == (None, None, None)
 
 
 def test_without_a_gain_the_trial_of_lowest_error_stands_in() -> None:

@@ -233,7 +233,7 @@ def test_train_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[s
     [
         (["serch"], "No such command 'serch'"),
         (["search"], "give --architecture NAME"),
-        (["train"], "Missing option '--architecture'"),
+        (["train"], "give --architecture NAME (see 'list architectures') or --schedule FILE"),
         (["train", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
         (["train", "--architecture", "resnet18", "--scheduler", "debba"], "unknown scheduler 'debba'"),
         (["compare"], "results 'results' must be an existing folder but is not there"),
@@ -397,6 +397,7 @@ def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
         "pruned": 1,
         "failed": 1,
         "running": 1,
+        "confirming": 0,
         "epochs": 4.0,
         "train examples": 400,
     }

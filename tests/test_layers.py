@@ -89,9 +89,10 @@ PURE = ["adasearch", "adasearch.records", "adasearch.errors", "adasearch.kinds",
 LIGHT = [
     f"adasearch.{name}"
     for name in (
-        "analysis plots report traces comparison store schemas tables cli commands progress "
-        "modelled profiles profile_files profile_tables clocks calibration"
-    ).split()
+        *"analysis choice paths controls plots report traces comparison paired evidence".split(),
+        *"confirmed_tables store schemas tables cli commands progress".split(),
+        *"modelled profiles profile_files profile_tables clocks calibration".split(),
+    )
     if f"adasearch.{name}" in FILES
 ]
 
@@ -152,9 +153,9 @@ def test_ray_is_imported_in_tuning_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in TUNING])
-def test_tuning_is_used_by_the_search_command_alone_and_lazily(name: str) -> None:
+def test_tuning_is_used_by_search_and_confirm_alone_and_lazily(name: str) -> None:
     used = [each for each in IMPORTS[name] if in_package(each.module, "adasearch.tuning")]
-    assert not used or name == "adasearch.commands"
+    assert not used or name in ("adasearch.commands", "adasearch.confirm")
     assert all(each.lazily or each.typing for each in used)
 
 
@@ -165,7 +166,7 @@ def test_tuning_imports_neither_commands_nor_what_shows_results(name: str) -> No
 
 
 def test_books_of_a_search_are_kept_without_ray() -> None:
-    for part in ("rungs", "proposals", "mailbox", "ledger", "task"):
+    for part in ("rungs", "proposals", "repeats", "mailbox", "ledger", "task"):
         assert "ray" not in tops(reached(f"adasearch.tuning.{part}")), part
 
 

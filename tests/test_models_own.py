@@ -110,7 +110,7 @@ def test_check_leaves_the_network_and_the_generator_as_they_were(name: str) -> N
         ("raises", "was called with classes=10, image_size=16 and raised RuntimeError: no luck"),
         ("none", "must return a torch.nn.Module but returned type NoneType"),
         ("a_class", "must return a torch.nn.Module but returned type type"),
-        ("nothing_to_train", "must return a network with parameters to train but has none"),
+        ("nothing_to_train", "must return a network with parameters that are trained"),
         (
             "thousand",
             "must return a tensor (2, 10) of floats for two images and 10 classes but returned (2, 1000): "
@@ -126,6 +126,8 @@ def test_check_leaves_the_network_and_the_generator_as_they_were(name: str) -> N
             "must return a tensor (2, 10) of floats for two images and 10 classes but returned type tuple",
         ),
         ("Labels", "must return a tensor (2, 10) of floats for two images but returned int64"),
+        ("in_half_precision", "must return a network in float32 but it has float16"),
+        ("leaves", "was called with classes=10, image_size=16 and raised SystemExit: 7"),
         ("for_large_images", "fails on images of 16x16 pixels; 48x48 would do (RuntimeError: "),
     ],
 )
@@ -164,3 +166,9 @@ def test_network_of_ones_own_trains(digits: Dataset) -> None:
 def test_study_of_ones_own_network_has_a_plain_name() -> None:
     name = study_name("my_package.nets:make_net", "nano", "my_module:MyScheduler", "digits")
     assert name == "my_package.nets-make_net-nano-my_module-MyScheduler-digits"
+
+
+def test_network_without_gradients_per_example_is_refused_before_anything_starts() -> None:
+    check_model("vit_b_16", "nano", classes=10, image_size=16, per_example=True)
+    with pytest.raises(InputError, match=r"'resnet18': --per-example needs a network without BatchNorm"):
+        check_model("resnet18", "nano", classes=10, image_size=16, per_example=True)

@@ -88,6 +88,7 @@ def trial(
         status=status,
         val_error=val_error,
         train_seconds=seconds,
+        adaptations=0 if of.scheduler == "constant" else 2,
         workers=1,
         device="cpu",
         started_at=NOW,

@@ -89,6 +89,8 @@ def scheduler_class(name: str) -> type[BatchSizeScheduler]:
     found = load_own("scheduler", name)
     if not (dataclasses.is_dataclass(found) and isinstance(found, type)):
         raise InputError(f"scheduler {name!r} must be a dataclass")
+    if not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise InputError(f"scheduler {name!r} must be a frozen dataclass: what it knows is the history")
     for field in dataclasses.fields(found):
         if field.default is dataclasses.MISSING:
             raise InputError(f"scheduler {name!r} must have a default for its field {field.name!r}")
@@ -119,9 +121,13 @@ def make_scheduler(name: str, params: Mapping[str, object]) -> BatchSizeSchedule
     own = {field: value for field, value in params.items() if field not in WRAPPERS}
     wrappers = WRAPPERS | {field: value for field, value in params.items() if field in WRAPPERS}
     try:
-        return _wrapped(cls(**own), wrappers)
+        scheduler = _wrapped(cls(**own), wrappers)
     except (ValueError, TypeError) as error:
         raise InputError(f"scheduler {name}: {error}") from error
+    strange = sorted(scheduler.needs - {field.name for field in dataclasses.fields(Signals)})
+    if strange:
+        raise InputError(f"scheduler {name} needs what is no field of Signals: {strange}")
+    return scheduler
 
 
 def _wrapped(scheduler: BatchSizeScheduler, wrappers: Mapping[str, object]) -> BatchSizeScheduler:
@@ -135,6 +141,12 @@ def _wrapped(scheduler: BatchSizeScheduler, wrappers: Mapping[str, object]) -> B
 def field_names(cls: type[BatchSizeScheduler]) -> list[str]:
     """Return the names of a scheduler's own hyperparameters."""
     return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def field_defaults(name: str) -> dict[str, Value]:
+    """Return the defaults of a scheduler's own hyperparameters, by its name."""
+    own = scheduler_class(name)()
+    return {field: getattr(own, field) for field in field_names(type(own))}
 
 
 def field_kinds(cls: type[BatchSizeScheduler]) -> dict[str, object]:
@@ -158,13 +170,15 @@ def decide(scheduler: BatchSizeScheduler, history: list[Signals], limits: Limits
     return decision
 
 
-def fault_in(decision: Decision, old: int, limits: Limits) -> str | None:
+def fault_in(decision: object, old: int, limits: Limits) -> str | None:
     """Return which rule a decision breaks that follows the size ``old``, or None.
 
     >>> wish = Decision(batch_size=48, lr_scale=1.0, action="hold", reason="why")
     >>> fault_in(wish, 32, Limits(smallest=16, largest=64))
     "called 32 to 48 'hold', not 'grow'"
     """
+    if not isinstance(decision, Decision):
+        return f"must return a Decision but returned type {type(decision).__name__}"
     size, scale = decision.batch_size, decision.lr_scale
     if not (isinstance(size, int) and limits.admit(size)):
         return f"chose batch_size={size!r}, outside {limits} or no whole number"

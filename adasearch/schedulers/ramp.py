@@ -14,32 +14,56 @@ at that interval's end.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, require, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
-__all__ = ["Ramp"]
+__all__ = ["Point", "Ramp"]
 
 
-def points_of(text: str) -> list[tuple[int, int]]:
-    """Return (examples, size) of each point of a list such as "64@50000, 128@200000".
+@dataclass(frozen=True, slots=True)
+class Point:
+    """From ``mark`` examples on: this size and, where given, this factor on the learning rate."""
+
+    mark: int
+    size: int
+    lr_scale: float | None = None
+
+    def __str__(self) -> str:
+        """Return the point as ``points`` writes it."""
+        return f"{self.size}{'' if self.lr_scale is None else f'*{self.lr_scale!r}'}@{self.mark}"
+
+
+def points_of(text: str) -> list[Point]:
+    """Return the points of a list such as "64@50000, 128*0.75@200000".
 
     Raises:
         ValueError: another form, or marks that do not rise.
+
+    >>> points_of("64@50000, 128*0.75@200000")
+    [Point(mark=50000, size=64, lr_scale=None), Point(mark=200000, size=128, lr_scale=0.75)]
     """
-    rule = "points must be sizes at rising numbers of examples, such as '64@50000, 128@200000',"
+    rule = "points must be sizes at rising numbers of examples, such as '64@50000, 128*0.75@200000',"
     try:
-        pairs = [word.split("@") for word in text.replace(",", " ").split()]
-        points = [(int(mark), int(size)) for size, mark in pairs]
+        points = [_point(word) for word in text.replace(",", " ").split()]
     except (AttributeError, ValueError):
-        points = [(-1, 0)]
-    marks = [mark for mark, _ in points]
+        points = [Point(-1, 0)]
+    marks = [point.mark for point in points]
     rising = marks == sorted(set(marks)) and min(marks, default=0) >= 0
-    require(rising and all(size >= 1 for _, size in points), rule, points=text)
+    sound = all(
+        point.size >= 1 and (point.lr_scale is None or 0 < point.lr_scale < math.inf) for point in points
+    )
+    require(rising and sound, rule, points=text)
     return points
+
+
+def _point(word: str) -> Point:
+    what, mark = word.split("@")
+    size, times, factor = what.partition("*")
+    return Point(int(mark), int(size), float(factor) if times else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +76,10 @@ class Ramp:
         steps: number of steps, 1 to 1000.
         shape: "geometric", equal factors, or "linear", equal additions.
         growth: last size over initial size, in (0, 10000]; below 1 the ramp falls.
-        points: if not empty, used instead of all of the above: "64@50000, 128@200000" keeps the initial
-            size for 50,000 examples, then takes 64, and 128 from 200,000 examples on.
+        points: if not empty, used instead of all of the above: "64@50000, 128*0.75@200000" keeps the
+            initial size for 50,000 examples, then takes 64, and from 200,000 examples on 128 and three
+            quarters of the learning rate. A point without a factor keeps the one before it. One size with
+            falling factors is a decay of the learning rate in place of growth.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
 
     >>> Ramp(start=10, end=5)
@@ -83,8 +109,13 @@ class Ramp:
         known = self.shape in ("geometric", "linear")
         require(known, "shape must be 'geometric' or 'linear'", shape=self.shape)
         require(0 < self.growth <= 10_000, "growth must lie in (0, 10000]", growth=self.growth)
-        points_of(self.points)
         require_coupling(self.coupling)
+        factors = any(point.lr_scale is not None for point in points_of(self.points))
+        require(
+            not factors or self.coupling == "none",
+            "points with factors on the learning rate need coupling 'none'",
+            coupling=self.coupling,
+        )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -97,14 +128,21 @@ class Ramp:
         bad = unusable([last], sorted(self.needs))
         if bad:
             return hold(last, bad)
-        wanted, reason = self._by_points(last) if self.points.strip() else self._by_formula(last)
-        return couple(self.coupling, history, aim(last, wanted, limits, reason))
+        if self.points.strip():
+            decision = self._by_points(last, limits)
+        else:
+            wanted, reason = self._by_formula(last)
+            decision = aim(last, wanted, limits, reason)
+        return couple(self.coupling, history, decision)
 
-    def _by_points(self, last: Signals) -> tuple[float, str]:
+    def _by_points(self, last: Signals, limits: Limits) -> Decision:
         points = points_of(self.points)
-        passed = [size for mark, size in points if mark <= last.examples_seen]
+        passed = [point for point in points if point.mark <= last.examples_seen]
         reason = f"{len(passed)} of {len(points)} points passed at {last.examples_seen} examples"
-        return [last.initial_batch_size, *passed][-1], reason
+        wanted = [last.initial_batch_size, *(point.size for point in passed)][-1]
+        factors = [point.lr_scale for point in passed if point.lr_scale is not None]
+        decision = aim(last, wanted, limits, reason)
+        return replace(decision, lr_scale=factors[-1]) if factors else decision
 
     def _by_formula(self, last: Signals) -> tuple[float, str]:
         times = [self.start + (self.end - self.start) * j / max(self.steps - 1, 1) for j in range(self.steps)]

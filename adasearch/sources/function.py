@@ -67,14 +67,14 @@ def open_function(name: str, progress: Progress) -> Listing:
         raise InputError(f"dataset {name!r} must be a function but is {_said(function)}")
     try:
         result = cast(Callable[[], object], function)()
-    except Exception as error:  # whatever the user's function does
+    except (Exception, SystemExit) as error:  # whatever the user's function does
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"dataset {name!r} raised {reason}") from error
     sets = _checked(name, result)
     labels = np.concatenate([_labels(name, data, progress) for data in sets])
     reader = _FunctionReader(name, sets, labels)
     sample = [np.asarray(reader.image(row)) for row in np.linspace(0, len(labels) - 1, SAMPLE).astype(int)]
-    counts = [len(data.classes) for data in sets if hasattr(data, "classes")]
+    counts = [_classes(name, data) for data in sets if hasattr(data, "classes")]
     if len(set(counts)) > 1:
         raise InputError(f"dataset {name!r}: train has {counts[0]} classes but test has {counts[1]}")
     return Listing(
@@ -103,6 +103,18 @@ def _checked(name: str, result: object) -> list[Any]:
     if result[0] is None or not all(len(data) for data in sets):
         raise InputError(f"dataset {name!r} must return a pair {EXPECTED} but one of them has no examples")
     return sets
+
+
+def _classes(name: str, data: Any) -> int:
+    """Return how many classes a data set names or counts."""
+    classes = data.classes
+    if isinstance(classes, int) and classes >= 1:
+        return classes
+    if not hasattr(classes, "__len__"):
+        raise InputError(
+            f"dataset {name!r}: classes must be their names or their number but is {_said(classes)}"
+        )
+    return len(classes)
 
 
 def _labels(name: str, data: Any, progress: Progress) -> np.ndarray:

@@ -19,8 +19,9 @@ from adasearch.tuning.gang import GangSettings, GangTrainable
 from adasearch.tuning.hooks import AskTell, Halving
 from adasearch.tuning.ledger import Ledger, SearchListener
 from adasearch.tuning.proposals import Proposals, StudyPlan
+from adasearch.tuning.trial_source import TrialSource
 
-__all__ = ["run_search"]
+__all__ = ["run_search", "run_trials"]
 
 # A driver costs next to nothing, and a claim on CPUs here would starve the workers, whose placement group is
 # Ray Train's own. Every cluster's head has this resource.
@@ -35,7 +36,21 @@ def run_search(
     slots: int,
     listener: SearchListener,
 ) -> bool:
-    """Run every study's outstanding trials, ``slots`` at a time; Ray must be connected.
+    """Run every study's outstanding trials as Optuna proposes them; see :func:`run_trials`."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return run_trials([Proposals(plan) for plan in plans], store, settings, slots=slots, listener=listener)
+
+
+def run_trials(
+    studies: Sequence[TrialSource],
+    store: Store,
+    settings: GangSettings,
+    *,
+    slots: int,
+    listener: SearchListener,
+) -> bool:
+    """Run all outstanding trials, ``slots`` at a time; Ray must be connected.
 
     Returns False if the search was interrupted: its running trials then stay in the store as "running", for
     the next search to run again.
@@ -43,9 +58,6 @@ def run_search(
     Raises:
         AdasearchError: the store cannot be written.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    studies = [Proposals(plan) for plan in plans]
     outstanding = sum(study.left for study in studies)
     if outstanding == 0:
         return True

@@ -199,7 +199,7 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     checkpoints = Checkpoints(task.checkpoints, every=task.checkpoint_every, stored=task.stored)
     try:
         scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
-        data = _dataset(task.data, device)
+        data = _dataset(task.data, device, task.config.test)
         for record in train(config, scheduler, task.limits, data, device=device, checkpoints=checkpoints):
             if not _from_lead(_put(mailbox, sequence, record) if lead else None, device):
                 return None
@@ -232,8 +232,8 @@ def _from_lead(value: _T | None, device: Any) -> _T:
 
 
 @lru_cache(maxsize=1)
-def _dataset(spec: Any, device: Any) -> Any:
+def _dataset(spec: Any, device: Any, include_test: bool) -> Any:
     """Return a data set on the device; the trials of a gang share it."""
     from adasearch.data import load_dataset
 
-    return load_dataset(spec).to(device)
+    return load_dataset(spec, include_test=include_test).to(device)

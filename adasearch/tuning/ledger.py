@@ -13,9 +13,9 @@ from adasearch.records import IntervalRecord, Status, TrialRecord
 from adasearch.store import Store
 from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial
-from adasearch.tuning.proposals import Proposals, StudyPlan
 from adasearch.tuning.rungs import Rungs, rungs_of
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
+from adasearch.tuning.trial_source import Plan, TrialSource
 
 __all__ = ["Ledger", "LiveTrial", "SearchListener"]
 
@@ -38,7 +38,7 @@ class LiveTrial:
     """A running trial and its intervals so far."""
 
     record: TrialRecord
-    proposals: Proposals
+    proposals: TrialSource
     intervals: list[IntervalRecord] = field(default_factory=list)
     outcome: Outcome | None = None
 
@@ -50,7 +50,7 @@ class Ledger:
     search from there.
     """
 
-    def __init__(self, studies: Sequence[Proposals], store: Store, listener: SearchListener) -> None:
+    def __init__(self, studies: Sequence[TrialSource], store: Store, listener: SearchListener) -> None:
         self._studies = studies
         self._rungs = {study.plan.study.study: _refilled(study.plan) for study in studies}
         self._store = store
@@ -99,8 +99,9 @@ class Ledger:
                 evaluate_at=rungs_of(plan.study),
                 device_batch=plan.options.device_batch,
                 memory_limit=plan.options.memory_limit,
+                test=trial.phase == "confirm",
             ),
-            scheduler=plan.study.scheduler,
+            scheduler=trial.scheduler,
             scheduler_fields=trial.fields_of("scheduler"),
             limits=plan.study.limits,
             data=plan.data,
@@ -182,7 +183,7 @@ class Ledger:
             self.broken = error
 
 
-def _refilled(plan: StudyPlan) -> Rungs:
+def _refilled(plan: Plan) -> Rungs:
     """Return a study's rungs with its finished trials in them, as they entered when they ran."""
     rungs = Rungs(plan.study)
     for trial in plan.stored:

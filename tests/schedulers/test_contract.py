@@ -2,7 +2,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from hypothesis import given, settings
@@ -652,3 +652,51 @@ def test_scheduler_class_finds_each_name_and_path(name: str) -> None:
     cls = SCHEDULERS[name]
     assert scheduler_class(name) is cls
     assert scheduler_class(f"{cls.__module__}:{cls.__name__}") is cls
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Decides nothing."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Forget to return."""
+        return None  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Dreamer(Silent):
+    """Needs a signal that nobody measures."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"no_such"})
+
+
+@dataclass
+class Changeable:
+    """Could keep state."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Hold."""
+        return hold(history[-1], "nothing to do")
+
+
+def test_decision_that_is_none_is_the_schedulers_fault() -> None:
+    with pytest.raises(ValueError, match=r"Silent\(\) must return a Decision but returned type NoneType"):
+        decide(Silent(), [row(interval=0)], Limits(smallest=1, largest=64))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Dreamer", r"needs what is no field of Signals: \['no_such'\]"),
+        ("Changeable", "must be a frozen dataclass"),
+    ],
+)
+def test_own_scheduler_that_cannot_work_is_refused_by_name(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_scheduler(f"{__name__}:{name}", {})

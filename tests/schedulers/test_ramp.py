@@ -83,6 +83,13 @@ def test_follows_a_list_of_points(examples: int, size: int) -> None:
     assert decision.reason.endswith(f"points passed at {examples} examples")
 
 
+def test_points_may_carry_the_learning_rate_along() -> None:
+    limits = Limits(smallest=16, largest=128)
+    history = run(Ramp(points="64*0.5@100000, 96@200000, 32*0.125@300000"), 4, limits=limits)
+    assert [seen.batch_size for seen in history] == [32, 64, 96, 32]
+    assert [seen.lr_scale for seen in history] == [1.0, 0.5, 0.5, 0.125]  # the second point keeps the first's
+
+
 def test_a_point_at_0_counts_from_the_first_decision() -> None:
     assert Ramp(points="64@0").decide([row(0)], WIDE).batch_size == 64
 
@@ -121,6 +128,13 @@ def test_needs_only_what_its_coupling_reads() -> None:
         (lambda: Ramp(points="64@9, 32@5"), "but got points="),
         (lambda: Ramp(points="0@9"), "but got points='0@9'"),
         (lambda: Ramp(points="64@-9"), "but got points='64@-9'"),
+        (lambda: Ramp(points="64*0@9"), r"but got points='64\*0@9'"),
+        (lambda: Ramp(points="64*nan@9"), "but got points="),
+        (lambda: Ramp(points="64*x@9"), "but got points="),
+        (
+            lambda: Ramp(points="64*0.5@9", coupling="linear"),
+            "factors on the learning rate need coupling 'none'",
+        ),
     ],
 )
 def test_refuses_a_value_outside_its_domain(build: Callable[[], Ramp], message: str) -> None:

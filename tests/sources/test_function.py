@@ -59,6 +59,7 @@ def test_tensors_pictures_and_arrays_give_the_same_examples(returned: Callable[[
         Listed(pairs()),
         Listed(zip(IMAGES, np.array(LABELS), strict=True)),
         Listed(pairs(), targets=LABELS, classes=["a", "b", "c"]),
+        Listed(pairs(), targets=LABELS, classes=3),
     ]
     for form in forms:
         found = decode(returned((form, None)))
@@ -132,6 +133,10 @@ WRONG = {
     "too few classes": (
         (Listed(pairs(), classes=["a", "b"]), None),
         "example 2 of train of mine:load: label 2 is outside 0 to 1",
+    ),
+    "classes of another kind": (
+        (Listed(pairs(), classes=2.5), None),
+        "dataset 'mine:load': classes must be their names or their number but is",
     ),
     "other classes": (
         (Listed(pairs(), classes="abc"), Listed(pairs(), classes="abcd")),

@@ -1,0 +1,185 @@
+"""Which trial counts: reference, candidate and untuned default of each study.
+
+One function, :func:`choose`, holds the rule for every table and command.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adasearch.records import StudyRecord, TrialRecord
+
+__all__ = [
+    "BASELINE",
+    "NO_CHANGE",
+    "NO_GAIN",
+    "Choice",
+    "Pick",
+    "baseline_of",
+    "choose",
+    "comparable",
+    "complete",
+    "error_bound",
+    "error_of",
+    "pick_trials",
+    "searched",
+    "seconds",
+]
+
+BASELINE = "constant"
+NO_CHANGE = "no change made"
+NO_GAIN = "no gain in search"
+ALIKE = (
+    *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
+    *("workers", "precision", "device", "clock", "device_profile"),
+)
+"""What studies have in common that may be compared with one another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the rule picks from the constant trials and one scheduler's trials.
+
+    ``error_bound`` is E; ``candidate`` is None where there is no gain. Without a constant study
+    ``error_bound`` and ``reference`` are None, too.
+    """
+
+    error_bound: float | None
+    reference: TrialRecord | None
+    candidate: TrialRecord | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """The trial that stands for a study, why, and what it is compared with.
+
+    Without a candidate it is the complete trial of lowest error, and ``verdict`` says so; ``default`` is
+    the first constant trial, our untuned default. None is what there is not.
+    """
+
+    trial: TrialRecord | None
+    verdict: str
+    error_bound: float | None
+    reference: TrialRecord | None
+    default: TrialRecord | None
+
+
+def seconds(trial: TrialRecord, clock: str) -> float:
+    """Return a complete trial's training time by the study's clock; infinite if that clock has none."""
+    value = trial.modelled_seconds if clock == "modelled" else trial.train_seconds
+    return math.inf if value is None else value
+
+
+def error_bound(best: float, val_examples: int) -> float:
+    """Return E, the validation error up to which a trial counts as equally good as the best constant one.
+
+    ``E = best + sqrt(p (1 - p) / n)`` with ``p = max(best, 1/n)``: one standard error of a fraction
+    measured on n examples.
+
+    >>> round(error_bound(0.10, 900), 3)
+    0.11
+    """
+    p = max(best, 1 / val_examples)
+    return best + math.sqrt(p * (1 - p) / val_examples)
+
+
+def choose(
+    constant: Sequence[TrialRecord], adaptive: Sequence[TrialRecord], *, val_examples: int, clock: str
+) -> Choice:
+    """Pick the reference among the constant trials and the candidate among a scheduler's.
+
+    Only complete trials of phase search count. Reference: the constant trial with the least seconds among
+    those with ``val_error <= E``. Candidate: the adaptive trial with the least seconds among those with
+    ``val_error <= E``, if it is faster than the reference. Ties go to the lower error, then number.
+    """
+    constants = complete(constant)
+    if not constants:
+        return Choice(error_bound=None, reference=None, candidate=None)
+    bound = error_bound(min(error_of(trial) for trial in constants), val_examples)
+    reference = _fastest(constants, bound, clock)
+    candidate = _fastest(complete(adaptive), bound, clock)
+    if candidate and reference and seconds(candidate, clock) >= seconds(reference, clock):
+        candidate = None
+    return Choice(error_bound=bound, reference=reference, candidate=candidate)
+
+
+def complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that may be chosen from: complete ones of phase search."""
+    return [
+        trial
+        for trial in trials
+        if trial.status == "complete" and trial.phase == "search" and trial.val_error is not None
+    ]
+
+
+def error_of(trial: TrialRecord) -> float:
+    """Return a trial's validation error; infinite if it was never evaluated."""
+    return math.inf if trial.val_error is None else trial.val_error
+
+
+def _fastest(trials: Sequence[TrialRecord], bound: float, clock: str) -> TrialRecord | None:
+    fit = [trial for trial in trials if error_of(trial) <= bound]
+    return min(fit, key=lambda trial: (seconds(trial, clock), error_of(trial), trial.number), default=None)
+
+
+def pick_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> dict[str, Pick]:
+    """Return what stands for each study, by its name."""
+    by_study = searched(studies, trials)
+    picks = {}
+    for study in studies:
+        baseline = baseline_of(study, studies)
+        picks[study.study] = _pick(study, by_study[study.study], by_study[baseline.study] if baseline else [])
+    return picks
+
+
+def searched(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Return the trials of phase search by study; every study has a list."""
+    by_study: dict[str, list[TrialRecord]] = {study.study: [] for study in studies}
+    for trial in trials:
+        if trial.study in by_study and trial.phase == "search":
+            by_study[trial.study].append(trial)
+    return by_study
+
+
+def _pick(study: StudyRecord, trials: Sequence[TrialRecord], constant: Sequence[TrialRecord]) -> Pick:
+    choice = choose(constant, trials, val_examples=study.val_examples, clock=study.clock)
+    best = min(complete(trials), key=lambda trial: (error_of(trial), trial.number), default=None)
+    if study.scheduler == BASELINE:
+        chosen, verdict = choice.reference, "reference"
+    elif choice.reference is None:
+        chosen, verdict = best, "no reference"
+    elif choice.candidate is not None:
+        # A trial that changed nothing is another constant run, whatever it gained.
+        verdict = "not confirmed" if choice.candidate.adaptations else NO_CHANGE
+        chosen = choice.candidate
+    else:
+        chosen, verdict = best, NO_GAIN
+    return Pick(
+        trial=chosen,
+        verdict=verdict if best else "no complete trial",
+        error_bound=choice.error_bound,
+        reference=choice.reference,
+        default=next((trial for trial in complete(constant) if trial.number == 0), None),
+    )
+
+
+def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
+    """Return the constant study that ``study`` is compared with: same network, data, budget and clock."""
+    if study.scheduler == BASELINE:
+        return study
+    alike = [
+        other
+        for other in studies
+        if other.scheduler == BASELINE and all(getattr(other, name) == getattr(study, name) for name in ALIKE)
+    ]
+    # Names end in "-<scheduler>-<dataset>": the baseline of the same --study PREFIX begins in the same way.
+    same_prefix = [other for other in alike if study.study.startswith(other.study.partition("-constant-")[0])]
+    return next(iter(same_prefix or alike), None)
+
+
+def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:
+    """Return the studies in groups that may be compared: same network, data, budget and clock."""
+    groups: dict[tuple[object, ...], list[StudyRecord]] = {}
+    for study in studies:
+        groups.setdefault(tuple(getattr(study, name) for name in ALIKE), []).append(study)
+    return list(groups.values())

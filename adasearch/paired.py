@@ -1,0 +1,181 @@
+"""Two settings compared over the same seeds: intervals, tests, and a verdict in words.
+
+Pairs share a seed (weights, order of the data) and a stretch of time. Errors are compared by their
+differences, times by the logarithms of their ratios. For both: a bootstrap interval of the mean (BCa), a
+paired t test of no difference, and two one-sided t tests (TOST) of a difference within a stated margin.
+Where all pairs differ by the same amount, so that there is no scatter to test against, a sign test takes
+their place.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "ERROR_MARGIN",
+    "FEWEST",
+    "LEVEL",
+    "TIME_MARGIN",
+    "Estimate",
+    "Paired",
+    "corrected",
+    "estimate",
+    "holm",
+    "paired",
+    "verdict",
+]
+
+ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
+TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
+LEVEL = 0.05  # of the tests, and 1 - LEVEL of the intervals
+FEWEST = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
+RESAMPLES = 9999
+QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its bootstrap interval; one value alone has none."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A setting against another over ``seeds`` pairs.
+
+    ``error`` is this error minus the other's, ``log_speed`` the logarithm of the other's time over this one.
+    ``p_error`` and ``p_time`` are of no difference, ``p_equal_...`` of one beyond the margin; None where
+    there are too few pairs.
+    """
+
+    seeds: int
+    error: Estimate
+    log_speed: Estimate | None
+    p_error: float | None = None
+    p_time: float | None = None
+    p_equal_error: float | None = None
+    p_equal_time: float | None = None
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of values and its bootstrap interval.
+
+    >>> estimate([0.5]), estimate([2.0, 2.0])
+    (Estimate(mean=0.5, low=None, high=None), Estimate(mean=2.0, low=2.0, high=2.0))
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean)
+    if _alike(values):
+        return Estimate(mean, mean, mean)
+    from scipy.stats import bootstrap  # takes a while to import, and most commands need none of it
+
+    found = bootstrap(
+        (np.asarray(values),), np.mean, n_resamples=RESAMPLES, confidence_level=1 - LEVEL, rng=0
+    ).confidence_interval
+    return Estimate(mean, float(found.low), float(found.high))
+
+
+def paired(
+    errors: Sequence[tuple[float, float]], times: Sequence[tuple[float, float]] | None, *, margin: float
+) -> Paired:
+    """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
+    differences = [this - other for this, other in errors]
+    speeds = None if times is None else [math.log(other / this) for this, other in times]
+    enough = len(errors) >= FEWEST
+    return Paired(
+        seeds=len(errors),
+        error=estimate(differences),
+        log_speed=None if speeds is None else estimate(speeds),
+        p_error=_differs(differences) if enough else None,
+        p_time=_differs(speeds) if enough and speeds is not None else None,
+        p_equal_error=_within(differences, margin) if enough else None,
+        p_equal_time=_within(speeds, TIME_MARGIN) if enough and speeds is not None else None,
+    )
+
+
+def _alike(values: Sequence[float]) -> bool:
+    return float(np.ptp(values)) < 1e-12
+
+
+def _differs(values: Sequence[float]) -> float:
+    """Return p of a mean of 0, two-sided."""
+    if _alike(values):
+        return 1.0 if abs(values[0]) < 1e-12 else min(1.0, 2 * 0.5 ** len(values))
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(values, 0.0).pvalue)
+
+
+def _within(values: Sequence[float], margin: float) -> float:
+    """Return p of a mean at least ``margin`` away from 0: the greater of two one-sided tests."""
+    if _alike(values):
+        return float(0.5 ** len(values)) if abs(values[0]) < margin else 1.0
+    from scipy.stats import ttest_1samp
+
+    above = ttest_1samp(values, -margin, alternative="greater").pvalue
+    below = ttest_1samp(values, margin, alternative="less").pvalue
+    return float(max(above, below))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(ps)), key=lambda place: ps[place])
+    result = [0.0] * len(ps)
+    least = 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
+        result[place] = least
+    return result
+
+
+def corrected(rows: Mapping[str, Paired]) -> dict[str, Paired]:
+    """Return comparisons with each question's p values corrected over all rows."""
+    result = dict(rows)
+    for question in QUESTIONS:
+        asked = {name: p for name, row in rows.items() if (p := getattr(row, question)) is not None}
+        for name, p in zip(asked, holm(list(asked.values())), strict=True):
+            change: dict[str, Any] = {question: p}
+            result[name] = replace(result[name], **change)
+    return result
+
+
+def verdict(row: Paired) -> str:
+    """Return what a comparison shows, in words.
+
+    "worse" is a higher error that is not equal within the margin, or a longer time without a lower error.
+    """
+    if row.seeds < FEWEST:
+        return "too few seeds"
+    assert row.p_error is not None
+    assert row.p_equal_error is not None
+    lower, higher = _signs(row.error.mean, row.p_error)
+    slower = faster = equal_time = False
+    if row.log_speed is not None and row.p_time is not None and row.p_equal_time is not None:
+        slower, faster = _signs(row.log_speed.mean, row.p_time)
+        equal_time = row.p_equal_time < LEVEL
+    equal = row.p_equal_error < LEVEL
+    if lower and faster:
+        return "both faster and better"
+    if faster and equal:
+        return "faster at equal error"
+    if lower and equal_time and not equal:
+        return "better at equal time"
+    if (higher and not equal) or (slower and not lower):
+        return "worse"
+    return "no evidence"
+
+
+def _signs(mean: float, p: float) -> tuple[bool, bool]:
+    """Tell whether a mean is surely below, and surely above 0."""
+    return (mean < 0 and p < LEVEL, mean > 0 and p < LEVEL)

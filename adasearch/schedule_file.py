@@ -1,0 +1,190 @@
+"""A schedule that was found, as a YAML file: what ``adasearch export`` writes and ``load_schedule`` reads."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from adasearch.errors import InputError
+from adasearch.naming import source_of
+from adasearch.records import Limits, Value
+from adasearch.schedulers import BatchSizeScheduler, make_scheduler
+from adasearch.spaces import plain_error
+from adasearch.train_config import Hyperparameters
+
+__all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
+
+VERSION = 1
+
+
+class Provenance(BaseModel):
+    """Where a schedule comes from, and what is known of it.
+
+    ``trial`` was trained with the seed ``search_seed``; ``confirm_seeds`` are those of the runs that checked
+    it since. ``verdict`` is the confirmed one if there is one, else the search's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: str
+    trial: str
+    form: str
+    verdict: str
+    val_error: float | None = None
+    search_seed: int
+    confirm_seeds: tuple[int, ...] = ()
+    architecture: str
+    scale: str
+    dataset: str
+    subset: int | None = None
+    fingerprint: str
+    train_examples: int
+    precision: str
+    versions: dict[str, Value]
+
+
+class Schedule(BaseModel):
+    """A schedule ready for a loop of one's own, or for ``adasearch train --schedule``.
+
+    Attributes:
+        schedule_version: of this format.
+        name: of the scheduler, as in ``adasearch.SCHEDULERS`` or ``module:Class``.
+        fields: its hyperparameters, all of them.
+        batch_size: to begin with: examples per optimiser step, over all processes.
+        smallest: least batch size.
+        largest: greatest batch size.
+        multiple_of: every size is a multiple of this.
+        interval: epochs between two decisions.
+        epochs: length of the run that it was found in; the learning rate's course spans it.
+        train: the optimiser's settings: learning rate, its course, weight decay (see ``Hyperparameters``).
+        provenance: where it comes from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schedule_version: int
+    name: str
+    fields: dict[str, Value]
+    batch_size: int
+    smallest: int
+    largest: int
+    multiple_of: int = 1
+    interval: float
+    epochs: float
+    train: dict[str, Value]
+    provenance: Provenance
+
+    @field_validator("schedule_version")
+    @classmethod
+    def _known(cls, version: int) -> int:
+        if version > VERSION:
+            raise ValueError(f"must be at most {VERSION} for this adasearch but got {version}")
+        return version
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Schedule":
+        if not self.limits.admit(self.batch_size):
+            raise ValueError(f"batch_size must lie in {self.limits} but got {self.batch_size}")
+        for name in ("interval", "epochs"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be greater than 0 but got {value}")
+        if unknown := sorted(set(self.train) - set(Hyperparameters.__dataclass_fields__)):
+            raise ValueError(f"train has no field {unknown[0]!r}")
+        _ = self.scheduler, self.hyperparameters
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """The batch sizes that the schedule keeps to."""
+        return Limits(smallest=self.smallest, largest=self.largest, multiple_of=self.multiple_of)
+
+    @property
+    def scheduler(self) -> BatchSizeScheduler:
+        """The scheduler, ready to decide."""
+        return make_scheduler(self.name, self.fields)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The training's settings, the initial batch size among them."""
+        settings: dict[str, Any] = {"batch_size": self.batch_size, **self.train}
+        return Hyperparameters(**settings)
+
+    def write(self, path: Path) -> None:
+        """Write the file over its former self.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        try:
+            path.write_text(
+                f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}",
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise InputError(f"--output {path}: {error.strerror or error}") from error
+
+
+def load_schedule(path: str | Path) -> Schedule:
+    """Read an exported schedule.
+
+    ::
+
+        found = adasearch.load_schedule("schedule.yaml")
+        controller = BatchSizeController(
+            model, optimizer, data, found.scheduler,
+            batch_size=found.batch_size, limits=found.limits, interval=found.interval,
+        )
+
+    ``found.train`` holds the learning rate and the optimiser's other settings.
+
+    Raises:
+        InputError: no such file, no schedule, or a value that breaks a rule.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"schedule {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"schedule {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"schedule {path} must be a mapping")
+    try:
+        return Schedule.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"schedule {path}: {plain_error(error.errors()[0])}") from error
+
+
+def training_flags(schedule: Schedule) -> dict[str, Any]:
+    """Return what ``adasearch train`` is told by a schedule, by the names of its flags."""
+    origin = schedule.provenance
+    source, image_size = source_of(origin.dataset)
+    settings = {
+        **{f"train/{name}": value for name, value in schedule.train.items()},
+        "train/batch_size": schedule.batch_size,
+        **{f"scheduler/{name}": value for name, value in schedule.fields.items() if value != ""},
+    }
+    return {
+        "architecture": origin.architecture,
+        "scheduler": schedule.name,
+        "scale": origin.scale,
+        "dataset": source,
+        "image_size": image_size,
+        "subset": origin.subset,
+        "epochs": _just(schedule.epochs, origin.train_examples),
+        "interval": repr(_just(schedule.interval, origin.train_examples)),
+        "smallest": schedule.smallest,
+        "largest": schedule.largest,
+        "precision": origin.precision,
+        "fixed": tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
+    }
+
+
+def _just(epochs: float, train_examples: int) -> float:
+    """Return epochs that are rounded up to just as many examples as were meant, whatever the last bit."""
+    return (round(epochs * train_examples) - 0.5) / train_examples
