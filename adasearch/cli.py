@@ -163,6 +163,8 @@ def train(context: click.Context, /, **options: Any) -> None:
     metavar="NAME",
     help="Only these studies; repeatable.  [default: all]",
 )
+@CLOCK
+@DEVICE_PROFILE
 @click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
 @click.option(
     "--margin",
@@ -269,8 +271,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
         again = shlex.join(["adasearch", *arguments])
-        resumed = ("search", "confirm", "train", "profile")
-        on = f" To go on: {again}" if arguments and arguments[0] in resumed else ""
+        on = (
+            f" To go on: {again}"
+            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"])
+            else ""
+        )
         _fail(f"interrupted; what is finished is kept.{on}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

@@ -32,10 +32,12 @@ def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) 
     )
 
 
-def curve_of(study: StudyRecord, profiles: Sequence[SpeedProfile]) -> SpeedCurve | None:
-    """Return what a study's modelled seconds are computed from, None for a study without a speed profile."""
-    found = profile_of(study, study.device_profile, profiles) if study.device_profile else None
-    return found.curve if found else None
+def curve_of(store: Store, study: StudyRecord) -> SpeedCurve | None:
+    """Return what a study's modelled seconds come from; None if it has no speed profile, or that is gone."""
+    if study.device_profile is None:
+        return None
+    found = profile_of(study, study.device_profile, ProfileStore(store.name).speed())
+    return None if found is None else found.curve
 
 
 def with_clock(

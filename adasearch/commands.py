@@ -224,7 +224,7 @@ def _claim(
                 stored=store.trials(study.record.study),
                 intervals=store.intervals(study.record.study),
                 options=runtime.options,
-                curve=curve_of(study.record, ProfileStore(store.name).speed()),
+                curve=curve_of(store, study.record),
                 profile=histories_of(store, stability) if stability else (),
             )
         )

@@ -59,11 +59,11 @@ def compare(
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
     ``clock`` and ``device_profile`` judge by other seconds than the studies', as
-    :func:`~adasearch.clocks.judged`.
+    :func:`~adasearch.clocks.judged` does.
 
     Raises:
-        InputError: an unknown study, or studies of different data, budgets or splits without ``force``,
-            or a device profile that is of none of them.
+        InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
+            a device profile that is of none of them.
     """
     records = store.studies()
     known = {record.study for record in records}
@@ -72,6 +72,10 @@ def compare(
             raise unknown("study", name, known)
     if not 0 < margin < 1:
         raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    chosen = [record for record in records if studies is None or record.study in studies]
+    unlike = _unlike(chosen)
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
     # The baseline is looked up among all studies, the rows are those asked for.
     trials = [trial for record in records for trial in store.trials(record.study)]
     records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)

@@ -222,6 +222,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
         )
         if slots > 1:
             console.print(f"{slots} at a time: about {duration(seconds / slots)}", highlight=False)
+        from adasearch.clocks import curve_of
         from adasearch.tuning.engine import run_trials
         from adasearch.tuning.gang import GangSettings
         from adasearch.tuning.repeats import ConfirmPlan, Repeats
@@ -239,7 +240,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     stored=stored,
                     intervals=store.intervals(name),
                     options=runtime.options,
-                    curve=curve_of(job.study, ProfileStore(store.name).speed()),
+                    curve=curve_of(store, job.study),
                 )
             )
         settings = GangSettings(

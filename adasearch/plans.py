@@ -5,14 +5,11 @@ same network and data, our default. So the same command always goes on with what
 """
 
 import math
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
-from adasearch import __version__
 from adasearch.analysis import BASELINE
 from adasearch.clocks import with_clock
 from adasearch.data import Dataset, DataSpec, load_dataset
@@ -23,13 +20,14 @@ from adasearch.identity import check_together, refuse_other
 from adasearch.models import check_model, check_name
 from adasearch.naming import slug, study_name
 from adasearch.profiles import SpeedProfile
-from adasearch.records import Limits, Precision, StudyRecord, Value
+from adasearch.records import Limits, Precision, StudyRecord
 from adasearch.schedulers import scheduler_class
 from adasearch.sources import Progress, absolute, fetch, no_progress
 from adasearch.spaces import Space
 from adasearch.spans import interval_examples
 from adasearch.store import RESERVED
 from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
+from adasearch.versions import versions
 
 __all__ = [
     "Request",
@@ -98,17 +96,6 @@ class ResolvedStudy:
     scheduler_space: Space
     data: DataSpec
     stored: bool
-
-
-def versions() -> dict[str, Value]:
-    """Return the versions that results depend on."""
-    found: dict[str, Value] = {"adasearch": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "ray", "optuna"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
 
 
 def resolve(

@@ -49,6 +49,11 @@ class Plan(Protocol):
         """How they run."""
         ...
 
+    @property
+    def curve(self) -> SpeedCurve | None:
+        """What their modelled seconds come from."""
+        ...
+
 
 class TrialSource(Protocol):
     """Gives one study's trials, one after the other, and hears how each ended."""
