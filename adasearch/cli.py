@@ -173,8 +173,6 @@ def train(context: click.Context, /, **options: Any) -> None:
     show_default=True,
     help="Difference of errors, as a fraction, that counts as none.",
 )
-@CLOCK
-@DEVICE_PROFILE
 @RESULTS
 @FORMAT
 def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:

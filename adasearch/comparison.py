@@ -80,9 +80,6 @@ def compare(
     trials = [trial for record in records for trial in store.trials(record.study)]
     records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
     chosen = [record for record in records if studies is None or record.study in studies]
-    unlike = _unlike(chosen)
-    if unlike and not force:
-        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
     names = {record.study for record in chosen}
     rows = [row for row in search_rows(records, trials) if row.study in names]
     evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]

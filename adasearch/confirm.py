@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.choice import BASELINE, NO_CHANGE, NO_GAIN, Pick, baseline_of, comparable, pick_trials
-from adasearch.clocks import curve_of
 from adasearch.comparison import compare
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
 from adasearch.data import DataSpec, load_dataset
 from adasearch.errors import InputError, unknown
 from adasearch.naming import source_of
 from adasearch.paths import path_of
-from adasearch.profile_files import ProfileStore
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, duration
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.sources import absolute

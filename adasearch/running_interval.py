@@ -90,7 +90,9 @@ class RunningInterval:
         ddp: DistributedDataParallel | None = None,
     ) -> None:
         self._parameters = list(parameters)
-        self._ddp = ddp
+        self._shared = (
+            ddp is not None
+        )  # not DDP itself, which holds our hook: the circle would never be freed
         self._per_step = GradientMeter(parameters, needs & PER_STEP)
         self._mean = GradientMeter(parameters, needs & MEAN_GRADIENT)
         world, rank = (1, 0) if ddp is None else (dist.get_world_size(), dist.get_rank())
@@ -168,7 +170,7 @@ class RunningInterval:
 
     def keep_batch(self, batch_size: int) -> None:
         """Count the batch, now that its update is made."""
-        if self._ddp is not None:
+        if self._shared:
             dist.all_reduce(self._batch_loss)
         self._loss += self._batch_loss
         for place, gradient in enumerate(self._gradients):

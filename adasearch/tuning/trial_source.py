@@ -40,11 +40,6 @@ class Plan(Protocol):
         ...
 
     @property
-    def curve(self) -> SpeedCurve | None:
-        """What their modelled seconds are computed from."""
-        ...
-
-    @property
     def options(self) -> RunOptions:
         """How they run."""
         ...

@@ -63,6 +63,7 @@ def main(checkpoint: Path) -> None:
             f"epoch {epoch + 1}  batch {last.batch_size} in {passes} passes  loss {last.train_loss:.4f}  "
             f"next: {decision.batch_size} at learning rate {lr:.4g}"
         )
+    dist.barrier()  # no process leaves while another is still in a collective
     dist.destroy_process_group()
 
 
