@@ -54,6 +54,26 @@ class SpeedCurve:
         """Return the seconds of a step at any batch size, see :func:`interpolated`."""
         return interpolated(batch_size, self.sizes, self.step_seconds)
 
+    def line(self) -> tuple[float, float]:
+        """Return a and b of ``a + b * size``, the nearest line to the step's seconds: what goodput asks for.
+
+        Least squares on relative errors, so that small sizes count as much as large ones; neither a nor b is
+        negative. With one profiled size a is 0.
+
+        >>> curve = SpeedCurve(sizes=(10, 20, 40), step_seconds=(3.0, 5.0, 9.0), measure_seconds={})
+        >>> [round(value, 6) for value in curve.line()]
+        [1.0, 0.2]
+        """
+        from scipy.optimize import nnls  # half a second that reading commands need not wait for
+
+        seconds = np.array(self.step_seconds)
+        sizes = np.array(self.sizes, dtype=float)
+        if len(sizes) == 1:
+            return 0.0, float(seconds[0] / sizes[0])
+        columns = np.stack([np.ones_like(sizes), sizes], axis=1) / seconds[:, None]
+        a, b = nnls(columns, np.ones_like(seconds))[0]
+        return float(a), float(b)
+
     def measure(self, signal_set: str, batch_size: int) -> float:
         """Return the seconds of measuring a signal set once at any batch size."""
         return interpolated(batch_size, self.sizes, self.measure_seconds[signal_set])

@@ -41,7 +41,15 @@ def profile_tables(
         parts.append("\n" if steady else "")
         parts.append(render(fast, SPEED_COLUMNS, form, title="Speed, alone on the device"))
         parts += [line + "\n" for line in SPEED_NOTES]
+        parts += [_line(each) for each in speed]
     return "".join(parts)
+
+
+def _line(profile: SpeedProfile) -> str:
+    a, b = profile.curve.line()
+    fields = f"--set scheduler/seconds_per_step={a:.3g} --set scheduler/seconds_per_example={b:.3g}"
+    name = profile.setting.architecture
+    return f"{name}: a step takes about {a:.3g} s + {b:.3g} s per example; for goodput: {fields}\n"
 
 
 def _stability(profile: StabilityProfile) -> dict[str, object]:

@@ -36,7 +36,8 @@ class Goodput:
 
     Args:
         seconds_per_step: a, the part of a step's time that does not depend on the size, at least 0.
-        seconds_per_example: b, what each further example adds, greater than 0.
+        seconds_per_example: b, what each further example adds, greater than 0. ``adasearch profile`` prints
+            a and b of a network on a device, as these two fields.
         hysteresis: least relative gain in goodput that is worth a change, at least 0.
         decay: of the averages of tr(Sigma) and |G|^2, in [0, 1); 0 is the last interval alone.
         coupling: how the learning rate follows the size; the paper's for SGD is "adascale".
