@@ -166,9 +166,10 @@ def test_first_trial_is_the_documented_default(searched: Searched) -> None:
 
 
 def test_deba_acts_on_real_workers(searched: Searched) -> None:
-    complete = [t for t in finished(searched.results) if t.status == "complete" and t.scheduler == "deba"]
-    assert len(complete) >= 4
-    assert sum(trial.adaptations > 0 for trial in complete) >= len(complete) / 2
+    """Trials that begin at the largest size cannot grow, and the clock says which trials go to the end."""
+    trials = [trial for trial in finished(searched.results) if trial.scheduler == "deba"]
+    assert sum(trial.status == "complete" for trial in trials) >= 4
+    assert sum(trial.adaptations > 0 for trial in trials) >= 5
 
 
 def test_stored_decisions_follow_from_the_stored_signals(searched: Searched) -> None:
