@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint notebooks bench bench-architectures bench-modelled clean
+.PHONY: help setup demo test soak lint notebooks bench bench-architectures bench-modelled clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -25,6 +25,9 @@ demo: $(READY) ## Search three small networks on real images and print what was 
 
 test: $(READY) lint ## Run lint, types and every test (under 15 minutes).
 	$(BIN)/python -m pytest
+
+soak: $(READY) ## Run the long searches that "make test" leaves out (about 3 minutes).
+	$(BIN)/python -m pytest -m soak
 
 lint: $(READY) ## Run ruff and mypy.
 	$(BIN)/ruff format --check .

@@ -107,6 +107,7 @@ def test_search_needs_a_network_or_an_experiment(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_one_command_runs_an_experiment_and_flags_override_it(tmp_path: Path) -> None:
     words = "search --experiment adabatch_cifar --scale nano --dataset digits --architecture resnet18"
     words += " --subset 300 --epochs 5 --trials 1 --smallest 16 --largest 64"

@@ -11,7 +11,7 @@ from adasearch.store import Store
 from tests.test_profiling import NET, SHORT, TINY
 from tests.test_search import run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.soak]
 
 
 def test_search_of_quantiles_by_modelled_time(tmp_path: Path) -> None:
