@@ -8,7 +8,8 @@ from adasearch.calibration import thresholds
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import histories_of
 from adasearch.store import Store
-from tests.test_profiling import NET, SHORT, TINY
+from tests import own_nets
+from tests.test_profiling import SHORT, TINY
 from tests.test_search import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.soak]
@@ -16,8 +17,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.soak]
 
 def test_search_of_quantiles_by_modelled_time(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SHORT)
-    assert run("profile", "--architecture", NET, *TINY, "--kind", "speed", cwd=tmp_path).code == 0
-    search = ["search", "--architecture", NET, *TINY, "--epochs", "2", "--scheduler", "deba"]
+    (tmp_path / "own_nets.py").write_text(Path(own_nets.__file__).read_text())
+    assert run("profile", "--architecture", "own_nets:good", *TINY, "--kind", "speed", cwd=tmp_path).code == 0
+    search = ["search", "--architecture", "own_nets:good", *TINY, "--epochs", "2", "--scheduler", "deba"]
     first = run(*search, "--space", "short.yaml", "--slots", "1", "--trials", "2", cwd=tmp_path)
     assert first.code == 0, first.err
     assert "need a stability profile, which comes first" in first.out
