@@ -37,8 +37,9 @@ lint: $(READY) ## Run ruff and mypy.
 notebooks: $(READY) ## Run the notebooks again on results/demo and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
-bench: $(READY) ## Measure the fixed cost of a trial against fresh workers (about 4 minutes).
+bench: $(READY) ## Measure the fixed cost of a trial against fresh workers, and optimisers (about 4 minutes).
 	$(BIN)/python benchmarks/trial_cost.py
+	$(BIN)/python benchmarks/optimizer_step.py
 
 bench-architectures: $(READY) ## Measure what each architecture costs on one thread (about 5 minutes).
 	$(BIN)/python benchmarks/architectures.py

@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -97,6 +97,13 @@ def run_options(command: F) -> F:
     return command
 
 
+def _added(options: Sequence[Callable[[F], F]], command: F) -> F:
+    """Add options to a command, the first one first in its help."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def training_options(command: F) -> F:
     """Add the flags that search and train share."""
     options = [
@@ -181,9 +188,7 @@ def training_options(command: F) -> F:
         ),
         RESULTS,
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _added(options, command)
 
 
 def runtime_options(command: F) -> F:
@@ -199,9 +204,7 @@ def runtime_options(command: F) -> F:
         click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
     ]
     command = slot_options(command)
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _added(options, command)
 
 
 def slot_options(command: F) -> F:
@@ -232,9 +235,7 @@ def slot_options(command: F) -> F:
             "--address", metavar="HOST:PORT", help="Join this Ray cluster instead of starting Ray here."
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _added(options, command)
 
 
 def from_default(context: click.Context, name: str) -> bool:

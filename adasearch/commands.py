@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from adasearch.errors import InputError
 from adasearch.identity import check_device
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
-from adasearch.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.records import TrialRecord
 from adasearch.replay import replay
 from adasearch.run_options import RunOptions
@@ -88,38 +89,20 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         _print_tables(resolved, store, console)
         return True
     resolved = _profiled(resolved, runtime, store, console)
-    from adasearch.tuning.cluster import connect, slots_for
+    from adasearch.tuning.engine import run_search
+    from adasearch.tuning.session import gangs_for, joined
 
-    console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)
-    with connect(runtime.address) as capacity, ExitStack() as locks:
+    with joined(runtime.address, console) as capacity, ExitStack() as locks:
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
             resolved = _resolve(request, runtime, store, console)
         for study in resolved:
             check_device(study.record)
         resolved = _profiled(resolved, runtime, store, console)
-        workers = resolved[0].record.workers
-        default_gpus = 1.0 if request.device == "cuda" else 0.0
-        gpus = default_gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
-        slots = slots_for(
-            capacity,
-            workers=workers,
-            cpus_per_worker=runtime.cpus_per_worker,
-            gpus_per_worker=gpus,
-            wanted=runtime.slots,
+        settings, slots = gangs_for(
+            runtime, capacity, store, workers=resolved[0].record.workers, device=request.device
         )
-        from adasearch.tuning.engine import run_search
-        from adasearch.tuning.gang import GangSettings
-
         plans = _claim(request, resolved, runtime, store, locks, console)
-        settings = GangSettings(
-            workers=workers,
-            cpus_per_worker=runtime.cpus_per_worker,
-            gpus_per_worker=gpus,
-            attempts=runtime.attempts,
-            isolation=runtime.isolation,
-            storage=store.hidden_folder("ray"),
-        )
         with SearchDisplay(console, _goals(plans)) as display:
             whole = run_search(plans, store, settings, slots=slots, listener=display)
     if whole:
@@ -148,7 +131,7 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    console.print(compare(store, studies=names, force=True), markup=False, highlight=False, soft_wrap=True)
+    say(console, compare(store, studies=names, force=True))
 
 
 def _device(runtime: Runtime, *, gpus: float | None) -> str:
@@ -163,11 +146,10 @@ def _device(runtime: Runtime, *, gpus: float | None) -> str:
 def _resolve(request: "Request", runtime: Runtime, store: Store, console: Console) -> "list[ResolvedStudy]":
     from adasearch.plans import resolve
 
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False)
-
     with StepDisplay(console) as progress:
-        resolved = resolve(request, store.study, say, progress, ProfileStore(store.name).speed())
+        resolved = resolve(
+            request, store.study, partial(say, console), progress, ProfileStore(store.name).speed()
+        )
     workers = {study.record.workers for study in resolved}
     if len(workers) > 1:
         raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
@@ -209,7 +191,7 @@ def _claim(
         except StudyLocked as error:
             if not _optional(study, request):
                 raise
-            console.print(f"{error}; going on without it", markup=False, highlight=False)
+            say(console, f"{error}; going on without it")
             continue
         # Under the lock: another search may have written the study since it was resolved.
         check_identity(store.study(study.record.study), study.record, store.trials(study.record.study))

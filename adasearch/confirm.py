@@ -14,7 +14,7 @@ from adasearch.data import DataSpec, load_dataset
 from adasearch.errors import InputError, unknown
 from adasearch.naming import source_of
 from adasearch.paths import path_of
-from adasearch.progress import Goal, SearchDisplay, StepDisplay, duration
+from adasearch.progress import Goal, SearchDisplay, StepDisplay, duration, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.sources import absolute
 from adasearch.store import Store
@@ -87,7 +87,7 @@ def confirm(
         records = store.studies()
         baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
         table = compare(store, studies=[*names, *baselines], force=True)
-        console.print(table, markup=False, highlight=False, soft_wrap=True)
+        say(console, table)
         return True
     return False
 
@@ -123,7 +123,7 @@ def jobs_of(
             candidates = [chosen]
             _say(study, picks[study.study], console)
         if not candidates:
-            console.print(f"{study.study}: nothing to confirm, no complete trial", highlight=False)
+            say(console, f"{study.study}: nothing to confirm, no complete trial")
             continue
         intervals = store.intervals(study.study)
         tuned = _searched_adabatch(study, records, picks)
@@ -174,7 +174,7 @@ def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
         "no reference": "no complete constant trial to compare with",
     }
     if pick.verdict in said:
-        console.print(f"{study.study}: {said[pick.verdict]}", markup=False, highlight=False)
+        say(console, f"{study.study}: {said[pick.verdict]}")
 
 
 def _searched_adabatch(
@@ -200,31 +200,16 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     data = {job.study.study: _data(job.study, console) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
-    console.print(
-        f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time",
-        highlight=False,
-    )
-    from adasearch.tuning.cluster import connect, slots_for
+    say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
+    from adasearch.clocks import curve_of
+    from adasearch.tuning.engine import run_trials
+    from adasearch.tuning.repeats import ConfirmPlan, Repeats
+    from adasearch.tuning.session import gangs_for, joined
 
-    console.print(f"joining Ray at {runtime.address}" if runtime.address else "starting Ray", highlight=False)
-    with connect(runtime.address) as capacity, ExitStack() as locks:
-        gpus = runtime.gpus_per_worker
-        if gpus is None or first.device != "cuda":
-            gpus = 1.0 if first.device == "cuda" else 0.0
-        slots = slots_for(
-            capacity,
-            workers=first.workers,
-            cpus_per_worker=runtime.cpus_per_worker,
-            gpus_per_worker=gpus,
-            wanted=runtime.slots,
-        )
+    with joined(runtime.address, console) as capacity, ExitStack() as locks:
+        settings, slots = gangs_for(runtime, capacity, store, workers=first.workers, device=first.device)
         if slots > 1:
-            console.print(f"{slots} at a time: about {duration(seconds / slots)}", highlight=False)
-        from adasearch.clocks import curve_of
-        from adasearch.tuning.engine import run_trials
-        from adasearch.tuning.gang import GangSettings
-        from adasearch.tuning.repeats import ConfirmPlan, Repeats
-
+            say(console, f"{slots} at a time: about {duration(seconds / slots)}")
         plans = []
         for job in jobs:
             name = job.study.study
@@ -241,14 +226,6 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     curve=curve_of(store, job.study),
                 )
             )
-        settings = GangSettings(
-            workers=first.workers,
-            cpus_per_worker=runtime.cpus_per_worker,
-            gpus_per_worker=gpus,
-            attempts=runtime.attempts,
-            isolation=runtime.isolation,
-            storage=store.hidden_folder("ray"),
-        )
         sources = [Repeats(plan) for plan in plans]
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)

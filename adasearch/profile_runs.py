@@ -89,7 +89,7 @@ class Taker:
 
     def stability(self, intervals: int, seeds: int) -> StabilityProfile:
         """Run what is missing of the profile, and keep the figures of all its runs."""
-        from adasearch.plans import versions
+        from adasearch.versions import versions
 
         record = replace(
             self._study.record,

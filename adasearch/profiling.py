@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from adasearch.errors import InputError
 from adasearch.naming import slug
 from adasearch.profile_runs import FOLDER, Taker
 from adasearch.profiles import SpeedProfile, StabilityProfile
-from adasearch.progress import StepDisplay
+from adasearch.progress import StepDisplay, say
 from adasearch.records import Signals
 from adasearch.run_options import RunOptions
 from adasearch.single_run import local_device
@@ -26,7 +27,6 @@ from adasearch.store import Store
 if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.spaces import Space
-    from adasearch.study_spaces import Say
 
 __all__ = ["KINDS", "ProfileWish", "histories_of", "profile", "with_profile"]
 
@@ -100,13 +100,13 @@ def profile(
     request = replace(request, schedulers=("constant",), baseline=False, device=local_device())
     stability, speed = [], []
     with StepDisplay(console) as progress:
-        studies = resolve(request, lambda name: None, _teller(console), progress)
+        studies = resolve(request, lambda name: None, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
         with store.lock(FOLDER), _threads(wish.threads):
             for study in studies:
                 spans = length if request.epochs is None else study.record.budget / study.record.interval
-                taker = Taker(study, store, _teller(console), progress, options, threads=wish.threads)
+                taker = Taker(study, store, partial(say, console), progress, options, threads=wish.threads)
                 if "stability" in wish.kinds:
                     stability.append(taker.stability(math.ceil(spans), wish.seeds))
                 if "speed" in wish.kinds:
@@ -128,22 +128,22 @@ def with_profile(
         return study
     # A profile is taken in this process: with one worker, on the device that is here.
     alone = replace(study, record=replace(study.record, workers=1, device=local_device()))
-    say = _teller(console)
+    tell = partial(say, console)
     with StepDisplay(console) as progress:
-        taker = Taker(alone, store, say, progress, options, threads=threads)
+        taker = Taker(alone, store, tell, progress, options, threads=threads)
         needed = longest_window(study.scheduler_space) + AFTER_WINDOW
         found, misfits = taker.fitting(needed)
         if found is None:
             for name, why in misfits.items():
-                say(f"profile {name} is not used: {'; '.join(why)}")
-            say(
+                tell(f"profile {name} is not used: {'; '.join(why)}")
+            tell(
                 f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
                 f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
             )
             with store.lock(FOLDER), _threads(threads):
                 found = taker.stability(needed, SEEDS)
     if study.record.workers > 1:
-        say(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
+        tell(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
     if found.diverged:
         raise InputError(
             f"profile {found.profile} predicts nothing, since {found.diverged} of its {found.seeds} runs "
@@ -168,10 +168,6 @@ def histories_of(store: Store, profile: str) -> list[list[Signals]]:
     if not found:
         raise InputError(f"stability profile {profile} has no runs in {store.name}/{FOLDER}")
     return found
-
-
-def _teller(console: Console) -> "Say":
-    return lambda text: console.print(text, markup=False, highlight=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from adasearch.records import IntervalRecord, TrialRecord
 
-__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration"]
+__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say"]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
 
@@ -94,7 +94,7 @@ class SearchDisplay:
             f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}", markup=False, highlight=False
         )
         if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
-            self._console.print(self._left(), markup=False, highlight=False)
+            say(self._console, self._left())
 
     def _left(self) -> str:
         if self._began is None:
@@ -126,6 +126,11 @@ class SearchDisplay:
                 "-" if best is None else f"{best:.1%}",
             )
         return Group(table, self._bar)
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line, or a table, as it is: names and paths may look like rich's markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class StepDisplay:

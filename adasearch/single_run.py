@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from adasearch.calibration import thresholds
 from adasearch.identity import check_device
 from adasearch.modelled import SpeedCurve, modelled
 from adasearch.profile_files import ProfileStore
-from adasearch.progress import StepDisplay
+from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.store import Store, StudyLocked
@@ -45,7 +46,7 @@ def train_once(
     """
     import torch
 
-    from adasearch.clocks import profile_of
+    from adasearch.clocks import curve_of
     from adasearch.data import load_dataset
     from adasearch.plans import resolve
     from adasearch.profiling import histories_of, with_profile
@@ -59,7 +60,7 @@ def train_once(
         (study,) = resolve(
             replace(request, baseline=False, device=local_device(), threads=torch.get_num_threads()),
             lambda name: None,
-            lambda text: console.print(text, markup=False, highlight=False),
+            partial(say, console),
             progress,
             speeds,
         )
@@ -79,13 +80,12 @@ def train_once(
     with ExitStack() as held:
         trial, intervals = _begin_or_go_on(store, record, params, held)
         if intervals:
-            console.print(f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
+            say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
 
         def heard(interval: IntervalRecord) -> None:
-            console.print(_interval_line(interval), markup=False, highlight=False)
+            say(console, _interval_line(interval))
 
-        speed = profile_of(record, record.device_profile, speeds) if record.device_profile else None
-        curve = speed.curve if speed else None
+        curve = curve_of(store, record)
         return run_and_keep(trial, record, intervals, None, data, store, options, heard, curve)
 
 
@@ -162,7 +162,7 @@ def _begin_or_go_on(
 ) -> tuple[TrialRecord, list[IntervalRecord]]:
     """Return the interrupted trial of this very run with its intervals, or a new one; hold its lock."""
     from adasearch.identity import same_study
-    from adasearch.plans import versions
+    from adasearch.versions import versions
 
     with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
         former = [trial for trial in store.trials("train") if trial.study == study.study]

@@ -5,9 +5,7 @@ written under a hidden name, synced and renamed; on an object store it is one pu
 all of a file or nothing. A file that cannot be read is skipped and named on stderr.
 """
 
-import dataclasses
 import io
-import json
 import os
 import socket
 import sys
@@ -24,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from adasearch.errors import AdasearchError, InputError
 from adasearch.files import is_local, locate, remove_dead_drafts, write_whole
-from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.rows import interval_of, interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
 __all__ = ["RESERVED", "Store", "StudyLocked"]
@@ -33,11 +32,6 @@ RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
 
 _FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
-
-_SIGNALS = [field.name for field in dataclasses.fields(Signals)]
-_COSTS = [
-    field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
-]
 
 
 class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
@@ -99,23 +93,21 @@ class Store:
         place, mark, query = self.name.partition("?")
         return f"{place.rstrip('/')}/{path}{mark}{query}"
 
-    # --- writing -----------------------------------------------------------------------------------
-
     def write_study(self, study: StudyRecord) -> None:
         """Write the study's identity."""
-        self._write(study.study, "studies", study.study, [_row(study)])
+        self._write(study.study, "studies", study.study, [row_of(study)])
 
     def write_train_study(self, trial: TrialRecord, study: StudyRecord) -> None:
         """Write what a run outside a search was told, by its trial."""
-        self._write(_folder(trial), "studies", trial.trial_id, [_row(study)])
+        self._write(_folder(trial), "studies", trial.trial_id, [row_of(study)])
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
-        self._write(_folder(trial), "trials", trial.trial_id, [_row(trial)])
+        self._write(_folder(trial), "trials", trial.trial_id, [row_of(trial)])
 
     def write_intervals(self, trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> None:
         """Write all intervals of a trial over its former ones."""
-        rows = [{"trial_id": trial.trial_id, **_interval_row(record)} for record in intervals]
+        rows = [{"trial_id": trial.trial_id, **interval_row(record)} for record in intervals]
         self._write(_folder(trial), "intervals", trial.trial_id, rows)
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
@@ -127,17 +119,15 @@ class Store:
         except OSError as error:
             raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
 
-    # --- reading -----------------------------------------------------------------------------------
-
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
         found = self._read([name], "studies")
-        return _study(found[0]) if found else None
+        return study_of(found[0]) if found else None
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
         found = self._tables([_folder(trial)], "studies", f"{trial.trial_id}.parquet")
-        return next((_study(row) for part in found for row in part.to_pylist()), None)
+        return next((study_of(row) for part in found for row in part.to_pylist()), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
@@ -145,18 +135,18 @@ class Store:
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
-        return [_study(row) for row in self._read(self._folders(), "studies")]
+        return [study_of(row) for row in self._read(self._folders(), "studies")]
 
     def trials(self, study: str) -> list[TrialRecord]:
         """Return a study's trials in order of phase and number."""
-        found = [_trial(row) for row in self._read([study], "trials")]
+        found = [trial_of(row) for row in self._read([study], "trials")]
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
     def intervals(self, study: str) -> dict[str, list[IntervalRecord]]:
         """Return the intervals of a study's trials by trial id, in order."""
         found: dict[str, list[IntervalRecord]] = {}
         for row in self._read([study], "intervals"):
-            found.setdefault(row["trial_id"], []).append(_interval(row))
+            found.setdefault(row["trial_id"], []).append(interval_of(row))
         for records in found.values():
             records.sort(key=lambda record: record.signals.interval)
         return found
@@ -208,8 +198,6 @@ class Store:
                     )
                 yield part
 
-    # --- one live search per study -----------------------------------------------------------------
-
     def check_free(self, study: str) -> None:
         """Check that no other live search holds a study.
 
@@ -258,45 +246,3 @@ class Store:
 
 def _folder(trial: TrialRecord) -> str:
     return _FOLDERS.get(trial.phase, trial.study)
-
-
-# --- rows ------------------------------------------------------------------------------------------
-
-
-def _row(record: StudyRecord | TrialRecord) -> dict[str, Any]:
-    row = dataclasses.asdict(record)
-    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
-
-
-def _interval_row(record: IntervalRecord) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(record.signals),
-        "action": record.decision.action,
-        "reason": record.decision.reason,
-        "next_batch_size": record.decision.batch_size,
-        "next_lr_scale": record.decision.lr_scale,
-        **{name: getattr(record, name) for name in _COSTS},
-    }
-
-
-def _study(row: dict[str, Any]) -> StudyRecord:
-    return StudyRecord(**{**row, "versions": json.loads(row["versions"])})
-
-
-def _trial(row: dict[str, Any]) -> TrialRecord:
-    parsed = {name: json.loads(row[name]) for name in ("params", "versions")}
-    return TrialRecord(**{**row, **parsed})
-
-
-def _interval(row: dict[str, Any]) -> IntervalRecord:
-    return IntervalRecord(
-        # A file of an older version lacks the newer columns, which then have their defaults.
-        signals=Signals(**{name: row[name] for name in _SIGNALS if name in row}),
-        decision=Decision(
-            batch_size=row["next_batch_size"],
-            lr_scale=row["next_lr_scale"],
-            action=row["action"],
-            reason=row["reason"],
-        ),
-        **{name: row[name] for name in _COSTS if name in row},
-    )

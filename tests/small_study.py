@@ -5,12 +5,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from adasearch.data import Dataset, load_dataset
-from adasearch.plans import Request, ResolvedStudy, resolve, versions
+from adasearch.plans import Request, ResolvedStudy, resolve
 from adasearch.records import IntervalRecord, Params, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
 from adasearch.train import TrainConfig, train
 from adasearch.trials import begin_trial, close_trial
+from adasearch.versions import versions
 
 __all__ = ["write_small_study"]
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from adasearch.cli import main
 from adasearch.data import load_dataset
 from adasearch.errors import InputError
-from adasearch.plans import Request, resolve, versions
+from adasearch.plans import Request, resolve
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord
 from adasearch.replay import NOTE, decided, replay, virtual_decisions
 from adasearch.replay_plot import replay_sizes
@@ -24,6 +24,7 @@ from adasearch.schedulers.deba import Deba
 from adasearch.store import Store
 from adasearch.train import TrainConfig, train
 from adasearch.trials import close_trial
+from adasearch.versions import versions
 
 DEBA = ("rule=settle", "confidence_threshold=3", "stability_threshold=5", "cooldown=2")
 RUNS: dict[str, tuple[str, ...]] = {"constant": (), "deba": DEBA, "adabatch": ("period=1",)}

@@ -12,11 +12,11 @@ from adasearch.analysis import seconds
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
 from adasearch.modelled import SpeedCurve
-from adasearch.plans import versions
 from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
+from adasearch.versions import versions
 
 __all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from adasearch.controls import Repeat, repeats_of
 from adasearch.data import DataSpec
 from adasearch.modelled import SpeedCurve
-from adasearch.plans import versions
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.trials import begin_trial
+from adasearch.versions import versions
 
 __all__ = ["ConfirmPlan", "Repeats"]
 

@@ -1,0 +1,58 @@
+"""Records to rows of the tables and back."""
+
+import dataclasses
+import json
+from typing import Any
+
+from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
+
+__all__ = ["interval_of", "interval_row", "row_of", "study_of", "trial_of"]
+
+_SIGNALS = [field.name for field in dataclasses.fields(Signals)]
+_COSTS = [
+    field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
+]
+
+
+def row_of(record: StudyRecord | TrialRecord) -> dict[str, Any]:
+    """Return a study or a trial as a row."""
+    row = dataclasses.asdict(record)
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
+
+
+def interval_row(record: IntervalRecord) -> dict[str, Any]:
+    """Return an interval as a row, but for its trial's id."""
+    return {
+        **dataclasses.asdict(record.signals),
+        "action": record.decision.action,
+        "reason": record.decision.reason,
+        "next_batch_size": record.decision.batch_size,
+        "next_lr_scale": record.decision.lr_scale,
+        **{name: getattr(record, name) for name in _COSTS},
+    }
+
+
+def study_of(row: dict[str, Any]) -> StudyRecord:
+    """Return the study of a row; columns that an older version did not have keep their defaults."""
+    return StudyRecord(**{**row, "versions": json.loads(row["versions"])})
+
+
+def trial_of(row: dict[str, Any]) -> TrialRecord:
+    """Return the trial of a row."""
+    parsed = {name: json.loads(row[name]) for name in ("params", "versions")}
+    return TrialRecord(**{**row, **parsed})
+
+
+def interval_of(row: dict[str, Any]) -> IntervalRecord:
+    """Return the interval of a row."""
+    return IntervalRecord(
+        # A file of an older version lacks the newer columns, which then have their defaults.
+        signals=Signals(**{name: row[name] for name in _SIGNALS if name in row}),
+        decision=Decision(
+            batch_size=row["next_batch_size"],
+            lr_scale=row["next_lr_scale"],
+            action=row["action"],
+            reason=row["reason"],
+        ),
+        **{name: row[name] for name in _COSTS if name in row},
+    )
