@@ -1,11 +1,10 @@
 """One function per command; the command line, notebooks and tests call the same ones."""
 
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,7 +17,7 @@ from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.records import TrialRecord
 from adasearch.replay import replay
-from adasearch.run_options import RunOptions
+from adasearch.runtime import Runtime
 from adasearch.single_run import local_device, train_once
 from adasearch.store import Store, StudyLocked
 
@@ -27,42 +26,6 @@ if TYPE_CHECKING:
     from adasearch.tuning.proposals import StudyPlan
 
 __all__ = ["ProfileWish", "Runtime", "compare", "confirm", "profile", "replay", "search", "train_once"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """How a search runs; none of it changes what a study is.
-
-    Args:
-        trials: trials per study in all; those that are stored count.
-        slots: trials at a time, None for as many as fit.
-        cpus_per_worker: CPUs per worker, at least 1.
-        gpus_per_worker: GPUs per worker; None takes one if the cluster has any.
-        attempts: times that a trial whose worker died is tried in all.
-        isolation: "pooled" or "fresh" workers.
-        address: of a Ray cluster; None starts Ray on this machine.
-        options: how trials run on a device, and how often they are saved.
-    """
-
-    trials: int = 20
-    slots: int | None = None
-    cpus_per_worker: int = 1
-    gpus_per_worker: float | None = None
-    attempts: int = 2
-    isolation: Literal["pooled", "fresh"] = "pooled"
-    address: str | None = None
-    options: RunOptions = field(default_factory=RunOptions)
-
-    def check(self) -> None:
-        """Refuse values that break a rule."""
-        for name in ("trials", "slots", "cpus_per_worker", "attempts"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
-        self.options.check()
-        gpus = self.gpus_per_worker
-        if gpus is not None and not 0 <= gpus < math.inf:
-            raise InputError(f"--gpus-per-worker must be at least 0 but got {gpus:g}")
 
 
 def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
@@ -89,10 +52,12 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         _print_tables(resolved, store, console)
         return True
     resolved = _profiled(resolved, runtime, store, console)
+    from adasearch.tuning.cluster import connect
     from adasearch.tuning.engine import run_search
-    from adasearch.tuning.session import gangs_for, joined
+    from adasearch.tuning.settings import gangs_for
 
-    with joined(runtime.address, console) as capacity, ExitStack() as locks:
+    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
+    with connect(runtime.address) as capacity, ExitStack() as locks:
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
             resolved = _resolve(request, runtime, store, console)
@@ -100,7 +65,11 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             check_device(study.record)
         resolved = _profiled(resolved, runtime, store, console)
         settings, slots = gangs_for(
-            runtime, capacity, store, workers=resolved[0].record.workers, device=request.device
+            runtime,
+            capacity,
+            storage=store.hidden_folder("ray"),
+            workers=resolved[0].record.workers,
+            device=request.device,
         )
         plans = _claim(request, resolved, runtime, store, locks, console)
         with SearchDisplay(console, _goals(plans)) as display:

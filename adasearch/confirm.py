@@ -20,7 +20,7 @@ from adasearch.sources import absolute
 from adasearch.store import Store
 
 if TYPE_CHECKING:
-    from adasearch.commands import Runtime
+    from adasearch.runtime import Runtime
     from adasearch.tuning.repeats import Repeats
 
 __all__ = ["Job", "confirm", "jobs_of"]
@@ -202,12 +202,16 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
     from adasearch.clocks import curve_of
+    from adasearch.tuning.cluster import connect
     from adasearch.tuning.engine import run_trials
     from adasearch.tuning.repeats import ConfirmPlan, Repeats
-    from adasearch.tuning.session import gangs_for, joined
+    from adasearch.tuning.settings import gangs_for
 
-    with joined(runtime.address, console) as capacity, ExitStack() as locks:
-        settings, slots = gangs_for(runtime, capacity, store, workers=first.workers, device=first.device)
+    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
+    with connect(runtime.address) as capacity, ExitStack() as locks:
+        settings, slots = gangs_for(
+            runtime, capacity, storage=store.hidden_folder("ray"), workers=first.workers, device=first.device
+        )
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")
         plans = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -530,13 +530,9 @@ class Engine:
 def engine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
     monkeypatch.setattr("adasearch.tuning.cluster.connect", engine.connect)
-    for name, members in (
-        ("engine", {"run_search": engine.run_search}),
-        ("gang", {"GangSettings": SimpleNamespace}),
-    ):
-        module = ModuleType(f"adasearch.tuning.{name}")
-        module.__dict__.update(members)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    module = ModuleType("adasearch.tuning.engine")
+    module.__dict__["run_search"] = engine.run_search
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     return engine
 
 

@@ -15,10 +15,11 @@ import optuna
 from ray import tune
 
 from adasearch.store import Store
-from adasearch.tuning.gang import GangSettings, GangTrainable
+from adasearch.tuning.gang import GangTrainable
 from adasearch.tuning.hooks import AskTell, Halving
 from adasearch.tuning.ledger import Ledger, SearchListener
 from adasearch.tuning.proposals import Proposals, StudyPlan
+from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.trial_source import TrialSource
 
 __all__ = ["run_search", "run_trials"]

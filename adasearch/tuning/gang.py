@@ -6,18 +6,19 @@ Tune sees an ordinary class Trainable and never kills a running trainer: stoppin
 
 import threading
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray import tune
 
 from adasearch.records import IntervalRecord
 from adasearch.tuning.mailbox import Mailbox, Message
+from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
 
-__all__ = ["GangSettings", "GangTrainable"]
+__all__ = ["GangTrainable"]
 
 _T = TypeVar("_T")
 
@@ -27,27 +28,6 @@ GROUP_TIMEOUT_SECONDS = 60
 FRESH_SECONDS = 600  # for former workers to finish their interval and free what the next ones need
 STARTS = 2  # tries to bring up a gang for one trial
 WORKER_RESTARTS = 8  # in a gang's life; attempts are counted per trial by the mailbox
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GangSettings:
-    """How to run trials.
-
-    Args:
-        workers: Ray Train workers per trial.
-        cpus_per_worker: CPUs, and threads of torch, per worker.
-        gpus_per_worker: GPUs per worker; 0 trains on the CPU.
-        attempts: times that a trial whose worker died is tried in all.
-        isolation: "pooled" keeps a slot's workers for all its trials; "fresh" starts new ones each time.
-        storage: folder or URI, reachable from every node, for Ray Train's own files.
-    """
-
-    workers: int
-    cpus_per_worker: int
-    gpus_per_worker: float
-    attempts: int
-    isolation: Literal["pooled", "fresh"]
-    storage: str
 
 
 class GangTrainable(tune.Trainable):

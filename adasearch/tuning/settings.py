@@ -1,0 +1,59 @@
+"""How trials run on a cluster, and how many at a time."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from adasearch.runtime import Runtime
+from adasearch.tuning.cluster import Capacity, slots_for
+
+__all__ = ["GangSettings", "gangs_for"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangSettings:
+    """How to run trials.
+
+    Args:
+        workers: Ray Train workers per trial.
+        cpus_per_worker: CPUs, and threads of torch, per worker.
+        gpus_per_worker: GPUs per worker; 0 trains on the CPU.
+        attempts: times that a trial whose worker died is tried in all.
+        isolation: "pooled" keeps a slot's workers for all its trials; "fresh" starts new ones each time.
+        storage: folder or URI, reachable from every node, for Ray Train's own files.
+    """
+
+    workers: int
+    cpus_per_worker: int
+    gpus_per_worker: float
+    attempts: int
+    isolation: Literal["pooled", "fresh"]
+    storage: str
+
+
+def gangs_for(
+    runtime: Runtime, capacity: Capacity, *, storage: str, workers: int, device: str
+) -> tuple[GangSettings, int]:
+    """Return how trials of so many workers run on a device, and how many at a time.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    gpus = 0.0
+    if device == "cuda":
+        gpus = 1.0 if runtime.gpus_per_worker is None else runtime.gpus_per_worker
+    slots = slots_for(
+        capacity,
+        workers=workers,
+        cpus_per_worker=runtime.cpus_per_worker,
+        gpus_per_worker=gpus,
+        wanted=runtime.slots,
+    )
+    settings = GangSettings(
+        workers=workers,
+        cpus_per_worker=runtime.cpus_per_worker,
+        gpus_per_worker=gpus,
+        attempts=runtime.attempts,
+        isolation=runtime.isolation,
+        storage=storage,
+    )
+    return settings, slots
