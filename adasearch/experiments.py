@@ -1,6 +1,6 @@
 """Published set-ups as files: ``search --experiment NAME`` runs one, and every flag still overrides its line.
 
-An experiment names networks, schedulers, data and spans as the flags do, and gives the two search spaces in
+An experiment names networks, schedulers, data and spans as the flags do, and may give the search spaces in
 full (the syntax is that of :mod:`adasearch.spaces`). ``nano`` holds what changes with ``--scale nano``.
 """
 
@@ -26,7 +26,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architectures: tuple[str, ...] | None = None
-    schedulers: tuple[str, ...] | None = None
+    schedulers: dict[str, dict[str, FieldSpace] | None] | None = None
     dataset: str | None = None
     image_size: int | None = None
     subset: int | None = None
@@ -39,7 +39,6 @@ class _Settings(BaseModel):
     sampler: Literal["tpe", "random"] | None = None
     stopper: Literal["halving", "none"] | None = None
     train: dict[str, FieldSpace] | None = None
-    scheduler: dict[str, FieldSpace] | None = None
 
 
 class Experiment(_Settings):
@@ -47,6 +46,7 @@ class Experiment(_Settings):
 
     Attributes:
         about: what it is and where it was published, in one line.
+        schedulers: by name, the fields of its space; empty for the space that comes with it.
         scale: of its networks, unless the user gives another.
         nano: what changes with ``--scale nano``; a space given there takes the place of the whole one.
     """
@@ -56,11 +56,9 @@ class Experiment(_Settings):
     nano: _Settings = _Settings()
 
     @model_validator(mode="after")
-    def _one_scheduler(self) -> "Experiment":
+    def _complete(self) -> "Experiment":
         if not self.architectures or not self.schedulers or not self.dataset:
             raise ValueError("needs architectures, schedulers and dataset")
-        if self.scheduler is not None and len(self.schedulers) != 1:
-            raise ValueError("a space for the scheduler needs exactly one scheduler")
         return self
 
     def at(self, scale: str | None) -> "Experiment":
@@ -72,21 +70,22 @@ class Experiment(_Settings):
 
     def flags(self) -> dict[str, Any]:
         """Return the values of the command line's flags by their names, without the spaces."""
-        return self.model_dump(exclude_none=True, exclude={"about", "nano", "train", "scheduler"})
+        given = self.model_dump(exclude_none=True, exclude={"about", "nano", "train", "schedulers"})
+        return {**given, "schedulers": tuple(self.schedulers or ())}
 
     def train_space(self, architecture: str) -> Space | None:
         """Return the training's space for a network, None for the one that comes with it."""
-        return None if self.train is None else self._space("train", architecture=architecture)
+        return None if self.train is None else _space(self.train, "train", architecture=architecture)
 
     def scheduler_space(self, scheduler: str) -> Space | None:
         """Return a scheduler's space, None for the one that comes with it."""
-        if self.scheduler is None or scheduler not in (self.schedulers or ()):
-            return None
-        return self._space("scheduler", scheduler=scheduler)
+        fields = (self.schedulers or {}).get(scheduler)
+        return None if fields is None else _space(fields, scheduler, scheduler=scheduler)
 
-    def _space(self, part: str, **owner: str) -> Space:
-        fields = self.model_dump(include={part}, by_alias=True, exclude_defaults=True)[part]
-        return parse_space({**owner, "fields": fields}, f"experiment, {part}")
+
+def _space(fields: Mapping[str, FieldSpace], part: str, **owner: str) -> Space:
+    raw = {name: each.model_dump(by_alias=True, exclude_defaults=True) for name, each in fields.items()}
+    return parse_space({**owner, "fields": raw}, f"experiment, {part}")
 
 
 def _folder() -> Path:

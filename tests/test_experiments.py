@@ -34,14 +34,14 @@ def test_every_experiment_names_what_exists_and_says_where_each_value_is_from(na
     assert set(experiment.architectures or ()) <= set(ARCHITECTURES)
     assert set(experiment.schedulers or ()) <= set(SCHEDULERS)
     for architecture in experiment.architectures or ():
-        assert experiment.train_space(architecture) is not None
+        space = experiment.train_space(architecture)
+        assert (space is None) == (experiment.train is None)
     whole = (FOLDER / f"{name}.yaml").read_text().partition("\nnano:")[0]
     for line in whole.splitlines():
-        if line.strip() and not line.startswith(("#", "about:", "train:", "scheduler:", "scale:")):
+        if line.strip() and not line.startswith(("#", "about:", "train:", "schedulers:", "scale:")):
             marked = any(f"[{mark}]" in line for mark in ("code", "paper", "review", "summary", "ours"))
-            assert marked or line.startswith(("architectures:", "  - ", "dataset: folder", "schedulers:")), (
-                line
-            )
+            bare = line.endswith(":") or line.startswith(("  - ", "dataset: folder"))
+            assert marked or bare, line
 
 
 def fixed_of(request: Request, scheduler: str) -> dict[str, Value]:
@@ -67,20 +67,19 @@ def test_nano_form_changes_what_it_lists_and_keeps_the_rest() -> None:
     assert (whole.scale, nano.scale) == ("full", "nano")
     assert (whole.epochs, nano.epochs) == (100, 10)
     assert nano.stopper == whole.stopper == "none"
-    assert nano.scheduler is not None
-    assert nano.scheduler["period"].fixed == 2
-    assert nano.scheduler["growth"].fixed == 2.0
+    assert nano.schedulers is not None
+    space = nano.schedulers["adabatch"]
+    assert space is not None
+    assert space["period"].fixed == 2
+    assert space["growth"].fixed == 2.0
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("about: x\nscheduler: {}", "needs architectures, schedulers and dataset"),
-        ("about: x\narchitectures: [a]\nschedulers: [b]\ndataset: d\nlength: 3", "length: unknown key"),
-        (
-            "about: x\narchitectures: [a]\nschedulers: [b, c]\ndataset: d\nscheduler: {}",
-            "a space for the scheduler needs exactly one scheduler",
-        ),
+        ("about: x\nschedulers: {}", "needs architectures, schedulers and dataset"),
+        ("about: x\narchitectures: [a]\nschedulers: {b: }\ndataset: d\nlength: 3", "length: unknown key"),
+        ("about: x\narchitectures: [a]\nschedulers: {b: 3}\ndataset: d", "schedulers b"),
         ("[1, 2]", "must be a mapping"),
         ("a: [", "is not YAML"),
     ],
