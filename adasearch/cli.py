@@ -23,7 +23,7 @@ from adasearch.cli_options import (
     training_options,
     with_schedule,
 )
-from adasearch.cli_profile import profile
+from adasearch.cli_profile import predict, profile
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -251,6 +251,7 @@ def list_(what: str, results: str, form: str) -> None:
 cli.add_command(confirm)
 cli.add_command(export)
 cli.add_command(profile)
+cli.add_command(predict)
 
 
 def _console() -> "Any":
