@@ -1,8 +1,8 @@
 """How many trials ``--transfer`` saves on a network that was not searched before.
 
 Searches donors once, then every network again under other seeds, cold and with ``--transfer``; a network
-never learns from itself. Per network and seed both arms are judged by the trials that they need to reach the same
-hypervolume of (validation error, modelled seconds): the smaller of the two arms' final ones. Trials saved:
+never learns from itself. Per network and seed both arms are judged by the trials that it takes to reach the
+same hypervolume of (validation error, modelled seconds): the smaller of their final ones. Trials saved:
 those of the cold arm less those of the other, with a bootstrap interval over networks and seeds. Modelled
 seconds come from a speed profile that is taken first, so run it while nothing else runs.
 """
