@@ -17,6 +17,7 @@ from adasearch.cli_options import (
     RESULTS,
     RUN_OPTIONS,
     RUNTIME_OPTIONS,
+    SAMPLER,
     from_default,
     popped,
     runtime_options,
@@ -64,7 +65,7 @@ def cli() -> None:
 )
 @training_options
 @runtime_options
-@click.option("--sampler", type=click.Choice(["tpe", "random"]), help="How Optuna proposes.  [default: tpe]")
+@SAMPLER
 @click.option(
     "--stopper",
     type=click.Choice(["halving", "none"]),
