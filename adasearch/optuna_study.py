@@ -35,6 +35,7 @@ def new_study(
     *, sampler: BaseSampler | None = None, storage: BaseStorage | None = None, name: str | None = None
 ) -> optuna.Study:
     """Return an empty Optuna study that minimises validation error and seconds."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study that is made
     return optuna.create_study(
         directions=["minimize", "minimize"], sampler=sampler, storage=storage, study_name=name
     )

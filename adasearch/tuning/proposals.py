@@ -43,7 +43,7 @@ class StudyPlan:
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
     profile: Sequence[Sequence[Signals]] = ()
-    early: Sequence[Mapping[str, Value]] = ()
+    early: Sequence[Params] = ()
 
 
 class Proposals:
