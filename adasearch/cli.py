@@ -9,6 +9,7 @@ import click
 
 from adasearch import __version__
 from adasearch.cli_compare import compare
+from adasearch.cli_dashboard import dashboard
 from adasearch.cli_evidence import confirm, export
 from adasearch.cli_options import (
     CLOCK,
@@ -225,6 +226,7 @@ def list_(what: str, results: str, form: str) -> None:
 
 cli.add_command(compare)
 cli.add_command(confirm)
+cli.add_command(dashboard)
 cli.add_command(export)
 cli.add_command(profile)
 cli.add_command(predict)
