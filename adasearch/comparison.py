@@ -1,7 +1,7 @@
 """The architecture-by-scheduler table, and the settings that were found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
 from adasearch.calibration import QUANTILE
@@ -9,12 +9,12 @@ from adasearch.clocks import judged
 from adasearch.confirmed_tables import confirmed_tables
 from adasearch.errors import InputError, unknown
 from adasearch.evidence import ConfirmedRow, confirmed_rows
-from adasearch.paired import ERROR_MARGIN
+from adasearch.paired import ERROR_MARGIN, check_margin
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
 
-__all__ = ["SEARCH_COLUMNS", "compare", "confirmed"]
+__all__ = ["SEARCH_COLUMNS", "Selection", "compare", "confirmed", "select"]
 
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
@@ -65,27 +65,15 @@ def compare(
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    records = store.studies()
-    known = {record.study for record in records}
-    for name in studies or ():
-        if name not in known:
-            raise unknown("study", name, known)
-    if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
-    chosen = [record for record in records if studies is None or record.study in studies]
-    unlike = _unlike(chosen)
-    if unlike and not force:
-        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    # The baseline is looked up among all studies, the rows are those asked for.
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
-    chosen = [record for record in records if studies is None or record.study in studies]
-    names = {record.study for record in chosen}
+    check_margin(margin)
+    selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    records, trials, unlike = selected.studies, selected.trials, selected.unlike
+    chosen, names = selected.chosen, {record.study for record in selected.chosen}
     rows = [row for row in search_rows(records, trials) if row.study in names]
     evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
     if form in ("csv", "json"):
         return render(_raw(evidence, rows, trials, unlike), SEARCH_COLUMNS, form)
-    mark = f" - NOT ALIKE: {unlike}" if unlike else ""
+    mark = selected.mark
     table = render(
         [asdict(row) for row in rows], SEARCH_COLUMNS, form, title=f"Search: one seed, validation split{mark}"
     )
@@ -107,6 +95,50 @@ def compare(
             "",
         ]
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a table is made of: ``studies`` and ``trials`` of the folder, and those that were ``chosen``.
+
+    ``unlike`` says in what the chosen ones differ that they should share; empty if in nothing.
+    """
+
+    studies: Sequence[StudyRecord]
+    trials: Sequence[TrialRecord]
+    chosen: Sequence[StudyRecord]
+    unlike: str
+
+    @property
+    def mark(self) -> str:
+        """What is added to the titles of a table of studies that are not alike."""
+        return f" - NOT ALIKE: {self.unlike}" if self.unlike else ""
+
+
+def select(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> Selection:
+    """Read a results folder and choose studies by name, all of them by default.
+
+    All are read, since a baseline is looked up among all. Raises what :func:`compare` does.
+    """
+    records = store.studies()
+    known = {record.study for record in records}
+    for name in studies or ():
+        if name not in known:
+            raise unknown("study", name, known)
+    unlike = _unlike([record for record in records if studies is None or record.study in studies])
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
+    chosen = [record for record in records if studies is None or record.study in studies]
+    return Selection(studies=records, trials=trials, chosen=chosen, unlike=unlike)
 
 
 def confirmed(

@@ -142,6 +142,11 @@ class Store:
         found = [trial_of(row) for row in self._read([study], "trials")]
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
+    def stamp(self, study: str) -> object:
+        """Return what differs once a trial of a study was written; it opens no file."""
+        files = self._listed(f"{self._root}/{study}/trials")
+        return [(item.path, item.mtime_ns, item.size) for item in files]
+
     def intervals(self, study: str) -> dict[str, list[IntervalRecord]]:
         """Return the intervals of a study's trials by trial id, in order."""
         found: dict[str, list[IntervalRecord]] = {}

@@ -92,6 +92,7 @@ LIGHT = [
         *"analysis choice paths controls plots report traces comparison paired evidence".split(),
         *"confirmed_tables store schemas tables cli commands progress".split(),
         *"modelled profiles profile_files profile_tables clocks calibration".split(),
+        *"optuna_study importance importance_table importance_plots interaction ablation dashboard".split(),
     )
     if f"adasearch.{name}" in FILES
 ]
