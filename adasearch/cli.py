@@ -27,6 +27,7 @@ from adasearch.cli_options import (
     with_schedule,
 )
 from adasearch.cli_profile import predict, profile
+from adasearch.cli_store import doctor
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -230,6 +231,7 @@ cli.add_command(dashboard)
 cli.add_command(export)
 cli.add_command(profile)
 cli.add_command(predict)
+cli.add_command(doctor)
 
 
 def _console() -> "Any":

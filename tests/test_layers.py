@@ -91,6 +91,7 @@ LIGHT = [
     for name in (
         *"analysis choice paths controls plots report traces comparison paired evidence".split(),
         *"confirmed_tables store schemas tables cli commands progress".split(),
+        *"parts findings doctor leftovers repair".split(),
         *"modelled profiles profile_files profile_tables clocks calibration".split(),
         *"optuna_study importance importance_table importance_plots interaction ablation dashboard".split(),
     )
