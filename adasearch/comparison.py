@@ -1,7 +1,7 @@
 """The architecture-by-scheduler table, and the settings that were found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
 from adasearch.calibration import QUANTILE
@@ -14,7 +14,7 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
 
-__all__ = ["SEARCH_COLUMNS", "compare", "confirmed"]
+__all__ = ["SEARCH_COLUMNS", "Compared", "compare", "confirmed", "gather", "notes"]
 
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
@@ -44,6 +44,62 @@ ONE_TABLE = {
 """What studies of one table have in common, and what to call it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Studies of a results folder and what they say.
+
+    ``chosen`` are the studies asked for, ``records`` and ``trials`` all of the folder, by the clock chosen.
+    ``rows`` and ``evidence`` are the search's and the confirmed table; ``unlike`` says in what the chosen
+    studies differ that one table should share, and is empty if in nothing.
+    """
+
+    chosen: Sequence[StudyRecord]
+    records: Sequence[StudyRecord]
+    trials: Sequence[TrialRecord]
+    rows: Sequence[SearchRow]
+    evidence: Sequence[ConfirmedRow]
+    unlike: str
+
+
+def gather(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    margin: float = ERROR_MARGIN,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> Compared:
+    """Return what the tables and the report of some studies (default: all) rest on; see :func:`compare`.
+
+    Raises:
+        InputError: as :func:`compare` does.
+    """
+    records = store.studies()
+    known = {record.study for record in records}
+    for name in studies or ():
+        if name not in known:
+            raise unknown("study", name, known)
+    if not 0 < margin < 1:
+        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    chosen = [record for record in records if studies is None or record.study in studies]
+    unlike = _unlike(chosen)
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
+    # The baseline is looked up among all studies, the rows are those asked for.
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
+    names = {record.study for record in chosen}
+    return Compared(
+        chosen=[record for record in records if record.study in names],
+        records=records,
+        trials=trials,
+        rows=[row for row in search_rows(records, trials) if row.study in names],
+        evidence=[row for row in confirmed(store, records, trials, margin=margin) if row.study in names],
+        unlike=unlike,
+    )
+
+
 def compare(
     store: Store,
     *,
@@ -65,31 +121,17 @@ def compare(
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    records = store.studies()
-    known = {record.study for record in records}
-    for name in studies or ():
-        if name not in known:
-            raise unknown("study", name, known)
-    if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
-    chosen = [record for record in records if studies is None or record.study in studies]
-    unlike = _unlike(chosen)
-    if unlike and not force:
-        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    # The baseline is looked up among all studies, the rows are those asked for.
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
-    chosen = [record for record in records if studies is None or record.study in studies]
-    names = {record.study for record in chosen}
-    rows = [row for row in search_rows(records, trials) if row.study in names]
-    evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
+    found = gather(
+        store, studies=studies, force=force, margin=margin, clock=clock, device_profile=device_profile
+    )
+    rows, evidence, trials = found.rows, found.evidence, found.trials
     if form in ("csv", "json"):
-        return render(_raw(evidence, rows, trials, unlike), SEARCH_COLUMNS, form)
-    mark = f" - NOT ALIKE: {unlike}" if unlike else ""
+        return render(_raw(evidence, rows, trials, found.unlike), SEARCH_COLUMNS, form)
+    mark = f" - NOT ALIKE: {found.unlike}" if found.unlike else ""
     table = render(
         [asdict(row) for row in rows], SEARCH_COLUMNS, form, title=f"Search: one seed, validation split{mark}"
     )
-    if not chosen:
+    if not found.chosen:
         runs = [trial.trial_id for trial in store.trials("train")]
         only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
         return f"no study in {store.name}{only}\n"
@@ -99,11 +141,11 @@ def compare(
         [
             *([confirmed_tables(evidence, form, mark=mark)] if evidence else []),
             table,
-            *_notes(chosen, rows),
+            *notes(found.chosen, rows),
             "",
             render(settings, columns, form, title=f"Settings of these trials{mark}"),
             *_agreement(settings, [column.key for column in columns[2:]]),
-            *_units(chosen),
+            *_units(found.chosen),
             "",
         ]
     )
@@ -197,9 +239,10 @@ def _agree(values: Iterable[object]) -> bool:
     return len(set(found)) == 1
 
 
-def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
+def notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
+    """Return what the columns of the search table mean, and which studies are not whole."""
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
-    notes = [
+    lines = [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
         "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
@@ -209,11 +252,11 @@ def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[st
     for row in rows:
         left = row.trials - row.complete - row.pruned - row.failed
         if row.failed or left or not row.complete:
-            notes.append(
+            lines.append(
                 f"{row.study}: {row.complete} complete, {row.pruned} stopped early, {row.failed} failed, "
                 f"{left} unfinished"
             )
-    return notes
+    return lines
 
 
 def _clock(study: StudyRecord) -> str:
