@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
-from adasearch.cli_evidence import confirm, export
+from adasearch.cli_evidence import confirm, export, report
 from adasearch.cli_options import (
     CLOCK,
     DEVICE_PROFILE,
@@ -251,6 +251,7 @@ def list_(what: str, results: str, form: str) -> None:
 cli.add_command(confirm)
 cli.add_command(export)
 cli.add_command(profile)
+cli.add_command(report)
 
 
 def _console() -> "Any":
