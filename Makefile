@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint notebooks bench bench-architectures bench-modelled clean
+.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -34,6 +34,9 @@ lint: $(READY) ## Run ruff and mypy.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(READY) ## Build the documentation's site in docs/site, links checked (under a minute).
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
+
 notebooks: $(READY) ## Run the notebooks again on results/demo and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
@@ -47,5 +50,8 @@ bench-architectures: $(READY) ## Measure what each architecture costs on one thr
 bench-modelled: $(READY) ## Compare modelled with measured time, alone and with neighbours (about 15 minutes).
 	$(BIN)/python benchmarks/modelled_time.py
 
+bench-transfer: $(READY) ## Count the trials that --transfer saves on held-out networks (about 15 minutes).
+	$(BIN)/python benchmarks/transfer.py
+
 clean: ## Remove .venv and what tools left.
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,7 +23,7 @@ from adasearch.cli_options import (
     training_options,
     with_schedule,
 )
-from adasearch.cli_profile import profile
+from adasearch.cli_profile import predict, profile
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -71,6 +71,12 @@ def cli() -> None:
     help="Early stopping of poor trials.  [default: halving]",
 )
 @click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
+@click.option(
+    "--transfer",
+    is_flag=True,
+    help="Try first what suited other networks and data sets in this folder, those of the nearest stability "
+    "profile before others; thresholds carry over as quantiles only.",
+)
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
 @CLOCK
 @DEVICE_PROFILE
@@ -99,7 +105,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     if not options["architectures"]:
         raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
     run_options = RunOptions(**popped(options, RUN_OPTIONS))
-    runtime = popped(options, RUNTIME_OPTIONS)
+    runtime = popped(options, (*RUNTIME_OPTIONS, "transfer"))
     results = options.pop("results")
     request = Request(
         schedulers=options.pop("schedulers") or ("deba",), baseline=not options.pop("no_baseline"), **options
@@ -251,6 +257,7 @@ def list_(what: str, results: str, form: str) -> None:
 cli.add_command(confirm)
 cli.add_command(export)
 cli.add_command(profile)
+cli.add_command(predict)
 cli.add_command(report)
 
 

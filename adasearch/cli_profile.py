@@ -1,14 +1,14 @@
-"""The command ``adasearch profile``."""
+"""The commands ``adasearch profile`` and ``adasearch predict``."""
 
 from typing import Any
 
 import click
 
-from adasearch.cli_options import FORMAT, NETWORK, RUN_OPTIONS, popped, training_options
+from adasearch.cli_options import FORMAT, NETWORK, RESULTS, RUN_OPTIONS, popped, training_options
 from adasearch.errors import InputError
 from adasearch.run_options import RunOptions
 
-__all__ = ["profile"]
+__all__ = ["predict", "profile"]
 
 
 @click.command()
@@ -87,3 +87,41 @@ def profile(export: str | None, take_in: str | None, form: str, **options: Any) 
     console = Console(soft_wrap=True, stderr=form in ("csv", "json"))
     found = commands.profile(request, wish, results=results, console=console, options=run_options)
     click.echo(profile_tables(*found, form), nl=False)
+
+
+@click.command()
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help="Only these networks; repeatable.  [default: all that were profiled]",
+)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    default=("deba",),
+    show_default=True,
+    metavar="NAME",
+    help="Whose outcomes to guess; repeatable.",
+)
+@click.option("--check", is_flag=True, help="Guess each network that was searched from the others instead.")
+@RESULTS
+@FORMAT
+def predict(results: str, **options: Any) -> None:
+    """Guess from its profiles whether a growing batch will pay on a network, before any search.
+
+    The speed profile says how much a larger batch could save here at most, the stability profile and the
+    outcomes of other networks in the results folder what to expect. --check holds each network out in turn
+    and tells how good such guesses were.
+
+    \b
+    Example:
+      adasearch predict --architecture vit_b_16
+      adasearch predict --check
+    """
+    from adasearch.outlook import outlook
+    from adasearch.store import Store
+
+    click.echo(outlook(Store(results, must_exist=True), **options), nl=False)

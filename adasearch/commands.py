@@ -15,7 +15,7 @@ from adasearch.identity import check_device
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
-from adasearch.records import TrialRecord
+from adasearch.records import TrialRecord, Value
 from adasearch.replay import replay
 from adasearch.runtime import Runtime
 from adasearch.single_run import local_device, train_once
@@ -177,12 +177,27 @@ def _claim(
                 options=runtime.options,
                 curve=curve_of(store, study.record),
                 profile=histories_of(store, stability) if stability else (),
+                early=_early(study, store, console) if runtime.transfer else (),
             )
         )
     for study in resolved:
         if not study.stored and any(plan.study.study == study.record.study for plan in plans):
             store.write_study(study.record)
     return plans
+
+
+def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
+    """Return what suited other networks and data sets, as points of this study; the user hears of whom."""
+    from adasearch.transfer import MOST, donors_of, nearest_first, point_of
+
+    records = store.studies()
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    donors = donors_of(study.record, records, trials)
+    chosen = nearest_first(study.record, donors, ProfileStore(store.name).stability())[:MOST]
+    names = ", ".join(donor.study.study for donor in chosen)
+    from_whom = f"tries first what suited {names}" if chosen else "there is no other study to learn from"
+    say(console, f"{study.record.study}: {from_whom}")
+    return [point_of(donor, study.train_space, study.scheduler_space) for donor in chosen]
 
 
 def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:

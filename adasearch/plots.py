@@ -23,7 +23,18 @@ from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
 from adasearch.traces import changes, deba_trace
 
-__all__ = ["batch_sizes", "deba_signals", "pareto"]
+__all__ = [
+    "ADAPTIVE",
+    "CONSTANT",
+    "GREY",
+    "INK",
+    "WIDTH",
+    "batch_sizes",
+    "deba_signals",
+    "left_title",
+    "pareto",
+    "plain_axes",
+]
 
 INK, GREY, PALE = "#222222", "#6b6b6b", "#e8e8e8"
 ADAPTIVE = (("#0072B2", "^"), ("#D55E00", "s"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"))
@@ -50,7 +61,7 @@ def pareto(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> Fig
     adaptive = [row.scheduler for row in rows if row.scheduler != BASELINE]
     styles = {name: ADAPTIVE[place % len(ADAPTIVE)] for place, name in enumerate(adaptive)}
     figure = Figure(figsize=(WIDTH, 4), layout="constrained")
-    axes = _plain(figure.add_subplot())
+    axes = plain_axes(figure.add_subplot())
     for row in rows:
         own = points[points["scheduler"] == row.scheduler]
         _draw_trials(axes, own, row.scheduler, styles.get(row.scheduler, CONSTANT))
@@ -66,7 +77,7 @@ def pareto(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> Fig
     _leave_room(axes)
     axes.set_xlabel(f"training time of one trial (seconds, {studies[0].clock} clock)")
     axes.set_ylabel("validation error (%)")
-    _title(axes, f"{studies[0].architecture}, {studies[0].scale}, on {studies[0].dataset}")
+    left_title(axes, f"{studies[0].architecture}, {studies[0].scale}, on {studies[0].dataset}")
     return figure
 
 
@@ -126,7 +137,7 @@ def batch_sizes(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Figu
         reasons = [*reasons[:LISTED], f"and {len(made) - LISTED} more"]
     note = "\n".join(reasons) or "The batch size never changed."
     figure = Figure(figsize=(WIDTH, 2.9 + 0.19 * len(reasons)), layout="constrained")
-    axes = _plain(figure.add_subplot())
+    axes = plain_axes(figure.add_subplot())
     sizes = [record.signals.batch_size for record in intervals]
     begins = [0, *(record.signals.examples_seen for record in intervals)]
     axes.plot(begins, [*sizes, sizes[-1]], color=INK, drawstyle="steps-post", gid="batch size")
@@ -141,7 +152,7 @@ def batch_sizes(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Figu
     axes.set_ylim(min(seen) / 1.4, max(seen) * 1.4)
     axes.set_ylabel("batch size\n(examples per step)")
     _over_examples(axes)
-    _title(axes, trial.trial_id)
+    left_title(axes, trial.trial_id)
     figure.supxlabel(note, x=0.02, ha="left", fontsize=8.5, linespacing=1.5, color=INK)
     return figure
 
@@ -161,7 +172,7 @@ def deba_signals(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Fig
         ("dg", "norm variation dG\n(relative)", "stability", deba.stability_threshold),
         ("dl", "loss variation dL\n(relative)", "stability", deba.stability_threshold),
     )
-    rows = [_plain(axes) for axes in figure.subplots(len(panels), sharex=True)]
+    rows = [plain_axes(axes) for axes in figure.subplots(len(panels), sharex=True)]
     for axes, (name, label, kind, threshold) in zip(rows, panels, strict=True):
         for number, row in enumerate(made, 1):
             axes.axvline(row["examples_seen"], color=ACTION[row["action"]], linewidth=1, gid=row["action"])
@@ -189,14 +200,15 @@ def deba_signals(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Fig
     return figure
 
 
-def _plain(axes: Axes) -> Axes:
+def plain_axes(axes: Axes) -> Axes:
     """Return the axes without the lines and sizes that carry no meaning."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
     return axes
 
 
-def _title(axes: Axes, text: str) -> None:
+def left_title(axes: Axes, text: str) -> None:
+    """Put a title above the left end of the axes."""
     axes.set_title(text, loc="left", fontsize=10, fontweight="bold")
 
 

@@ -22,6 +22,7 @@ class Runtime:
         attempts: times that a trial whose worker died is tried in all.
         isolation: "pooled" or "fresh" workers.
         address: of a Ray cluster; None starts Ray on this machine.
+        transfer: try first what suited other networks and data sets.
         options: how trials run on a device, and how often they are saved.
     """
 
@@ -32,6 +33,7 @@ class Runtime:
     attempts: int = 2
     isolation: Literal["pooled", "fresh"] = "pooled"
     address: str | None = None
+    transfer: bool = False
     options: RunOptions = field(default_factory=RunOptions)
 
     def check(self) -> None:

@@ -1,14 +1,14 @@
-"""Speed profiles that tests start from."""
+"""Profiles that tests start from."""
 
 from dataclasses import replace
 
 from adasearch.devices import here
 from adasearch.modelled import SIGNAL_SETS
-from adasearch.profiles import SpeedPoint, SpeedProfile
+from adasearch.profiles import Figure, SpeedPoint, SpeedProfile, StabilityProfile
 from adasearch.records import StudyRecord
 from tests.rows import START
 
-__all__ = ["speed_of"]
+__all__ = ["speed_of", "stability_of"]
 
 
 def speed_of(
@@ -32,5 +32,27 @@ def speed_of(
         profile=name,
         setting=replace(here(study, 1), **setting),  # type: ignore[arg-type]
         points=points,
+        created_at=START,
+    )
+
+
+def stability_of(study: StudyRecord) -> StabilityProfile:
+    """A profile of three runs of a study's network on this machine."""
+    return StabilityProfile(
+        profile=f"{study.architecture}-nano-fixed-digits-f00d",
+        setting=here(study, 1),
+        subset=None,
+        seed=0,
+        train_examples=400,
+        interval=400,
+        intervals=30,
+        batch_size=32,
+        params={"train/batch_size": 32, "train/lr": 0.1},
+        figures=(
+            Figure("stability_score", None, 0.9, 0.8, 1.0),
+            Figure("noise_scale", 3.0, None, None, None),
+        ),
+        seeds=3,
+        diverged=0,
         created_at=START,
     )

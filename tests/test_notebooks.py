@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.small_study import write_small_study
+from tests.small_study import write_small_study, write_the_evidence
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -20,9 +20,10 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 
 @pytest.fixture(scope="session")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a results folder with a small finished search."""
+    """Return a results folder with a small finished search, confirmed, and profiles."""
     results = tmp_path_factory.mktemp("small-study")
     write_small_study(results)
+    write_the_evidence(results)
     return results
 
 

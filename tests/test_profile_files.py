@@ -8,26 +8,11 @@ import pytest
 
 from adasearch.errors import InputError
 from adasearch.profile_files import ProfileStore
-from adasearch.profiles import Figure, StabilityProfile
-from tests.profile_rows import speed_of
-from tests.rows import START, STUDY, study_of
+from tests.profile_rows import speed_of, stability_of
+from tests.rows import STUDY, study_of
 
 SPEED = speed_of(STUDY)
-STEADY = StabilityProfile(
-    profile="resnet18-nano-fixed-digits-f00d",
-    setting=SPEED.setting,
-    subset=None,
-    seed=0,
-    train_examples=400,
-    interval=400,
-    intervals=30,
-    batch_size=32,
-    params={"train/batch_size": 32, "train/lr": 0.1},
-    figures=(Figure("stability_score", None, 0.9, 0.8, 1.0), Figure("noise_scale", 3.0, None, None, None)),
-    seeds=3,
-    diverged=0,
-    created_at=START,
-)
+STEADY = stability_of(STUDY)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from adasearch.analysis import seconds
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
 from adasearch.modelled import SpeedCurve
-from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord, Value
 from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
@@ -30,7 +30,8 @@ class StudyPlan:
     """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
 
     ``options`` are how its trials run, which is no part of what they are. Modelled seconds come from
-    ``curve``, thresholds given as quantiles from the runs of ``profile``.
+    ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are points to try right
+    after the default, unless a stored trial had them.
     """
 
     study: StudyRecord
@@ -43,6 +44,7 @@ class StudyPlan:
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
     profile: Sequence[Sequence[Signals]] = ()
+    early: Sequence[Mapping[str, Value]] = ()
 
 
 class Proposals:
@@ -74,6 +76,9 @@ class Proposals:
         self._interrupted = {trial.number: trial.params for trial in interrupted}
         if not stored:
             self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
+        for point in plan.early:
+            if not any(all(trial.params[name] == point[name] for name in point) for trial in stored):
+                self._study.enqueue_trial(dict(point), skip_if_exists=True)
 
     @property
     def plan(self) -> StudyPlan:

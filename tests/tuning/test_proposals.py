@@ -351,3 +351,17 @@ def test_interrupted_trial_keeps_its_threshold_even_if_the_profile_is_another() 
     running = Proposals(quantile_plan()).ask()
     resumed = Proposals(quantile_plan(stored=[running], profile=PROFILE[:1])).ask()
     assert (resumed.number, resumed.params) == (running.number, running.params)
+
+
+# --- early points -----------------------------------------------------------------------------------
+
+
+def test_early_points_come_right_after_the_default_and_once() -> None:
+    early = [{**TRAIN.first(), **DEBA.first(), "train/lr": lr} for lr in (0.2, 0.3)]
+    given = replace(plan(), early=early)
+    trials = run(Proposals(given), 4)
+    assert [trial.params["train/lr"] for trial in trials[:3]] == [0.1, 0.2, 0.3]
+    again = Proposals(replace(given, stored=trials[:2]))  # cut after the first of them
+    later = run(again, 2)
+    assert later[0].params["train/lr"] == 0.3
+    assert later[1].params["train/lr"] not in (0.2, 0.3)

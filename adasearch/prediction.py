@@ -1,0 +1,232 @@
+"""Will a growing batch pay on this network? A guess from its profiles and from other networks.
+
+What a network tells of itself (:class:`Traits`) is its *ceiling*, the throughput at the best profiled batch
+size over that at the default size, and from its stability profile the stability score and the noise scale.
+What the store knows of others (:class:`Outcome`) is what a scheduler's candidate gained over the tuned
+reference. Between the two stands a Bayesian linear regression (scikit-learn's ``BayesianRidge``) of the
+logarithm of the speed-up, and of the change in error, on the standardised traits; with few networks it falls
+back towards their mean. All of this is ours; the DEBA paper says that stability tells who gains, not how.
+
+How good such guesses are is for :func:`leave_one_out` to say. Opens without torch and without ray.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adasearch.modelled import SpeedCurve
+from adasearch.paired import ERROR_MARGIN, TIME_MARGIN
+
+__all__ = [
+    "FEWEST_OTHERS",
+    "Checked",
+    "Outcome",
+    "Prediction",
+    "Range",
+    "Traits",
+    "ceiling",
+    "leave_one_out",
+    "pays",
+    "predict",
+]
+
+FEWEST_OTHERS = 3
+"""Other networks that a prediction is made from at least. Ours."""
+
+LEVEL = 0.9  # of the ranges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the profiles of one network say of it on one data set and device.
+
+    ``stability_score`` lies in (0, 1], ``noise_scale`` is in examples; either is None where its profile has
+    none. ``ceiling`` is at least 1, see :func:`ceiling`.
+    """
+
+    architecture: str
+    scale: str
+    dataset: str
+    ceiling: float
+    stability_score: float | None
+    noise_scale: float | None
+
+    @property
+    def network(self) -> tuple[str, str]:
+        """What is held out when the guesses are checked."""
+        return self.architecture, self.scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a scheduler's candidate was worth on a network: times over the reference's, and error minus its.
+
+    ``confirmed`` tells fresh seeds and the test split from the one seed and the validation split of a search.
+    """
+
+    traits: Traits
+    scheduler: str
+    speedup: float
+    error_change: float
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A guess and its 90 % range."""
+
+    mean: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value lies inside."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What to expect of a scheduler on a network before any search.
+
+    ``speedup`` and ``error_change`` (a difference of fractions) are against a tuned constant batch, and None
+    where fewer than ``FEWEST_OTHERS`` other ``networks`` are known. ``answer`` is one of "pays", "may pay",
+    "not worth it" and "not known".
+    """
+
+    traits: Traits
+    scheduler: str
+    speedup: Range | None
+    error_change: Range | None
+    networks: int
+    answer: str
+
+    @property
+    def expected(self) -> bool:
+        """Whether it :func:`pays` by its means, where the ceiling allows any gain."""
+        if self.speedup is None or self.error_change is None or not _worth_growing(self.traits):
+            return False
+        return pays(self.speedup.mean, self.error_change.mean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A guess beside what was really run, the network having been held out."""
+
+    outcome: Outcome
+    prediction: Prediction
+
+    @property
+    def right(self) -> bool:
+        """Whether guess and outcome agree on :func:`pays`."""
+        return self.prediction.expected == pays(self.outcome.speedup, self.outcome.error_change)
+
+    @property
+    def inside(self) -> bool:
+        """Whether both ranges hold the outcome."""
+        guess = self.prediction
+        assert guess.speedup is not None
+        assert guess.error_change is not None
+        return guess.speedup.holds(self.outcome.speedup) and guess.error_change.holds(
+            self.outcome.error_change
+        )
+
+
+def ceiling(curve: SpeedCurve, batch_size: int) -> float:
+    """Return the throughput at the best profiled batch size over that at ``batch_size``, at least 1.
+
+    No schedule that begins there can save more time than this at an equal number of examples.
+
+    >>> ceiling(SpeedCurve(sizes=(16, 32), step_seconds=(1.0, 1.6), measure_seconds={}), 16)
+    1.25
+    """
+    best = min(seconds / size for size, seconds in zip(curve.sizes, curve.step_seconds, strict=True))
+    return max(1.0, curve.step(batch_size) / batch_size / best)
+
+
+def pays(speedup: float, error_change: float) -> bool:
+    """Tell whether an outcome is a gain: at least five percent faster, the error at most a point higher."""
+    return math.log(speedup) >= TIME_MARGIN and error_change <= ERROR_MARGIN
+
+
+def predict(traits: Traits, scheduler: str, outcomes: Sequence[Outcome]) -> Prediction:
+    """Return what to expect of a scheduler on a network from what is known of other networks.
+
+    Outcomes of the same network are left out, on whatever data, so that a guess is one before any search.
+    """
+    others = [
+        each for each in outcomes if each.scheduler == scheduler and each.traits.network != traits.network
+    ]
+    networks = len({each.traits.network for each in others})
+    speedup = error_change = None
+    if networks >= FEWEST_OTHERS:
+        known = [each.traits for each in others]
+        gain = _regressed(known, [math.log(each.speedup) for each in others], traits)
+        speedup = Range(*(math.exp(value) for value in gain))
+        error_change = Range(*_regressed(known, [each.error_change for each in others], traits))
+    return Prediction(
+        traits=traits,
+        scheduler=scheduler,
+        speedup=speedup,
+        error_change=error_change,
+        networks=networks,
+        answer=_answer(traits, speedup, error_change),
+    )
+
+
+def leave_one_out(outcomes: Sequence[Outcome]) -> list[Checked]:
+    """Return each outcome beside the guess from all other networks; without those that allow none."""
+    found = [
+        Checked(outcome=each, prediction=predict(each.traits, each.scheduler, outcomes)) for each in outcomes
+    ]
+    return [each for each in found if each.prediction.speedup is not None]
+
+
+def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> str:
+    """Return the answer in words: clear only where the whole range, or the ceiling, is."""
+    if not _worth_growing(traits):
+        return "not worth it"
+    if speedup is None or error_change is None:
+        return "not known"
+    if math.log(speedup.high) < TIME_MARGIN or error_change.low > ERROR_MARGIN:
+        return "not worth it"
+    return "pays" if pays(speedup.low, error_change.mean) else "may pay"
+
+
+def _worth_growing(traits: Traits) -> bool:
+    """Tell whether a larger batch is any faster here; if not, no schedule that grows can gain."""
+    return math.log(traits.ceiling) >= TIME_MARGIN
+
+
+def _regressed(
+    known: Sequence[Traits], values: Sequence[float], traits: Traits
+) -> tuple[float, float, float]:
+    """Return mean, low and high end of the 90 % range of a value at ``traits``."""
+    from scipy import stats  # these take a second to import
+    from sklearn.linear_model import BayesianRidge
+    from sklearn.preprocessing import StandardScaler
+
+    columns = _columns([*known, traits])
+    scaled = StandardScaler().fit(columns[:-1]).transform(columns)
+    fitted = BayesianRidge().fit(scaled[:-1], values)
+    mean, deviation = (float(each[0]) for each in fitted.predict(scaled[-1:], return_std=True))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * deviation
+    return mean, mean - half, mean + half
+
+
+def _columns(every: Sequence[Traits]) -> np.ndarray:
+    """Return traits as rows of numbers, one column each; a missing one is the mean of the others."""
+    rows: list[Mapping[str, float | None]] = [
+        {
+            "ceiling": math.log(each.ceiling),
+            "stability": each.stability_score,
+            "noise": math.log(each.noise_scale) if each.noise_scale and each.noise_scale > 0 else None,
+        }
+        for each in every
+    ]
+    found = np.array([[np.nan if v is None else v for v in row.values()] for row in rows], dtype=float)
+    with np.errstate(invalid="ignore"):
+        counts = np.isfinite(found).sum(axis=0)
+    means = np.nansum(found, axis=0) / np.maximum(counts, 1)
+    return np.where(np.isfinite(found), found, means)

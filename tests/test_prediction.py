@@ -1,0 +1,190 @@
+"""Guesses before any search: what they rest on, what they answer, and how they are checked."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adasearch.cli import main
+from adasearch.modelled import SpeedCurve
+from adasearch.outlook import outcomes_of, outlook
+from adasearch.prediction import Outcome, Traits, ceiling, leave_one_out, pays, predict
+from adasearch.profile_files import ProfileStore
+from adasearch.profiles import Figure
+from adasearch.store import Store
+from tests.profile_rows import speed_of, stability_of
+from tests.rows import study_of, trial_of
+
+
+def traits(
+    architecture: str, top: float = 1.5, score: float | None = 0.8, noise: float | None = 100
+) -> Traits:
+    return Traits(
+        architecture=architecture,
+        scale="nano",
+        dataset="digits",
+        ceiling=top,
+        stability_score=score,
+        noise_scale=noise,
+    )
+
+
+def outcome(of: Traits, speedup: float, change: float = 0.0, scheduler: str = "deba") -> Outcome:
+    return Outcome(traits=of, scheduler=scheduler, speedup=speedup, error_change=change, confirmed=True)
+
+
+FULL = [outcome(traits(f"net{i}", top=1 + i / 10), (1 + i / 10) ** 0.5) for i in range(1, 9)]
+"""Networks that realise half of their ceiling, on the scale of logarithms."""
+
+
+def test_ceiling_is_the_best_throughput_over_the_defaults() -> None:
+    curve = SpeedCurve(sizes=(16, 32, 64), step_seconds=(1.0, 1.6, 2.0), measure_seconds={})
+    assert ceiling(curve, 16) == pytest.approx(2.0)  # 16/s against 32/s
+    assert ceiling(curve, 24) == pytest.approx(32 / (24 / 1.3))  # between two profiled sizes
+    assert ceiling(curve, 64) == 1.0
+
+
+def test_five_percent_faster_at_most_a_point_worse_pays() -> None:
+    assert pays(1.05, 0.01)
+    assert not pays(1.04, 0.0)
+    assert not pays(2.0, 0.011)
+
+
+def test_guess_follows_what_other_networks_realised_of_their_ceilings() -> None:
+    found = predict(traits("new", top=2.5), "deba", FULL)
+    assert found.speedup is not None
+    assert found.speedup.mean == pytest.approx(2.5**0.5, rel=0.03)
+    assert found.speedup.low > 1.05
+    assert found.answer == "pays"
+    assert found.networks == 8
+    assert found.error_change is not None
+    assert found.error_change.mean == pytest.approx(0.0, abs=1e-6)
+
+
+def test_scatter_between_networks_widens_the_range() -> None:
+    def width(spread: float) -> float:
+        known = [outcome(traits(f"net{i}", top=1.5), math.exp(0.2 + spread * (-1) ** i)) for i in range(6)]
+        found = predict(traits("new", top=1.5), "deba", known).speedup
+        assert found is not None
+        return found.high - found.low
+
+    assert width(0.3) > 2 * width(0.05)
+
+
+def test_network_that_is_no_faster_with_larger_batches_is_not_worth_it_whatever_is_known() -> None:
+    assert predict(traits("new", top=1.02), "deba", []).answer == "not worth it"
+    assert predict(traits("new", top=1.02), "deba", FULL).answer == "not worth it"
+
+
+def test_networks_that_gained_nothing_make_the_answer_not_worth_it_or_open() -> None:
+    none = [outcome(traits(f"net{i}", top=1.5), 1.0 + i / 1000) for i in range(8)]
+    assert predict(traits("new"), "deba", none).answer == "not worth it"
+    worse = [outcome(traits(f"net{i}"), 1.5, 0.05 + i / 1000) for i in range(8)]
+    assert predict(traits("new"), "deba", worse).answer == "not worth it"
+    torn = [outcome(traits(f"net{i}"), 1.5 if i % 2 else 0.9) for i in range(8)]
+    assert predict(traits("new"), "deba", torn).answer == "may pay"
+
+
+def test_too_few_other_networks_are_no_ground_for_a_guess() -> None:
+    assert predict(traits("new"), "deba", FULL[:2]).answer == "not known"
+    assert predict(traits("new"), "adabatch", FULL).answer == "not known"
+    assert predict(traits("net1"), "deba", FULL[:3]).networks == 2  # its own outcome does not count
+
+
+def test_missing_noise_scale_is_no_obstacle() -> None:
+    known = [replace(each, traits=replace(each.traits, noise_scale=None)) for each in FULL]
+    found = predict(traits("new", noise=None), "deba", known).speedup
+    assert found is not None
+    assert math.isfinite(found.mean)
+    assert predict(traits("new", score=None, noise=-3.0), "deba", FULL).speedup is not None
+
+
+def test_checked_guesses_hold_the_network_out_and_count_right_ones() -> None:
+    checked = leave_one_out(FULL)
+    assert len(checked) == len(FULL)
+    assert all(each.prediction.networks == 7 for each in checked)
+    odd = [*FULL, outcome(traits("odd", top=1.85), 0.5)]
+    (wrong,) = [each for each in leave_one_out(odd) if each.outcome.traits.architecture == "odd"]
+    assert not wrong.right
+    assert not wrong.inside
+    assert leave_one_out(FULL[:3]) == []
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Four networks that were profiled and searched, one whose profile diverged, one only profiled."""
+    store, profiles = Store(str(tmp_path)), ProfileStore(str(tmp_path))
+    for number, name in enumerate(["resnet18", "vit_b_16", "alexnet", "vgg11", "resnet50", "densenet121"]):
+        constant, deba = study_of("constant", name), study_of("deba", name)
+        fast = speed_of(deba)
+        small, large = fast.points
+        points = (small, replace(large, step_seconds=large.step_seconds / (1.2 + number / 10)))
+        profiles.write(replace(fast, points=points))
+        steady = stability_of(deba)
+        if name == "resnet50":
+            steady = replace(steady, figures=(), diverged=1)
+        else:
+            figures = (
+                Figure("stability_score", None, 0.5 + number / 20, None, None),
+                Figure("noise_scale", None, 100.0 * (number + 1), None, None),
+            )
+            steady = replace(steady, figures=figures)
+        profiles.write(steady)
+        if name == "densenet121":
+            continue
+        for study, took in ((constant, 10.0), (deba, 10.0 / (1 + number / 10))):
+            store.write_study(study)
+            store.write_trial(replace(trial_of(study, 0, val_error=0.1, seconds=took), adaptations=3))
+    return tmp_path
+
+
+def test_outcomes_are_candidates_beside_their_references(results: Path) -> None:
+    found = {each.traits.architecture: each for each in outcomes_of(Store(str(results)))}
+    assert found.keys() == {"resnet18", "vit_b_16", "alexnet", "vgg11"}
+    assert found["vgg11"].speedup == pytest.approx(1.3)
+    assert found["vgg11"].error_change == 0
+    assert not found["vgg11"].confirmed
+
+
+def test_predict_lists_profiled_networks_with_ranges_and_says_what_they_mean(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["predict", "--results", str(results)])
+    out = capsys.readouterr().out
+    assert "densenet121" in out
+    assert "resnet50" not in out  # its profile diverged, and predicts nothing
+    assert "ceiling: throughput" in out
+    words = ["--results", str(results), "--architecture", "densenet121", "--format", "json"]
+    main(["predict", *words])
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["networks"] == 4
+    assert row["ceiling"] > 1.05
+    assert row["speedup_low"] <= row["speedup_mean"] <= row["speedup_high"]
+
+
+def test_predict_check_tells_how_often_it_was_right(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["predict", "--check", "--results", str(results)])
+    out = capsys.readouterr().out
+    assert "of 4 right (always giving the commoner answer: 3)" in out
+    assert "of 4 outcomes inside both 90 % ranges" in out
+
+
+def test_network_without_profiles_is_refused_with_the_command_that_takes_them(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, says in (
+        (["--results", str(results), "--architecture", "vgg19"], "adasearch profile --architecture vgg19"),
+        (["--results", str(results / "nowhere")], "nowhere"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["predict", *words])
+        assert stop.value.code == 2
+        assert says in capsys.readouterr().err
+
+
+def test_too_few_outcomes_to_check_is_said(tmp_path: Path) -> None:
+    assert "too few networks" in outlook(Store(str(tmp_path)), check=True)
