@@ -16,11 +16,11 @@ from adasearch.tables import Column, fraction, number, render, times
 
 __all__ = [
     "SEARCH_COLUMNS",
-    "Compared",
+    "Selection",
     "compare",
     "confirmed",
-    "gather",
     "notes",
+    "select",
     "settings_columns",
     "unfinished",
 ]
@@ -53,62 +53,6 @@ ONE_TABLE = {
 """What studies of one table have in common, and what to call it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """Studies of a results folder and what they say.
-
-    ``chosen`` are the studies asked for, ``records`` and ``trials`` all of the folder, by the clock chosen.
-    ``rows`` and ``evidence`` are the search's and the confirmed table; ``unlike`` says in what the chosen
-    studies differ that one table should share, and is empty if in nothing.
-    """
-
-    chosen: Sequence[StudyRecord]
-    records: Sequence[StudyRecord]
-    trials: Sequence[TrialRecord]
-    rows: Sequence[SearchRow]
-    evidence: Sequence[ConfirmedRow]
-    unlike: str
-
-
-def gather(
-    store: Store,
-    *,
-    studies: Sequence[str] | None = None,
-    force: bool = False,
-    margin: float = ERROR_MARGIN,
-    clock: str | None = None,
-    device_profile: str | None = None,
-) -> Compared:
-    """Return what the tables and the report of some studies (default: all) rest on; see :func:`compare`.
-
-    Raises:
-        InputError: as :func:`compare` does.
-    """
-    records = store.studies()
-    known = {record.study for record in records}
-    for name in studies or ():
-        if name not in known:
-            raise unknown("study", name, known)
-    if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
-    chosen = [record for record in records if studies is None or record.study in studies]
-    unlike = _unlike(chosen)
-    if unlike and not force:
-        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    # The baseline is looked up among all studies, the rows are those asked for.
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
-    names = {record.study for record in chosen}
-    return Compared(
-        chosen=[record for record in records if record.study in names],
-        records=records,
-        trials=trials,
-        rows=[row for row in search_rows(records, trials) if row.study in names],
-        evidence=[row for row in confirmed(store, records, trials, margin=margin) if row.study in names],
-        unlike=unlike,
-    )
-
-
 def compare(
     store: Store,
     *,
@@ -130,17 +74,20 @@ def compare(
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    found = gather(
-        store, studies=studies, force=force, margin=margin, clock=clock, device_profile=device_profile
-    )
-    rows, evidence, trials = found.rows, found.evidence, found.trials
+    if not 0 < margin < 1:
+        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    records, trials, unlike = selected.studies, selected.trials, selected.unlike
+    chosen, names = selected.chosen, {record.study for record in selected.chosen}
+    rows = [row for row in search_rows(records, trials) if row.study in names]
+    evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
     if form in ("csv", "json"):
-        return render(_raw(evidence, rows, trials, found.unlike), SEARCH_COLUMNS, form)
-    mark = f" - NOT ALIKE: {found.unlike}" if found.unlike else ""
+        return render(_raw(evidence, rows, trials, unlike), SEARCH_COLUMNS, form)
+    mark = selected.mark
     table = render(
         [asdict(row) for row in rows], SEARCH_COLUMNS, form, title=f"Search: one seed, validation split{mark}"
     )
-    if not found.chosen:
+    if not chosen:
         runs = [trial.trial_id for trial in store.trials("train")]
         only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
         return f"no study in {store.name}{only}\n"
@@ -150,15 +97,59 @@ def compare(
         [
             *([confirmed_tables(evidence, form, mark=mark)] if evidence else []),
             table,
-            *notes(found.chosen),
+            *notes(chosen),
             *unfinished(rows),
             "",
             render(settings, columns, form, title=f"Settings of these trials{mark}"),
             *_agreement(settings, [column.key for column in columns[2:]]),
-            *_units(found.chosen),
+            *_units(chosen),
             "",
         ]
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a table is made of: ``studies`` and ``trials`` of the folder, and those that were ``chosen``.
+
+    ``unlike`` says in what the chosen ones differ that they should share; empty if in nothing.
+    """
+
+    studies: Sequence[StudyRecord]
+    trials: Sequence[TrialRecord]
+    chosen: Sequence[StudyRecord]
+    unlike: str
+
+    @property
+    def mark(self) -> str:
+        """What is added to the titles of a table of studies that are not alike."""
+        return f" - NOT ALIKE: {self.unlike}" if self.unlike else ""
+
+
+def select(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> Selection:
+    """Read a results folder and choose studies by name, all of them by default.
+
+    All are read, since a baseline is looked up among all. Raises what :func:`compare` does.
+    """
+    records = store.studies()
+    known = {record.study for record in records}
+    for name in studies or ():
+        if name not in known:
+            raise unknown("study", name, known)
+    unlike = _unlike([record for record in records if studies is None or record.study in studies])
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
+    chosen = [record for record in records if studies is None or record.study in studies]
+    return Selection(studies=records, trials=trials, chosen=chosen, unlike=unlike)
 
 
 def confirmed(

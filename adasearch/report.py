@@ -21,11 +21,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from adasearch import __version__
 from adasearch.analysis import complete_trials, describe, settings_rows
 from adasearch.choice import BASELINE, baseline_of, comparable, pick_trials
-from adasearch.comparison import SEARCH_COLUMNS, Compared, gather, notes, settings_columns
+from adasearch.comparison import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.errors import InputError
 from adasearch.files import locate, write_whole
 from adasearch.records import IntervalRecord, StudyRecord
+from adasearch.report_basis import Basis, gather
 from adasearch.report_courses import courses, drawn_trials, intervals_of, reached_cases
 from adasearch.report_figures import course_pictures, front_picture, ledger_picture
 from adasearch.report_health import failures, missing, setup, states
@@ -122,11 +123,11 @@ def report(
     return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"
 
 
-def _groups(found: Compared) -> list[list[StudyRecord]]:
+def _groups(found: Basis) -> list[list[StudyRecord]]:
     """Return the chosen studies with their baselines, by network and whatever else must be alike."""
     pool = {study.study: study for study in found.chosen}
     for study in found.chosen:
-        baseline = baseline_of(study, found.records)
+        baseline = baseline_of(study, found.studies)
         if baseline is not None:
             pool.setdefault(baseline.study, baseline)
     return sorted(comparable(list(pool.values())), key=lambda group: (group[0].architecture, group[0].scale))
@@ -135,7 +136,7 @@ def _groups(found: Compared) -> list[list[StudyRecord]]:
 def _section(
     anchor: str,
     group: Sequence[StudyRecord],
-    found: Compared,
+    found: Basis,
     intervals: Mapping[str, Sequence[IntervalRecord]],
 ) -> Section:
     """Return everything about one network, in the order in which a reader asks."""
@@ -147,8 +148,9 @@ def _section(
     bound = next((each for each in bounds if each is not None), None)
     points = complete_trials(group, trials)
     cases = [case for study in group for case in reached_cases(study, found.evidence, trials, intervals)]
+    schedulers = sorted(study.scheduler for study in group if study.scheduler != BASELINE)
     drawn = [
-        front_picture(about, points, standing, bound=bound, clock=clock),
+        front_picture(about, points, standing, schedulers=schedulers, bound=bound, clock=clock),
         *course_pictures(about, standing, clock),
         *(reached_picture(about, case, clock) for case in cases),
         *(signal_picture(about, course) for course in standing if course.role == "scheduler"),
@@ -163,7 +165,7 @@ def _section(
     )
 
 
-def _said(found: Compared, names: Set[str]) -> list[str]:
+def _said(found: Basis, names: Set[str]) -> list[str]:
     """Return a sentence per study, or per confirmed candidate where there are such."""
     lines = []
     confirmed = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
@@ -182,7 +184,7 @@ def _said(found: Compared, names: Set[str]) -> list[str]:
     return lines
 
 
-def importance_pictures(about: str, group: Sequence[StudyRecord], found: Compared) -> list[Picture]:
+def importance_pictures(about: str, group: Sequence[StudyRecord], found: Basis) -> list[Picture]:
     """Return which settings mattered for one network, one picture per study; none until that is computed."""
     return []
 
@@ -198,7 +200,7 @@ def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyReco
     ]
 
 
-def _page(name: str, found: Compared, sections: Sequence[Section]) -> str:
+def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
     chosen = {study.study for study in found.chosen}
     trials = [trial for trial in found.trials if trial.study in chosen]
     environment = Environment(
@@ -246,7 +248,7 @@ def _cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     return f"verdict {'good' if good else 'bad' if said.startswith('worse') else ''}".strip()
 
 
-def _verdicts(found: Compared) -> list[dict[str, object]]:
+def _verdicts(found: Basis) -> list[dict[str, object]]:
     """Return a row per study, and per confirmed candidate where there are such."""
     confirmed = [cells for title, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
     lines: list[dict[str, object]] = []
@@ -268,7 +270,7 @@ def _verdicts(found: Compared) -> list[dict[str, object]]:
     return lines
 
 
-def _tables(found: Compared) -> list[Table]:
+def _tables(found: Basis) -> list[Table]:
     """Return the tables of ``compare``."""
     if not found.chosen:
         return []

@@ -20,12 +20,14 @@ __all__ = ["Course", "Reached", "courses", "drawn_trials", "intervals_of", "reac
 class Course:
     """One run of a group of comparable studies that stands for something.
 
-    ``role`` is "default", "reference" or "scheduler"; ``intervals`` holds at least one. ``seconds`` are those
+    ``role`` is "default", "reference" or "scheduler", and ``series`` counts the group's adaptive studies, for
+    a colour of their own. ``intervals`` holds at least one. ``seconds`` are those
     since the start at each interval's end by the group's clock, infinite from where that clock has none.
     """
 
     label: str
     role: str
+    series: int
     trial: TrialRecord
     intervals: Sequence[IntervalRecord]
     seconds: Sequence[float]
@@ -86,7 +88,10 @@ def courses(
     """Return the untuned default, the reference, and what stands for each scheduler, in this order."""
     picks = pick_trials(group, trials)
     found: list[Course] = []
-    for study in sorted(group, key=lambda each: (each.scheduler != BASELINE, each.scheduler)):
+    ordered = sorted(group, key=lambda each: (each.scheduler != BASELINE, each.scheduler))
+    adaptive = [each.study for each in ordered if each.scheduler != BASELINE]
+    for study in ordered:
+        series = adaptive.index(study.study) if study.study in adaptive else 0
         pick = picks[study.study]
         twin = sum(each.scheduler == study.scheduler for each in group) > 1
         for name, role, trial in _standing(study, pick):
@@ -94,7 +99,9 @@ def courses(
             rows = intervals.get(trial.trial_id, ())
             if rows:
                 ends = list(accumulate(_seconds(record, study.clock) for record in rows))
-                found.append(Course(label=label, role=role, trial=trial, intervals=rows, seconds=ends))
+                found.append(
+                    Course(label=label, role=role, series=series, trial=trial, intervals=rows, seconds=ends)
+                )
     return found
 
 

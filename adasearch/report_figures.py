@@ -30,7 +30,13 @@ PART_NAMES = {
 
 @themed
 def front_picture(
-    about: str, points: pd.DataFrame, standing: Sequence[Course], *, bound: float | None, clock: str
+    about: str,
+    points: pd.DataFrame,
+    standing: Sequence[Course],
+    *,
+    schedulers: Sequence[str],
+    bound: float | None,
+    clock: str,
 ) -> Picture | None:
     """Draw validation error against seconds: all complete trials, each scheduler's front, and what stands.
 
@@ -38,6 +44,7 @@ def front_picture(
         about: the network.
         points: as :func:`~adasearch.analysis.complete_trials` returns them.
         standing: the runs that are ringed.
+        schedulers: the adaptive ones in the order of their colours.
         bound: E, the error up to which a trial counts as equally good; None without a baseline.
         clock: whose seconds they are.
 
@@ -52,15 +59,14 @@ def front_picture(
     tips: dict[str, list[str]] = {}
     left_out = 0
     names = sorted(points["scheduler"].unique(), key=lambda name: (name != BASELINE, name))
-    adaptive = [name for name in names if name != BASELINE]
     for name in names:
         own = points[points["scheduler"] == name]
         front = pareto_front(own, second="seconds").sort_values("seconds")
         drawn = own.iloc[thinned(len(own))]
         drawn = pd.concat([drawn, front[~front.index.isin(drawn.index)]])
         left_out += len(own) - len(drawn)
-        place = adaptive.index(name) if name in adaptive else -1
-        colour, shape = (GREY, "o") if place < 0 else (SERIES[place % 5], SHAPES[place % 5])
+        place = schedulers.index(name) % len(SERIES) if name != BASELINE else 0
+        colour, shape = (GREY, "o") if name == BASELINE else (SERIES[place], SHAPES[place])
         gid = f"trials {name}"
         axes.plot(front["seconds"], 100 * front["val_error"], drawstyle="steps-post", color=colour, lw=1.4)
         axes.plot(
@@ -107,10 +113,9 @@ def _courses(about: str, standing: Sequence[Course], over: str, clock: str) -> P
     batches, rates, errors = figure.subplots(3, sharex=True, height_ratios=(1.3, 0.9, 1.1))
     tips: dict[str, list[str]] = {}
     listed: list[str] = []
-    colours = iter(SERIES * len(standing))
     for place, course in enumerate(standing):
-        colour, line = {"default": (GREY, "--"), "reference": (GREY, "-")}.get(course.role, ("", "-"))
-        colour = colour or next(colours)
+        colour = SERIES[course.series % len(SERIES)] if course.role == "scheduler" else GREY
+        line = "--" if course.role == "default" else "-"
         seen = [record.signals.examples_seen for record in course.intervals]
         ends: Sequence[float] = seen if over == "examples" else course.seconds
         batch = [record.signals.batch_size for record in course.intervals]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.choice import BASELINE
-from adasearch.comparison import Compared, unfinished
+from adasearch.comparison import unfinished
 from adasearch.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.report_basis import Basis
 
 __all__ = ["Failure", "failures", "missing", "setup", "states"]
 
@@ -24,7 +25,7 @@ class Failure:
     trial_id: str
 
 
-def states(found: Compared) -> dict[str, dict[str, int]]:
+def states(found: Basis) -> dict[str, dict[str, int]]:
     """Return how many trials of each chosen study's search have which status."""
     counted: dict[str, dict[str, int]] = {}
     for study in found.chosen:
@@ -48,7 +49,7 @@ def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
     ]
 
 
-def missing(found: Compared) -> list[str]:
+def missing(found: Basis) -> list[str]:
     """Return a sentence for everything that the report would show if it were there."""
     if not found.chosen:
         return ["There is no study in this folder yet: 'adasearch search' begins one."]

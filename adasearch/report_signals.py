@@ -57,8 +57,8 @@ def signal_picture(about: str, course: Course) -> Picture | None:
                 axes.plot(some["examples_seen"], some[name], shape, color=INK if decided else GREY, ms=5,
                           mew=0, gid=gid, clip_on=False)  # fmt: skip
                 tips[gid] = [
-                    f"{label} = {getattr(row, name):.3g}; {reasons[row.interval]}"
-                    for row in some.itertuples()
+                    f"{label} = {value:.3g}; {reasons[int(at)]}"
+                    for at, value in zip(some["interval"], some[name], strict=True)
                 ]
         axes.set_yscale("symlog", linthresh=2 * threshold, linscale=1.5)
         axes.yaxis.set_major_locator(FixedLocator([threshold * times for times in MULTIPLES]))
