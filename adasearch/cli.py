@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adasearch import __version__
+from adasearch.cli_compare import compare
 from adasearch.cli_evidence import confirm, export, report
 from adasearch.cli_options import (
     CLOCK,
@@ -17,6 +18,7 @@ from adasearch.cli_options import (
     RESULTS,
     RUN_OPTIONS,
     RUNTIME_OPTIONS,
+    SAMPLER,
     from_default,
     popped,
     runtime_options,
@@ -64,7 +66,7 @@ def cli() -> None:
 )
 @training_options
 @runtime_options
-@click.option("--sampler", type=click.Choice(["tpe", "random"]), help="How Optuna proposes.  [default: tpe]")
+@SAMPLER
 @click.option(
     "--stopper",
     type=click.Choice(["halving", "none"]),
@@ -162,39 +164,6 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option(
-    "--study",
-    "studies",
-    multiple=True,
-    metavar="NAME",
-    help="Only these studies; repeatable.  [default: all]",
-)
-@CLOCK
-@DEVICE_PROFILE
-@click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
-@click.option(
-    "--margin",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Difference of errors, as a fraction, that counts as none.",
-)
-@RESULTS
-@FORMAT
-def compare(results: str, studies: tuple[str, ...], **options: Any) -> None:
-    """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
-
-    \b
-    Example:
-      adasearch compare --results results --format markdown
-    """
-    from adasearch.comparison import compare as table
-    from adasearch.store import Store
-
-    click.echo(table(Store(results, must_exist=True), studies=studies or None, **options), nl=False)
-
-
-@cli.command()
 @click.argument("trial_id")
 @click.option("--scheduler", required=True, metavar="NAME", help="A scheduler, or module:Class.")
 @click.option(
@@ -254,6 +223,7 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
+cli.add_command(compare)
 cli.add_command(confirm)
 cli.add_command(export)
 cli.add_command(profile)

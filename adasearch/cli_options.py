@@ -14,6 +14,7 @@ __all__ = [
     "RESULTS",
     "RUNTIME_OPTIONS",
     "RUN_OPTIONS",
+    "SAMPLER",
     "from_default",
     "popped",
     "run_options",
@@ -33,6 +34,12 @@ DEVICE_PROFILE = click.option(
     "--device-profile",
     metavar="NAME",
     help="The speed profile that modelled seconds come from, one of another device, too.",
+)
+SAMPLER = click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "random", "grid"]),
+    help="How trials are proposed; grid: every combination of the choices, then again with the next seed.  "
+    "[default: tpe]",
 )
 RUN_OPTIONS = ("device_batch", "memory_gib", "checkpoint_every")
 RUNTIME_OPTIONS = (

@@ -43,6 +43,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     store.check_writable()
     request = replace(request, device=_device(runtime, gpus=None), threads=runtime.cpus_per_worker)
     resolved = _resolve(request, runtime, store, console)
+    if runtime.transfer and any(study.record.sampler == "grid" for study in resolved):
+        raise InputError("--transfer does not go with --sampler grid, which tries every combination in turn")
     for study in resolved:
         if runtime.address is None:
             check_device(study.record)

@@ -9,7 +9,7 @@ from adasearch.clocks import judged
 from adasearch.confirmed_tables import confirmed_tables
 from adasearch.errors import InputError, unknown
 from adasearch.evidence import ConfirmedRow, confirmed_rows
-from adasearch.paired import ERROR_MARGIN
+from adasearch.paired import ERROR_MARGIN, check_margin
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
@@ -74,8 +74,7 @@ def compare(
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    check_margin(margin)
     selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
     records, trials, unlike = selected.studies, selected.trials, selected.unlike
     chosen, names = selected.chosen, {record.study for record in selected.chosen}

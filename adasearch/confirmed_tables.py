@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from adasearch.evidence import ConfirmedRow, whole_verdict
 from adasearch.paired import FEWEST, LEVEL, TIME_MARGIN
-from adasearch.tables import Column, fraction, number, render
+from adasearch.tables import Column, between, fraction, number, render
 from adasearch.targets import NOT_REACHED
 
 __all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
@@ -44,42 +44,19 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
     """Return a row's values, intervals joined with their means."""
     return {
         **asdict(row),
-        "error": _between(row.test_error, row.test_error_low, row.test_error_high, 100, "%"),
-        "spent": _between(row.seconds, row.seconds_low, row.seconds_high, 1, "s"),
-        "difference": _between(
+        "error": between(row.test_error, row.test_error_low, row.test_error_high, 100, "%"),
+        "spent": between(row.seconds, row.seconds_low, row.seconds_high, 1, "s"),
+        "difference": between(
             row.error_difference, row.error_difference_low, row.error_difference_high, 100, "pp", sign="+"
         ),
-        "gain": _between(row.speedup, row.speedup_low, row.speedup_high, 1, "x", digits=2),
-        "gain_default": _between(
+        "gain": between(row.speedup, row.speedup_low, row.speedup_high, 1, "x", digits=2),
+        "gain_default": between(
             row.speedup_default, row.speedup_default_low, row.speedup_default_high, 1, "x", digits=2
         ),
         "words": whole_verdict(row),
         "memory": None if row.peak_memory_bytes is None else row.peak_memory_bytes / MIB,
         "reached_of": f"{row.reached} of {row.seeds}",
     }
-
-
-def _between(
-    mean: float | None,
-    low: float | None,
-    high: float | None,
-    factor: float,
-    unit: str,
-    *,
-    digits: int = 1,
-    sign: str = "",
-) -> str | None:
-    """Write a mean and its interval.
-
-    >>> _between(0.1, 0.08, 0.13, 100, "%"), _between(0.01, None, None, 100, "pp", sign="+")
-    ('10.0 % [8.0, 13.0]', '+1.0 pp')
-    """
-    if mean is None:
-        return None
-    text = f"{factor * mean:{sign}.{digits}f} {unit}".replace(" x", "x")
-    if low is None or high is None:
-        return text
-    return f"{text} [{factor * low:{sign}.{digits}f}, {factor * high:{sign}.{digits}f}]"
 
 
 def _reached(value: object) -> str:

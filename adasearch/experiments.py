@@ -36,8 +36,9 @@ class _Settings(BaseModel):
     smallest: int | None = None
     largest: int | None = None
     precision: Precision | None = None
-    sampler: Literal["tpe", "random"] | None = None
+    sampler: Literal["tpe", "random", "grid"] | None = None
     stopper: Literal["halving", "none"] | None = None
+    no_baseline: bool | None = None
     train: dict[str, FieldSpace] | None = None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import yaml
 
 from adasearch.errors import InputError
+from adasearch.optuna_study import combinations, distributions_of
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces import parse_space
 
@@ -52,6 +53,8 @@ def check_together(study: StudyRecord) -> None:
             "--per-example takes gradients that no scaler of the loss has seen, so --precision must not be "
             "float16 with it; bfloat16 needs no scaler"
         )
+    if study.sampler == "grid":
+        combinations(distributions_of(study))
 
 
 def check_device(study: StudyRecord) -> None:

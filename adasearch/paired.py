@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from adasearch.errors import InputError
+
 __all__ = [
     "ERROR_MARGIN",
     "FEWEST",
@@ -21,6 +23,7 @@ __all__ = [
     "TIME_MARGIN",
     "Estimate",
     "Paired",
+    "check_margin",
     "corrected",
     "estimate",
     "holm",
@@ -61,6 +64,16 @@ class Paired:
     p_time: float | None = None
     p_equal_error: float | None = None
     p_equal_time: float | None = None
+
+
+def check_margin(margin: float) -> None:
+    """Refuse a difference of errors that cannot count as none.
+
+    Raises:
+        InputError: it does not lie between 0 and 1.
+    """
+    if not 0 < margin < 1:
+        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
 
 
 def estimate(values: Sequence[float]) -> Estimate:

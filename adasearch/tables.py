@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["FORMATS", "Column", "fraction", "number", "render", "times"]
+__all__ = ["FORMATS", "Column", "between", "fraction", "number", "render", "times"]
 
 FORMATS = ("text", "markdown", "csv", "json")
 
@@ -60,6 +60,29 @@ def times(value: object) -> str:
     return f"{value:.2f}x"
 
 
+def between(
+    mean: float | None,
+    low: float | None,
+    high: float | None,
+    factor: float,
+    unit: str,
+    *,
+    digits: int = 1,
+    sign: str = "",
+) -> str | None:
+    """Write a mean and its interval.
+
+    >>> between(0.1, 0.08, 0.13, 100, "%"), between(0.01, None, None, 100, "pp", sign="+")
+    ('10.0 % [8.0, 13.0]', '+1.0 pp')
+    """
+    if mean is None:
+        return None
+    text = f"{factor * mean:{sign}.{digits}f} {unit}".replace(" x", "x")
+    if low is None or high is None:
+        return text
+    return f"{text} [{factor * low:{sign}.{digits}f}, {factor * high:{sign}.{digits}f}]"
+
+
 def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: str = "") -> str:
     """Return rows in one of ``FORMATS``; JSON is ``{"rows": [...]}`` and, like CSV, holds every raw value."""
     if form == "json":
@@ -78,15 +101,15 @@ def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: 
         lines += [[column.cell(row).replace("|", "\\|") for column in columns] for row in rows]
         head = f"**{title}**\n\n" if title else ""
         return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         words = any(isinstance(row.get(column.key), str) for row in rows)
         table.add_column(column.header, justify="left" if words else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(column.cell(row) for column in columns))
     console = Console(file=io.StringIO(), width=1000, highlight=False, markup=False, emoji=False)
+    if title:
+        console.print(title)  # as the table's own it would be broken to its width
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())

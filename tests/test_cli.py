@@ -175,7 +175,11 @@ BAD_SEARCHES = [
     (["--gpus-per-worker", "nan"], "--gpus-per-worker must be at least 0 but got nan"),
     (["--gpus-per-worker", "0.5", "--workers", "2"], "a fraction only with one worker but got 0.5"),
     (["--workers", "8", "--smallest", "8"], "--smallest must be at least 2 x workers = 16 but got 8"),
-    (["--sampler", "grid"], "'grid' is not one of"),
+    (["--sampler", "gird"], "'gird' is not one of"),
+    (
+        ["--sampler", "grid"],
+        "--sampler grid takes choices and fixed values but scheduler/confidence_threshold is a range",
+    ),
     (["--stopper", "sometimes"], "'sometimes' is not one of"),
     (["--study", "a/b"], "--study must be letters, digits, '_', '.' or '-' and not reserved but got 'a/b'"),
     (["--study", "train"], "not reserved but got 'train'"),

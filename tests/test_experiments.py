@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,11 @@ from adasearch.cli import main
 from adasearch.errors import InputError
 from adasearch.experiments import experiment_names, load_experiment
 from adasearch.models import ARCHITECTURES
+from adasearch.optuna_study import combinations, distributions_of
 from adasearch.plans import Request, resolve
 from adasearch.records import Value
 from adasearch.schedulers import SCHEDULERS
+from adasearch.schedulers.deba import Deba
 from adasearch.store import Store
 
 FOLDER = Path(__file__).parents[1] / "search_spaces" / "experiments"
@@ -24,7 +26,8 @@ def request_of(name: str, scale: str | None = None, **changes: object) -> Reques
     experiment = load_experiment(name).at(scale)
     flags = experiment.flags() | {"dataset": "digits", "subset": None} | changes
     flags.pop("trials")
-    return Request(experiment=experiment, **flags)
+    baseline = not flags.pop("no_baseline", False)
+    return Request(experiment=experiment, baseline=baseline, **flags)
 
 
 @pytest.mark.parametrize("name", experiment_names())
@@ -72,6 +75,28 @@ def test_nano_form_changes_what_it_lists_and_keeps_the_rest() -> None:
     assert space is not None
     assert space["period"].fixed == 2
     assert space["growth"].fixed == 2.0
+
+
+@pytest.mark.parametrize("name", ["window", "cooldown"])
+@pytest.mark.parametrize("scale", ["nano", "full"])
+def test_ablation_varies_one_field_of_deba_alone_equally_often(name: str, scale: str) -> None:
+    experiment = load_experiment(f"deba_{name}").at(scale)
+    request = replace(
+        request_of(f"deba_{name}", scale, smallest=16, largest=64), architectures=("resnet18",), scale="nano"
+    )
+    assert not request.baseline
+    (study,) = resolve(request, lambda _: None, lambda _: None)
+    levels = combinations(distributions_of(study.record))
+    key = f"scheduler/{name}"
+    assert [level[key] for level in levels] == {"window": [0, 15], "cooldown": [1, 3, 5, 10]}[name]
+    assert experiment.trials is not None
+    assert experiment.trials % len(levels) == 0
+    assert (study.record.sampler, study.record.stopper) == ("grid", "none")
+    others = {"stability_threshold": 0.3, "cooldown": 2} if scale == "nano" else {}
+    fixed = study.scheduler_space.fixed()
+    for field, default in asdict(Deba()).items():
+        if field != name:
+            assert fixed[f"scheduler/{field}"] == others.get(field, default), field
 
 
 @pytest.mark.parametrize(

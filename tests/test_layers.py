@@ -94,6 +94,7 @@ LIGHT = [
         *"report_svg report_axes report_basis report_courses report_figures report_signals".split(),
         *"report_overview report_health".split(),
         *"modelled profiles profile_files profile_tables clocks calibration".split(),
+        *"optuna_study importance importance_table importance_plots interaction ablation dashboard".split(),
     )
     if f"adasearch.{name}" in FILES
 ]

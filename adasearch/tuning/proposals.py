@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState, create_trial
 
-from adasearch.analysis import seconds
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
 from adasearch.modelled import SpeedCurve
-from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord, Value
+from adasearch.optuna_study import STATES, combinations, frozen_trial, new_study, objectives
+from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
@@ -22,7 +21,7 @@ __all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
 
 STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
 
-SAMPLERS = ("tpe", "random")
+SAMPLERS = ("tpe", "random", "grid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class StudyPlan:
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
     profile: Sequence[Sequence[Signals]] = ()
-    early: Sequence[Mapping[str, Value]] = ()
+    early: Sequence[Params] = ()
 
 
 class Proposals:
@@ -53,6 +52,7 @@ class Proposals:
     Optuna is refilled from the stored trials in order. Complete trials carry both values; a trial that was
     stopped early is PRUNED without intermediate values (in a study of two objectives they crash TPE); a
     failed one is FAIL. Trials that were running when a search ended come first, under their own numbers.
+    With the sampler "grid" the number alone says which combination a trial is and, by the round, its seed.
     """
 
     def __init__(self, plan: StudyPlan) -> None:
@@ -60,20 +60,24 @@ class Proposals:
         self._distributions = {**plan.train_space.distributions(), **plan.scheduler_space.distributions()}
         self._fixed = {**plan.train_space.fixed(), **plan.scheduler_space.fixed()}
         stored = [trial for trial in plan.stored if trial.phase == "search"]
-        self._study = optuna.create_study(
-            directions=["minimize", "minimize"], sampler=_sampler(plan.study, asked=len(stored))
-        )
+        self._study = new_study(sampler=_sampler(plan.study, asked=len(stored)))
         self._live: dict[str, optuna.Trial] = {}
         self._next_number = max((trial.number for trial in stored), default=-1) + 1
         finished = [trial for trial in stored if trial.status != "running"]
         interrupted = [trial for trial in stored if trial.status == "running"]
         self.left = max(0, plan.trials - len(finished))
         for trial in finished:
-            self._study.add_trial(self._frozen(trial))
+            self._study.add_trial(frozen_trial(trial, self._distributions, plan.study.clock))
         for trial in interrupted[: self.left]:
-            searched = {name: trial.params[name] for name in self._distributions}
-            self._study.enqueue_trial(searched, user_attrs={"number": trial.number})
+            self._enqueue({name: trial.params[name] for name in self._distributions}, trial.number)
         self._interrupted = {trial.number: trial.params for trial in interrupted}
+        self._round = 1  # trials that share a seed, one after another
+        if plan.study.sampler == "grid":
+            grid = combinations(self._distributions)
+            self._round = len(grid)
+            for number in range(self._next_number, self._next_number + self.left - len(interrupted)):
+                self._enqueue(grid[number % self._round], number)
+            return
         if not stored:
             self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
         for point in plan.early:
@@ -103,7 +107,7 @@ class Proposals:
             phase="search",
             number=number,
             params=params,
-            seed=study.seed + number,
+            seed=study.seed + number // self._round,
             versions=versions(),
         )
         self._live[trial.trial_id] = asked
@@ -116,35 +120,22 @@ class Proposals:
         """
         asked = self._live.pop(trial.trial_id)
         if trial.status == "complete":
-            values = _values(trial, self._plan.study.clock)
+            values = objectives(trial, self._plan.study.clock)
             if all(map(math.isfinite, values)):
                 self._study.tell(asked, values)
                 return trial
             trial = replace(trial, status="failed", error=f"its objectives are {values}")
-        state = TrialState.PRUNED if trial.status == "pruned" else TrialState.FAIL
-        self._study.tell(asked, state=state)
+        self._study.tell(asked, state=STATES[trial.status])
         return trial
 
-    def _frozen(self, trial: TrialRecord) -> optuna.trial.FrozenTrial:
-        """Return a stored trial as Optuna's own."""
-        states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        return create_trial(
-            state=states[trial.status],
-            params={name: trial.params[name] for name in self._distributions},
-            distributions=self._distributions,
-            values=_values(trial, self._plan.study.clock) if trial.status == "complete" else None,
-        )
-
-
-def _values(trial: TrialRecord, clock: str) -> list[float]:
-    """Return the objectives as floats: Optuna's TPE cannot take integers."""
-    error = math.nan if trial.val_error is None else trial.val_error
-    return [float(error), float(seconds(trial, clock))]
+    def _enqueue(self, searched: Params, number: int) -> None:
+        """Let a trial of these parameters and this number be asked for next, after those enqueued before."""
+        self._study.enqueue_trial(dict(searched), user_attrs={"number": number})
 
 
 def _sampler(study: StudyRecord, *, asked: int) -> BaseSampler:
     # With the seed alone a resumed search would draw its first points again.
     seed = (study.seed * 1_000_003 + asked) % 2**32
-    if study.sampler == "random":
+    if study.sampler != "tpe":  # a grid leaves nothing to draw
         return RandomSampler(seed=seed)
     return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, constant_liar=True)

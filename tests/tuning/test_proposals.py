@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
+from adasearch.errors import InputError
 from adasearch.records import Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces import Space, load_space, parse_space
@@ -17,6 +18,7 @@ from tests.rows import STUDY, interval_at, trial_of
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 TRAIN, DEBA = load_space("architectures", "resnet18"), load_space("schedulers", "deba_short")
+DRAWN = [name for name in SAMPLERS if name != "grid"]
 DEFAULTS = {**TRAIN.fixed(), **TRAIN.first(), **DEBA.fixed(), **DEBA.first()}
 
 
@@ -98,7 +100,7 @@ def test_every_trial_has_every_parameter_inside_its_range() -> None:
     assert len({str(trial.params) for trial in asked}) == len(asked)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", DRAWN)
 def test_same_seed_proposes_the_same_and_another_seed_something_else(sampler: str) -> None:
     study = replace(STUDY, sampler=sampler)
     first, again, other = (
@@ -239,7 +241,7 @@ def test_default_that_was_running_is_tried_again_and_once() -> None:
     assert [trial.params == DEFAULTS for trial in asked] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", DRAWN)
 @pytest.mark.parametrize("status", ["complete", "running"])
 def test_resumed_search_does_not_draw_its_first_points_again(sampler: str, status: Status) -> None:
     study = replace(STUDY, sampler=sampler)
@@ -295,6 +297,63 @@ def test_resumed_search_runs_to_the_end_with_every_kind_of_trial_stored(studies:
     assert len(studies[1].trials) == 20
 
 
+# --- the grid ---------------------------------------------------------------------------------------
+
+FIXED = parse_space({"architecture": "resnet18"}, "test")
+GRID = parse_space(
+    {"scheduler": "deba", "fields": {"window": {"choice": [0, 15]}, "cooldown": {"choice": [1, 3, 5]}}},
+    "test",
+)
+STUDY_OF_GRID = replace(STUDY, sampler="grid", seed=7)
+PAIRS = [(cooldown, window) for cooldown in (1, 3, 5) for window in (0, 15)]
+
+
+def grid_plan(**changes: object) -> StudyPlan:
+    return replace(plan(study=STUDY_OF_GRID, train=FIXED, scheduler=GRID), **changes)  # type: ignore[arg-type]
+
+
+def of_grid(trial: TrialRecord) -> tuple[int, int, object, object]:
+    return (trial.number, trial.seed, trial.params["scheduler/cooldown"], trial.params["scheduler/window"])
+
+
+WHOLE_GRID = [(number, 7 + number // 6, *PAIRS[number % 6]) for number in range(20)]
+
+
+def test_grid_tries_every_combination_in_turn_and_then_again_with_the_next_seed() -> None:
+    assert [of_grid(trial) for trial in run(Proposals(grid_plan()), 20)] == WHOLE_GRID
+
+
+@pytest.mark.parametrize("done", [1, 6, 8])
+def test_resumed_grid_goes_on_where_it_was(done: int) -> None:
+    first = Proposals(grid_plan())
+    stored = [*run(first, done), *run(first, 1, "failed"), first.ask(), first.ask()]
+    stored[-1], stored[-2] = stored[-2], stored[-1]  # two were running
+    resumed = Proposals(grid_plan(stored=stored))
+    asked = run(resumed, resumed.left)
+    assert sorted(map(of_grid, asked)) == WHOLE_GRID[done + 1 :]
+    assert {trial.number for trial in asked[:2]} == {done + 1, done + 2}  # those come first
+
+
+def test_grid_is_the_same_from_a_stored_space_whose_fields_are_sorted() -> None:
+    first = run(Proposals(grid_plan()), 6)
+    again = run(Proposals(grid_plan(scheduler_space=GRID.complete())), 6)
+    assert [trial.params for trial in first] == [trial.params for trial in again]
+
+
+def test_grid_of_a_study_with_nothing_to_search_has_a_seed_per_trial() -> None:
+    constant = parse_space({"scheduler": "constant"}, "test")
+    asked = run(Proposals(grid_plan(scheduler_space=constant)), 3)
+    assert [trial.seed for trial in asked] == [7, 8, 9]
+
+
+def test_grid_refuses_a_range_by_name() -> None:
+    quantile = load_space("schedulers", "deba_quantile").with_fixed("confidence_threshold", 1.0)
+    with pytest.raises(
+        InputError, match=r"quantile/stability_threshold is a range; .*scheduler/stability_thr"
+    ):
+        Proposals(grid_plan(scheduler_space=quantile))
+
+
 # --- thresholds as quantiles ------------------------------------------------------------------------
 
 QUANTILES = load_space("schedulers", "deba_quantile")
@@ -338,7 +397,7 @@ def test_optuna_hears_quantiles_and_never_absolute_thresholds(studies: list[optu
         assert ABSOLUTE not in told.params
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", DRAWN)
 def test_resumed_search_of_quantiles_proposes_what_an_uninterrupted_refill_would(sampler: str) -> None:
     study = replace(STUDY, sampler=sampler)
     stored = run(Proposals(quantile_plan(study=study)), 6)
