@@ -10,8 +10,8 @@ Opens without torch and without ray.
 import base64
 import hashlib
 import os
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
@@ -19,35 +19,24 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch import __version__
-from adasearch.analysis import complete_trials, describe, settings_rows
+from adasearch.analysis import complete_trials
 from adasearch.choice import BASELINE, baseline_of, comparable, pick_trials
-from adasearch.comparison import SEARCH_COLUMNS, notes, settings_columns
-from adasearch.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.errors import InputError
 from adasearch.files import locate, write_whole
+from adasearch.importance import ImportanceRow
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report_basis import Basis, gather
 from adasearch.report_courses import courses, drawn_trials, intervals_of, reached_cases
 from adasearch.report_figures import course_pictures, front_picture, ledger_picture
 from adasearch.report_health import failures, missing, setup, states
+from adasearch.report_importance import importance_picture, searched_importances
 from adasearch.report_overview import speed_picture, states_picture
 from adasearch.report_signals import reached_picture, signal_picture
 from adasearch.report_svg import THEME, Picture
+from adasearch.report_tables import all_tables, cell_class, holds_words, said, verdicts
 from adasearch.store import Store
-from adasearch.tables import Column, fraction, number, times
 
 __all__ = ["report"]
-
-VERDICTS = [
-    Column("architecture", "architecture"),
-    Column("scheduler", "scheduler"),
-    Column("words", "verdict"),
-    Column("gain", "speed-up"),
-    Column("gain_default", "vs default"),
-    Column("error", "error"),
-    Column("spent", "time"),
-    Column("basis", "based on"),
-]
 
 
 class Progress(Protocol):
@@ -56,16 +45,6 @@ class Progress(Protocol):
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take in that ``done`` of ``total`` are done of ``what``."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table of the page: rows as mappings, and what its columns mean."""
-
-    title: str
-    columns: Sequence[Column]
-    rows: Sequence[Mapping[str, object]]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +127,7 @@ def _section(
     bound = next((each for each in bounds if each is not None), None)
     points = complete_trials(group, trials)
     cases = [case for study in group for case in reached_cases(study, found.evidence, trials, intervals)]
+    importances = searched_importances(group, trials)
     schedulers = sorted(study.scheduler for study in group if study.scheduler != BASELINE)
     drawn = [
         front_picture(about, points, standing, schedulers=schedulers, bound=bound, clock=clock),
@@ -155,38 +135,32 @@ def _section(
         *(reached_picture(about, case, clock) for case in cases),
         *(signal_picture(about, course) for course in standing if course.role == "scheduler"),
         ledger_picture(about, standing),
-        *importance_pictures(about, group, found),
+        *_importances(about, group, importances),
     ]
     return Section(
         anchor=anchor,
         title=about,
-        said=_said(found, names),
+        said=[*said(found, names), *_unexplained(importances)],
         pictures=[each for each in drawn if each is not None],
     )
 
 
-def _said(found: Basis, names: Set[str]) -> list[str]:
-    """Return a sentence per study, or per confirmed candidate where there are such."""
-    lines = []
-    confirmed = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
-    for row in (each for each in found.rows if each.study in names):
-        sure = [cells for cells in confirmed if cells["study"] == row.study]
-        lines += [
-            f"{row.architecture}, {row.scheduler}, over {cells['seeds']} fresh seeds: {cells['words']}; test "
-            f"error {cells['error'] or '-'}, speed-up {cells['gain'] or '-'} against the tuned reference, "
-            f"{cells['gain_default'] or '-'} against the untuned default."
-            for cells in sure
-        ]
-        if not sure:
-            lines.append(describe(row))
-        if not sure and row.scheduler != BASELINE:
-            lines.append("Time to the target: not confirmed, so there are no seeds to draw it from.")
-    return lines
+def _importances(
+    about: str, group: Sequence[StudyRecord], rows: Sequence[ImportanceRow]
+) -> list[Picture | None]:
+    """Return which settings mattered in each study of a network."""
+    studies = {study.study: study.scheduler for study in reversed(group)}
+    alone = len(set(studies.values())) == len(studies)
+    return [
+        importance_picture(about, [row for row in rows if row.study == study], name=name if alone else study)
+        for study, name in studies.items()
+    ]
 
 
-def importance_pictures(about: str, group: Sequence[StudyRecord], found: Basis) -> list[Picture]:
-    """Return which settings mattered for one network, one picture per study; none until that is computed."""
-    return []
+def _unexplained(rows: Sequence[ImportanceRow]) -> list[str]:
+    """Return why a study's settings have no importance, where they have none."""
+    notes = {f"What mattered for {row.scheduler}: {row.note}.": None for row in rows if row.note}
+    return list(notes)
 
 
 def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyRecord]]) -> list[Section]:
@@ -210,7 +184,7 @@ def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=_words, cell_class=_cell_class)
+    environment.globals.update(words=holds_words, cell_class=cell_class)
     script = (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
@@ -223,72 +197,12 @@ def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
         digest=digest,
         studies=len(chosen),
         trials=len(trials),
-        verdicts=Table(title="Verdicts", columns=VERDICTS, rows=_verdicts(found)),
+        verdicts=verdicts(found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,
         missing=missing(found),
         states=states_picture(states(found)),
         failures=failures(trials),
         setup=setup(found.chosen, trials),
-        tables=_tables(found),
+        tables=all_tables(found),
     )
-
-
-def _words(table: Table, column: Column) -> bool:
-    """Tell whether a column of a table holds words, which stand at its left."""
-    return any(isinstance(row.get(column.key), str) for row in table.rows)
-
-
-def _cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
-    """Return the CSS classes of a cell."""
-    if column.header != "verdict":
-        return "" if words else "number"
-    said = column.cell(row)
-    good = said.startswith(("faster", "better", "both"))
-    return f"verdict {'good' if good else 'bad' if said.startswith('worse') else ''}".strip()
-
-
-def _verdicts(found: Basis) -> list[dict[str, object]]:
-    """Return a row per study, and per confirmed candidate where there are such."""
-    confirmed = [cells for title, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
-    lines: list[dict[str, object]] = []
-    for row in found.rows:
-        sure = [cells for cells in confirmed if cells["study"] == row.study]
-        lines += [{**cells, "basis": f"{cells['seeds']} fresh seeds, test split"} for cells in sure]
-        if not sure:
-            lines.append(
-                {
-                    **asdict(row),
-                    "words": row.verdict,
-                    "gain": None if row.speedup is None else times(row.speedup),
-                    "gain_default": None if row.speedup_default is None else times(row.speedup_default),
-                    "error": None if row.val_error is None else fraction(row.val_error),
-                    "spent": None if row.seconds is None else f"{number(row.seconds)} s",
-                    "basis": "one seed, validation split",
-                }
-            )
-    return lines
-
-
-def _tables(found: Basis) -> list[Table]:
-    """Return the tables of ``compare``."""
-    if not found.chosen:
-        return []
-    parts = confirmed_parts(found.evidence)
-    meaning = " ".join(confirmed_notes(found.evidence)) if parts else ""
-    tables = [
-        Table(title=title, columns=columns, rows=rows, note=meaning if not place else "")
-        for place, (title, rows, columns) in enumerate(parts)
-    ]
-    rows = [asdict(row) for row in found.rows]
-    settings = settings_rows(found.rows, found.trials)
-    search = Table(
-        title="Search: one seed, validation split",
-        columns=SEARCH_COLUMNS,
-        rows=rows,
-        note=" ".join(notes(found.chosen)),
-    )
-    settled = Table(
-        title="Settings of these trials", columns=settings_columns(settings, found.trials), rows=settings
-    )
-    return [*tables, search, settled]

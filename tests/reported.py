@@ -16,6 +16,7 @@ SECONDS = {("constant", 0): 10.0, ("constant", 1): 9.0, ("deba", 0): 5.0, ("deba
 """Of the search's trials, by scheduler and number: what a loaded machine measures shall decide nothing."""
 ROLES = {"candidate": ("deba", 0), "reference": ("constant", 1), "default": ("constant", 0)}
 ERROR = 0.2
+DEBA = study_of("deba")
 
 
 def add_confirmed(results: Path, seeds: int = 5) -> None:
@@ -58,7 +59,14 @@ def add_hostile(results: Path) -> StudyRecord:
     """Add a study whose network, error, and reason carry markup."""
     store = Store(str(results))
     like = store.studies()[0]
-    study = replace(like, study="hostile", architecture=f"nets:{HOSTILE}$x$&amp;", scheduler="deba")
+    study = replace(
+        like,
+        study="hostile",
+        architecture=f"nets:{HOSTILE}$x$&amp;",
+        scheduler="deba",
+        train_space=DEBA.train_space,
+        scheduler_space=DEBA.scheduler_space,
+    )
     store.write_study(study)
     failed = replace(trial_of(study, 0, status="failed"), error=f"RuntimeError: {HOSTILE}")
     done = replace(

@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from adasearch.cli import main
 from adasearch.errors import InputError
 from adasearch.evidence import confirmed_rows
+from adasearch.importance import ImportanceRow
 from adasearch.report import report
 from adasearch.report_courses import courses, reached_cases
 from adasearch.report_figures import ledger_picture
 from adasearch.report_health import failures
+from adasearch.report_importance import importance_picture, searched_importances
 from adasearch.report_signals import signal_picture
 from adasearch.report_svg import INK, THEME, picture, themed
 from adasearch.store import Store
@@ -159,6 +161,7 @@ def test_search_that_was_not_confirmed_says_so(small_results: Path, tmp_path: Pa
     text = Page(written(small_results, tmp_path)).text
     assert "not confirmed: resnet18-nano-deba-digits" in text
     assert "Time to the target: not confirmed" in text
+    assert "What mattered for deba: too few trials: 2, at least 8." in text
 
 
 def test_complete_trial_without_intervals_has_no_course(tmp_path: Path) -> None:
@@ -323,6 +326,45 @@ def test_signals_of_other_schedulers_are_those_that_were_measured() -> None:
     shown = signal_picture("net", bare)
     assert shown is not None
     assert titles(str(shown.svg))[0].startswith("train_loss = 2;")
+
+
+def test_importances_are_bars_with_the_most_important_setting_first() -> None:
+    def row(parameter: str, objective: str, share: float | None) -> ImportanceRow:
+        return ImportanceRow(
+            study="s", architecture="net", scheduler="deba", objective=objective, clock="measured",
+            evaluator="fanova", seeds=5, complete=9, parameter=parameter, importance=share, spread=0.1,
+        )  # fmt: skip
+
+    rows = [row("lr", "val_error", 0.2), row("window", "val_error", 0.8), row("lr", "seconds", 0.3)]
+    drawn = importance_picture("net", rows, name="deba")
+    assert drawn is not None
+    assert sorted(titles(str(drawn.svg))) == [
+        "lr, of training time: 0.30 ± 0.10",
+        "lr, of validation error: 0.20 ± 0.10",
+        "window, of validation error: 0.80 ± 0.10",
+    ]
+    assert str(drawn.svg).index(">window<") < str(drawn.svg).index(">lr<")
+    assert importance_picture("net", [row("lr", "seconds", None)], name="deba") is None
+
+
+@pytest.mark.parametrize(("count", "evaluator"), [(12, "fanova"), (101, "ped-anova")])
+def test_very_many_trials_take_the_faster_evaluator(count: int, evaluator: str) -> None:
+    space = '{"scheduler":"deba","fields":{"growth":{"float":[1.1,3.0]},"window":{"int":[3,20]}}}'
+    study = replace(DEBA, scheduler_space=space)
+    trials = [
+        trial_of(
+            study,
+            n,
+            val_error=0.1 + n % 7 / 10,
+            seconds=50 + n % 5,
+            params={"scheduler/growth": 1.2 + n % 7 / 10, "scheduler/window": 3 + n % 5},
+        )
+        for n in range(count)
+    ]
+    rows = searched_importances([study], trials)
+    assert {row.evaluator for row in rows} == {evaluator}
+    shares = {row.parameter: row.importance for row in rows if row.objective == "val_error"}
+    assert (shares["scheduler/growth"] or 0) > (shares["scheduler/window"] or 0)
 
 
 def test_equal_failures_are_counted() -> None:
