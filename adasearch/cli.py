@@ -10,7 +10,7 @@ import click
 from adasearch import __version__
 from adasearch.cli_compare import compare
 from adasearch.cli_dashboard import dashboard
-from adasearch.cli_evidence import confirm, export
+from adasearch.cli_evidence import confirm, export, report
 from adasearch.cli_options import (
     CLOCK,
     DEVICE_PROFILE,
@@ -232,6 +232,7 @@ cli.add_command(export)
 cli.add_command(profile)
 cli.add_command(predict)
 cli.add_command(doctor)
+cli.add_command(report)
 
 
 def _console() -> "Any":

@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 from adasearch.cli_options import (
+    CLOCK,
+    DEVICE_PROFILE,
     RESULTS,
     RUN_OPTIONS,
     RUNTIME_OPTIONS,
@@ -12,10 +14,10 @@ from adasearch.cli_options import (
     run_options,
     slot_options,
 )
-from adasearch.errors import Interrupted
+from adasearch.errors import InputError, Interrupted
 from adasearch.run_options import RunOptions
 
-__all__ = ["confirm", "export"]
+__all__ = ["confirm", "export", "report"]
 
 
 @click.command()
@@ -96,3 +98,42 @@ def export(study: str, results: str, **options: Any) -> None:
 
     for line in write(Store(results, must_exist=True), study, **options):
         click.echo(line)
+
+
+@click.command()
+@click.option(
+    "--output", default="report.html", show_default=True, metavar="FILE", help="The HTML file to write."
+)
+@click.option(
+    "--study",
+    "studies",
+    multiple=True,
+    metavar="NAME",
+    help="Only these studies; repeatable.  [default: all]",
+)
+@CLOCK
+@DEVICE_PROFILE
+@click.option(
+    "--force", is_flag=True, help="Show different data, budgets or splits together; marks the page."
+)
+@RESULTS
+def report(results: str, output: str, studies: tuple[str, ...], **options: Any) -> None:
+    """Write verdicts, figures and study health as one HTML file that needs nothing else.
+
+    \b
+    Example:
+      adasearch report --results results/demo --output report.html
+    """
+    from rich.console import Console
+
+    from adasearch.progress import StepDisplay
+    from adasearch.store import Store
+
+    try:
+        from adasearch.report import report as write
+    except ImportError as error:
+        raise InputError(f"report needs matplotlib: pip install 'adasearch[report]' ({error})") from error
+    store = Store(results, must_exist=True)
+    with StepDisplay(Console(soft_wrap=True, stderr=True)) as progress:
+        line = write(store, output, progress=progress, studies=studies or None, **options)
+    click.echo(line)

@@ -14,7 +14,16 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
 
-__all__ = ["SEARCH_COLUMNS", "Selection", "compare", "confirmed", "select"]
+__all__ = [
+    "SEARCH_COLUMNS",
+    "Selection",
+    "compare",
+    "confirmed",
+    "notes",
+    "select",
+    "settings_columns",
+    "unfinished",
+]
 
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
@@ -82,12 +91,13 @@ def compare(
         only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
         return f"no study in {store.name}{only}\n"
     settings = settings_rows(rows, trials)
-    columns = _settings_columns(settings, trials)
+    columns = settings_columns(settings, trials)
     return "\n".join(
         [
             *([confirmed_tables(evidence, form, mark=mark)] if evidence else []),
             table,
-            *_notes(chosen, rows),
+            *notes(chosen),
+            *unfinished(rows),
             "",
             render(settings, columns, form, title=f"Settings of these trials{mark}"),
             *_agreement(settings, [column.key for column in columns[2:]]),
@@ -178,9 +188,7 @@ def _raw(
     return [{key: row.get(key) for key in keys} | alike for row in found]
 
 
-def _settings_columns(
-    settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]
-) -> list[Column]:
+def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]) -> list[Column]:
     """Return the columns of every parameter that was searched, the scheduler's first."""
     names = dict.fromkeys(name for row in settings for name in row if "/" in name)
     values: dict[tuple[str, str], set[object]] = {}
@@ -229,23 +237,29 @@ def _agree(values: Iterable[object]) -> bool:
     return len(set(found)) == 1
 
 
-def _notes(studies: Sequence[StudyRecord], rows: Sequence[SearchRow]) -> list[str]:
+def notes(studies: Sequence[StudyRecord]) -> list[str]:
+    """Return what the columns of the search table mean."""
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
-    notes = [
+    return [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
         "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
         "it made no change of batch size, so that it is a constant run of other settings;",
         "complete: trials chosen from; acted: those that changed the batch size",
     ]
+
+
+def unfinished(rows: Sequence[SearchRow]) -> list[str]:
+    """Return a line for each study that is not whole."""
+    lines = []
     for row in rows:
         left = row.trials - row.complete - row.pruned - row.failed
         if row.failed or left or not row.complete:
-            notes.append(
+            lines.append(
                 f"{row.study}: {row.complete} complete, {row.pruned} stopped early, {row.failed} failed, "
                 f"{left} unfinished"
             )
-    return notes
+    return lines
 
 
 def _clock(study: StudyRecord) -> str:

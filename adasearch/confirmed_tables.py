@@ -9,9 +9,23 @@ from adasearch.paired import FEWEST, LEVEL, TIME_MARGIN
 from adasearch.tables import Column, between, fraction, number, render
 from adasearch.targets import NOT_REACHED
 
-__all__ = ["confirmed_tables"]
+__all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
 
 MIB = 2**20
+
+
+def confirmed_parts(
+    rows: Sequence[ConfirmedRow],
+) -> list[tuple[str, list[dict[str, object]], list[Column]]]:
+    """Return title, rows and columns of each table: the verdicts, what each candidate took, its controls."""
+    candidates = [_cells(row) for row in rows if row.table == "confirmed"]
+    controls = [_cells(row) for row in rows if row.table == "controls"]
+    parts = [
+        ("Confirmed: fresh seeds, test split", candidates, _VERDICTS),
+        ("What the candidates took", candidates, _COSTS),
+        ("The candidates against their controls", controls, _CONTROLS),
+    ]
+    return [part for part in parts if part[1]]
 
 
 def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> str:
@@ -19,15 +33,11 @@ def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> s
 
     ``form`` is "text" or "markdown"; ``mark`` is added to the titles.
     """
-    candidates = [_cells(row) for row in rows if row.table == "confirmed"]
-    controls = [_cells(row) for row in rows if row.table == "controls"]
     parts = [
-        render(candidates, _VERDICTS, form, title=f"Confirmed: fresh seeds, test split{mark}"),
-        render(candidates, _COSTS, form, title=f"What the candidates took{mark}"),
+        render(cells, columns, form, title=f"{title}{mark}")
+        for title, cells, columns in confirmed_parts(rows)
     ]
-    if controls:
-        parts.append(render(controls, _CONTROLS, form, title=f"The candidates against their controls{mark}"))
-    return "\n".join([*parts, *_notes(rows), ""])
+    return "\n".join([*parts, *confirmed_notes(rows), ""])
 
 
 def _cells(row: ConfirmedRow) -> dict[str, object]:
@@ -103,7 +113,8 @@ _CONTROLS = [
 ]
 
 
-def _notes(rows: Sequence[ConfirmedRow]) -> list[str]:
+def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
+    """Return what the columns mean, and which runs are missing."""
     clocks = " and ".join(sorted({row.clock for row in rows}))
     margin = 100 * rows[0].error_margin
     notes = [

@@ -9,13 +9,14 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
@@ -148,11 +149,16 @@ class Store:
         files = listed(self._files, f"{self._root}/{study}/trials")
         return [(item.path, item.mtime_ns, item.size) for item in files]
 
-    def intervals(self, study: str) -> dict[str, list[IntervalRecord]]:
-        """Return the intervals of a study's trials by trial id, in order."""
+    def intervals(self, study: str, trials: Collection[str] | None = None) -> dict[str, list[IntervalRecord]]:
+        """Return the intervals of a study's trials (default: all) by trial id, in order."""
         found: dict[str, list[IntervalRecord]] = {}
-        for row in self._read([study], "intervals"):
-            found.setdefault(row["trial_id"], []).append(interval_of(row))
+        parts = self._tables([study], "intervals")
+        if trials is not None:
+            wanted = pa.array(trials, pa.string())
+            parts = (part.filter(pc.is_in(part["trial_id"], wanted)) for part in parts)
+        for part in parts:
+            for row in rows_in(part, "intervals"):
+                found.setdefault(row["trial_id"], []).append(interval_of(row))
         for records in found.values():
             records.sort(key=lambda record: record.signals.interval)
         return found

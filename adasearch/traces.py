@@ -8,7 +8,7 @@ from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.schedulers.base import waiting
 from adasearch.schedulers.deba import FIRST_DECISION, Deba
 
-__all__ = ["changes", "deba_trace"]
+__all__ = ["changes", "deba_of", "deba_trace"]
 
 
 def changes(intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
@@ -28,12 +28,19 @@ def changes(intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["interval", "examples_seen", "from", "to", "action", "reason"])
 
 
+def deba_of(trial: TrialRecord) -> Deba:
+    """Return the rule that a trial of "deba" ran, without its wrappers."""
+    fields = trial.fields_of("scheduler")
+    own = {name: value for name, value in fields.items() if not name.startswith("wrappers.")}
+    return Deba(**own)  # type: ignore[arg-type]
+
+
 def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
     """Return what :class:`Deba` saw: c, dg and dl after each interval but the first, from stored signals.
 
     ``decided`` is False where it waited (too few intervals, cooldown, end of the budget).
     """
-    deba = Deba(**trial.fields_of("scheduler"))  # type: ignore[arg-type]
+    deba = deba_of(trial)
     history = [record.signals for record in intervals]
     rows = []
     for seen in range(2, len(history) + 1):

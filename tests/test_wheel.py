@@ -25,11 +25,13 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_wheel_holds_search_spaces_and_types(unpacked: Path) -> None:
+def test_wheel_holds_search_spaces_templates_and_types(unpacked: Path) -> None:
     shipped = {path.relative_to(ROOT / "search_spaces") for path in (ROOT / "search_spaces").rglob("*.yaml")}
     held = unpacked / "adasearch" / "search_spaces"
     assert {path.relative_to(held) for path in held.rglob("*.yaml")} == shipped
     assert (unpacked / "adasearch" / "py.typed").exists()
+    templates = {path.name for path in (ROOT / "adasearch" / "templates").iterdir()}
+    assert {path.name for path in (unpacked / "adasearch" / "templates").iterdir()} == templates != set()
     assert not (unpacked / "tests").exists()
 
 
