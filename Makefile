@@ -37,7 +37,7 @@ lint: $(READY) ## Run ruff and mypy.
 docs: $(READY) ## Build the documentation's site in docs/site, links checked (under a minute).
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 
-notebooks: $(READY) ## Run the notebooks again on results/demo and keep their outputs.
+notebooks: $(READY) ## Run the notebooks again on the stored results and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 bench: $(READY) ## Measure the fixed cost of a trial against fresh workers, and optimisers (about 4 minutes).
