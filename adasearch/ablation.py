@@ -6,7 +6,7 @@ sampler ``grid`` do. Only complete trials of phase search count.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from adasearch.choice import complete, error_of, seconds
@@ -107,10 +107,8 @@ def _study_rows(
         level: [t for t in own if seconds(t, study.clock) < float("inf")] for level, own in ended.items()
     }
     first, *others = levels
-    compared = {
-        str(level): _against(known[level], known[first], field, study.clock, margin) for level in others
-    }
-    compared = corrected({name: each for name, each in compared.items() if each is not None})
+    found = {str(level): _against(known[level], known[first], field, study.clock, margin) for level in others}
+    compared = corrected({name: each for name, each in found.items() if each is not None})
     return [
         LevelRow(
             study=study.study,
@@ -196,7 +194,8 @@ def _ratio(value: Estimate | None) -> Estimate | None:
     """Return a mean of logarithms as a ratio."""
     if value is None:
         return None
-    return Estimate(*(None if each is None else math.exp(each) for each in astuple(value)))
+    low, high = (None if end is None else math.exp(end) for end in (value.low, value.high))
+    return Estimate(math.exp(value.mean), low, high)
 
 
 def _raw(row: LevelRow) -> dict[str, object]:

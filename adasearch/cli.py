@@ -9,6 +9,7 @@ import click
 
 from adasearch import __version__
 from adasearch.cli_compare import compare
+from adasearch.cli_dashboard import dashboard
 from adasearch.cli_evidence import confirm, export, report
 from adasearch.cli_options import (
     CLOCK,
@@ -26,6 +27,7 @@ from adasearch.cli_options import (
     with_schedule,
 )
 from adasearch.cli_profile import predict, profile
+from adasearch.cli_store import doctor
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -225,9 +227,11 @@ def list_(what: str, results: str, form: str) -> None:
 
 cli.add_command(compare)
 cli.add_command(confirm)
+cli.add_command(dashboard)
 cli.add_command(export)
 cli.add_command(profile)
 cli.add_command(predict)
+cli.add_command(doctor)
 cli.add_command(report)
 
 

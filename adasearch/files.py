@@ -6,7 +6,9 @@ from pathlib import Path
 import psutil
 import pyarrow.fs as pafs
 
-__all__ = ["is_local", "locate", "remove_dead_drafts", "write_whole"]
+from adasearch.errors import AdasearchError
+
+__all__ = ["is_local", "listed", "locate", "remove_dead_drafts", "write_whole"]
 
 
 def locate(place: str) -> tuple[pafs.FileSystem, str]:
@@ -24,6 +26,19 @@ def locate(place: str) -> tuple[pafs.FileSystem, str]:
 def is_local(files: pafs.FileSystem) -> bool:
     """Tell whether files lie on a disk of this machine (or one that looks so)."""
     return isinstance(files, pafs.LocalFileSystem)
+
+
+def listed(files: pafs.FileSystem, path: str) -> list[pafs.FileInfo]:
+    """Return what a folder holds, by name; nothing if it is not there.
+
+    Raises:
+        AdasearchError: it cannot be listed.
+    """
+    try:
+        found = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    except OSError as error:
+        raise AdasearchError(f"cannot read {path}: {error}") from error
+    return sorted(found, key=lambda item: str(item.path))
 
 
 def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:

@@ -36,12 +36,19 @@ def interaction(
         if not any(name in trial.params for trial in complete(trials)):
             raise unknown("parameter", name, {key for trial in complete(trials) for key in trial.params})
     spent = [seconds(trial, clock) for trial in ended]
+    rows, row_names = _binned([trial.params[first] for trial in ended], bins)
+    columns, column_names = _binned([trial.params[second] for trial in ended], bins)
     table = pd.DataFrame(
         {
-            first: _binned([trial.params[first] for trial in ended], bins),
-            second: _binned([trial.params[second] for trial in ended], bins),
+            first: rows,
+            second: columns,
             "val_error": [trial.val_error for trial in ended],
             "seconds": [value if math.isfinite(value) else math.nan for value in spent],
+        }
+    ).astype(
+        {
+            first: pd.CategoricalDtype(row_names, ordered=True),
+            second: pd.CategoricalDtype(column_names, ordered=True),
         }
     )
     groups = table.groupby([first, second], observed=False)
@@ -50,11 +57,11 @@ def interaction(
     return cells.reset_index()
 
 
-def _binned(values: Sequence[Value], bins: int) -> pd.Categorical:
-    """Return values as ordered categories: themselves, or ranges in words."""
+def _binned(values: Sequence[Value], bins: int) -> tuple[list[Value], list[Value]]:
+    """Return the bin of each value, and all bins in order: the values themselves, or ranges in words."""
     distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     if len(distinct) <= bins or any(isinstance(value, str) for value in distinct):
-        return pd.Categorical(values, categories=distinct, ordered=True)
+        return list(values), distinct
     low, high = float(distinct[0]), float(distinct[-1])
     whole = all(isinstance(value, int) for value in distinct)
     end = high + 1 if whole else high  # of whole numbers a range holds both its ends
@@ -63,12 +70,12 @@ def _binned(values: Sequence[Value], bins: int) -> pd.Categorical:
     if whole:
         step = math.ceil((end - low) / bins)
         edges = np.unique(np.ceil(edges)) if wide else np.arange(low, end + step, step)
-    labels = [
+    labels: list[Value] = [
         _whole_range(left, right) if whole else f"{left:.3g} to {right:.3g}"
         for left, right in pairwise(edges)
     ]
     places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(labels) - 1)
-    return pd.Categorical.from_codes(places, categories=labels, ordered=True)
+    return [labels[place] for place in places], labels
 
 
 def _whole_range(low: float, end: float) -> str:

@@ -67,7 +67,7 @@ def combinations(distributions: Mapping[str, BaseDistribution]) -> list[Params]:
                 f"--sampler grid takes choices and fixed values but {name} is a range; fix it with "
                 f"--set {kind}/{field}=VALUE"
             )
-        choices.append([(name, value) for value in each.choices])
+        choices.append([(name, value) for value in each.choices if value is not None])  # it never is
     return [dict(each) for each in product(*choices)]
 
 

@@ -121,9 +121,9 @@ def outlook(
 NOTES = [
     "ceiling: throughput at the best batch size over that at the default one, by the speed profile;",
     "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what",
-    "the store knows of other networks; not worth it: at best no more than five percent faster, or more than",
-    "a point worse; pays: at least five percent faster at worst. 'adasearch predict --check' tells how good",
-    "such guesses were",
+    "the store knows of other networks; pays: five percent faster or more, at most a point worse, over the",
+    "whole range; may pay: on average; unlikely: not on average; not worth it: nowhere in the range.",
+    "'adasearch predict --check' tells how good such guesses were",
 ]
 
 

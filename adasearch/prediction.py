@@ -3,15 +3,17 @@
 What a network tells of itself (:class:`Traits`) is its *ceiling*, the throughput at the best profiled batch
 size over that at the default size, and from its stability profile the stability score and the noise scale.
 What the store knows of others (:class:`Outcome`) is what a scheduler's candidate gained over the tuned
-reference. Between the two stands a Bayesian linear regression (scikit-learn's ``BayesianRidge``) of the
-logarithm of the speed-up, and of the change in error, on the standardised traits; with few networks it falls
-back towards their mean. All of this is ours; the DEBA paper says that stability tells who gains, not how.
+reference. Between the two stands least squares, of the logarithm of the speed-up and of the change in error,
+on one trait per four networks in the order above (on none below four: the mean), with the prediction interval
+of linear regression, so that few networks give wide ranges. A Bayesian ridge regression on all three traits
+was tried first: its ranges held none of five networks that were held out. All of this is ours; the DEBA paper
+says that stability tells who gains, not how.
 
 How good such guesses are is for :func:`leave_one_out` to say. Opens without torch and without ray.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +36,9 @@ __all__ = [
 
 FEWEST_OTHERS = 3
 """Other networks that a prediction is made from at least. Ours."""
+
+NETWORKS_PER_TRAIT = 4
+"""Networks that it takes to let one more trait count. Ours."""
 
 LEVEL = 0.9  # of the ranges
 
@@ -92,7 +97,7 @@ class Prediction:
 
     ``speedup`` and ``error_change`` (a difference of fractions) are against a tuned constant batch, and None
     where fewer than ``FEWEST_OTHERS`` other ``networks`` are known. ``answer`` is one of "pays", "may pay",
-    "not worth it" and "not known".
+    "unlikely", "not worth it" and "not known".
     """
 
     traits: Traits
@@ -191,7 +196,9 @@ def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -
         return "not known"
     if math.log(speedup.high) < TIME_MARGIN or error_change.low > ERROR_MARGIN:
         return "not worth it"
-    return "pays" if pays(speedup.low, error_change.mean) else "may pay"
+    if not pays(speedup.mean, error_change.mean):
+        return "unlikely"
+    return "pays" if pays(speedup.low, error_change.high) else "may pay"
 
 
 def _worth_growing(traits: Traits) -> bool:
@@ -202,31 +209,32 @@ def _worth_growing(traits: Traits) -> bool:
 def _regressed(
     known: Sequence[Traits], values: Sequence[float], traits: Traits
 ) -> tuple[float, float, float]:
-    """Return mean, low and high end of the 90 % range of a value at ``traits``."""
-    from scipy import stats  # these take a second to import
-    from sklearn.linear_model import BayesianRidge
-    from sklearn.preprocessing import StandardScaler
+    """Return mean, low and high end of the 90 % prediction interval of a value at ``traits``."""
+    from scipy import stats  # takes a while to import
 
-    columns = _columns([*known, traits])
-    scaled = StandardScaler().fit(columns[:-1]).transform(columns)
-    fitted = BayesianRidge().fit(scaled[:-1], values)
-    mean, deviation = (float(each[0]) for each in fitted.predict(scaled[-1:], return_std=True))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * deviation
+    rows = _columns([*known, traits])[:, : 1 + len(known) // NETWORKS_PER_TRAIT]
+    past, new, y = rows[:-1], rows[-1], np.asarray(values)
+    inverse = np.linalg.pinv(past.T @ past)
+    weights = inverse @ past.T @ y
+    freedom = max(1, len(y) - np.linalg.matrix_rank(past))
+    variance = float(np.sum((y - past @ weights) ** 2)) / freedom
+    mean = float(new @ weights)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance * (1 + new @ inverse @ new))
     return mean, mean - half, mean + half
 
 
 def _columns(every: Sequence[Traits]) -> np.ndarray:
-    """Return traits as rows of numbers, one column each; a missing one is the mean of the others."""
-    rows: list[Mapping[str, float | None]] = [
-        {
-            "ceiling": math.log(each.ceiling),
-            "stability": each.stability_score,
-            "noise": math.log(each.noise_scale) if each.noise_scale and each.noise_scale > 0 else None,
-        }
-        for each in every
-    ]
-    found = np.array([[np.nan if v is None else v for v in row.values()] for row in rows], dtype=float)
-    with np.errstate(invalid="ignore"):
-        counts = np.isfinite(found).sum(axis=0)
-    means = np.nansum(found, axis=0) / np.maximum(counts, 1)
-    return np.where(np.isfinite(found), found, means)
+    """Return traits as rows: one, then the traits in order; a missing one is the mean of the others."""
+    found = np.array(
+        [
+            [
+                math.log(each.ceiling),
+                math.nan if each.stability_score is None else each.stability_score,
+                math.log(each.noise_scale) if each.noise_scale and each.noise_scale > 0 else math.nan,
+            ]
+            for each in every
+        ]
+    )
+    known = np.isfinite(found)
+    means = np.where(known, found, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.column_stack([np.ones(len(found)), np.where(known, found, means)])

@@ -22,7 +22,7 @@ from adasearch.naming import slug
 from adasearch.profiles import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS
 
-__all__ = ["ProfileStore"]
+__all__ = ["ProfileStore", "profile_file"]
 
 Row = dict[str, Any]
 _SETTING = [each.name for each in dataclasses.fields(Setting)]
@@ -99,10 +99,10 @@ class ProfileStore:
             rows = _read(files, path)
         except (OSError, ValueError, ImportError) as error:  # pyarrow's errors of format are ValueErrors
             raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
-        here = {_file(rows): rows for rows in self._profiles(None)}
-        new = [group for group in _grouped(rows) if here.get(_file(group)) != group]
+        here = {profile_file(rows): rows for rows in self._profiles(None)}
+        new = [group for group in _grouped(rows) if here.get(profile_file(group)) != group]
         for group in new:
-            if _file(group) in here:
+            if profile_file(group) in here:
                 raise InputError(
                     f"--import {file}: another profile {group[0]['profile']!r} of {group[0]['architecture']} "
                     "is there already"
@@ -112,7 +112,7 @@ class ProfileStore:
         return len(new)
 
     def _write(self, rows: list[Row]) -> None:
-        target = f"{self._folder}/{_file(rows)}.parquet"
+        target = f"{self._folder}/{profile_file(rows)}.parquet"
         try:
             write_whole(self._files, target, _parquet(rows))
         except OSError as error:
@@ -157,7 +157,7 @@ def _read(files: pafs.FileSystem, path: str) -> list[Row]:
     return [{**dict.fromkeys(SCHEMAS["profiles"].names), **row} for row in table.to_pylist()]
 
 
-def _file(rows: Sequence[Row]) -> str:
+def profile_file(rows: Sequence[Row]) -> str:
     """Return the name of a profile's file; a stability profile's name holds its network."""
     row = rows[0]
     parts = [row["kind"], row["profile"]]
@@ -169,7 +169,7 @@ def _file(rows: Sequence[Row]) -> str:
 def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(_file([row]), []).append(row)
+        groups.setdefault(profile_file([row]), []).append(row)
     return list(groups.values())
 
 

@@ -5,13 +5,29 @@ import json
 from typing import Any
 
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord, TrialRecord
+from adasearch.schemas import Table
 
-__all__ = ["interval_of", "interval_row", "row_of", "study_of", "trial_of"]
+__all__ = ["DEFAULTS", "interval_of", "interval_row", "row_of", "study_of", "trial_of"]
 
 _SIGNALS = [field.name for field in dataclasses.fields(Signals)]
 _COSTS = [
     field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
 ]
+
+
+def _defaults(*records: type) -> dict[str, Any]:
+    fields = [field for record in records for field in dataclasses.fields(record)]
+    told = {field.name: field.default for field in fields if field.default not in (dataclasses.MISSING, None)}
+    return told | {field.name: "{}" for field in fields if field.default_factory is dict}
+
+
+DEFAULTS: dict[Table, dict[str, Any]] = {
+    "studies": _defaults(StudyRecord),
+    "trials": _defaults(TrialRecord),
+    "intervals": _defaults(IntervalRecord, Signals),
+    "profiles": {},
+}
+"""What a null stands for in the columns whose fields cannot be None: an older version did not write them."""
 
 
 def row_of(record: StudyRecord | TrialRecord) -> dict[str, Any]:
@@ -33,7 +49,7 @@ def interval_row(record: IntervalRecord) -> dict[str, Any]:
 
 
 def study_of(row: dict[str, Any]) -> StudyRecord:
-    """Return the study of a row; columns that an older version did not have keep their defaults."""
+    """Return the study of a row."""
     return StudyRecord(**{**row, "versions": json.loads(row["versions"])})
 
 
@@ -46,13 +62,12 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
 def interval_of(row: dict[str, Any]) -> IntervalRecord:
     """Return the interval of a row."""
     return IntervalRecord(
-        # A file of an older version lacks the newer columns, which then have their defaults.
-        signals=Signals(**{name: row[name] for name in _SIGNALS if name in row}),
+        signals=Signals(**{name: row[name] for name in _SIGNALS}),
         decision=Decision(
             batch_size=row["next_batch_size"],
             lr_scale=row["next_lr_scale"],
             action=row["action"],
             reason=row["reason"],
         ),
-        **{name: row[name] for name in _COSTS if name in row},
+        **{name: row[name] for name in _COSTS},
     )

@@ -22,7 +22,8 @@ from adasearch.train import TrainConfig, train
 __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 
 BLOCK_SECONDS = 0.1  # of steps that are timed together at least
-BLOCK_STEPS = (8, 64)  # 8 so that costly signals, taken at every fourth step, are measured twice
+BLOCK_STEPS = (2, 64)
+SIGNAL_STEPS = 8  # at least, so that costly signals, taken at every fourth step, are measured twice
 FEWEST = 6  # blocks; a 95 % interval of a median needs as many
 MOST = 60  # blocks
 NARROW = 0.02  # half the width of the interval, as a share of the median, at which it is narrow
@@ -105,11 +106,12 @@ def measure_point(
         needs = needs | SIGNAL_SETS["noise"] if name == "products" else needs
         each: list[float] = []
         spent = 0.0
-        for record in _blocks(config, batch_size, steps, needs, data, device):
-            each.append(record.measure_seconds / max(1, sum(signals_paid(record.signals, steps).values())))
+        for record in _blocks(config, batch_size, max(steps, SIGNAL_STEPS), needs, data, device):
+            times = sum(signals_paid(record.signals, max(steps, SIGNAL_STEPS)).values())
+            each.append(record.measure_seconds / max(1, times))
             spent += record.train_seconds
             heard()
-            if len(each) >= FEWEST or (spent > most_seconds / 4 and len(each) >= 3):
+            if len(each) >= FEWEST or spent > most_seconds / 4:
                 break
         measuring[name] = statistics.median(each)
     return SpeedPoint(

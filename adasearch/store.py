@@ -22,17 +22,19 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from adasearch.errors import AdasearchError, InputError
-from adasearch.files import is_local, locate, remove_dead_drafts, write_whole
+from adasearch.files import is_local, listed, locate, remove_dead_drafts, write_whole
+from adasearch.parts import PartError, read_part, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_of, interval_row, row_of, study_of, trial_of
-from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
+from adasearch.schemas import SCHEMAS, Table
 
-__all__ = ["RESERVED", "Store", "StudyLocked"]
+__all__ = ["FOLDERS", "RESERVED", "Store", "StudyLocked"]
 
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
 
-_FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
+FOLDERS = {"train": "train", "profile": "profiles"}
+"""Folders of the trials that belong to no search, by phase."""
 
 
 class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
@@ -86,7 +88,7 @@ class Store:
 
     def checkpointed(self, study: str) -> list[str]:
         """Return the ids of a study's trials that have checkpoints."""
-        return [item.base_name for item in self._listed(f"{self._root}/{study}/checkpoints")]
+        return [item.base_name for item in listed(self._files, f"{self._root}/{study}/checkpoints")]
 
     def _below(self, path: str) -> str:
         if self._local:
@@ -122,17 +124,16 @@ class Store:
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
-        found = self._read([name], "studies")
-        return study_of(found[0]) if found else None
+        return next((study_of(row) for row in self._read([name], "studies")), None)
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
         found = self._tables([_folder(trial)], "studies", f"{trial.trial_id}.parquet")
-        return next((study_of(row) for part in found for row in part.to_pylist()), None)
+        return next((study_of(row) for part in found for row in rows_in(part, "studies")), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
-        return self.train_study(trial) if trial.phase in _FOLDERS else self.study(trial.study)
+        return self.train_study(trial) if trial.phase in FOLDERS else self.study(trial.study)
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
@@ -143,6 +144,11 @@ class Store:
         found = [trial_of(row) for row in self._read([study], "trials")]
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
+    def stamp(self, study: str) -> object:
+        """Return what differs once a trial of a study was written; it opens no file."""
+        files = listed(self._files, f"{self._root}/{study}/trials")
+        return [(item.path, item.mtime_ns, item.size) for item in files]
+
     def intervals(self, study: str, trials: Collection[str] | None = None) -> dict[str, list[IntervalRecord]]:
         """Return the intervals of a study's trials (default: all) by trial id, in order."""
         found: dict[str, list[IntervalRecord]] = {}
@@ -150,8 +156,9 @@ class Store:
         if trials is not None:
             wanted = pa.array(trials, pa.string())
             parts = (part.filter(pc.is_in(part["trial_id"], wanted)) for part in parts)
-        for row in (row for part in parts for row in part.to_pylist()):
-            found.setdefault(row["trial_id"], []).append(interval_of(row))
+        for part in parts:
+            for row in rows_in(part, "intervals"):
+                found.setdefault(row["trial_id"], []).append(interval_of(row))
         for records in found.values():
             records.sort(key=lambda record: record.signals.interval)
         return found
@@ -162,45 +169,29 @@ class Store:
         tables = list(self._tables(folders, table))
         if not tables:
             tables = [SCHEMAS[table].empty_table()]
-        return pd.DataFrame(pa.concat_tables(tables, promote_options="default").to_pandas())
+        return pd.DataFrame(pa.concat_tables(tables).to_pandas())
 
     def _folders(self) -> list[str]:
-        names = [item.base_name for item in self._listed(self._root) if item.type == pafs.FileType.Directory]
+        names = [
+            item.base_name for item in listed(self._files, self._root) if item.type == pafs.FileType.Directory
+        ]
         return [name for name in names if not name.startswith(".") and name not in RESERVED]
 
-    def _listed(self, path: str) -> list[pafs.FileInfo]:
-        """Return what a folder holds, by name; nothing if it is not there."""
-        try:
-            found = self._files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        except OSError as error:
-            raise AdasearchError(f"cannot read {path}: {error}") from error
-        return sorted(found, key=lambda item: str(item.path))
-
     def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
-        return [row for part in self._tables(folders, table) for row in part.to_pylist()]
+        return [row for part in self._tables(folders, table) for row in rows_in(part, table)]
 
     def _tables(self, folders: Iterable[str], table: Table, name: str | None = None) -> Iterator[pa.Table]:
         for folder in folders:
-            for item in self._listed(f"{self._root}/{folder}/{table}"):
+            for item in listed(self._files, f"{self._root}/{folder}/{table}"):
                 if name is not None and item.base_name != name:
                     continue
                 if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
                     continue
                 try:
-                    part = pq.read_table(self._files.open_input_file(item.path))
-                except (OSError, pa.ArrowInvalid) as error:
-                    print(f"adasearch: skipping unreadable {item.path}: {error}", file=sys.stderr)  # noqa: T201
+                    part = read_part(self._files, item.path, table)
+                except PartError as error:
+                    print(f"adasearch: skipping {error.kind} {item.path}: {error}", file=sys.stderr)  # noqa: T201
                     continue
-                metadata = part.schema.metadata or {}
-                version = int(metadata.get(b"adasearch.schema_version", 0))
-                if metadata.get(b"adasearch.table") != table.encode():
-                    print(f"adasearch: skipping foreign {item.path}: not our {table}", file=sys.stderr)  # noqa: T201
-                    continue
-                if version > SCHEMA_VERSION:
-                    raise InputError(
-                        f"{item.path} has schema version {version}, but this adasearch reads up to "
-                        f"{SCHEMA_VERSION}"
-                    )
                 yield part
 
     def check_free(self, study: str) -> None:
@@ -218,8 +209,10 @@ class Store:
                 raise self._held(study) from error
 
     def _held(self, study: str) -> StudyLocked:
-        owner = Path(self._root, study, ".owner")
-        who = owner.read_text() if owner.exists() else "it has just begun"
+        try:
+            who = Path(self._root, study, ".owner").read_text()
+        except OSError:
+            who = "it has just begun or ended"
         return StudyLocked(f"study {study} is held by another live search ({who})")
 
     @contextmanager
@@ -246,8 +239,10 @@ class Store:
                 raise self._held(study) from error
             except OSError as error:
                 raise AdasearchError(f"cannot lock {folder}: {error.strerror or error}") from error
+            # What is left after this names a search that was killed; see "adasearch doctor".
+            held.callback((folder / ".owner").unlink, missing_ok=True)
             yield
 
 
 def _folder(trial: TrialRecord) -> str:
-    return _FOLDERS.get(trial.phase, trial.study)
+    return FOLDERS.get(trial.phase, trial.study)

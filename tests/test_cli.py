@@ -178,7 +178,11 @@ BAD_SEARCHES = [
     (["--sampler", "gird"], "'gird' is not one of"),
     (
         ["--sampler", "grid"],
-        "--sampler grid takes choices and fixed values but scheduler/confidence_threshold is a range",
+        "--sampler grid takes choices and fixed values but train/batch_size is a range",
+    ),
+    (
+        "--experiment deba_window --scale nano --dataset digits --subset 300 --largest 64 --transfer".split(),
+        "--transfer does not go with --sampler grid, which tries every combination in turn",
     ),
     (["--stopper", "sometimes"], "'sometimes' is not one of"),
     (["--study", "a/b"], "--study must be letters, digits, '_', '.' or '-' and not reserved but got 'a/b'"),

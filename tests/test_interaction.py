@@ -8,6 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from adasearch.errors import InputError
 from adasearch.importance_plots import interaction_map
@@ -104,8 +106,8 @@ def test_unknown_or_single_parameter_is_refused() -> None:
 
 
 def marks(axes: Axes, gid: str) -> list[tuple[float, float]]:
-    found = [patch for patch in axes.patches if patch.get_gid() == gid]
-    return sorted((patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in found)  # type: ignore[attr-defined]
+    found = [patch for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_gid() == gid]
+    return sorted((patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in found)
 
 
 def test_map_writes_medians_and_counts_and_leaves_empty_cells_hatched() -> None:
@@ -130,8 +132,10 @@ def test_map_writes_medians_and_counts_and_leaves_empty_cells_hatched() -> None:
 def test_darker_is_less() -> None:
     error = interaction_map(interaction(FEW, WINDOW, COOLDOWN)).axes[0]
     light = {
-        patch.get_xy(): sum(patch.get_facecolor()[:3]) for patch in error.patches if patch.get_gid() == "cell"
-    }  # type: ignore[attr-defined]
+        (patch.get_x(), patch.get_y()): sum(to_rgb(patch.get_facecolor()))
+        for patch in error.patches
+        if isinstance(patch, Rectangle) and patch.get_gid() == "cell"
+    }
     assert light[(-0.5, -0.5)] < light[(0.5, 0.5)] < light[(-0.5, 0.5)]  # 20, 40 and 50 %
 
 

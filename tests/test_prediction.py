@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from adasearch.cli import main
 from adasearch.modelled import SpeedCurve
@@ -85,6 +86,25 @@ def test_networks_that_gained_nothing_make_the_answer_not_worth_it_or_open() -> 
     assert predict(traits("new"), "deba", worse).answer == "not worth it"
     torn = [outcome(traits(f"net{i}"), 1.5 if i % 2 else 0.9) for i in range(8)]
     assert predict(traits("new"), "deba", torn).answer == "may pay"
+    mostly_not = [outcome(traits(f"net{i}"), 1.2 if i == 0 else 0.95) for i in range(8)]
+    assert predict(traits("new"), "deba", mostly_not).answer == "unlikely"
+
+
+def test_range_is_the_prediction_interval_of_least_squares() -> None:
+    # By hand, three networks and no trait: mean 0.2, s = 0.1, t(0.95, 2) = 2.92, sqrt(1 + 1/3)
+    known = [outcome(traits(f"net{i}"), math.exp(0.1 * (i + 1))) for i in range(3)]
+    found = predict(traits("new"), "deba", known).speedup
+    assert found is not None
+    assert math.log(found.mean) == pytest.approx(0.2)
+    assert math.log(found.high) == pytest.approx(0.2 + 2.91999 * 0.1 * math.sqrt(4 / 3), rel=1e-4)
+    # Four networks let the ceiling count: the same as scipy's straight line through them
+    known = [outcome(traits(f"net{i}", top=1 + i / 5), 1 + i / 9 + (i == 2) / 5) for i in range(1, 5)]
+    line = stats.linregress(
+        [math.log(each.traits.ceiling) for each in known], [math.log(each.speedup) for each in known]
+    )
+    found = predict(traits("new", top=1.5), "deba", known).speedup
+    assert found is not None
+    assert math.log(found.mean) == pytest.approx(line.intercept + line.slope * math.log(1.5))
 
 
 def test_too_few_other_networks_are_no_ground_for_a_guess() -> None:

@@ -7,13 +7,18 @@ import sys
 from pathlib import Path
 
 import click
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from adasearch.catalogue import catalogue
 from adasearch.cli import cli
+from adasearch.comparison import confirmed
+from adasearch.confirmed_tables import confirmed_tables
+from adasearch.outlook import outlook
 from adasearch.sources import decode
 from adasearch.spaces import parse_space
+from adasearch.store import Store
 from adasearch.testing import check_scheduler
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -102,3 +107,33 @@ def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
     assert [int(line.split()[0]) for line in resumed] == list(range(4, 13))
     sizes = [int(line.split()[1]) for line in three + resumed]
     assert sizes[-1] > sizes[0]
+
+
+STUDY = Path(__file__).parents[1] / "notebooks" / "data"
+
+
+def table_lines(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if line.startswith("| ")]
+
+
+def test_first_table_of_the_readme_is_that_of_the_stored_study() -> None:
+    store = Store(str(STUDY), must_exist=True)
+    studies = store.studies()
+    trials = [trial for study in studies for trial in store.trials(study.study)]
+    tables = confirmed_tables(confirmed(store, studies, trials), "markdown", mark="")
+    first = table_lines(tables.partition("**What the candidates took**")[0])
+    assert table_lines(README)[: len(first)] == first
+    assert len(first) > 2 + 3  # of at least four networks
+
+
+def test_guesses_in_the_readme_are_those_over_the_stored_study() -> None:
+    checked = outlook(Store(str(STUDY), must_exist=True), check=True, form="markdown")
+    for line in checked.strip().splitlines()[1:]:
+        assert line.strip() in README
+
+
+def test_stored_study_names_no_place_of_the_machine_that_made_it() -> None:
+    for path in STUDY.rglob("*.parquet"):
+        for column in pq.read_table(path).to_pydict().values():
+            texts = [str(value) for value in column if isinstance(value, str)]
+            assert not any(re.search(r"/(home|root|tmp|work|Users)/", text) for text in texts), path

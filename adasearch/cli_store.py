@@ -1,0 +1,56 @@
+"""The commands that look after a results folder."""
+
+import click
+
+from adasearch.errors import AdasearchError
+
+__all__ = ["doctor"]
+
+FOLDER = click.argument("results", metavar="RESULTS")
+
+
+@click.command()
+@FOLDER
+@click.option(
+    "--repair",
+    "wanted",
+    is_flag=True,
+    help="Move what cannot be read into RESULTS/.damaged/, misplaced files to their places, and remove what "
+    "killed processes left: drafts, locks and Ray's own files. Nothing else is deleted.",
+)
+def doctor(results: str, wanted: bool) -> None:
+    """Find damage in a results folder and say of each file what is wrong, what that means and what to do.
+
+    Exits with 1 if there is damage that is not repaired. Leftovers of killed processes are named, too, but
+    are no damage. Nothing is unpickled, and nothing is changed without --repair; a live search may go on.
+
+    \b
+    Example:
+      adasearch doctor results/demo
+      adasearch doctor results/demo --repair
+    """
+    from rich.console import Console
+
+    from adasearch.doctor import examine
+    from adasearch.progress import StepDisplay
+    from adasearch.repair import repair
+    from adasearch.store import Store
+
+    store = Store(results, must_exist=True)
+    console = Console(soft_wrap=True, stderr=True)
+    with StepDisplay(console) as progress:
+        report = examine(store, progress)
+    for finding in report.findings:
+        click.echo(finding.line())
+    if wanted and report.findings:
+        store.check_writable()
+        for line in repair(store, report.findings):
+            click.echo(line)
+        with StepDisplay(console) as progress:
+            report = examine(store, progress)
+        click.echo("after the repair:")
+        for finding in report.findings:
+            click.echo(finding.line())
+    if report.damaged:
+        raise AdasearchError(report.summary())
+    click.echo(report.summary())

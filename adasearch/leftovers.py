@@ -1,0 +1,92 @@
+"""What killed processes leave in a results folder on a disk: drafts, locks, checkpoints, Ray's own files."""
+
+import re
+import socket
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+from adasearch.findings import Finding
+from adasearch.records import TrialRecord
+
+__all__ = ["checkpoint_findings", "draft_findings", "lock_findings", "ray_findings"]
+
+DRAFT = re.compile(r"\..+\.(parquet|pt)\.(\d+)")  # as files.write_whole names them
+OWNER = re.compile(r"host (.+), process (\d+)")  # as Store.lock writes it
+
+
+def draft_findings(root: Path, folder: str) -> Iterator[Finding]:
+    """Find what a process was writing when it died; a draft of a live process is none."""
+    for draft in sorted((root / folder).rglob(".*")):
+        named = DRAFT.fullmatch(draft.name)
+        if named and not psutil.pid_exists(int(named[2])):
+            yield Finding(
+                path=str(draft.relative_to(root)),
+                what=f"half-written by process {named[2]}, which is gone",
+                means="no reader sees it",
+                remedy="the next search of the study or --repair removes it",
+                action="remove",
+                leftover=True,
+            )
+
+
+def lock_findings(root: Path, folder: str) -> Iterator[Finding]:
+    """Find the note of a holder that died; its lock ended with it. One of another host is left alone."""
+    owner = root / folder / ".owner"
+    try:
+        named = OWNER.fullmatch(owner.read_text(errors="replace").strip())
+    except OSError:
+        return
+    if named and named[1] == socket.gethostname() and not psutil.pid_exists(int(named[2])):
+        yield Finding(
+            path=str(owner.relative_to(root)),
+            what=f"stale lock of process {named[2]}, which is gone",
+            means="it holds nothing",
+            remedy="the next search of the study or --repair clears it",
+            action="remove",
+            leftover=True,
+        )
+
+
+def checkpoint_findings(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> Iterator[Finding]:
+    """Find checkpoints of trials that ended or are not there, and such as cannot be read.
+
+    A checkpoint is an archive; whether it is a whole one is seen without loading it.
+    """
+    for place in sorted(path for path in (root / folder / "checkpoints").glob("*") if path.is_dir()):
+        trial = trials.get(place.name)
+        if trial is None or trial.status != "running":
+            why = "a trial that is not stored" if trial is None else f"a trial that is {trial.status}"
+            yield Finding(
+                path=str(place.relative_to(root)),
+                what=f"checkpoints of {why}",
+                means="nothing goes on from them",
+                remedy="--repair moves them to .damaged/",
+                action="set aside",
+                leftover=True,
+            )
+            continue
+        for file in sorted(place.glob("*.pt")):
+            if not zipfile.is_zipfile(file):
+                yield Finding(
+                    path=str(file.relative_to(root)),
+                    what="is empty" if not file.stat().st_size else "is truncated or no checkpoint",
+                    means="the trial goes on from an earlier checkpoint, or from its beginning",
+                    remedy="--repair moves it to .damaged/",
+                    action="set aside",
+                )
+
+
+def ray_findings(root: Path) -> Iterator[Finding]:
+    """Find Ray's own files; only of interest while no search runs."""
+    for place in sorted((root / ".ray").glob("*")):
+        yield Finding(
+            path=str(place.relative_to(root)),
+            what="Ray's own files of a search that was killed",
+            means="nothing reads them",
+            remedy="--repair removes them",
+            action="remove",
+            leftover=True,
+        )
