@@ -107,7 +107,8 @@ def _plain_signals(about: str, course: Course) -> Picture:
 def reached_picture(about: str, case: Sequence[Reached], clock: str, *, name: str) -> Picture | None:
     """Draw the share of seeds that reached the target over time, the candidate beside each control.
 
-    Bands are 95 % Wilson intervals of a share; ``name`` is what the candidate is called here. None where a clock has no time, or there is no control.
+    Bands are 95 % Wilson intervals of a share; ``name`` is what the candidate is called here. None where a
+    clock has no time, or there is no control.
     """
     from scipy.stats import binomtest  # takes a while to import
 
