@@ -126,13 +126,17 @@ def _section(
     bounds = [pick.error_bound for pick in pick_trials(group, trials).values()]
     bound = next((each for each in bounds if each is not None), None)
     points = complete_trials(group, trials)
-    cases = [case for study in group for case in reached_cases(study, found.evidence, trials, intervals)]
+    cases = [
+        (study.scheduler if not place else f"{study.scheduler}, candidate {place + 1}", case)
+        for study in group
+        for place, case in enumerate(reached_cases(study, found.evidence, trials, intervals))
+    ]
     importances = searched_importances(group, trials)
     schedulers = sorted(study.scheduler for study in group if study.scheduler != BASELINE)
     drawn = [
         front_picture(about, points, standing, schedulers=schedulers, bound=bound, clock=clock),
         *course_pictures(about, standing, clock),
-        *(reached_picture(about, case, clock) for case in cases),
+        *(reached_picture(about, case, clock, name=name) for name, case in cases),
         *(signal_picture(about, course) for course in standing if course.role == "scheduler"),
         ledger_picture(about, standing),
         *_importances(about, group, importances),
@@ -159,8 +163,8 @@ def _importances(
 
 def _unexplained(rows: Sequence[ImportanceRow]) -> list[str]:
     """Return why a study's settings have no importance, where they have none."""
-    notes = {f"What mattered for {row.scheduler}: {row.note}.": None for row in rows if row.note}
-    return list(notes)
+    notes = dict.fromkeys(f"{row.scheduler}: {row.note}" for row in rows if row.note)
+    return [f"What mattered is not known ({'; '.join(notes)})."] if notes else []
 
 
 def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyRecord]]) -> list[Section]:

@@ -104,10 +104,11 @@ def _plain_signals(about: str, course: Course) -> Picture:
 
 
 @themed
-def reached_picture(about: str, case: Sequence[Reached], clock: str) -> Picture | None:
+def reached_picture(about: str, case: Sequence[Reached], clock: str, *, name: str) -> Picture | None:
     """Draw the share of seeds that reached the target over time, the candidate beside each control.
 
-    Bands are 95 % Wilson intervals of a share. None where a clock has no time, or there is no control.
+    Bands are 95 % Wilson intervals of a share; ``name`` is what the candidate is called here. None where a
+    clock has no time, or there is no control.
     """
     from scipy.stats import binomtest  # takes a while to import
 
@@ -152,7 +153,7 @@ def reached_picture(about: str, case: Sequence[Reached], clock: str) -> Picture 
         f"{sum(map(math.isfinite, candidate.seconds))} of {len(candidate.seconds)} seeds got there. "
         "Bands: 95 % Wilson intervals."
     )
-    return picture(figure, "Time to the target", about=about, tips=tips, note=note)
+    return picture(figure, f"Time to the target: {name}", about=about, tips=tips, note=note)
 
 
 def _change_lines(axes: Axes, course: Course) -> None:

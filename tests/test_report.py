@@ -161,7 +161,7 @@ def test_search_that_was_not_confirmed_says_so(small_results: Path, tmp_path: Pa
     text = Page(written(small_results, tmp_path)).text
     assert "not confirmed: resnet18-nano-deba-digits" in text
     assert "Time to the target: not confirmed" in text
-    assert "What mattered for deba: too few trials: 2, at least 8." in text
+    assert "deba: too few trials: 2, at least 8" in text
 
 
 def test_complete_trial_without_intervals_has_no_course(tmp_path: Path) -> None:
