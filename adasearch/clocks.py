@@ -1,20 +1,20 @@
 """Which clock a study is judged by, and which speed profile its modelled seconds come from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adasearch.errors import InputError, unknown
-from adasearch.modelled import SpeedCurve, modelled_trial
+from adasearch.modelled import SpeedCurve, modelled_run, modelled_trial
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, differences
-from adasearch.records import StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store import Store
 
 if TYPE_CHECKING:
     from adasearch.study_spaces import Say
 
-__all__ = ["curve_of", "judged", "profile_of", "with_clock"]
+__all__ = ["curve_of", "intervals_of", "judged", "profile_of", "with_clock"]
 
 
 def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) -> SpeedProfile | None:
@@ -38,6 +38,19 @@ def curve_of(store: Store, study: StudyRecord) -> SpeedCurve | None:
         return None
     found = profile_of(study, study.device_profile, ProfileStore(store.name).speed())
     return None if found is None else found.curve
+
+
+def intervals_of(
+    store: Store, study: StudyRecord, trials: Collection[str] | None = None
+) -> dict[str, list[IntervalRecord]]:
+    """Return the intervals of a study's trials (default: all), with the modelled seconds of its profile.
+
+    That is the profile of the record, which :func:`judged` may have changed; the stored seconds stay where
+    the study is not judged by modelled time, or the profile is gone.
+    """
+    found = store.intervals(study.study, trials)
+    curve = curve_of(store, study) if study.clock == "modelled" else None
+    return found if curve is None else {name: modelled_run(each, curve) for name, each in found.items()}
 
 
 def with_clock(

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 
 from adasearch.analysis import SearchRow, search_rows, settings_rows
 from adasearch.calibration import QUANTILE
-from adasearch.clocks import judged
+from adasearch.clocks import intervals_of, judged
 from adasearch.confirmed_tables import confirmed_tables
 from adasearch.errors import InputError, unknown
 from adasearch.evidence import ConfirmedRow, confirmed_rows
 from adasearch.paired import ERROR_MARGIN, check_margin
-from adasearch.records import StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store import Store
 from adasearch.tables import Column, fraction, number, render, times
 
@@ -158,9 +158,15 @@ def confirmed(
     *,
     margin: float = ERROR_MARGIN,
 ) -> list[ConfirmedRow]:
-    """Return the rows of what was confirmed; reads the intervals of those studies alone."""
-    there = dict.fromkeys(trial.study for trial in trials if trial.phase == "confirm")
-    intervals = {name: each for study in there for name, each in store.intervals(study).items()}
+    """Return the rows of what was confirmed; reads the intervals of those studies alone.
+
+    Modelled seconds are those of each record's profile, which need not be the one that the study ran with.
+    """
+    there = {trial.study for trial in trials if trial.phase == "confirm"}
+    intervals: dict[str, Sequence[IntervalRecord]] = {}
+    for record in records:
+        if record.study in there:
+            intervals |= intervals_of(store, record)
     return confirmed_rows(records, trials, intervals, margin=margin)
 
 

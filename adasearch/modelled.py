@@ -21,7 +21,15 @@ import numpy as np
 from adasearch.records import IntervalRecord, Signals, TrialRecord
 from adasearch.sampling import stride_of
 
-__all__ = ["SIGNAL_SETS", "SpeedCurve", "modelled", "modelled_trial", "saturation_size", "signals_paid"]
+__all__ = [
+    "SIGNAL_SETS",
+    "SpeedCurve",
+    "modelled",
+    "modelled_run",
+    "modelled_trial",
+    "saturation_size",
+    "signals_paid",
+]
 
 SIGNAL_SETS: Mapping[str, frozenset[str]] = {
     "per_step": frozenset({"grad_norm", "grad_component_variance"}),
@@ -133,12 +141,17 @@ def modelled(record: IntervalRecord, former: IntervalRecord | None, curve: Speed
     return replace(record, modelled_seconds=seconds)
 
 
+def modelled_run(intervals: Sequence[IntervalRecord], curve: SpeedCurve) -> list[IntervalRecord]:
+    """Return all intervals of a trial, in order, with their ``modelled_seconds``."""
+    formers = [None, *intervals[:-1]]
+    return [modelled(record, former, curve) for record, former in zip(intervals, formers, strict=True)]
+
+
 def modelled_trial(
     trial: TrialRecord, intervals: Sequence[IntervalRecord], curve: SpeedCurve | None
 ) -> TrialRecord:
     """Return a trial with the modelled seconds of its intervals; None without intervals or a curve."""
     if curve is None or not intervals:
         return replace(trial, modelled_seconds=None)
-    formers = [None, *intervals[:-1]]
-    each = [modelled(record, former, curve) for record, former in zip(intervals, formers, strict=True)]
+    each = modelled_run(intervals, curve)
     return replace(trial, modelled_seconds=math.fsum(record.modelled_seconds or 0.0 for record in each))

@@ -21,12 +21,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from adasearch import __version__
 from adasearch.analysis import complete_trials
 from adasearch.choice import BASELINE, baseline_of, comparable, pick_trials
+from adasearch.clocks import intervals_of
 from adasearch.errors import InputError
 from adasearch.files import locate, write_whole
 from adasearch.importance import ImportanceRow
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report_basis import Basis, gather
-from adasearch.report_courses import courses, drawn_trials, intervals_of, reached_cases
+from adasearch.report_courses import courses, drawn_trials, reached_cases
 from adasearch.report_figures import course_pictures, front_picture, ledger_picture
 from adasearch.report_health import failures, missing, setup, states
 from adasearch.report_importance import importance_picture, searched_importances
@@ -83,12 +84,10 @@ def report(
     sections = []
     for done, group in enumerate(groups):
         progress("drawing networks", done, len(groups))
-        names, judged = {study.study for study in group}, device_profile is not None
+        names = {study.study for study in group}
         drawn = drawn_trials(group, [trial for trial in found.trials if trial.study in names])
         intervals = {
-            name: rows
-            for study in group
-            for name, rows in intervals_of(store, study, drawn, judged=judged).items()
+            name: rows for study in group for name, rows in intervals_of(store, study, drawn).items()
         }
         sections.append(_section(f"network-{done}", group, found, intervals))
     progress("drawing networks", len(groups), len(groups))

@@ -1,19 +1,16 @@
 """What the report draws of each network: the runs that matter, their courses, and who reached the target."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from adasearch.choice import BASELINE, Pick, pick_trials
-from adasearch.clocks import curve_of
 from adasearch.evidence import ConfirmedRow
-from adasearch.modelled import modelled
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.store import Store
 from adasearch.targets import to_target
 
-__all__ = ["Course", "Reached", "courses", "drawn_trials", "intervals_of", "reached_cases"]
+__all__ = ["Course", "Reached", "courses", "drawn_trials", "reached_cases"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +48,6 @@ class Reached:
     seconds: Sequence[float]
     ended: Sequence[float]
     seeds: Sequence[int]
-
-
-def intervals_of(
-    store: Store, study: StudyRecord, trials: Collection[str], *, judged: bool
-) -> dict[str, list[IntervalRecord]]:
-    """Return the intervals of some of a study's trials.
-
-    ``judged``: the user named a speed profile, so that modelled seconds are those of ``study``'s as it was
-    judged, not those that were stored.
-    """
-    stored = store.intervals(study.study, trials)
-    curve = curve_of(store, study) if judged and study.clock == "modelled" else None
-    if curve is None:
-        return stored
-    return {
-        name: [
-            modelled(record, former, curve) for record, former in zip(each, [None, *each[:-1]], strict=True)
-        ]
-        for name, each in stored.items()
-    }
 
 
 def drawn_trials(group: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> set[str]:

@@ -11,11 +11,13 @@ from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.evidence import ConfirmedRow, confirmed_rows, whole_verdict
 from adasearch.export import export
+from adasearch.profile_files import ProfileStore
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedule_file import load_schedule
 from adasearch.store import Store
 from adasearch.targets import to_target
-from tests.rows import at_marks, study_of, trial_of
+from tests.profile_rows import speed_of
+from tests.rows import at_marks, interval_at, study_of, trial_of
 
 CONSTANT, DEBA = study_of("constant"), study_of("deba")
 SETTINGS = {"train/lr": 0.1, "train/batch_size": 32}
@@ -264,3 +266,16 @@ def test_export_carries_the_confirmed_verdict_and_its_seeds(store: Store, tmp_pa
     found = load_schedule(tmp_path / "found.yaml").provenance
     assert found.verdict == "faster at equal error"
     assert found.confirm_seeds == tuple(range(1_000_000, 1_000_005))
+
+
+def test_time_to_the_target_is_that_of_the_profile_that_judges(store: Store) -> None:
+    for trial in case():
+        store.write_intervals(trial, [interval_at(0, val_error=0.5), interval_at(1, val_error=0.05)])
+    for name, factor in (("abacus", 1.0), ("h100", 0.25)):
+        ProfileStore(store.name).write(speed_of(DEBA, name, factor=factor))
+    slow, fast = (
+        json.loads(compare(store, form="json", device_profile=name))["rows"][0]["target_seconds"]
+        for name in ("abacus", "h100")
+    )
+    assert slow == pytest.approx(4 * fast)
+    assert slow == pytest.approx(26 * 32 / 16)  # the steps of two intervals at batch 32
