@@ -24,7 +24,7 @@ from adasearch.cli_options import (
     with_schedule,
 )
 from adasearch.cli_profile import predict, profile
-from adasearch.cli_store import doctor
+from adasearch.cli_store import compact, doctor
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -255,11 +255,8 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
-cli.add_command(confirm)
-cli.add_command(export)
-cli.add_command(profile)
-cli.add_command(predict)
-cli.add_command(doctor)
+for command in (confirm, export, profile, predict, doctor, compact):
+    cli.add_command(command)
 
 
 def _console() -> "Any":

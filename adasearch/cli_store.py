@@ -4,7 +4,7 @@ import click
 
 from adasearch.errors import AdasearchError
 
-__all__ = ["doctor"]
+__all__ = ["compact", "doctor"]
 
 FOLDER = click.argument("results", metavar="RESULTS")
 
@@ -54,3 +54,43 @@ def doctor(results: str, wanted: bool) -> None:
     if report.damaged:
         raise AdasearchError(report.summary())
     click.echo(report.summary())
+
+
+@click.command()
+@FOLDER
+@click.option(
+    "--study",
+    "studies",
+    multiple=True,
+    metavar="NAME",
+    help="Only this study, or 'train'; repeatable.  [default: every folder]",
+)
+def compact(results: str, studies: tuple[str, ...]) -> None:
+    """Write a study's many small files once more as few, which are read many times faster.
+
+    Nothing is deleted: <study>/compacted/ lies beside the tables, and what is newer than it is read from its
+    own file. A live search may go on; run it again now and then.
+
+    \b
+    Example:
+      adasearch compact results/demo
+    """
+    from rich.console import Console
+
+    from adasearch.progress import StepDisplay
+    from adasearch.store import Store
+
+    store = Store(results, must_exist=True)
+    store.check_writable()
+    console = Console(soft_wrap=True, stderr=True)
+    done = 0
+    for study in studies or store.folders():
+        with StepDisplay(console) as progress:
+            rows = store.compact(study, progress)
+        if any(rows.values()):
+            done += 1
+            click.echo(
+                f"{study}: {' and '.join(f'{count} {table}' for table, count in rows.items())} compacted"
+            )
+    if not done:
+        click.echo("there is nothing to compact")

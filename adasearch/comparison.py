@@ -117,8 +117,9 @@ def confirmed(
     margin: float = ERROR_MARGIN,
 ) -> list[ConfirmedRow]:
     """Return the rows of what was confirmed; reads the intervals of those studies alone."""
-    there = dict.fromkeys(trial.study for trial in trials if trial.phase == "confirm")
-    intervals = {name: each for study in there for name, each in store.intervals(study).items()}
+    repeats = [trial for trial in trials if trial.phase == "confirm"]
+    courses = {study: store.intervals(study) for study in dict.fromkeys(trial.study for trial in repeats)}
+    intervals = {trial.trial_id: courses[trial.study].get(trial.trial_id, []) for trial in repeats}
     return confirmed_rows(records, trials, intervals, margin=margin)
 
 

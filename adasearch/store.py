@@ -9,7 +9,7 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from adasearch.errors import AdasearchError, InputError
+from adasearch.compacted import COMPACTED, Progress, read_pieces, write_compacted
+from adasearch.courses import Courses
+from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.files import is_local, listed, locate, remove_dead_drafts, write_whole
-from adasearch.parts import PartError, read_part, rows_in
+from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.rows import interval_of, interval_row, row_of, study_of, trial_of
+from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
 
 __all__ = ["FOLDERS", "RESERVED", "Store", "StudyLocked"]
@@ -143,14 +145,9 @@ class Store:
         found = [trial_of(row) for row in self._read([study], "trials")]
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
-    def intervals(self, study: str) -> dict[str, list[IntervalRecord]]:
-        """Return the intervals of a study's trials by trial id, in order."""
-        found: dict[str, list[IntervalRecord]] = {}
-        for row in self._read([study], "intervals"):
-            found.setdefault(row["trial_id"], []).append(interval_of(row))
-        for records in found.values():
-            records.sort(key=lambda record: record.signals.interval)
-        return found
+    def intervals(self, study: str) -> Mapping[str, list[IntervalRecord]]:
+        """Return the intervals of a study's trials by trial id, in order; made anew at each look-up."""
+        return Courses(list(self._tables([study], "intervals")))
 
     def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
         """Return a table of some studies (default: all) as a data frame."""
@@ -160,28 +157,40 @@ class Store:
             tables = [SCHEMAS[table].empty_table()]
         return pd.DataFrame(pa.concat_tables(tables).to_pandas())
 
+    def folders(self) -> list[str]:
+        """Return every folder of tables by name: studies, ``train`` and ``profiles``."""
+        found = listed(self._files, self._root)
+        names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
+        return [name for name in names if not name.startswith(".")]
+
     def _folders(self) -> list[str]:
-        names = [
-            item.base_name for item in listed(self._files, self._root) if item.type == pafs.FileType.Directory
-        ]
-        return [name for name in names if not name.startswith(".") and name not in RESERVED]
+        return [name for name in self.folders() if name not in RESERVED]
 
     def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
         return [row for part in self._tables(folders, table) for row in rows_in(part, table)]
 
     def _tables(self, folders: Iterable[str], table: Table, name: str | None = None) -> Iterator[pa.Table]:
         for folder in folders:
-            for item in listed(self._files, f"{self._root}/{folder}/{table}"):
-                if name is not None and item.base_name != name:
-                    continue
-                if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
-                    continue
-                try:
-                    part = read_part(self._files, item.path, table)
-                except PartError as error:
-                    print(f"adasearch: skipping {error.kind} {item.path}: {error}", file=sys.stderr)  # noqa: T201
-                    continue
-                yield part
+            for piece in read_pieces(self._files, f"{self._root}/{folder}", table, skipped=_say, name=name):
+                yield piece.rows
+
+    def compact(self, folder: str, progress: Progress = lambda what, done, total: None) -> dict[Table, int]:
+        """Write a folder's trials and intervals once more, as one file each; return the rows of each.
+
+        Nothing else is changed: readers take from these files what is not newer in a file of its own.
+
+        Raises:
+            InputError: there is no such folder.
+            AdasearchError: it cannot be written.
+        """
+        if folder not in (known := self.folders()):
+            raise unknown("study", folder, known)
+        return {
+            table: write_compacted(
+                self._files, f"{self._root}/{folder}", table, skipped=_say, progress=progress
+            )
+            for table in COMPACTED
+        }
 
     def check_free(self, study: str) -> None:
         """Check that no other live search holds a study.
@@ -231,6 +240,10 @@ class Store:
             # What is left after this names a search that was killed; see "adasearch doctor".
             held.callback((folder / ".owner").unlink, missing_ok=True)
             yield
+
+
+def _say(path: str, error: PartError) -> None:
+    print(f"adasearch: skipping {error.kind} {path}: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _folder(trial: TrialRecord) -> str:
