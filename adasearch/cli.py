@@ -24,7 +24,7 @@ from adasearch.cli_options import (
     with_schedule,
 )
 from adasearch.cli_profile import predict, profile
-from adasearch.cli_store import compact, doctor
+from adasearch.cli_store import compact, doctor, rerun
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -255,7 +255,7 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
-for command in (confirm, export, profile, predict, doctor, compact):
+for command in (confirm, export, profile, predict, doctor, compact, rerun):
     cli.add_command(command)
 
 
@@ -277,7 +277,7 @@ def main(arguments: list[str] | None = None) -> None:
         again = shlex.join(["adasearch", *arguments])
         on = (
             f" To go on: {again}"
-            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"])
+            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"])
             else ""
         )
         _fail(f"interrupted; what is finished is kept.{on}", 130)

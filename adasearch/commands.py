@@ -176,6 +176,7 @@ def _claim(
                 stored=stored,
                 intervals=store.intervals(study.record.study),
                 options=runtime.options,
+                threads=runtime.cpus_per_worker,
                 curve=curve_of(store, study.record),
                 profile=histories_of(store, stability) if stability else (),
                 early=_early(study, store, console) if runtime.transfer else (),

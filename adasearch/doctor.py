@@ -22,7 +22,8 @@ from adasearch.profile_files import profile_file
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.rows import study_of, trial_of
 from adasearch.schemas import Table
-from adasearch.store import FOLDERS, RESERVED, Store, StudyLocked
+from adasearch.store import RESERVED, Store, StudyLocked
+from adasearch.trials import folder_of
 
 __all__ = ["examine"]
 
@@ -124,7 +125,7 @@ class _Examination:
 
     def _in_place(self, path: str, trial: TrialRecord, folder: str) -> bool:
         """Check that a trial's file lies where its row belongs, and that there is no other of the trial."""
-        home_folder = FOLDERS.get(trial.phase, trial.study)
+        home_folder = folder_of(trial)
         home = f"{home_folder}/trials/{trial.trial_id}.parquet"
         if path == home:
             self._places[trial.trial_id] = path

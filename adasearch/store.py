@@ -28,14 +28,12 @@ from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
+from adasearch.trials import folder_of
 
-__all__ = ["FOLDERS", "RESERVED", "Store", "StudyLocked"]
+__all__ = ["RESERVED", "Store", "StudyLocked"]
 
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
-
-FOLDERS = {"train": "train", "profile": "profiles"}
-"""Folders of the trials that belong to no search, by phase."""
 
 
 class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
@@ -80,12 +78,12 @@ class Store:
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
         """Return the path or URI of a trial's checkpoints."""
-        return self._below(f"{_folder(trial)}/checkpoints/{trial.trial_id}")
+        return self._below(f"{folder_of(trial)}/checkpoints/{trial.trial_id}")
 
     def remove_checkpoints(self, trial: TrialRecord) -> None:
         """Remove a trial's checkpoints, if it has any; it is over."""
         with suppress(OSError):
-            self._files.delete_dir(f"{self._root}/{_folder(trial)}/checkpoints/{trial.trial_id}")
+            self._files.delete_dir(f"{self._root}/{folder_of(trial)}/checkpoints/{trial.trial_id}")
 
     def checkpointed(self, study: str) -> list[str]:
         """Return the ids of a study's trials that have checkpoints."""
@@ -103,16 +101,16 @@ class Store:
 
     def write_train_study(self, trial: TrialRecord, study: StudyRecord) -> None:
         """Write what a run outside a search was told, by its trial."""
-        self._write(_folder(trial), "studies", trial.trial_id, [row_of(study)])
+        self._write(folder_of(trial), "studies", trial.trial_id, [row_of(study)])
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
-        self._write(_folder(trial), "trials", trial.trial_id, [row_of(trial)])
+        self._write(folder_of(trial), "trials", trial.trial_id, [row_of(trial)])
 
     def write_intervals(self, trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> None:
         """Write all intervals of a trial over its former ones."""
         rows = [{"trial_id": trial.trial_id, **interval_row(record)} for record in intervals]
-        self._write(_folder(trial), "intervals", trial.trial_id, rows)
+        self._write(folder_of(trial), "intervals", trial.trial_id, rows)
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
@@ -129,12 +127,12 @@ class Store:
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
-        found = self._tables([_folder(trial)], "studies", f"{trial.trial_id}.parquet")
+        found = self._tables([folder_of(trial)], "studies", f"{trial.trial_id}.parquet")
         return next((study_of(row) for part in found for row in rows_in(part, "studies")), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
-        return self.train_study(trial) if trial.phase in FOLDERS else self.study(trial.study)
+        return self.train_study(trial) if folder_of(trial) in RESERVED else self.study(trial.study)
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
@@ -244,7 +242,3 @@ class Store:
 
 def _say(path: str, error: PartError) -> None:
     print(f"adasearch: skipping {error.kind} {path}: {error}", file=sys.stderr)  # noqa: T201
-
-
-def _folder(trial: TrialRecord) -> str:
-    return FOLDERS.get(trial.phase, trial.study)

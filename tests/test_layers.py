@@ -91,7 +91,7 @@ LIGHT = [
     for name in (
         *"analysis choice paths controls plots report traces comparison paired evidence".split(),
         *"confirmed_tables store schemas tables cli commands progress".split(),
-        *"parts compacted courses findings doctor leftovers repair".split(),
+        *"parts compacted courses findings doctor leftovers repair same_course".split(),
         *"modelled profiles profile_files profile_tables clocks calibration".split(),
     )
     if f"adasearch.{name}" in FILES

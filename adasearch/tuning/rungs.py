@@ -9,21 +9,14 @@ import math
 from collections.abc import Sequence
 
 from adasearch.records import IntervalRecord, StudyRecord
+from adasearch.spans import rungs_of
 
 __all__ = ["STOPPERS", "Rungs", "dominates", "rungs_of"]
 
 STOPPERS = ("halving", "none")
-SHARES = (0.25, 0.5)  # of the budget
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 
 Point = tuple[float, float]
-
-
-def rungs_of(study: StudyRecord) -> tuple[int, ...]:
-    """Return the rungs of a study in examples seen, lowest first."""
-    if study.stopper == "none":
-        return ()
-    return tuple(max(1, round(share * study.budget)) for share in SHARES)
 
 
 def dominates(a: Point, b: Point) -> bool:
