@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer clean
+.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer bench-store clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -52,6 +52,9 @@ bench-modelled: $(READY) ## Compare modelled with measured time, alone and with 
 
 bench-transfer: $(READY) ## Count the trials that --transfer saves on held-out networks (about 15 minutes).
 	$(BIN)/python benchmarks/transfer.py
+
+bench-store: $(READY) ## Time a store of 1,000 trials before and after compacting (about 2 minutes).
+	$(BIN)/python benchmarks/store_scale.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

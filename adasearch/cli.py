@@ -27,7 +27,7 @@ from adasearch.cli_options import (
     with_schedule,
 )
 from adasearch.cli_profile import predict, profile
-from adasearch.cli_store import doctor
+from adasearch.cli_store import compact, doctor, rerun
 from adasearch.errors import AdasearchError, InputError, Interrupted
 from adasearch.run_options import RunOptions
 
@@ -225,14 +225,8 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
-cli.add_command(compare)
-cli.add_command(confirm)
-cli.add_command(dashboard)
-cli.add_command(export)
-cli.add_command(profile)
-cli.add_command(predict)
-cli.add_command(doctor)
-cli.add_command(report)
+for command in (*(compare, compact, confirm, dashboard, doctor, export, predict, profile, report, rerun),):
+    cli.add_command(command)
 
 
 def _console() -> "Any":
@@ -253,7 +247,7 @@ def main(arguments: list[str] | None = None) -> None:
         again = shlex.join(["adasearch", *arguments])
         on = (
             f" To go on: {again}"
-            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"])
+            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"])
             else ""
         )
         _fail(f"interrupted; what is finished is kept.{on}", 130)

@@ -1,6 +1,6 @@
 """Which clock a study is judged by, and which speed profile its modelled seconds come from."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def curve_of(store: Store, study: StudyRecord) -> SpeedCurve | None:
 
 def intervals_of(
     store: Store, study: StudyRecord, trials: Collection[str] | None = None
-) -> dict[str, list[IntervalRecord]]:
+) -> Mapping[str, list[IntervalRecord]]:
     """Return the intervals of a study's trials (default: all), with the modelled seconds of its profile.
 
     That is the profile of the record, which :func:`judged` may have changed; the stored seconds stay where

@@ -165,7 +165,8 @@ def _claim(
             say(console, f"{error}; going on without it")
             continue
         # Under the lock: another search may have written the study since it was resolved.
-        check_identity(store.study(study.record.study), study.record, store.trials(study.record.study))
+        stored = store.trials(study.record.study)
+        check_identity(store.study(study.record.study), study.record, stored)
         stability = study.record.stability_profile
         plans.append(
             StudyPlan(
@@ -174,9 +175,10 @@ def _claim(
                 scheduler_space=study.scheduler_space,
                 data=study.data,
                 trials=runtime.trials,
-                stored=store.trials(study.record.study),
+                stored=stored,
                 intervals=store.intervals(study.record.study),
                 options=runtime.options,
+                threads=runtime.cpus_per_worker,
                 curve=curve_of(store, study.record),
                 profile=histories_of(store, stability) if stability else (),
                 early=_early(study, store, console) if runtime.transfer else (),

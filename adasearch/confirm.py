@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adasearch.runtime import Runtime
     from adasearch.tuning.repeats import Repeats
 
-__all__ = ["Job", "confirm", "jobs_of"]
+__all__ = ["Job", "confirm", "data_of", "jobs_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     f"studies that are confirmed together must have the same {name} but {first.study} has "
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
-    data = {job.study.study: _data(job.study, console) for job in jobs}
+    data = {job.study.study: data_of(job.study, console) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
@@ -227,6 +227,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     stored=stored,
                     intervals=store.intervals(name),
                     options=runtime.options,
+                    threads=runtime.cpus_per_worker,
                     curve=curve_of(store, job.study),
                 )
             )
@@ -246,7 +247,7 @@ def _goal(source: "Repeats") -> Goal:
     )
 
 
-def _data(study: StudyRecord, console: Console) -> DataSpec:
+def data_of(study: StudyRecord, console: Console) -> DataSpec:
     """Return the data of a study, after a look whether they are the same still."""
     source, image_size = source_of(study.dataset)
     spec = DataSpec(source=absolute(source), image_size=image_size, subset=study.subset, seed=study.seed)

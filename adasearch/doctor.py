@@ -16,13 +16,14 @@ from adasearch.course_check import Course, course_of, disagreement
 from adasearch.errors import InputError, one_line
 from adasearch.files import is_local, listed, locate
 from adasearch.findings import Finding, Report
-from adasearch.leftovers import checkpoint_findings, draft_findings, lock_findings, ray_findings
+from adasearch.leftovers import compacted_findings, ray_findings, study_leftovers
 from adasearch.parts import PartError, read_part, rows_in
 from adasearch.profile_files import profile_file
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.rows import study_of, trial_of
 from adasearch.schemas import Table
-from adasearch.store import FOLDERS, RESERVED, Store, StudyLocked
+from adasearch.store import RESERVED, Store, StudyLocked
+from adasearch.trials import folder_of
 
 __all__ = ["examine"]
 
@@ -60,20 +61,19 @@ class _Examination:
         self._held = False
 
     def report(self) -> Report:
-        folders = [item.base_name for item in self._list("") if item.type == pafs.FileType.Directory]
         # Of a live search intervals are listed before trials and trials before studies, as it writes them in
         # the other order: whatever is listed has what it belongs to.
         order: tuple[Table, ...] = ("intervals", "trials", "studies")
         tables = {
             folder: {table: self._parquet(f"{folder}/{table}") for table in order}
-            for folder in folders
-            if not folder.startswith(".")
+            for folder in self._store.folders()
         }
         profiles = self._parquet("profiles")
         self._total = len(profiles) + sum(len(items) for each in tables.values() for items in each.values())
         trials = {folder: self._rows(folder, each) for folder, each in tables.items()}
         for folder, each in tables.items():  # once it is known where every trial's row lies
             self._courses(folder, each["intervals"], trials[folder])
+            self._found += compacted_findings(self._files, self._root, folder)
             if is_local(self._files):
                 self._leftovers(folder, trials[folder])
         for item in profiles:
@@ -125,7 +125,7 @@ class _Examination:
 
     def _in_place(self, path: str, trial: TrialRecord, folder: str) -> bool:
         """Check that a trial's file lies where its row belongs, and that there is no other of the trial."""
-        home_folder = FOLDERS.get(trial.phase, trial.study)
+        home_folder = folder_of(trial)
         home = f"{home_folder}/trials/{trial.trial_id}.parquet"
         if path == home:
             self._places[trial.trial_id] = path
@@ -190,12 +190,7 @@ class _Examination:
         except StudyLocked:
             self._held = True
             return
-        root = Path(self._root)
-        self._found += [
-            *lock_findings(root, folder),
-            *draft_findings(root, folder),
-            *checkpoint_findings(root, folder, trials),
-        ]
+        self._found += study_leftovers(Path(self._root), folder, trials)
 
     # --- files -----------------------------------------------------------------------------------------
 

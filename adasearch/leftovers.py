@@ -1,4 +1,4 @@
-"""What killed processes leave in a results folder on a disk: drafts, locks, checkpoints, Ray's own files."""
+"""What may lie beside the tables: compacted ones, and what killed processes leave on a disk."""
 
 import re
 import socket
@@ -7,17 +7,46 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
+import pyarrow.fs as pafs
 
+from adasearch.compacted import COMPACTED, compacted_file, read_compacted
+from adasearch.errors import InputError
 from adasearch.findings import Finding
+from adasearch.parts import PartError
 from adasearch.records import TrialRecord
 
-__all__ = ["checkpoint_findings", "draft_findings", "lock_findings", "ray_findings"]
+__all__ = ["compacted_findings", "ray_findings", "study_leftovers"]
 
 DRAFT = re.compile(r"\..+\.(parquet|pt)\.(\d+)")  # as files.write_whole names them
 OWNER = re.compile(r"host (.+), process (\d+)")  # as Store.lock writes it
 
 
-def draft_findings(root: Path, folder: str) -> Iterator[Finding]:
+def compacted_findings(files: pafs.FileSystem, root: str, folder: str) -> Iterator[Finding]:
+    """Find compacted tables that cannot be read; all that they held lies beside them."""
+    for table in COMPACTED:
+        try:
+            read_compacted(files, f"{root}/{folder}", table)
+        except (PartError, InputError) as error:
+            newer = isinstance(error, InputError)
+            yield Finding(
+                path=compacted_file(folder, table),
+                what=f"written by a newer adasearch ({error})" if newer else f"cannot be read ({error})",
+                means="nothing is lost: the single files hold the same",
+                remedy="upgrade adasearch"
+                if newer
+                else "run 'adasearch compact' again; --repair moves it to .damaged/",
+                action="leave" if newer else "set aside",
+            )
+
+
+def study_leftovers(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> Iterator[Finding]:
+    """Find what killed processes left in a folder that no live search holds; ``trials`` are its own by id."""
+    yield from _locks(root, folder)
+    yield from _drafts(root, folder)
+    yield from _checkpoints(root, folder, trials)
+
+
+def _drafts(root: Path, folder: str) -> Iterator[Finding]:
     """Find what a process was writing when it died; a draft of a live process is none."""
     for draft in sorted((root / folder).rglob(".*")):
         named = DRAFT.fullmatch(draft.name)
@@ -32,7 +61,7 @@ def draft_findings(root: Path, folder: str) -> Iterator[Finding]:
             )
 
 
-def lock_findings(root: Path, folder: str) -> Iterator[Finding]:
+def _locks(root: Path, folder: str) -> Iterator[Finding]:
     """Find the note of a holder that died; its lock ended with it. One of another host is left alone."""
     owner = root / folder / ".owner"
     try:
@@ -50,7 +79,7 @@ def lock_findings(root: Path, folder: str) -> Iterator[Finding]:
         )
 
 
-def checkpoint_findings(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> Iterator[Finding]:
+def _checkpoints(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> Iterator[Finding]:
     """Find checkpoints of trials that ended or are not there, and such as cannot be read.
 
     A checkpoint is an archive; whether it is a whole one is seen without loading it.

@@ -12,7 +12,7 @@ from adasearch.errors import InputError, one_line
 from adasearch.rows import DEFAULTS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
-__all__ = ["PartError", "check_ours", "in_columns", "read_part", "rows_in"]
+__all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in"]
 
 
 class PartError(Exception):
@@ -34,12 +34,20 @@ def read_part(files: pafs.FileSystem, path: str, table: Table) -> pa.Table:
         PartError: it cannot be read, or is not ours.
         InputError: a newer version wrote it.
     """
+    return read_with_metadata(files, path, table)[0]
+
+
+def read_with_metadata(
+    files: pafs.FileSystem, path: str, table: Table
+) -> tuple[pa.Table, dict[bytes, bytes]]:
+    """Return the rows of a file as :func:`read_part` does, and the file's own metadata."""
     try:
         with files.open_input_file(path) as file:
             whole = file.read_buffer()  # in one go: a small file's pages one by one take twice as long
         part = pq.ParquetFile(pa.BufferReader(whole))
         check_ours(part.schema_arrow, path, table)
-        return in_columns(part.read(use_threads=False), table)
+        rows = part.read(use_threads=part.num_row_groups > 1)
+        return in_columns(rows, table), part.schema_arrow.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise PartError("unreadable", one_line(error)) from error
 
@@ -87,8 +95,9 @@ def in_columns(part: pa.Table, table: Table) -> pa.Table:
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:
     """Return rows as dictionaries, with the records' defaults where an older version wrote nothing."""
-    columns = [_values(part.column(name), DEFAULTS[table].get(name)) for name in part.column_names]
-    return [dict(zip(part.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    names = part.column_names  # outside the loop: Arrow makes the list anew each time
+    columns = [_values(part.column(name), DEFAULTS[table].get(name)) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _values(column: pa.ChunkedArray, default: Any) -> list[Any]:

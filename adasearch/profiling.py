@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
     from adasearch.spaces import Space
 
-__all__ = ["KINDS", "ProfileWish", "histories_of", "profile", "with_profile"]
+__all__ = ["KINDS", "ProfileWish", "histories_of", "profile", "with_profile", "with_threads"]
 
 KINDS = ("stability", "speed")
 SEEDS = 3
@@ -103,7 +103,7 @@ def profile(
         studies = resolve(request, lambda name: None, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
-        with store.lock(FOLDER), _threads(wish.threads):
+        with store.lock(FOLDER), with_threads(wish.threads):
             for study in studies:
                 spans = length if request.epochs is None else study.record.budget / study.record.interval
                 taker = Taker(study, store, partial(say, console), progress, options, threads=wish.threads)
@@ -140,7 +140,7 @@ def with_profile(
                 f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
                 f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
             )
-            with store.lock(FOLDER), _threads(threads):
+            with store.lock(FOLDER), with_threads(threads):
                 found = taker.stability(needed, SEEDS)
     if study.record.workers > 1:
         tell(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
@@ -171,7 +171,7 @@ def histories_of(store: Store, profile: str) -> list[list[Signals]]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def with_threads(count: int) -> Iterator[None]:
     """Let this process compute with so many threads, as a worker of a search does."""
     import torch
 

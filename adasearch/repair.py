@@ -28,7 +28,8 @@ def repair(store: Store, findings: Sequence[Finding]) -> Iterator[str]:
     for folder in dict.fromkeys(finding.folder for finding in todo):
         with ExitStack() as held:
             try:
-                for each in _studies(store) if folder.startswith(".") else [folder]:
+                # Ray's files are of any study.
+                for each in store.folders() if folder.startswith(".") else [folder]:
                     held.enter_context(store.lock(each))
             except StudyLocked as error:
                 yield f"{folder}: not repaired, {error}"
@@ -36,12 +37,6 @@ def repair(store: Store, findings: Sequence[Finding]) -> Iterator[str]:
             for finding in todo:
                 if finding.folder == folder:
                     yield _mend(store, finding)
-
-
-def _studies(store: Store) -> list[str]:
-    """Return every folder that a live search may hold: Ray's files are of any of them."""
-    files, root = locate(store.name)
-    return [item.base_name for item in listed(files, root) if item.base_name[0] != "." and not item.is_file]
 
 
 def _mend(store: Store, finding: Finding) -> str:

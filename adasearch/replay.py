@@ -11,7 +11,7 @@ from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
 from adasearch.store import Store
 from adasearch.tables import Column, number, render
 
-__all__ = ["NOTE", "decided", "replay", "virtual_decisions"]
+__all__ = ["NOTE", "decided", "find_trial", "replay", "virtual_decisions"]
 
 NOTE = (
     "decisions, not outcomes: sizes and learning-rate factors are this scheduler's own, but losses and\n"
@@ -50,7 +50,7 @@ def replay(
     """
     from adasearch.study_spaces import parse_fixed  # brings Optuna, which listing commands need not wait for
 
-    trial, intervals = _find(store, trial_id)
+    trial, intervals = find_trial(store, trial_id)
     fields: dict[str, Value] = dict(trial.fields_of("scheduler")) if scheduler == trial.scheduler else {}
     for text in fixed:
         if not text.startswith("scheduler/"):
@@ -112,7 +112,12 @@ def virtual_decisions(
     return decisions
 
 
-def _find(store: Store, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
+def find_trial(store: Store, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
+    """Return a trial of a study or of ``train`` with its intervals.
+
+    Raises:
+        InputError: there is no such trial.
+    """
     folders = [study.study for study in store.studies()] + ["train"]
     known: list[str] = []
     for folder in folders:

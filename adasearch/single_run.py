@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adasearch.plans import Request
     from adasearch.schedulers import BatchSizeScheduler
 
-__all__ = ["local_device", "run_and_keep", "train_once"]
+__all__ = ["interval_line", "local_device", "run_and_keep", "train_once"]
 
 
 def local_device() -> str:
@@ -83,7 +83,7 @@ def train_once(
             say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
 
         def heard(interval: IntervalRecord) -> None:
-            say(console, _interval_line(interval))
+            say(console, interval_line(interval))
 
         curve = curve_of(store, record)
         return run_and_keep(trial, record, intervals, None, data, store, options, heard, curve)
@@ -99,12 +99,15 @@ def run_and_keep(
     options: RunOptions,
     heard: Callable[[IntervalRecord], None],
     curve: SpeedCurve | None = None,
+    *,
+    evaluate_at: tuple[int, ...] = (),
+    test: bool = False,
 ) -> TrialRecord:
     """Train a trial in this process from what is stored of it to its end, and keep what comes of it.
 
     ``intervals`` are the stored ones, and are added to; ``scheduler`` None is the study's. ``heard`` is told
-    of each interval; ``curve`` gives modelled seconds. After Ctrl-C the trial's row says "running", so that
-    it goes on another time.
+    of each interval; ``curve`` gives modelled seconds; ``evaluate_at`` and ``test`` are the run's own.
+    After Ctrl-C the trial's row says "running", so that it goes on another time.
     """
     import torch
 
@@ -118,6 +121,8 @@ def run_and_keep(
         trial,
         device_batch=options.device_batch,
         memory_limit=options.memory_limit or default_limit(),
+        evaluate_at=evaluate_at,
+        test=test,
     )
     checkpoints = Checkpoints(
         store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
@@ -161,11 +166,15 @@ def _begin_or_go_on(
     store: Store, study: StudyRecord, params: Params, held: ExitStack
 ) -> tuple[TrialRecord, list[IntervalRecord]]:
     """Return the interrupted trial of this very run with its intervals, or a new one; hold its lock."""
+    import torch
+
     from adasearch.identity import same_study
     from adasearch.versions import versions
 
     with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
-        former = [trial for trial in store.trials("train") if trial.study == study.study]
+        former = [
+            trial for trial in store.trials("train") if (trial.study, trial.phase) == (study.study, "train")
+        ]
         for trial in former:
             stored = store.train_study(trial)
             same = stored is not None and same_study(stored, study)
@@ -183,7 +192,7 @@ def _begin_or_go_on(
             number=number,
             params=params,
             seed=study.seed,
-            versions=versions(),
+            versions=versions(threads=torch.get_num_threads()),
             workers=1,
         )
         held.enter_context(store.lock(_lock(trial)))
@@ -196,7 +205,8 @@ def _lock(trial: TrialRecord) -> str:
     return f"train/checkpoints/{trial.trial_id}"
 
 
-def _interval_line(record: IntervalRecord) -> str:
+def interval_line(record: IntervalRecord) -> str:
+    """Return what a person sees of an interval as one line."""
     signals, decision = record.signals, record.decision
     error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
     change = (

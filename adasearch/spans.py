@@ -3,8 +3,18 @@
 import math
 
 from adasearch.errors import InputError
+from adasearch.records import StudyRecord
 
-__all__ = ["interval_examples"]
+__all__ = ["interval_examples", "rungs_of"]
+
+SHARES = (0.25, 0.5)  # of the budget
+
+
+def rungs_of(study: StudyRecord) -> tuple[int, ...]:
+    """Return the rungs of a study in examples seen, lowest first; its trials are evaluated there, too."""
+    if study.stopper == "none":
+        return ()
+    return tuple(max(1, round(share * study.budget)) for share in SHARES)
 
 
 def interval_examples(text: str, train_examples: int) -> int:

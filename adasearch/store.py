@@ -9,32 +9,31 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from adasearch.errors import AdasearchError, InputError
+from adasearch.compacted import COMPACTED, Progress, read_pieces, write_compacted
+from adasearch.courses import Courses
+from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.files import is_local, listed, locate, remove_dead_drafts, write_whole
-from adasearch.parts import PartError, read_part, rows_in
+from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.rows import interval_of, interval_row, row_of, study_of, trial_of
+from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
+from adasearch.trials import folder_of
 
-__all__ = ["FOLDERS", "RESERVED", "Store", "StudyLocked"]
+__all__ = ["RESERVED", "Store", "StudyLocked"]
 
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
-
-FOLDERS = {"train": "train", "profile": "profiles"}
-"""Folders of the trials that belong to no search, by phase."""
 
 
 class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
@@ -79,12 +78,12 @@ class Store:
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
         """Return the path or URI of a trial's checkpoints."""
-        return self._below(f"{_folder(trial)}/checkpoints/{trial.trial_id}")
+        return self._below(f"{folder_of(trial)}/checkpoints/{trial.trial_id}")
 
     def remove_checkpoints(self, trial: TrialRecord) -> None:
         """Remove a trial's checkpoints, if it has any; it is over."""
         with suppress(OSError):
-            self._files.delete_dir(f"{self._root}/{_folder(trial)}/checkpoints/{trial.trial_id}")
+            self._files.delete_dir(f"{self._root}/{folder_of(trial)}/checkpoints/{trial.trial_id}")
 
     def checkpointed(self, study: str) -> list[str]:
         """Return the ids of a study's trials that have checkpoints."""
@@ -102,16 +101,16 @@ class Store:
 
     def write_train_study(self, trial: TrialRecord, study: StudyRecord) -> None:
         """Write what a run outside a search was told, by its trial."""
-        self._write(_folder(trial), "studies", trial.trial_id, [row_of(study)])
+        self._write(folder_of(trial), "studies", trial.trial_id, [row_of(study)])
 
     def write_trial(self, trial: TrialRecord) -> None:
         """Write a trial's row over its former one."""
-        self._write(_folder(trial), "trials", trial.trial_id, [row_of(trial)])
+        self._write(folder_of(trial), "trials", trial.trial_id, [row_of(trial)])
 
     def write_intervals(self, trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> None:
         """Write all intervals of a trial over its former ones."""
         rows = [{"trial_id": trial.trial_id, **interval_row(record)} for record in intervals]
-        self._write(_folder(trial), "intervals", trial.trial_id, rows)
+        self._write(folder_of(trial), "intervals", trial.trial_id, rows)
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
@@ -128,12 +127,12 @@ class Store:
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
-        found = self._tables([_folder(trial)], "studies", f"{trial.trial_id}.parquet")
+        found = self._tables([folder_of(trial)], "studies", f"{trial.trial_id}.parquet")
         return next((study_of(row) for part in found for row in rows_in(part, "studies")), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
-        return self.train_study(trial) if trial.phase in FOLDERS else self.study(trial.study)
+        return self.train_study(trial) if folder_of(trial) in RESERVED else self.study(trial.study)
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
@@ -149,19 +148,15 @@ class Store:
         files = listed(self._files, f"{self._root}/{study}/trials")
         return [(item.path, item.mtime_ns, item.size) for item in files]
 
-    def intervals(self, study: str, trials: Collection[str] | None = None) -> dict[str, list[IntervalRecord]]:
-        """Return the intervals of a study's trials (default: all) by trial id, in order."""
-        found: dict[str, list[IntervalRecord]] = {}
-        parts = self._tables([study], "intervals")
-        if trials is not None:
-            wanted = pa.array(trials, pa.string())
-            parts = (part.filter(pc.is_in(part["trial_id"], wanted)) for part in parts)
-        for part in parts:
-            for row in rows_in(part, "intervals"):
-                found.setdefault(row["trial_id"], []).append(interval_of(row))
-        for records in found.values():
-            records.sort(key=lambda record: record.signals.interval)
-        return found
+    def intervals(
+        self, study: str, trials: Collection[str] | None = None
+    ) -> Mapping[str, list[IntervalRecord]]:
+        """Return the intervals of a study's trials (default: all) by trial id, in order.
+
+        They are made anew at each look-up.
+        """
+        courses = Courses(list(self._tables([study], "intervals")))
+        return courses if trials is None else {name: courses[name] for name in trials if name in courses}
 
     def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
         """Return a table of some studies (default: all) as a data frame."""
@@ -171,28 +166,40 @@ class Store:
             tables = [SCHEMAS[table].empty_table()]
         return pd.DataFrame(pa.concat_tables(tables).to_pandas())
 
+    def folders(self) -> list[str]:
+        """Return every folder of tables by name: studies, ``train`` and ``profiles``."""
+        found = listed(self._files, self._root)
+        names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
+        return [name for name in names if not name.startswith(".")]
+
     def _folders(self) -> list[str]:
-        names = [
-            item.base_name for item in listed(self._files, self._root) if item.type == pafs.FileType.Directory
-        ]
-        return [name for name in names if not name.startswith(".") and name not in RESERVED]
+        return [name for name in self.folders() if name not in RESERVED]
 
     def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
         return [row for part in self._tables(folders, table) for row in rows_in(part, table)]
 
     def _tables(self, folders: Iterable[str], table: Table, name: str | None = None) -> Iterator[pa.Table]:
         for folder in folders:
-            for item in listed(self._files, f"{self._root}/{folder}/{table}"):
-                if name is not None and item.base_name != name:
-                    continue
-                if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
-                    continue
-                try:
-                    part = read_part(self._files, item.path, table)
-                except PartError as error:
-                    print(f"adasearch: skipping {error.kind} {item.path}: {error}", file=sys.stderr)  # noqa: T201
-                    continue
-                yield part
+            for piece in read_pieces(self._files, f"{self._root}/{folder}", table, skipped=_say, name=name):
+                yield piece.rows
+
+    def compact(self, folder: str, progress: Progress = lambda what, done, total: None) -> dict[Table, int]:
+        """Write a folder's trials and intervals once more, as one file each; return the rows of each.
+
+        Nothing else is changed: readers take from these files what is not newer in a file of its own.
+
+        Raises:
+            InputError: there is no such folder.
+            AdasearchError: it cannot be written.
+        """
+        if folder not in (known := self.folders()):
+            raise unknown("study", folder, known)
+        return {
+            table: write_compacted(
+                self._files, f"{self._root}/{folder}", table, skipped=_say, progress=progress
+            )
+            for table in COMPACTED
+        }
 
     def check_free(self, study: str) -> None:
         """Check that no other live search holds a study.
@@ -244,5 +251,5 @@ class Store:
             yield
 
 
-def _folder(trial: TrialRecord) -> str:
-    return FOLDERS.get(trial.phase, trial.study)
+def _say(path: str, error: PartError) -> None:
+    print(f"adasearch: skipping {error.kind} {path}: {error}", file=sys.stderr)  # noqa: T201

@@ -6,7 +6,17 @@ from datetime import datetime, timezone
 
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 
-__all__ = ["begin_trial", "close_trial"]
+__all__ = ["begin_trial", "close_trial", "folder_of"]
+
+FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
+
+
+def folder_of(trial: TrialRecord) -> str:
+    """Return the folder of the results that a trial is stored in; a repeated one lies beside its source."""
+    single = f"{trial.study}-train-"
+    if trial.phase == "rerun" and (trial.source_trial_id or "").startswith(single):
+        return FOLDERS["train"]
+    return FOLDERS.get(trial.phase, trial.study)
 
 
 def begin_trial(

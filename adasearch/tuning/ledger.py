@@ -188,7 +188,5 @@ def _refilled(plan: Plan) -> Rungs:
     rungs = Rungs(plan.study)
     for trial in plan.stored:
         if trial.phase == "search" and trial.status != "running":
-            intervals = plan.intervals.get(trial.trial_id, ())
-            for count in range(1, len(intervals) + 1):
-                rungs.enter(trial.trial_id, intervals[:count])
+            rungs.recall(trial.trial_id, plan.intervals.get(trial.trial_id, ()))
     return rungs

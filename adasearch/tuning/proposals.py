@@ -28,9 +28,9 @@ SAMPLERS = ("tpe", "random", "grid")
 class StudyPlan:
     """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
 
-    ``options`` are how its trials run, which is no part of what they are. Modelled seconds come from
-    ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are points to try right
-    after the default, unless a stored trial had them.
+    ``options`` and ``threads`` are how its trials run, which is no part of what they are. Modelled seconds
+    come from ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are
+    points to try right after the default, unless a stored trial had them.
     """
 
     study: StudyRecord
@@ -42,6 +42,7 @@ class StudyPlan:
     intervals: Mapping[str, Sequence[IntervalRecord]]
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
+    threads: int = 1
     profile: Sequence[Sequence[Signals]] = ()
     early: Sequence[Params] = ()
 
@@ -108,7 +109,7 @@ class Proposals:
             number=number,
             params=params,
             seed=study.seed + number // self._round,
-            versions=versions(),
+            versions=versions(self._plan.threads),
         )
         self._live[trial.trial_id] = asked
         return trial

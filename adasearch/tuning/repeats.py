@@ -25,6 +25,7 @@ class ConfirmPlan:
     intervals: Mapping[str, Sequence[IntervalRecord]]
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
+    threads: int = 1
 
     @property
     def trials(self) -> int:
@@ -67,7 +68,7 @@ class Repeats:
             number=number,
             params=dict(repeat.params),
             seed=repeat.seed,
-            versions=versions(),
+            versions=versions(self._plan.threads),
             role=repeat.role,
         )
         return replace(trial, scheduler=repeat.scheduler, source_trial_id=repeat.source_trial_id)

@@ -9,21 +9,14 @@ import math
 from collections.abc import Sequence
 
 from adasearch.records import IntervalRecord, StudyRecord
+from adasearch.spans import rungs_of
 
 __all__ = ["STOPPERS", "Rungs", "dominates", "rungs_of"]
 
 STOPPERS = ("halving", "none")
-SHARES = (0.25, 0.5)  # of the budget
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 
 Point = tuple[float, float]
-
-
-def rungs_of(study: StudyRecord) -> tuple[int, ...]:
-    """Return the rungs of a study in examples seen, lowest first."""
-    if study.stopper == "none":
-        return ()
-    return tuple(max(1, round(share * study.budget)) for share in SHARES)
 
 
 def dominates(a: Point, b: Point) -> bool:
@@ -50,26 +43,42 @@ class Rungs:
     def enter(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> bool:
         """Enter the rungs that the last of a trial's intervals reaches; return whether the trial goes on."""
         last = intervals[-1]
-        losses = (last.signals.train_loss, last.signals.val_loss)
-        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
-        # A trial at its end, or about to fail, is not stopped early: its outcome is on the way.
-        if last.val_error is None or diverged or last.signals.examples_seen >= self._budget:
+        if last.val_error is None or self._over(last):  # such a trial is not stopped early
             return True
-        reached = [
-            points
-            for mark, points in self._points.items()
-            if last.signals.examples_seen >= mark and trial_id not in points
-        ]
+        reached = self._reached(trial_id, last)
         if not reached:
             return True
-        modelled = self._clock == "modelled"
-        spent = [record.modelled_seconds if modelled else record.train_seconds for record in intervals]
-        point = (last.val_error, sum(seconds or 0.0 for seconds in spent))
+        point = (last.val_error, self._spent(intervals))
         goes_on = True
         for points in reached:
             points[trial_id] = point
             goes_on &= _in_better_half(point, list(points.values()))
         return goes_on
+
+    def recall(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> None:
+        """Enter the rungs that an ended trial reached when it ran, without asking whether it went on."""
+        for count, last in enumerate(intervals, start=1):
+            if last.val_error is not None and not self._over(last):
+                for points in self._reached(trial_id, last):
+                    points[trial_id] = (last.val_error, self._spent(intervals[:count]))
+
+    def _over(self, last: IntervalRecord) -> bool:
+        """Tell whether a trial is at its end, or about to fail: its outcome is on the way."""
+        losses = (last.signals.train_loss, last.signals.val_loss)
+        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
+        return diverged or last.signals.examples_seen >= self._budget
+
+    def _reached(self, trial_id: str, last: IntervalRecord) -> list[dict[str, Point]]:
+        return [
+            points
+            for mark, points in self._points.items()
+            if last.signals.examples_seen >= mark and trial_id not in points
+        ]
+
+    def _spent(self, intervals: Sequence[IntervalRecord]) -> float:
+        modelled = self._clock == "modelled"
+        spent = [record.modelled_seconds if modelled else record.train_seconds for record in intervals]
+        return sum(seconds or 0.0 for seconds in spent)
 
 
 def _in_better_half(point: Point, points: Sequence[Point]) -> bool:

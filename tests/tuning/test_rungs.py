@@ -168,3 +168,26 @@ def test_a_diverged_trial_is_left_to_its_outcome() -> None:
     for signals in (replace(record.signals, train_loss=math.nan), replace(record.signals, val_loss=math.inf)):
         assert rungs.enter("diverged", [replace(record, signals=signals)])
     assert not rungs.enter("finite", [record])
+
+
+COURSES = st.lists(
+    st.lists(
+        st.tuples(st.none() | st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([1.0, 2.0])), max_size=5
+    ),
+    max_size=8,
+)
+
+
+@given(courses=COURSES, last=st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([1.0, 2.0])))
+def test_recalled_trials_are_ranked_as_those_that_entered(
+    courses: list[list[tuple[float | None, float]]], last: tuple[float, float]
+) -> None:
+    entered, recalled = Rungs(STUDY), Rungs(STUDY)
+    for number, points in enumerate(courses):
+        intervals = at_marks(*points)
+        for count in range(1, len(intervals) + 1):
+            entered.enter(str(number), intervals[:count])
+        recalled.recall(str(number), intervals)
+    for marks in (1, 2, 3):
+        new = at_marks(*[(None, 1.0)] * (marks - 1), last)
+        assert entered.enter(f"new {marks}", new) == recalled.enter(f"new {marks}", new)
