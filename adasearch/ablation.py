@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from adasearch.calibration import QUANTILE
 from adasearch.choice import complete, error_of, seconds
 from adasearch.errors import InputError, unknown
 from adasearch.paired import (
@@ -141,8 +142,15 @@ def _against(
 
 
 def _key(trial: TrialRecord, field: str) -> tuple[object, ...]:
-    """Return what two trials of a pair have in common."""
-    return trial.seed, *sorted((name, str(value)) for name, value in trial.params.items() if name != field)
+    """Return what two trials of a pair have in common.
+
+    An absolute threshold that follows from a quantile depends on the window, and is no choice of its own.
+    """
+    derived = {
+        name.replace(QUANTILE, "scheduler") for name in trial.params if name.startswith(f"{QUANTILE}/")
+    }
+    left_out = derived | {field}
+    return trial.seed, *sorted((n, str(value)) for n, value in trial.params.items() if n not in left_out)
 
 
 def _outcome(found: Paired | None, first: bool) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def list_(what: str, results: str, form: str) -> None:
     click.echo(catalogue(what, results=results, form=form), nl=False)
 
 
-for command in (*(compare, compact, confirm, dashboard, doctor, export, predict, profile, report, rerun),):
+for command in (compare, compact, confirm, dashboard, doctor, export, predict, profile, report, rerun):
     cli.add_command(command)
 
 

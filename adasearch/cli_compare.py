@@ -79,7 +79,9 @@ def _importance(store: "Store", evaluator: str, *, form: str, margin: float, **s
     from adasearch.comparison import select
     from adasearch.importance import importance_rows
     from adasearch.importance_table import importance_table
+    from adasearch.paired import check_margin
 
+    check_margin(margin)
     selected = select(store, **selection)
     rows = importance_rows(selected.chosen, selected.trials, evaluator=evaluator)
     return importance_table(rows, form, mark=selected.mark)

@@ -101,10 +101,8 @@ def profile(export: str | None, take_in: str | None, form: str, **options: Any) 
     "--scheduler",
     "schedulers",
     multiple=True,
-    default=("deba",),
-    show_default=True,
     metavar="NAME",
-    help="Whose outcomes to guess; repeatable.",
+    help="Whose outcomes to guess; repeatable.  [default: deba]",
 )
 @click.option("--check", is_flag=True, help="Guess each network that was searched from the others instead.")
 @RESULTS

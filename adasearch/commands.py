@@ -192,14 +192,17 @@ def _claim(
 
 def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
     """Return what suited other networks and data sets, as points of this study; the user hears of whom."""
-    from adasearch.transfer import MOST, donors_of, nearest_first, point_of
+    from adasearch.transfer import MOST, donors_of, has_profile, nearest_first, point_of
 
     records = store.studies()
     trials = [trial for record in records for trial in store.trials(record.study)]
     donors = donors_of(study.record, records, trials)
-    chosen = nearest_first(study.record, donors, ProfileStore(store.name).stability())[:MOST]
+    profiles = ProfileStore(store.name).stability()
+    chosen = nearest_first(study.record, donors, profiles)[:MOST]
     names = ", ".join(donor.study.study for donor in chosen)
     from_whom = f"tries first what suited {names}" if chosen else "there is no other study to learn from"
+    if chosen and not has_profile(study.record, profiles):
+        from_whom += " (by name: without a stability profile none is nearer than another)"
     say(console, f"{study.record.study}: {from_whom}")
     return [point_of(donor, study.train_space, study.scheduler_space) for donor in chosen]
 

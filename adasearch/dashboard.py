@@ -192,7 +192,7 @@ def _watch(mirror: Mirror, over: threading.Event, say: Say) -> None:
         try:
             mirror.refresh()
             told = ""
-        except AdasearchError as error:
+        except (AdasearchError, KeyError, ValueError) as error:  # a row of another making, too
             if str(error) != told:
                 told = str(error)
                 say(f"cannot read what is new: {told}")

@@ -70,10 +70,14 @@ def _binned(values: Sequence[Value], bins: int) -> tuple[list[Value], list[Value
     if whole:
         step = math.ceil((end - low) / bins)
         edges = np.unique(np.ceil(edges)) if wide else np.arange(low, end + step, step)
-    labels: list[Value] = [
-        _whole_range(left, right) if whole else f"{left:.3g} to {right:.3g}"
-        for left, right in pairwise(edges)
-    ]
+    labels: list[Value] = []
+    for digits in range(3, 18):  # as many as tell the ranges apart
+        labels = [
+            _whole_range(left, right) if whole else f"{left:.{digits}g} to {right:.{digits}g}"
+            for left, right in pairwise(edges)
+        ]
+        if len(set(labels)) == len(labels):
+            break
     places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(labels) - 1)
     return [labels[place] for place in places], labels
 

@@ -77,12 +77,17 @@ def frozen_trial(
     clock: str,
     user_attrs: Mapping[str, object] | None = None,
 ) -> FrozenTrial:
-    """Return a stored trial as Optuna's; one stopped early has no values, and none has intermediate ones."""
+    """Return a stored trial as Optuna's; one stopped early has no values, and none has intermediate ones.
+
+    A complete one with a value that is not finite is failed, as a search tells it.
+    """
+    values = objectives(trial, clock) if trial.status == "complete" else None
+    lacking = values is not None and not all(map(math.isfinite, values))  # Optuna takes none such
     frozen = create_trial(
-        state=STATES[trial.status],
+        state=TrialState.FAIL if lacking else STATES[trial.status],
         params={name: trial.params[name] for name in distributions},
         distributions=dict(distributions),
-        values=objectives(trial, clock) if trial.status == "complete" else None,
+        values=None if lacking else values,
         user_attrs=dict(user_attrs or {}),
     )
     frozen.datetime_start = _local(trial.started_at)

@@ -22,10 +22,13 @@ from adasearch.prediction import (
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, StabilityProfile
 from adasearch.records import StudyRecord
+from adasearch.schedulers import scheduler_class
 from adasearch.store import Store
 from adasearch.tables import Column, render, times
 
 __all__ = ["outcomes_of", "outlook", "traits_of"]
+
+DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
 
 
 def traits_of(store: Store) -> list[Traits]:
@@ -65,7 +68,11 @@ def outcomes_of(store: Store) -> list[Outcome]:
         traits = _of_study(study, speed, steady)
         if study.scheduler == BASELINE or traits is None:
             continue
-        if row is not None and row.speedup is not None and row.error_difference is not None:
+        sure = row is not None and row.speedup is not None and row.error_difference is not None
+        if sure:
+            assert row is not None
+            assert row.speedup is not None
+            assert row.error_difference is not None
             gain, change = row.speedup, row.error_difference
         elif pick.trial is None or pick.reference is None:
             continue
@@ -80,7 +87,7 @@ def outcomes_of(store: Store) -> list[Outcome]:
                 scheduler=study.scheduler,
                 speedup=gain,
                 error_change=change,
-                confirmed=row is not None,
+                confirmed=sure,
             )
         )
     return found
@@ -90,7 +97,7 @@ def outlook(
     store: Store,
     *,
     architectures: Sequence[str] = (),
-    schedulers: Sequence[str] = ("deba",),
+    schedulers: Sequence[str] = (),
     check: bool = False,
     form: str = "text",
 ) -> str:
@@ -99,8 +106,12 @@ def outlook(
     Raises:
         InputError: no profiles, or none of a network that was named.
     """
+    for name in schedulers or ():
+        scheduler_class(name)
     outcomes = outcomes_of(store)
     if check:
+        if architectures or schedulers:
+            raise InputError("--check guesses every network and scheduler that was searched; give it alone")
         return _checked_table(leave_one_out(outcomes), form)
     traits = traits_of(store)
     known = {each.architecture for each in traits}
@@ -113,7 +124,9 @@ def outlook(
     if not traits:
         raise InputError(f"no network has a speed and a stability profile in {store.name}; see 'profile'")
     wanted = [each for each in traits if not architectures or each.architecture in architectures]
-    guesses = [predict(each, scheduler, outcomes) for scheduler in schedulers for each in _sorted(wanted)]
+    guesses = [
+        predict(each, scheduler, outcomes) for scheduler in schedulers or DEFAULT for each in _sorted(wanted)
+    ]
     table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search")
     return table if form in ("csv", "json") else "\n".join([table, *NOTES, ""])
 
@@ -122,7 +135,8 @@ NOTES = [
     "ceiling: throughput at the best batch size over that at the default one, by the speed profile;",
     "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what",
     "the store knows of other networks; pays: five percent faster or more, at most a point worse, over the",
-    "whole range; may pay: on average; unlikely: not on average; not worth it: nowhere in the range.",
+    "whole range; may pay: on average; unlikely: not on average; not worth it: nowhere in the range, or the",
+    "ceiling is below 1.05x: a larger batch than the default one is no faster here.",
     "'adasearch predict --check' tells how good such guesses were",
 ]
 

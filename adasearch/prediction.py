@@ -15,6 +15,7 @@ How good such guesses are is for :func:`leave_one_out` to say. Opens without tor
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -163,13 +164,20 @@ def predict(traits: Traits, scheduler: str, outcomes: Sequence[Outcome]) -> Pred
     others = [
         each for each in outcomes if each.scheduler == scheduler and each.traits.network != traits.network
     ]
-    networks = len({each.traits.network for each in others})
+    # A network that was searched on several data sets is one network: its mean counts.
+    grouped = [
+        [each for each in others if each.traits.network == network]
+        for network in dict.fromkeys(each.traits.network for each in others)
+    ]
+    networks = len(grouped)
     speedup = error_change = None
     if networks >= FEWEST_OTHERS:
-        known = [each.traits for each in others]
-        gain = _regressed(known, [math.log(each.speedup) for each in others], traits)
-        speedup = Range(*(math.exp(value) for value in gain))
-        error_change = Range(*_regressed(known, [each.error_change for each in others], traits))
+        rows = np.array([np.mean(_columns([each.traits for each in group]), axis=0) for group in grouped])
+        new = _columns([traits])[0]
+        gains = [fmean(math.log(each.speedup) for each in group) for group in grouped]
+        speedup = Range(*(math.exp(value) for value in _regressed(rows, gains, new)))
+        changes = [fmean(each.error_change for each in group) for group in grouped]
+        error_change = Range(*_regressed(rows, changes, new))
     return Prediction(
         traits=traits,
         scheduler=scheduler,
@@ -206,26 +214,31 @@ def _worth_growing(traits: Traits) -> bool:
     return math.log(traits.ceiling) >= TIME_MARGIN
 
 
-def _regressed(
-    known: Sequence[Traits], values: Sequence[float], traits: Traits
-) -> tuple[float, float, float]:
-    """Return mean, low and high end of the 90 % prediction interval of a value at ``traits``."""
+def _regressed(traits: np.ndarray, values: Sequence[float], new: np.ndarray) -> tuple[float, float, float]:
+    """Return mean, low and high end of the 90 % prediction interval of a value at ``new`` traits.
+
+    ``traits`` has a row per network; a trait that a row lacks (NaN) is the mean of the others.
+    """
     from scipy import stats  # takes a while to import
 
-    rows = _columns([*known, traits])[:, : 1 + len(known) // NETWORKS_PER_TRAIT]
-    past, new, y = rows[:-1], rows[-1], np.asarray(values)
+    rows = np.vstack([traits, new])
+    known = np.isfinite(rows)
+    means = np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    rows = np.column_stack([np.ones(len(rows)), np.where(known, rows, means)])
+    rows = rows[:, : 1 + len(values) // NETWORKS_PER_TRAIT]
+    past, last, y = rows[:-1], rows[-1], np.asarray(values)
     inverse = np.linalg.pinv(past.T @ past)
     weights = inverse @ past.T @ y
     freedom = max(1, len(y) - np.linalg.matrix_rank(past))
     variance = float(np.sum((y - past @ weights) ** 2)) / freedom
-    mean = float(new @ weights)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance * (1 + new @ inverse @ new))
+    mean = float(last @ weights)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance * (1 + last @ inverse @ last))
     return mean, mean - half, mean + half
 
 
 def _columns(every: Sequence[Traits]) -> np.ndarray:
-    """Return traits as rows: one, then the traits in order; a missing one is the mean of the others."""
-    found = np.array(
+    """Return traits as rows of numbers in order, NaN where one is missing."""
+    return np.array(
         [
             [
                 math.log(each.ceiling),
@@ -235,6 +248,3 @@ def _columns(every: Sequence[Traits]) -> np.ndarray:
             for each in every
         ]
     )
-    known = np.isfinite(found)
-    means = np.where(known, found, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.column_stack([np.ones(len(found)), np.where(known, found, means)])

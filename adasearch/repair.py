@@ -44,7 +44,7 @@ def _mend(store: Store, finding: Finding) -> str:
     place = f"{root}/{finding.path}"
     try:
         if finding.action == "remove":  # found on local disks alone
-            if Path(place).is_dir():
+            if Path(place).is_dir() and not Path(place).is_symlink():
                 shutil.rmtree(place)
             else:
                 Path(place).unlink(missing_ok=True)  # taking the lock may have removed it

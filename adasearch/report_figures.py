@@ -190,7 +190,7 @@ def ledger_picture(about: str, standing: Sequence[Course]) -> Picture | None:
             gid = f"{part} {place}"
             axes.barh(place, each[part], left=before, color=colour, height=0.62,
                       label=None if place else PART_NAMES[part])[0].set_gid(gid)  # fmt: skip
-            share = each[part] / sum(each.values())
+            share = each[part] / (sum(each.values()) or 1.0)
             tips[gid] = [f"{course.label}, {PART_NAMES[part]}: {each[part]:.3g} s ({share:.1%})"]
     axes.set_yticks(range(len(standing)), [short(course.label, 22) for course in standing])
     axes.invert_yaxis()

@@ -23,7 +23,7 @@ from adasearch.profiles import FIGURES, StabilityProfile
 from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.spaces import Space, parse_space
 
-__all__ = ["MOST", "Donor", "donors_of", "nearest_first", "point_of"]
+__all__ = ["MOST", "Donor", "donors_of", "has_profile", "nearest_first", "point_of"]
 
 MOST = 3
 """Other studies that a study learns from at most, so that most trials are still Optuna's. Ours."""
@@ -49,6 +49,11 @@ def donors_of(
         if other.scheduler == study.scheduler and not same and chosen is not None:
             found.append(Donor(study=other, params=chosen.params))
     return found
+
+
+def has_profile(study: StudyRecord, profiles: Sequence[StabilityProfile]) -> bool:
+    """Tell whether there is a stability profile of a study's network and images that predicts anything."""
+    return any(_profiled(each) == _network(study) and not each.diverged for each in profiles)
 
 
 def nearest_first(

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from adasearch.cli import main
+from adasearch.errors import InputError
 from adasearch.modelled import SpeedCurve
 from adasearch.outlook import outcomes_of, outlook
 from adasearch.prediction import Outcome, Traits, ceiling, leave_one_out, pays, predict
@@ -208,3 +209,27 @@ def test_network_without_profiles_is_refused_with_the_command_that_takes_them(
 
 def test_too_few_outcomes_to_check_is_said(tmp_path: Path) -> None:
     assert "too few networks" in outlook(Store(str(tmp_path)), check=True)
+
+
+def test_network_that_was_searched_on_several_data_sets_counts_once() -> None:
+    once = [outcome(traits(f"net{i}"), math.exp(0.1 * (i + 1))) for i in range(3)]
+    often = [replace(each, traits=replace(each.traits, dataset=f"set{n}")) for each in once for n in range(5)]
+    assert predict(traits("new"), "deba", often) == predict(traits("new"), "deba", once)
+
+
+def test_check_takes_no_choice_and_an_unknown_scheduler_is_refused(results: Path) -> None:
+    store = Store(str(results))
+    with pytest.raises(InputError, match="--check guesses every network"):
+        outlook(store, check=True, architectures=["alexnet"])
+    with pytest.raises(InputError, match="unknown scheduler 'debba'; did you mean 'deba'"):
+        outlook(store, schedulers=["debba"])
+
+
+def test_outcome_without_a_finished_reference_is_the_searchs(results: Path) -> None:
+    store, deba = Store(str(results)), study_of("deba", "vgg11")
+    made = trial_of(deba, 0, val_error=0.3, seconds=1.0, phase="confirm")
+    source = f"{deba.study}-search-0"
+    store.write_trial(replace(made, role="candidate", source_trial_id=source, test_error=0.3))
+    (found,) = [each for each in outcomes_of(store) if each.traits.architecture == "vgg11"]
+    assert found.speedup == pytest.approx(1.3)
+    assert not found.confirmed
