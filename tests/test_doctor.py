@@ -268,7 +268,7 @@ def test_trial_in_anothers_folder_goes_home(results: Path, folder: str) -> None:
     assert file_of(results, "trials").exists()
 
 
-@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", ".hidden", ""])
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", ".hidden", ""])
 def test_no_name_out_of_a_file_leads_out_of_the_folder(results: Path, name: str) -> None:
     path = file_of(results, "trials")
     table = pq.read_table(path)
