@@ -23,8 +23,10 @@ demo: $(READY) ## Search three small networks on real images and print what was 
 	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
 
+# Two processes of one thread each for what needs no Ray; then what shares one Ray and its warm workers.
 test: $(READY) lint ## Run lint, types and every test (under 15 minutes).
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray and not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "ray and not soak"
 
 soak: $(READY) ## Run the long searches that "make test" leaves out (about 3 minutes).
 	$(BIN)/python -m pytest -m soak
