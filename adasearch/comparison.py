@@ -221,8 +221,8 @@ def _agreement(settings: Sequence[Mapping[str, object]], names: Sequence[str]) -
         rows = [row for row in settings if row["scheduler"] == scheduler]
         had = [name for name in names if all(name in row for row in rows)]
         if len({row["architecture"] for row in rows}) > 1 and had:
-            agree = [name.partition("/")[2] for name in had if _agree(row[name] for row in rows)]
-            others = [name.partition("/")[2] for name in had if not _agree(row[name] for row in rows)]
+            agree = [_header(name) for name in had if _agree(row[name] for row in rows)]
+            others = [_header(name) for name in had if not _agree(row[name] for row in rows)]
             lines.append(
                 f"{scheduler}: alike for all architectures: {', '.join(agree) or 'none'}; not alike: "
                 f"{', '.join(others) or 'none'}"

@@ -121,10 +121,10 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
         f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{FEWEST} pairs;",
+        f"{FEWEST} pairs; worse: a higher error, or a longer time without a lower error;",
         f"target: the reference's median validation error and {margin:g} pp, median over",
         f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
-        "mean size; decay: the candidate's path as learning-rate decay instead of growth",
+        "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",
     ]
     fullest = {row.study: max(each.seeds for each in rows if each.study == row.study) for row in rows}
     for row in rows:

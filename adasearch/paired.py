@@ -4,11 +4,12 @@ Pairs share a seed (weights, order of the data) and a stretch of time. Errors ar
 differences, times by the logarithms of their ratios. For both: a bootstrap interval of the mean (BCa), a
 paired t test of no difference, and two one-sided t tests (TOST) of a difference within a stated margin.
 Where all pairs differ by the same amount, so that there is no scatter to test against, a sign test takes
-their place.
+their place for errors. Times of which that is so are computed ones (a timetable by the modelled clock), which
+another seed would not change: their difference counts as known.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,10 +108,20 @@ def paired(
         error=estimate(differences),
         log_speed=None if speeds is None else estimate(speeds),
         p_error=_differs(differences) if enough else None,
-        p_time=_differs(speeds) if enough and speeds is not None else None,
+        p_time=_of_times(_differs, speeds) if enough and speeds is not None else None,
         p_equal_error=_within(differences, margin) if enough else None,
-        p_equal_time=_within(speeds, TIME_MARGIN) if enough and speeds is not None else None,
+        p_equal_time=_of_times(_within_time, speeds) if enough and speeds is not None else None,
     )
+
+
+def _of_times(test: Callable[[Sequence[float]], float], speeds: Sequence[float]) -> float:
+    """Return a test's p; of times that are computed, and so known, 0 or 1."""
+    p = test(speeds)
+    return p if not _alike(speeds) else float(p >= 1)
+
+
+def _within_time(speeds: Sequence[float]) -> float:
+    return _within(speeds, TIME_MARGIN)
 
 
 def _alike(values: Sequence[float]) -> bool:

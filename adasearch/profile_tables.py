@@ -47,6 +47,11 @@ def profile_tables(
 
 def _line(profile: SpeedProfile) -> str:
     a, b = profile.curve.line()
+    if not b:
+        return (
+            f"{profile.setting.architecture}: step times do not rise with the batch size; if something else "
+            "ran here, take the profile again under another --device-profile NAME\n"
+        )
     fields = f"--set scheduler/seconds_per_step={a:.3g} --set scheduler/seconds_per_example={b:.3g}"
     name = profile.setting.architecture
     return f"{name}: a step takes about {a:.3g} s + {b:.3g} s per example; for goodput: {fields}\n"

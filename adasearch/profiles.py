@@ -230,14 +230,14 @@ def noise_scale(history: Sequence[Signals]) -> float:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Return mean, low and high end of the 95 % t interval of the mean over seeds.
+    """Return mean, low and high end of the 95 % t interval of a mean over seeds that cannot be negative.
 
     None where it cannot be said: all without finite values, the ends with fewer than two.
 
     >>> mean_interval([1.0])
     (1.0, None, None)
     >>> [round(x, 3) for x in mean_interval([1.0, 2.0, 3.0])]
-    [2.0, -0.484, 4.484]
+    [2.0, 0.0, 4.484]
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
@@ -249,7 +249,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, 
 
     error = statistics.stdev(finite) / math.sqrt(len(finite))
     half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1))
-    return mean, mean - half, mean + half
+    return mean, max(0.0, mean - half), mean + half  # no figure is negative
 
 
 def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, ...]:

@@ -41,7 +41,7 @@ def fraction(value: object) -> str:
     '3.1 %'
     """
     assert isinstance(value, int | float)
-    return f"{100 * value:.1f} %"
+    return f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before a zero
 
 
 def number(value: object) -> str:

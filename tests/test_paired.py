@@ -147,3 +147,12 @@ def test_a_clear_gain_is_seen_over_five_seeds() -> None:
     row = of([0.001, -0.001, 0.002, 0.0, -0.002], [1.50, 1.55, 1.45, 1.52, 1.48])
     assert verdict(row) == "faster at equal error"
     assert math.expm1(TIME_MARGIN) == pytest.approx(0.05)
+
+
+def test_times_that_are_computed_are_known() -> None:
+    errors = [(0.2, 0.2), (0.21, 0.2), (0.19, 0.2), (0.2, 0.21), (0.2, 0.19)]
+    faster = paired(errors, [(10.0, 12.0)] * 5, margin=0.01)
+    assert (faster.p_time, faster.p_equal_time) == (0.0, 1.0)
+    same = paired(errors, [(10.0, 10.0)] * 5, margin=0.01)
+    assert (same.p_time, same.p_equal_time) == (1.0, 0.0)
+    assert paired(errors[:3], [(10.0, 12.0)] * 3, margin=0.01).p_time is None

@@ -70,11 +70,12 @@ def test_noise_scale_weighs_intervals_by_their_measured_steps() -> None:
 
 
 def test_interval_over_seeds_is_students() -> None:
-    mean, low, high = mean_interval([1.0, 2.0, 3.0, math.nan])
-    assert mean == 2.0
+    mean, low, high = mean_interval([11.0, 12.0, 13.0, math.nan])
+    assert mean == 12.0
     assert low is not None
     assert high is not None
-    assert high - 2.0 == pytest.approx(2.0 - low) == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
+    assert high - 12.0 == pytest.approx(12.0 - low) == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
+    assert mean_interval([1.0, 2.0, 3.0])[1] == 0.0  # no figure is negative
     assert mean_interval([]) == mean_interval([math.nan]) == (None, None, None)
 
 
