@@ -267,4 +267,8 @@ def with_schedule(options: dict[str, Any], context: click.Context, file: str) ->
     if "dataset" in given:  # other data have other sizes
         flags |= {"image_size": None, "subset": None}
     flags["fixed"] += options["fixed"]  # the later one counts
+    known = ("architecture", "scale", "dataset", "subset", "epochs")
+    other = [f"{name} {options[name]}" for name in known if name in given and options[name] != flags[name]]
+    if other:
+        click.echo(f"{file} was found in another run than one with {', '.join(other)}", err=True)
     return options | {name: value for name, value in flags.items() if name not in given or name == "fixed"}

@@ -7,7 +7,6 @@ needs few trials. ``ped-anova`` (Watanabe et al. 2023, arXiv 2304.10255) asks wh
 trials apart, and needs five of these.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,12 +96,13 @@ def _study_rows(
     study: StudyRecord, trials: Sequence[TrialRecord], objective: int, evaluator: str, seeds: int
 ) -> list[ImportanceRow]:
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+    from optuna.trial import TrialState
 
     from adasearch.optuna_study import distributions_of, frozen_trial
 
     distributions = distributions_of(study)
     ended = [frozen_trial(t, distributions, study.clock) for t in complete(trials) if t.study == study.study]
-    ended = [trial for trial in ended if all(map(math.isfinite, trial.values))]
+    ended = [trial for trial in ended if trial.state == TrialState.COMPLETE]  # with both values, that is
 
     def evaluator_of(seed: int) -> "BaseImportanceEvaluator":
         return (

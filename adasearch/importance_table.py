@@ -25,8 +25,13 @@ def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = ""
         own = [row for row in rows if (row.scheduler, row.objective) == (scheduler, objective)]
         clocks = " and ".join(sorted({row.clock for row in own}))
         what = TITLES[objective] + (f" ({clocks} clock)" if objective == "seconds" else "")
-        parts.append(_one_table(own, form, title=f"{scheduler}: what mattered for {what}{mark}"))
-    return "\n".join([*parts, *_notes(rows), ""])
+        if any(row.importance is not None for row in own):
+            parts.append(_one_table(own, form, title=f"{scheduler}: what mattered for {what}{mark}"))
+        else:
+            why = dict.fromkeys(f"{row.study} ({row.note})" for row in own)
+            parts.append(f"{scheduler}: what mattered for {what} cannot be told: {', '.join(why)}\n")
+    known = any(row.importance is not None for row in rows)
+    return "\n".join([*parts, *(_notes(rows) if known else []), ""])
 
 
 def _one_table(rows: Sequence[ImportanceRow], form: str, *, title: str) -> str:
