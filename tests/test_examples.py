@@ -48,7 +48,7 @@ def test_plain_loop_grows_and_learns(tmp_path: Path) -> None:
     assert losses(printed)[-1] < 0.15 < 1 < losses(printed)[0]
 
 
-# About one run in 26 ends with SIGABRT at the exit of a process, all its work done; the cause is not found yet.
+# One run in 26 ended with SIGABRT at the exit of a process, its work done; the cause is not found yet.
 @pytest.mark.soak
 def test_two_processes_go_on_from_a_checkpoint_in_mid_epoch(tmp_path: Path) -> None:
     command = [
