@@ -137,6 +137,8 @@ def select(
 
     All are read, since a baseline is looked up among all. Raises what :func:`compare` does.
     """
+    if clock == "measured" and device_profile is not None:
+        raise InputError(f"--device-profile {device_profile} goes with --clock modelled, not measured")
     records = store.studies()
     known = {record.study for record in records}
     for name in studies or ():

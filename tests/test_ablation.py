@@ -147,3 +147,18 @@ def test_json_and_csv_hold_means_and_ends_of_intervals() -> None:
     assert found[0]["error_difference"] is None
     assert found[1]["field"] == FIELD
     assert len(list(csv.DictReader(io.StringIO(level_table(rows, "csv"))))) == 3
+
+
+def test_thresholds_that_follow_from_quantiles_do_not_hinder_pairs() -> None:
+    window = "scheduler/window"
+    trials = []
+    for number in range(8):
+        level, seed = (3, 6)[number % 2], number // 2
+        params = {
+            window: level,
+            "quantile/stability_threshold": 0.5,
+            "scheduler/stability_threshold": 0.1 * level + seed / 100,  # its value depends on the window
+        }
+        trial = trial_of(STUDY, number, val_error=0.1 + level / 100, seconds=10.0, params=params)
+        trials.append(replace(trial, seed=seed))
+    assert row_of(by_level([STUDY], trials, window), 6).pairs == 4

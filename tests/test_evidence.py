@@ -279,3 +279,8 @@ def test_time_to_the_target_is_that_of_the_profile_that_judges(store: Store) -> 
     )
     assert slow == pytest.approx(4 * fast)
     assert slow == pytest.approx(26 * 32 / 16)  # the steps of two intervals at batch 32
+
+
+def test_profile_beside_the_measured_clock_is_refused(store: Store) -> None:
+    with pytest.raises(InputError, match="--device-profile abacus goes with --clock modelled, not measured"):
+        compare(store, clock="measured", device_profile="abacus")

@@ -143,3 +143,10 @@ def test_clock_without_any_seconds_is_a_map_of_empty_cells() -> None:
     figure = interaction_map(interaction(FEW, WINDOW, COOLDOWN, clock="modelled"))
     assert len(marks(figure.axes[1], "empty")) == 4
     figure.savefig(io.BytesIO())
+
+
+def test_ranges_of_values_that_lie_close_are_told_apart() -> None:
+    rows = [(1 + n / 100_000, 2, 0.1, 10.0) for n in range(8)]
+    cells = interaction(trials(*rows), "scheduler/window", "scheduler/cooldown", bins=4)
+    assert len(cells) == 4
+    assert cells["trials"].sum() == 8
