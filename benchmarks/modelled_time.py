@@ -1,21 +1,25 @@
 """How far modelled time is from measured time: a run alone on the machine, and one with neighbours.
 
-Takes a speed profile of each network, then trains it under a constant batch and under DEBA with thresholds so
-wide that it grows, first alone and then with as many other runs beside it as there are CPUs. Modelled seconds
-should lie within 5 % of measured ones alone, and stay when neighbours come. Prints a table and keeps it as
-Parquet, one row per run. Run it on a machine that nobody else uses; where there is none, ``--core-seconds``
-times everything, the profile too, by what this process computed, which waiting for a core does not lengthen
-(though a neighbour in the caches does).
+Trains each network under a constant batch and under DEBA with thresholds so wide that it grows, first alone
+and then with as many busy processes beside it as there are CPUs. Modelled seconds should lie within 5 % of
+measured ones alone, and stay when neighbours come. A machine that many share changes its own pace from minute
+to minute: each run alone has a speed profile taken before and after it, its modelled seconds are their mean,
+and how far the two are apart is told. Prints a table and keeps it as Parquet, one row per run. Run it on a
+machine that nobody else uses; where there is none, ``--core-seconds`` times everything, the profile too, by
+what this process computed, which waiting for a core does not lengthen (a neighbour in the caches does).
 """
 
 import argparse
+import itertools
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -26,8 +30,12 @@ import torch
 from rich.console import Console
 
 from adasearch.commands import ProfileWish, profile, train_once
+from adasearch.modelled import SpeedCurve, modelled_trial
 from adasearch.plans import Request
+from adasearch.profile_files import ProfileStore
+from adasearch.records import TrialRecord
 from adasearch.run_options import RunOptions
+from adasearch.store import Store
 
 GROWING = (
     "scheduler/confidence_threshold=3",
@@ -56,6 +64,26 @@ def neighbours(count: int) -> Iterator[None]:
             process.wait()
 
 
+def speed(request: Request, name: str, results: str, console: Console) -> SpeedCurve:
+    """Take a speed profile and return it."""
+    profile(
+        request,
+        ProfileWish(kinds=("speed",), name=name),
+        results=results,
+        console=console,
+        options=RunOptions(),
+    )
+    return next(each.curve for each in ProfileStore(results).speed() if each.profile == name)
+
+
+def seconds_by(curve: SpeedCurve, trial: TrialRecord, results: str) -> float:
+    """Return a run's modelled seconds."""
+    intervals = Store(results).intervals("train")[trial.trial_id]
+    seconds = modelled_trial(trial, intervals, curve).modelled_seconds
+    assert seconds
+    return seconds
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -74,44 +102,54 @@ def main() -> None:
     print("architecture          scheduler  neighbours  seed  measured s  modelled s  modelled / measured")
     with tempfile.TemporaryDirectory() as results:
         for network in arguments.architecture or ["resnet18", "mobilenet_v3_small", "vit_b_16"]:
-            request = Request(architectures=(network,), schedulers=("constant",))
-            profile(
-                request, ProfileWish(kinds=("speed",)), results=results, console=quiet, options=RunOptions()
+            request = Request(
+                architectures=(network,),
+                schedulers=("constant",),
+                epochs=arguments.epochs,
+                interval="0.5",
+                smallest=32,
+                largest=256,
             )
-            for count in (0, arguments.neighbours):
-                with neighbours(count):
-                    for scheduler, fixed in (("constant", ()), ("deba", GROWING)):
-                        for seed in range(arguments.runs):
-                            asked = Request(
-                                architectures=(network,),
-                                schedulers=(scheduler,),
-                                fixed=fixed,
-                                epochs=arguments.epochs,
-                                interval="0.5",
-                                seed=seed,
-                            )
+            names = (f"{network}-{number}" for number in itertools.count())
+            former = speed(request, next(names), results, quiet)
+            for count in sorted({0, arguments.neighbours}):
+                for scheduler, fixed in (("constant", ()), ("deba", GROWING)):
+                    for seed in range(arguments.runs):
+                        asked = replace(request, schedulers=(scheduler,), fixed=fixed, seed=seed)
+                        with neighbours(count):
                             trial = train_once(asked, results=results, console=quiet)
-                            assert trial.train_seconds, trial.error
-                            assert trial.modelled_seconds, "no speed profile fits"
-                            ratio = trial.modelled_seconds / trial.train_seconds
-                            rows.append(
-                                {
-                                    "architecture": network,
-                                    "scheduler": scheduler,
-                                    "neighbours": count,
-                                    "seed": seed,
-                                    "measured_seconds": trial.train_seconds,
-                                    "modelled_seconds": trial.modelled_seconds,
-                                    "final_batch_size": trial.final_batch_size,
-                                    "core_seconds": arguments.core_seconds,
-                                    "load": os.getloadavg()[0],
-                                }
-                            )
-                            print(
-                                f"{network:20s}  {scheduler:9s}  {count:10d}  {seed:4d}  "
-                                f"{trial.train_seconds:10.2f}  {trial.modelled_seconds:10.2f}  {ratio:19.2f}",
-                                flush=True,
-                            )
+                        assert trial.train_seconds, trial.error
+                        latter = former if count else speed(request, next(names), results, quiet)
+                        each = [seconds_by(curve, trial, results) for curve in (former, latter)]
+                        former = latter
+                        row = {
+                            "architecture": network,
+                            "scheduler": scheduler,
+                            "neighbours": count,
+                            "seed": seed,
+                            "measured_seconds": trial.train_seconds,
+                            "modelled_seconds": statistics.mean(each),
+                            "modelled_before": each[0],
+                            "modelled_after": each[1],
+                            "final_batch_size": trial.final_batch_size,
+                            "core_seconds": arguments.core_seconds,
+                            "load": os.getloadavg()[0],
+                        }
+                        rows.append(row)
+                        measured, modelled = row["measured_seconds"], row["modelled_seconds"]
+                        print(
+                            f"{network:20s}  {scheduler:9s}  {count:10d}  {seed:4d}  "
+                            f"{measured:10.2f}  {modelled:10.2f}  {modelled / measured:19.2f}",
+                            flush=True,
+                        )
+    alone = [row for row in rows if not row["neighbours"]]
+    ratios = [row["modelled_seconds"] / row["measured_seconds"] for row in alone]
+    drifts = [abs(row["modelled_after"] / row["modelled_before"] - 1) for row in alone]
+    print(
+        f"alone: modelled / measured {statistics.median(ratios):.3f} (median of {len(alone)}), "
+        f"{min(ratios):.2f} to {max(ratios):.2f}; two profiles in a row differed by "
+        f"{statistics.median(drifts):.1%} (median), {max(drifts):.1%} at most"
+    )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), arguments.out)
     print(f"kept in {arguments.out}")
