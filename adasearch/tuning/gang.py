@@ -113,17 +113,20 @@ class _Gang:
 
     def _fit(self, settings: GangSettings, mailbox: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+        from adasearch.tuning.process_group import ProcessGroupConfig
 
         gpu = settings.gpus_per_worker > 0
         resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
         if gpu:
             resources["GPU"] = settings.gpus_per_worker
         try:
-            TorchTrainer(
+            # TorchTrainer is this with Ray's own way to make a process group.
+            DataParallelTrainer(
                 gang_loop,
                 train_loop_config={"mailbox": mailbox, "threads": settings.cpus_per_worker},
-                torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=GROUP_TIMEOUT_SECONDS),
+                backend_config=ProcessGroupConfig("nccl" if gpu else "gloo", GROUP_TIMEOUT_SECONDS),
                 scaling_config=ScalingConfig(
                     num_workers=settings.workers, use_gpu=gpu, resources_per_worker=resources
                 ),
@@ -147,6 +150,8 @@ def gang_loop(config: dict[str, Any]) -> None:
     mailbox = config["mailbox"]
     lead = get_context().get_world_rank() == 0
     device = get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     while True:
         message: Message = _from_lead(
             ray.get(mailbox.next_task.remote(IDLE_SECONDS)) if lead else None, device
