@@ -77,11 +77,7 @@ class GradientMeter:
         device = parameters[0].device
         # Apple's GPUs have no float64; elsewhere sums over many steps keep their digits.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(2, dtype=self.dtype, device=device)
-        self._total: list[Tensor] = []
-        self._stride = 1
-        self._steps = 0
-        self._measured = 0
+        self.begin(1)
 
     @property
     def active(self) -> bool:
@@ -91,34 +87,45 @@ class GradientMeter:
     def begin(self, steps: int) -> None:
         """Start an interval of about so many steps."""
         self._stride = stride_of(steps)
-        self._sums.zero_()
-        self._total = []
+        self._norms: list[Tensor] = []  # single numbers: of each part of each measured step's gradient
+        self._sums: list[Tensor] = []
+        self._total: list[Tensor] = []  # of the steps' gradients, by parameter
         self._steps = 0
         self._measured = 0
 
     def observe(self) -> None:
         """Take in the gradients of one step."""
-        sampled = self._per_step and self._steps % self._stride == 0
-        self._steps += 1
-        if not sampled and not self._mean:
-            return
-        gradients = joined([p.grad for p in self._parameters], self._parameters)
-        if sampled:
-            self._sums += self._statistics(gradients)
+        if self._per_step and self._steps % self._stride == 0:
+            self._reduce([p.grad for p in self._parameters])
             self._measured += 1
         if self._mean:
-            self._total = added(self._total, gradients)
+            self._add_up()
+        self._steps += 1
+
+    def _add_up(self) -> None:
+        """Add the step's gradient to the interval's."""
+        if not self._total:
+            self._total = [torch.zeros_like(p) for p in self._parameters]
+        there = [
+            (total, p.grad)
+            for total, p in zip(self._total, self._parameters, strict=True)
+            if p.grad is not None
+        ]
+        if there:
+            totals, gradients = zip(*there, strict=True)
+            torch._foreach_add_(totals, gradients)
 
     def finish(self) -> GradientSignals:
         """Return the interval's signals, NaN if no step was observed; waits for the device once."""
         norm = variance = mean_norm = mean_variance = None
         if self._per_step:
-            norm, variance = (self._sums / self._measured).tolist()
+            norm, variance = self._means(self._measured)
         if self._mean and not self._steps:
             mean_norm = mean_variance = math.nan
         elif self._mean:
-            mean = [total / self._steps for total in self._total]
-            mean_norm, mean_variance = self._statistics(mean).tolist()
+            self._norms, self._sums = [], []
+            self._reduce([total / self._steps for total in self._total])
+            mean_norm, mean_variance = self._means(1)
         return GradientSignals(
             grad_norm=norm,
             grad_component_variance=variance,
@@ -126,15 +133,28 @@ class GradientMeter:
             mean_grad_component_variance=mean_variance,
         )
 
-    def _statistics(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return the norm and the component variance of a gradient, shape (2,).
+    def _reduce(self, gradients: Sequence[Tensor | None]) -> None:
+        """Keep norm and sum of each part of a gradient.
+
+        What follows from them waits until the interval ends: after a backward pass nothing of it is in the
+        caches, and a dozen operations on single numbers would cost as much again as these reductions.
+        """
+        parts = joined(gradients, self._parameters)
+        self._norms += [torch.linalg.vector_norm(part) for part in parts]
+        self._sums += [part.sum() for part in parts]
+
+    def _means(self, steps: int) -> tuple[float, float]:
+        """Return the means over the gradients reduced so far, NaN of none: of norm and component variance.
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        square = square_norm(parts, self.dtype)
-        mean = torch.stack([part.sum() for part in parts]).to(self.dtype).sum() / self._components
+        if not steps:
+            return math.nan, math.nan
+        norms, sums = (torch.stack(each).to(self.dtype).view(steps, -1) for each in (self._norms, self._sums))
+        square, mean = norms.square().sum(dim=1), sums.sum(dim=1) / self._components
         variance = (square / self._components - mean.square()).clamp_min(0)
-        return torch.stack([square.sqrt(), variance])
+        norm, spread = torch.stack([square.sqrt(), variance]).mean(dim=1).tolist()
+        return norm, spread
 
 
 def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -23,7 +23,6 @@ examples makes the first about ``n / (n - 1)`` times the covariance over the tra
 low by ``tr(Sigma) / n`` or so.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -34,7 +33,7 @@ from torch._C._distributed_c10d import GradBucket
 
 from adasearch.measure import NoiseSignals, added, inner_product, joined, or_zeros, square_norm
 from adasearch.per_example import example_gradients
-from adasearch.sampling import stride_of
+from adasearch.sampling import costly_stride_of, stride_of
 
 __all__ = ["NOISE", "Form", "GradBucket", "NoiseMeter", "NoiseSignals"]
 
@@ -45,8 +44,6 @@ NOISE = frozenset(
 )
 """Signals that :class:`NoiseMeter` can measure."""
 
-COSTLY_STEPS = 8  # of an interval; those that take extra passes: "halves" and "per_example"
-COSTLY_SHARE = 4  # and at most every fourth step, so that a short interval is not all extra passes
 KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
 EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB in single precision
 
@@ -145,10 +142,9 @@ class NoiseMeter:
         }
         self._groups = groups[self.form] if self.form else 0
         self._measurable = self._groups != 1
-        costly = self.form in ("halves", "per_example")
-        sparse = max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))
-        self._stride = sparse if costly else stride_of(steps)
-        self._offset = min(sparse // 2, steps - 1) if costly else 0
+        costly = self.form in ("halves", "per_example")  # they take extra passes
+        self._stride = costly_stride_of(steps, batch_size) if costly else stride_of(steps)
+        self._offset = min(self._stride, steps) // 2 if costly else 0
         self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
         self._steps = self.measured = 0
         self._begin_step()

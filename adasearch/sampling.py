@@ -1,19 +1,40 @@
 """Which steps of an interval are measured."""
 
-__all__ = ["SAMPLED_STEPS", "stride_of"]
+import math
 
-SAMPLED_STEPS = 32
-"""Steps of an interval, evenly spaced, whose statistics are averaged; with fewer than twice as many, all are.
+__all__ = ["COSTLY_STEPS", "SAMPLED_STEPS", "costly_stride_of", "stride_of"]
 
-The relative error of a mean over 32 steps is a sixth of one step's spread, and from 64 steps on measuring
-costs half, from 128 on a quarter. The mean gradient takes every step: leaving some out would leave out
+SAMPLED_STEPS = 16
+"""Steps of an interval, evenly spaced, whose statistics are averaged at most.
+
+From 17 steps on measuring costs half of what it would at every step, or less. With 16 of 32 steps at batch 32
+a mean norm is off by less than half of what it changes from one interval to the next
+(``benchmarks/sampling_error.py``). The mean gradient takes every step: leaving some out would leave out
 examples."""
+
+COSTLY_STEPS = 8
+"""The same for statistics that take extra passes."""
+
+SMALL_BATCH = 64
+COSTLY_SHARE, SMALL_BATCH_SHARE = 4, 10
+"""And these at most at every fourth step, so that a short interval is not all extra passes; or at every tenth
+of a batch below 64 examples, where a light network's pass costs nearly as much for half of them."""
 
 
 def stride_of(steps: int) -> int:
     """Return the distance between two measured steps in an interval of about so many.
 
-    >>> [stride_of(steps) for steps in (5, 63, 64, 128)]
-    [1, 1, 2, 4]
+    >>> [stride_of(steps) for steps in (5, 16, 17, 128)]
+    [1, 1, 2, 8]
     """
-    return max(1, steps // SAMPLED_STEPS)
+    return max(1, math.ceil(steps / SAMPLED_STEPS))
+
+
+def costly_stride_of(steps: int, batch_size: int) -> int:
+    """Return the distance between two measured steps where measuring takes extra passes.
+
+    >>> [costly_stride_of(steps, 64) for steps in (5, 32, 128)], costly_stride_of(32, 63)
+    ([4, 4, 16], 10)
+    """
+    share = SMALL_BATCH_SHARE if batch_size < SMALL_BATCH else COSTLY_SHARE
+    return max(share, math.ceil(steps / COSTLY_STEPS))

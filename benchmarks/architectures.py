@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adasearch.data import Augmentation, Dataset, Split
 from adasearch.dry_run import multiply_adds
 from adasearch.models import ARCHITECTURES, SCALES, build_model, trained
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
 from adasearch.train import Hyperparameters, TrainConfig, train
+from common import random_images
 
 BATCH = 64  # examples
 CLASSES = 10
@@ -33,23 +33,6 @@ IMAGES = 10_000  # what the seconds are for
 MIB = 2**20
 STEPS = {"nano": 5, "full": 1}  # per interval
 TIMED = 3  # intervals
-
-
-def random_images() -> Dataset:
-    """Return as many random images as a batch takes, for training and for the one evaluation."""
-    images = torch.randint(0, 256, (BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8)
-    split = Split(images, torch.arange(BATCH) % CLASSES)
-    return Dataset(
-        train=split,
-        val=split,
-        test=None,
-        classes=CLASSES,
-        image_size=IMAGE_SIZE,
-        augmentation=Augmentation(padding=4, flip=True),
-        mean=torch.full((3,), 0.5),
-        std=torch.full((3,), 0.29),
-        fingerprint="random",
-    )
 
 
 def measure(form: tuple[str, str, str]) -> dict[str, Any]:
@@ -70,7 +53,13 @@ def measure(form: tuple[str, str, str]) -> dict[str, Any]:
         device_batch=BATCH,
     )
     limits = Limits(smallest=BATCH, largest=BATCH)
-    records = train(config, make_scheduler("constant", {}), limits, random_images(), device=device)
+    records = train(
+        config,
+        make_scheduler("constant", {}),
+        limits,
+        random_images(BATCH, IMAGE_SIZE, CLASSES),
+        device=device,
+    )
     next(records)
     seconds, core_seconds = [], []
     for _ in range(TIMED):  # not the last interval, which evaluates

@@ -95,7 +95,7 @@ def test_rows_tell_what_a_run_measured(name: str, digits: Dataset) -> None:
         evaluate_every=320,
     )
     records = list(train(config, FixedBatch(SIGNAL_SETS[name]), Limits(smallest=16, largest=16), digits))
-    expected = {"per_step": 10, "mean_gradient": 10, "noise": 2, "products": 2}[name]
+    expected = {"per_step": 10, "mean_gradient": 10, "noise": 1, "products": 1}[name]
     assert [signals_paid(record.signals, 10) for record in records] == [{name: expected}] * 2
 
 

@@ -7,6 +7,7 @@ replayable on a stored run, and resumable from the history alone.
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Protocol
 
 from adasearch.records import Action, Decision, Limits, Signals
@@ -190,14 +191,14 @@ def smooth(history: Sequence[Signals], name: str, decay: float) -> float:
         ValueError: a row lacks the signal, which means that it was not measured.
     """
     tail = history[-TAIL:]
-    weights = [decay**age * max(row.noise_count, 1) for age, row in enumerate(reversed(tail))]
-    pairs = [
-        (weight, value)
-        for weight, value in zip(reversed(weights), read(tail, name), strict=True)
-        if math.isfinite(value)
-    ]
-    total = sum(weight for weight, _ in pairs)
-    return sum(weight / total * value for weight, value in pairs)
+    weights, values, weight = [], [], 1.0
+    for row, value in zip(reversed(tail), reversed(read(tail, name)), strict=True):
+        if math.isfinite(value):
+            weights.append(weight * max(row.noise_count, 1))
+            values.append(value)
+        weight *= decay
+    total = sum(weights)
+    return sum(weight / total * value for weight, value in zip(weights, values, strict=True))
 
 
 def periods(history: Sequence[Signals], length: float) -> tuple[int, int]:
@@ -207,6 +208,7 @@ def periods(history: Sequence[Signals], length: float) -> tuple[int, int]:
     return before, now
 
 
+@cache
 def milestones_of(text: str) -> tuple[float, ...]:
     """Return the epochs that a list such as "60, 120, 160" names.
 

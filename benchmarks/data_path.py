@@ -1,0 +1,157 @@
+"""Images per second of the data path: adasearch's batches against torchvision's transforms and a loader.
+
+Both pad by 4, crop, flip and normalise, and give shuffled batches of floats. A whole epoch of training
+mobilenet_v3_small (nano) comes last: the same loop and network, fed by each. torchvision's loaders keep their
+worker processes from epoch to epoch, and their start is not counted.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from adasearch.data import Batches, Dataset, DataSpec, load_dataset
+from adasearch.models import build_model
+from adasearch.splits import Split
+from adasearch.tables import Column, number, times
+from common import Row, interleaved, keep, parser_of, per, random_images, spread
+
+BATCH = 128
+WORKERS = (0, 2)
+
+
+class InMemory(TorchDataset[Any]):
+    """Images in memory, given out as torchvision's CIFAR10 does."""
+
+    def __init__(self, split: Split, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.transform = transform
+        self.data: np.ndarray = split.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.targets: list[int] = split.labels.tolist()
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.fromarray(self.data[index])
+        return self.transform(image), self.targets[index]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def data_of(arguments: argparse.Namespace) -> tuple[str, Dataset]:
+    """Return the images that were asked for, and what they are."""
+    subset = 5000 if arguments.quick else 40_000
+    if arguments.data is None:
+        return "random 32x32", random_images(subset).to(torch.device("cpu"))
+    data = load_dataset(DataSpec(source=f"parquet:{arguments.data}", subset=subset))
+    return f"parquet, {data.image_size}x{data.image_size}", data.to(torch.device("cpu"))
+
+
+def torchvision_loader(data: Dataset, workers: int) -> "DataLoader[tuple[Tensor, Tensor]]":
+    """Return the usual loader of a CIFAR training script."""
+    assert isinstance(data.train, Split), "the images fit in memory"
+    augmentation = data.augmentation
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(data.image_size, padding=augmentation.padding),
+            *([transforms.RandomHorizontalFlip()] if augmentation.flip else []),
+            transforms.ToTensor(),
+            transforms.Normalize(data.mean.tolist(), data.std.tolist()),
+        ]
+    )
+    return DataLoader(
+        InMemory(data.train, transform),
+        batch_size=BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+class Ours:
+    """Epochs of adasearch's batches, one after the other."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._batches = Batches(data, seed=0)
+        self._steps = len(data.train) // BATCH
+        self._step = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(self._steps):
+            yield from self._batches.chunks(self._step * BATCH, self._step, BATCH, 1, range(1))
+            self._step += 1
+
+
+def read(batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Take the batches of an epoch and do nothing with them."""
+    for _ in batches:
+        pass
+
+
+def train(
+    network: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[tuple[Tensor, Tensor]]
+) -> None:
+    """Train for an epoch."""
+    for images, labels in batches:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(images), labels).backward()
+        optimizer.step()
+
+
+COLUMNS = (
+    Column("case", "case"),
+    Column("images", "images"),
+    Column("feed", "fed by"),
+    Column("images_per_second", "images/s", number),
+    Column("ratio", "adasearch is", times),
+    Column("ratio_low", "low", times),
+    Column("ratio_high", "high", times),
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = parser_of(__doc__, "data_path")
+    parser.add_argument("--data", metavar="FOLDER", help="CIFAR-10 as Parquet; without it, random images")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    what, data = data_of(arguments)
+    feeds: dict[str, Iterable[tuple[Tensor, Tensor]]] = {"adasearch": Ours(data)}
+    feeds |= {
+        f"torchvision, {workers} worker processes": torchvision_loader(data, workers) for workers in WORKERS
+    }
+    network = build_model("mobilenet_v3_small", "nano", classes=data.classes, image_size=data.image_size)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+    examples = len(data.train) // BATCH * BATCH
+    rows: list[Row] = []
+    cases = {
+        "data path": (partial(read), 2 if arguments.quick else 6),
+        "training epoch": (partial(train, network, optimizer), 1 if arguments.quick else 6),
+    }
+    for case, (use, rounds) in cases.items():
+        found = interleaved({name: partial(use, feed) for name, feed in feeds.items()}, rounds)
+        rows += [
+            {
+                "case": case,
+                "images": what,
+                "examples": examples,
+                "batch_size": BATCH,
+                "feed": name,
+                "images_per_second": examples / spread(seconds).median,
+                **spread(seconds).columns("seconds"),
+                **per(seconds, found["adasearch"]).columns("ratio"),
+            }
+            for name, seconds in found.items()
+        ]
+    keep(rows, COLUMNS, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
