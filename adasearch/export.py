@@ -14,6 +14,7 @@ from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
 from adasearch.schedulers import field_defaults
 from adasearch.store import Store
+from adasearch.stored_names import check_stored_names
 from adasearch.train_config import Hyperparameters
 
 __all__ = ["Form", "export"]
@@ -45,6 +46,7 @@ def export(
         verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else BY_NAME
     if trial is None:
         raise InputError(f"study {study} has no complete trial to export")
+    check_stored_names(store.name, record, trial)
     for row in confirmed(store, records, trials):
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)

@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
+from adasearch.naming import printable
 from adasearch.rows import DEFAULTS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
@@ -46,8 +47,9 @@ def read_with_metadata(
             whole = file.read_buffer()  # in one go: a small file's pages one by one take twice as long
         part = pq.ParquetFile(pa.BufferReader(whole))
         check_ours(part.schema_arrow, path, table)
-        rows = part.read(use_threads=part.num_row_groups > 1)
-        return in_columns(rows, table), part.schema_arrow.metadata or {}
+        rows = in_columns(part.read(use_threads=part.num_row_groups > 1), table)
+        rows.validate(full=True)
+        return rows, part.schema_arrow.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise PartError("unreadable", one_line(error)) from error
 
@@ -106,6 +108,8 @@ def _values(column: pa.ChunkedArray, default: Any) -> list[Any]:
         column = pc.fill_null(column, default)
     if column.null_count == len(column):
         return [None] * len(column)
+    if pa.types.is_string(column.type):
+        return [each if each is None else printable(each) for each in column.to_pylist()]
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return list(column.to_pylist())
     values: list[Any] = pc.fill_null(column, 0).to_numpy().tolist()
