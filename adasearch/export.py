@@ -15,7 +15,7 @@ from adasearch.schedule_file import VERSION, Provenance, Schedule
 from adasearch.schedulers import field_defaults
 from adasearch.store import Store
 from adasearch.stored_names import check_stored_names
-from adasearch.train_config import Hyperparameters
+from adasearch.train_config import hyperparameters_of
 
 __all__ = ["Form", "export"]
 
@@ -83,7 +83,7 @@ def _schedule(
             raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
         turns = path_of(intervals, study.interval)
         name, fields = ("ramp", {"points": points_text(turns)}) if turns else (BASELINE, {})
-    settings: dict[str, Value] = asdict(Hyperparameters(**trial.fields_of("train")))  # type: ignore[arg-type]
+    settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
     return Schedule(
         schedule_version=VERSION,
         name=name,

@@ -96,7 +96,11 @@ def in_columns(part: pa.Table, table: Table) -> pa.Table:
 
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:
-    """Return rows as dictionaries, with the records' defaults where an older version wrote nothing."""
+    """Return rows as dictionaries, with the records' defaults where an older version wrote nothing.
+
+    Raises:
+        ValueError: a value has no counterpart in Python.
+    """
     names = part.column_names  # outside the loop: Arrow makes the list anew each time
     columns = [_values(part.column(name), DEFAULTS[table].get(name)) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -111,7 +115,10 @@ def _values(column: pa.ChunkedArray, default: Any) -> list[Any]:
     if pa.types.is_string(column.type):
         return [each if each is None else printable(each) for each in column.to_pylist()]
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return list(column.to_pylist())
+        try:
+            return list(column.to_pylist())
+        except OverflowError as error:
+            raise ValueError(f"a time that no calendar has: {error}") from error
     values: list[Any] = pc.fill_null(column, 0).to_numpy().tolist()
     if column.null_count:
         for index in np.flatnonzero(column.is_null().to_numpy()):

@@ -99,7 +99,7 @@ class ProfileStore:
         try:
             files, path = locate(file)
             groups = _checked(_grouped(rows_in(read_part(files, path, "profiles"), "profiles")))
-        except (OSError, ValueError, ImportError, OverflowError, PartError) as error:
+        except (OSError, ValueError, ImportError, PartError) as error:
             raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
         here = {profile_file(rows): rows for rows in self._profiles()}
         new = [group for group in groups if here.get(profile_file(group)) != group]
@@ -131,7 +131,7 @@ class ProfileStore:
                 found += _checked(_grouped(rows))
             except InputError:
                 raise
-            except (PartError, ValueError, OverflowError) as error:
+            except (PartError, ValueError) as error:
                 kind = error.kind if isinstance(error, PartError) else "damaged"
                 line = f"adasearch: skipping {kind} {item.path}: {error}"
                 print(printable(line), file=sys.stderr)  # noqa: T201

@@ -14,7 +14,7 @@ from adasearch.naming import source_of
 from adasearch.records import Limits, Value
 from adasearch.schedulers import BatchSizeScheduler, make_scheduler
 from adasearch.spaces import plain_error
-from adasearch.train_config import Hyperparameters
+from adasearch.train_config import Hyperparameters, hyperparameters_of
 from adasearch.yaml_text import read_yaml
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
@@ -118,8 +118,7 @@ class Schedule(BaseModel):
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The training's settings, the initial batch size among them."""
-        settings: dict[str, Any] = {"batch_size": self.batch_size, **self.train}
-        return Hyperparameters(**settings)
+        return hyperparameters_of({"batch_size": self.batch_size, **self.train})
 
     def write(self, path: Path) -> None:
         """Write the file over its former self.

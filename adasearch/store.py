@@ -190,7 +190,7 @@ class Store:
             files = [source for source, _, _, rows in piece.sources for _ in range(rows)]
             try:
                 rows = rows_in(piece.rows, table)
-            except (ValueError, OverflowError) as error:  # such as a time that no calendar has
+            except ValueError as error:  # such as a time that no calendar has
                 _say(f"{self._root}/{folder}/{table}/{files[0]}", PartError("damaged", one_line(error)))
                 continue
             for row, source in zip(rows, files, strict=True):
