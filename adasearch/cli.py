@@ -29,6 +29,7 @@ from adasearch.cli_options import (
 from adasearch.cli_profile import predict, profile
 from adasearch.cli_store import compact, doctor, rerun
 from adasearch.errors import AdasearchError, InputError, Interrupted
+from adasearch.naming import printable
 from adasearch.run_options import RunOptions
 
 __all__ = ["main"]
@@ -263,5 +264,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"adasearch: {' '.join(message.split())}", err=True)
+    click.echo(printable(f"adasearch: {' '.join(message.split())}"), err=True)
     sys.exit(code)

@@ -6,6 +6,7 @@ import click
 
 from adasearch.cli_options import RESULTS, RUN_OPTIONS, popped, run_options
 from adasearch.errors import AdasearchError
+from adasearch.naming import printable
 from adasearch.run_options import RunOptions
 
 __all__ = ["compact", "doctor", "rerun"]
@@ -49,7 +50,7 @@ def doctor(results: str, wanted: bool) -> None:
     if wanted and report.findings:
         store.check_writable()
         for line in repair(store, report.findings):
-            click.echo(line)
+            click.echo(printable(line))
         with StepDisplay(console) as progress:
             report = examine(store, progress)
         click.echo("after the repair:")

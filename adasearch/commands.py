@@ -55,11 +55,12 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         return True
     resolved = _profiled(resolved, runtime, store, console)
     from adasearch.tuning.cluster import connect
-    from adasearch.tuning.engine import run_search
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     with connect(runtime.address) as capacity, ExitStack() as locks:
+        from adasearch.tuning.engine import run_search  # which imports ray
+
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
             resolved = _resolve(request, runtime, store, console)

@@ -18,6 +18,7 @@ from adasearch.progress import Goal, SearchDisplay, StepDisplay, duration, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.sources import absolute
 from adasearch.store import Store
+from adasearch.stored_names import check_stored_names
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -134,13 +135,16 @@ def jobs_of(
             runs |= dict.fromkeys(
                 matched(study, candidate, turns, pick, controls=controls, adabatch=tuned)
             )  # controls that candidates share are made once
-        sources = {run.source_trial_id for run in runs}
+        names = {run.source_trial_id for run in runs}
+        sources = {trial.trial_id: trial for trial in everything if trial.trial_id in names}
+        for trial in sources.values():
+            check_stored_names(store.name, study, trial)
         jobs.append(
             Job(
                 study=study,
                 repeats=spread(study, list(runs), seeds),
                 stored=stored[study.study],
-                sources={trial.trial_id: trial for trial in everything if trial.trial_id in sources},
+                sources=sources,
             )
         )
     if not jobs:
@@ -203,12 +207,13 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
     from adasearch.clocks import curve_of
     from adasearch.tuning.cluster import connect
-    from adasearch.tuning.engine import run_trials
     from adasearch.tuning.repeats import ConfirmPlan, Repeats
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     with connect(runtime.address) as capacity, ExitStack() as locks:
+        from adasearch.tuning.engine import run_trials  # which imports ray
+
         settings, slots = gangs_for(
             runtime, capacity, storage=store.hidden_folder("ray"), workers=first.workers, device=first.device
         )

@@ -1,6 +1,7 @@
 """The intervals of many trials: kept as columns, made into records for the trial that is asked for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,23 +9,28 @@ import pyarrow.compute as pc
 
 from adasearch.parts import rows_in
 from adasearch.records import IntervalRecord
-from adasearch.rows import interval_of
+from adasearch.rows import ACTIONS, DEFAULTS, ERRORS, POSITIVE, REQUIRED, SPENT, interval_of
 from adasearch.schemas import SCHEMAS
 
 __all__ = ["Courses"]
+
+Rows = np.ndarray[Any, np.dtype[Any]]
 
 
 class Courses(Mapping[str, list[IntervalRecord]]):
     """The intervals of trials by trial id, in order of interval.
 
     A million intervals take 0.3 GB as columns and several times that as records, so records are made anew at
-    each look-up.
+    each look-up. A trial whose intervals are not one whole course of records is left out.
 
     Args:
         parts: tables in the columns of ``intervals``; trials come in the order in which they first appear.
+        skipped: is told of each trial that is left out, and why.
     """
 
-    def __init__(self, parts: Sequence[pa.Table]) -> None:
+    def __init__(
+        self, parts: Sequence[pa.Table], skipped: Callable[[str, str], None] = lambda trial, why: None
+    ) -> None:
         table = pa.concat_tables(parts) if parts else SCHEMAS["intervals"].empty_table()
         for name in ("trial_id", "interval"):  # a row without them is nobody's
             if table.column(name).null_count:
@@ -36,8 +42,19 @@ class Courses(Mapping[str, list[IntervalRecord]]):
         intervals = self._rows.column("interval").to_numpy()
         self._order = np.lexsort((intervals, codes))  # stable: by trial, then by interval
         ends = np.cumsum(np.bincount(codes, minlength=len(coded.dictionary)))
-        names = coded.dictionary.to_pylist()
-        self._spans = dict(zip(names, zip([0, *ends[:-1]], ends, strict=True), strict=True)) if names else {}
+        begins = np.concatenate([[0], ends[:-1]]).astype(int)
+        places = np.arange(len(codes)) - begins[codes[self._order]]
+        gaps = set(codes[self._order[intervals[self._order] != places]].tolist())
+        bad = {name: set(codes[rows].tolist()) for name, rows in _broken(self._rows).items()}
+        self._spans = {}
+        for code, name in enumerate(coded.dictionary.to_pylist()):
+            why = next((column for column, trials in bad.items() if code in trials), None)
+            if why is not None or code in gaps:
+                skipped(
+                    name, f"{why} holds what no interval has" if why else "not numbered from 0 on, once each"
+                )
+            else:
+                self._spans[name] = (begins[code], ends[code])
 
     def __getitem__(self, trial_id: str) -> list[IntervalRecord]:
         """Return the intervals of a trial."""
@@ -54,3 +71,31 @@ class Courses(Mapping[str, list[IntervalRecord]]):
     def __len__(self) -> int:
         """Return how many trials there are."""
         return len(self._spans)
+
+
+def _broken(rows: pa.Table) -> dict[str, Rows]:
+    """Return, by column, the rows that are no records; columns without such are left out."""
+    found = {}
+    for name in REQUIRED["intervals"] - DEFAULTS["intervals"].keys():
+        if rows.column(name).null_count:
+            found[name] = np.flatnonzero(rows.column(name).is_null().to_numpy())
+
+    def refuse(name: str, wrong: Callable[[Rows], Rows]) -> None:
+        values = rows.column(name).to_numpy()
+        with np.errstate(invalid="ignore"):
+            places = np.flatnonzero(wrong(values) & rows.column(name).is_valid().to_numpy())
+        if len(places):
+            found.setdefault(name, places)
+
+    for name in POSITIVE["intervals"]:
+        refuse(name, lambda values: values < 1)
+    for name in SPENT:
+        refuse(name, lambda values: ~((values >= 0) & np.isfinite(values)))
+    for name in ("lr_scale", "next_lr_scale"):
+        refuse(name, lambda values: ~((values > 0) & np.isfinite(values)))
+    for name in ERRORS:
+        refuse(name, lambda values: (values < 0) | (values > 1))
+    known = pc.is_in(rows.column("action"), value_set=pa.array(ACTIONS))
+    if not pc.all(known).as_py():
+        found.setdefault("action", np.flatnonzero(~known.to_numpy()))
+    return found

@@ -130,8 +130,7 @@ class _Examination:
         if path == home:
             self._places[trial.trial_id] = path
             return True
-        named = _is_name(trial.trial_id) and _is_name(home_folder)
-        other = home if named and self._exists(home) else self._places.setdefault(trial.trial_id, path)
+        other = home if self._exists(home) else self._places.setdefault(trial.trial_id, path)
         if other != path:
             same = self._bytes(path) == self._bytes(other)
             self._add(
@@ -145,9 +144,9 @@ class _Examination:
         self._add(
             path,
             f"holds trial {trial.trial_id}, which belongs in {home}",
-            "the trial is not found under its name, or counts for another study",
-            "--repair moves it there" if named else "move it away",
-            target=home if named else None,
+            "the trial is not found under its name, and does not count where it belongs elsewhere",
+            "--repair moves it there",
+            target=home,
         )
         return folder == home_folder
 
@@ -285,8 +284,3 @@ class _Examination:
 
 def _stem(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".parquet")
-
-
-def _is_name(text: str) -> bool:
-    """Tell whether a name out of a file may be one of a file: it must not leave its folder."""
-    return bool(text) and not text.startswith(".") and not set(text) & set("/\\\0:")

@@ -9,13 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
 from adasearch.records import Precision
 from adasearch.spaces import Space, parse_space, plain_error
+from adasearch.yaml_text import read_yaml
 
 __all__ = ["Experiment", "experiment_names", "load_experiment"]
 
@@ -86,7 +86,7 @@ class Experiment(_Settings):
 
 def _space(fields: Mapping[str, FieldSpace], part: str, **owner: str) -> Space:
     raw = {name: each.model_dump(by_alias=True, exclude_defaults=True) for name, each in fields.items()}
-    return parse_space({**owner, "fields": raw}, f"experiment, {part}")
+    return parse_space({**owner, "fields": raw}, f"experiment, {part}", owner.get("scheduler"))
 
 
 def _folder() -> Path:
@@ -107,16 +107,12 @@ def load_experiment(name: str) -> Experiment:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = _folder() / f"{name}.yaml"
-        if not path.exists():
+        if name not in experiment_names():
             raise unknown("experiment", name, experiment_names())
+    content = read_yaml(path, f"experiment {name}")
+    if not isinstance(content, Mapping):
+        raise InputError(f"experiment {name} must be a mapping")
     try:
-        content = yaml.safe_load(path.read_text())
-        if not isinstance(content, Mapping):
-            raise InputError(f"experiment {name} must be a mapping")
         return Experiment.model_validate(content)
-    except OSError as error:
-        raise InputError(f"experiment {name}: {error.strerror or error}") from error
     except ValidationError as error:
         raise InputError(f"experiment {name}: {plain_error(error.errors()[0])}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"experiment {name} is not YAML: {' '.join(str(error).split())}") from error

@@ -14,7 +14,8 @@ from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
 from adasearch.schedulers import field_defaults
 from adasearch.store import Store
-from adasearch.train_config import Hyperparameters
+from adasearch.stored_names import check_stored_names
+from adasearch.train_config import hyperparameters_of
 
 __all__ = ["Form", "export"]
 
@@ -45,6 +46,7 @@ def export(
         verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else BY_NAME
     if trial is None:
         raise InputError(f"study {study} has no complete trial to export")
+    check_stored_names(store.name, record, trial)
     for row in confirmed(store, records, trials):
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)
@@ -81,7 +83,7 @@ def _schedule(
             raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
         turns = path_of(intervals, study.interval)
         name, fields = ("ramp", {"points": points_text(turns)}) if turns else (BASELINE, {})
-    settings: dict[str, Value] = asdict(Hyperparameters(**trial.fields_of("train")))  # type: ignore[arg-type]
+    settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
     return Schedule(
         schedule_version=VERSION,
         name=name,

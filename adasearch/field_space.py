@@ -28,6 +28,8 @@ def scalar(value: object) -> Value:
     if isinstance(value, str):
         with suppress(ValueError):
             return float(value)
+        if not value.isprintable():
+            raise ValueError(f"needs a name without control characters but got {reprlib.repr(value)}")
     return value
 
 

@@ -54,11 +54,16 @@ def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     draft = f"{folder}/.{name}.{os.getpid()}"  # see remove_dead_drafts
-    with open(draft, "wb") as stream:
+    with open(draft, "wb", opener=_of_its_own) as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(draft, path)
+
+
+def _of_its_own(path: str, flags: int) -> int:
+    """Open a draft, but not what a link of its name points to: somebody else may have put that there."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def remove_dead_drafts(folder: Path) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import yaml
-
 from adasearch.errors import InputError
 from adasearch.optuna_study import combinations, distributions_of
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces import parse_space
+from adasearch.yaml_text import parse_yaml
 
 __all__ = ["IDENTITY", "check_device", "check_identity", "check_together", "refuse_other", "same_study"]
 
@@ -111,6 +110,10 @@ def _value(study: StudyRecord, name: str) -> object:
     if name not in ("train_space", "scheduler_space"):
         return value
     try:
-        return parse_space(yaml.safe_load(value), "stored space").complete().to_json()
+        return (
+            parse_space(parse_yaml(value, "stored space"), "stored space", study.scheduler)
+            .complete()
+            .to_json()
+        )
     except InputError:
         return value

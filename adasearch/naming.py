@@ -1,8 +1,34 @@
-"""What studies are called."""
+"""What studies are called, and what a name out of a file may be."""
 
 import re
 
-__all__ = ["slug", "source_of", "study_name"]
+from adasearch.errors import InputError
+
+__all__ = ["is_name", "printable", "slug", "source_of", "study_name"]
+
+LONGEST = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
+NUMBERED = 20  # bytes that a trial's id adds to its study's name
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text may name a file or a folder of ours: it does not leave its folder, nor hide there.
+
+    >>> is_name("resnet18-nano-deba-digits"), is_name("../other"), is_name(".lock"), is_name("a\\n")
+    (True, False, False, False)
+    """
+    short = 0 < len(text.encode(errors="replace")) <= LONGEST
+    return short and text.isprintable() and text[0] != "." and not set(text) & set("/\\:")
+
+
+def printable(text: str) -> str:
+    r"""Return a text out of a file as a terminal may show it: characters that steer it are spelt out.
+
+    >>> printable("red \x1b[31m, back to front \u202e")
+    'red \\x1b[31m, back to front \\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
@@ -14,9 +40,18 @@ def study_name(architecture: str, scale: str, scheduler: str, dataset: str, pref
     'resnet18-full-deba-folder-imagenet-224'
     >>> study_name("my_package.nets:make_net", "full", "my_module:MyScheduler", "digits")
     'my_package.nets-make_net-full-my_module-MyScheduler-digits'
+
+    Raises:
+        InputError: it is too long for a folder's name.
     """
     parts = [prefix, architecture, scale, scheduler, dataset]
-    return "-".join(slug(part) for part in parts if part)
+    name = "-".join(slug(part) for part in parts if part)
+    if len(name) > LONGEST - NUMBERED:
+        raise InputError(
+            f"a study's name must have at most {LONGEST - NUMBERED} characters but {name!r} has {len(name)}; "
+            "it is made of --study and the names of network, scheduler and data"
+        )
+    return name
 
 
 def slug(text: str) -> str:

@@ -16,11 +16,21 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from adasearch.choice import seconds
-from adasearch.errors import InputError
+from adasearch.errors import InputError, one_line
 from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.spaces import Space
 
-__all__ = ["STATES", "combinations", "distributions_of", "frozen_trial", "new_study", "objectives"]
+__all__ = [
+    "STATES",
+    "combinations",
+    "distributions_of",
+    "frozen_trial",
+    "new_study",
+    "objectives",
+    "stored_spaces",
+]
+
+MOST = 100_000  # combinations of a grid; nobody trains as many
 
 STATES = {
     "running": TrialState.RUNNING,
@@ -41,10 +51,21 @@ def new_study(
     )
 
 
+def stored_spaces(study: StudyRecord) -> list[Space]:
+    """Return a stored study's two spaces, the training's first; no class of a scheduler is needed.
+
+    Raises:
+        InputError: what is stored is no space.
+    """
+    try:
+        return [Space.model_validate(json.loads(text)) for text in (study.train_space, study.scheduler_space)]
+    except (ValueError, RecursionError) as error:  # pydantic's errors are ValueErrors, too
+        raise InputError(f"study {study.study} is stored with what is no space: {one_line(error)}") from error
+
+
 def distributions_of(study: StudyRecord) -> dict[str, BaseDistribution]:
-    """Return the searched parameters of a stored study by prefixed name."""
-    spaces = [Space.model_validate(json.loads(text)) for text in (study.train_space, study.scheduler_space)]
-    return {name: each for space in spaces for name, each in space.distributions().items()}
+    """Return the searched parameters of a stored study by prefixed name; raises as :func:`stored_spaces`."""
+    return {name: each for space in stored_spaces(study) for name, each in space.distributions().items()}
 
 
 def combinations(distributions: Mapping[str, BaseDistribution]) -> list[Params]:
@@ -53,12 +74,13 @@ def combinations(distributions: Mapping[str, BaseDistribution]) -> list[Params]:
     Without any choice it is one empty combination.
 
     Raises:
-        InputError: a field is searched over a range.
+        InputError: a field is searched over a range, or there are too many.
 
     >>> combinations({"scheduler/window": CategoricalDistribution([0, 15])})
     [{'scheduler/window': 0}, {'scheduler/window': 15}]
     """
     choices = []
+    count = 1
     for name, each in sorted(distributions.items()):
         if not isinstance(each, CategoricalDistribution):
             kind, _, field = name.partition("/")
@@ -66,6 +88,11 @@ def combinations(distributions: Mapping[str, BaseDistribution]) -> list[Params]:
             raise InputError(
                 f"--sampler grid takes choices and fixed values but {name} is a range; fix it with "
                 f"--set {kind}/{field}=VALUE"
+            )
+        count *= len(each.choices)
+        if count > MOST:
+            raise InputError(
+                f"--sampler grid takes at most {MOST} combinations but {name} makes them {count}"
             )
         choices.append([(name, value) for value in each.choices if value is not None])  # it never is
     return [dict(each) for each in product(*choices)]
@@ -80,16 +107,24 @@ def frozen_trial(
     """Return a stored trial as Optuna's; one stopped early has no values, and none has intermediate ones.
 
     A complete one with a value that is not finite is failed, as a search tells it.
+
+    Raises:
+        InputError: its parameters are none of ``distributions``.
     """
     values = objectives(trial, clock) if trial.status == "complete" else None
     lacking = values is not None and not all(map(math.isfinite, values))  # Optuna takes none such
-    frozen = create_trial(
-        state=TrialState.FAIL if lacking else STATES[trial.status],
-        params={name: trial.params[name] for name in distributions},
-        distributions=dict(distributions),
-        values=None if lacking else values,
-        user_attrs=dict(user_attrs or {}),
-    )
+    try:
+        frozen = create_trial(
+            state=TrialState.FAIL if lacking else STATES[trial.status],
+            params={name: trial.params[name] for name in distributions},
+            distributions=dict(distributions),
+            values=None if lacking else values,
+            user_attrs=dict(user_attrs or {}),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"the parameters of {trial.trial_id} are not of its study's spaces: {one_line(error)}"
+        ) from error
     frozen.datetime_start = _local(trial.started_at)
     if trial.ended_at is not None:
         frozen.datetime_complete = _local(trial.ended_at)

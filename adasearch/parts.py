@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
+from adasearch.naming import printable
 from adasearch.rows import DEFAULTS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
@@ -46,8 +47,9 @@ def read_with_metadata(
             whole = file.read_buffer()  # in one go: a small file's pages one by one take twice as long
         part = pq.ParquetFile(pa.BufferReader(whole))
         check_ours(part.schema_arrow, path, table)
-        rows = part.read(use_threads=part.num_row_groups > 1)
-        return in_columns(rows, table), part.schema_arrow.metadata or {}
+        rows = in_columns(part.read(use_threads=part.num_row_groups > 1), table)
+        rows.validate(full=True)
+        return rows, part.schema_arrow.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise PartError("unreadable", one_line(error)) from error
 
@@ -94,7 +96,11 @@ def in_columns(part: pa.Table, table: Table) -> pa.Table:
 
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:
-    """Return rows as dictionaries, with the records' defaults where an older version wrote nothing."""
+    """Return rows as dictionaries, with the records' defaults where an older version wrote nothing.
+
+    Raises:
+        ValueError: a value has no counterpart in Python.
+    """
     names = part.column_names  # outside the loop: Arrow makes the list anew each time
     columns = [_values(part.column(name), DEFAULTS[table].get(name)) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -106,8 +112,13 @@ def _values(column: pa.ChunkedArray, default: Any) -> list[Any]:
         column = pc.fill_null(column, default)
     if column.null_count == len(column):
         return [None] * len(column)
+    if pa.types.is_string(column.type):
+        return [each if each is None else printable(each) for each in column.to_pylist()]
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return list(column.to_pylist())
+        try:
+            return list(column.to_pylist())
+        except OverflowError as error:
+            raise ValueError(f"a time that no calendar has: {error}") from error
     values: list[Any] = pc.fill_null(column, 0).to_numpy().tolist()
     if column.null_count:
         for index in np.flatnonzero(column.is_null().to_numpy()):

@@ -7,20 +7,22 @@ profile. Export joins such files into one that can be carried to another machine
 import dataclasses
 import io
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from adasearch.errors import AdasearchError, InputError
-from adasearch.files import locate, write_whole
+from adasearch.errors import AdasearchError, InputError, one_line
+from adasearch.files import listed, locate, write_whole
 from adasearch.modelled import SIGNAL_SETS
-from adasearch.naming import slug
+from adasearch.naming import is_name, printable, slug
+from adasearch.parts import PartError, read_part, rows_in
 from adasearch.profiles import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
-from adasearch.schemas import SCHEMA_VERSION, SCHEMAS
+from adasearch.rows import plain
+from adasearch.schemas import SCHEMAS
 
 __all__ = ["ProfileStore", "profile_file"]
 
@@ -56,11 +58,11 @@ class ProfileStore:
 
     def speed(self) -> list[SpeedProfile]:
         """Return every speed profile, by name and network."""
-        return [_speed(rows) for rows in self._profiles("speed")]
+        return [_speed(rows) for rows in self._profiles() if rows[0]["kind"] == "speed"]
 
     def stability(self) -> list[StabilityProfile]:
         """Return every stability profile, by name."""
-        return [_stability(rows) for rows in self._profiles("stability")]
+        return [_stability(rows) for rows in self._profiles() if rows[0]["kind"] == "stability"]
 
     def write(self, profile: SpeedProfile | StabilityProfile) -> None:
         """Write a profile over its former self.
@@ -77,7 +79,7 @@ class ProfileStore:
             InputError: there is none.
             AdasearchError: the file cannot be written.
         """
-        groups = [rows for rows in self._profiles(None) if name in (None, rows[0]["profile"])]
+        groups = [rows for rows in self._profiles() if name in (None, rows[0]["profile"])]
         if not groups:
             what = "profile" if name is None else f"profile {name!r}"
             raise InputError(f"--export: there is no {what} in {self._folder}")
@@ -96,11 +98,11 @@ class ProfileStore:
         """
         try:
             files, path = locate(file)
-            rows = _read(files, path)
-        except (OSError, ValueError, ImportError) as error:  # pyarrow's errors of format are ValueErrors
+            groups = _checked(_grouped(rows_in(read_part(files, path, "profiles"), "profiles")))
+        except (OSError, ValueError, ImportError, PartError) as error:
             raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
-        here = {profile_file(rows): rows for rows in self._profiles(None)}
-        new = [group for group in _grouped(rows) if here.get(profile_file(group)) != group]
+        here = {profile_file(rows): rows for rows in self._profiles()}
+        new = [group for group in groups if here.get(profile_file(group)) != group]
         for group in new:
             if profile_file(group) in here:
                 raise InputError(
@@ -118,23 +120,38 @@ class ProfileStore:
         except OSError as error:
             raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
 
-    def _profiles(self, kind: str | None) -> list[list[Row]]:
-        """Return the rows of every profile of a kind, None for all."""
-        try:
-            found = self._files.get_file_info(pafs.FileSelector(self._folder, allow_not_found=True))
-        except OSError as error:
-            raise AdasearchError(f"cannot read {self._folder}: {error}") from error
-        rows: list[Row] = []
-        for item in sorted(found, key=lambda item: str(item.path)):
+    def _profiles(self) -> list[list[Row]]:
+        """Return the rows of every profile; a file that holds none is skipped and named."""
+        found: list[list[Row]] = []
+        for item in listed(self._files, self._folder):
             if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
                 continue
             try:
-                rows += _read(self._files, item.path)
+                rows = rows_in(read_part(self._files, item.path, "profiles"), "profiles")
+                found += _checked(_grouped(rows))
             except InputError:
                 raise
-            except (OSError, ValueError) as error:
-                print(f"adasearch: skipping unreadable {item.path}: {error}", file=sys.stderr)  # noqa: T201
-        return [group for group in _grouped(rows) if kind in (None, group[0]["kind"])]
+            except (PartError, ValueError) as error:
+                kind = error.kind if isinstance(error, PartError) else "damaged"
+                line = f"adasearch: skipping {kind} {item.path}: {error}"
+                print(printable(line), file=sys.stderr)  # noqa: T201
+        return _grouped([row for rows in found for row in rows])
+
+
+def _checked(groups: list[list[Row]]) -> list[list[Row]]:
+    """Return groups of rows, each of which is a profile.
+
+    Raises:
+        ValueError: one is none.
+    """
+    for rows in groups:
+        if not is_name(profile_file(rows)):
+            raise ValueError(f"{profile_file(rows)!r} is no name of a file")
+        try:
+            _ = _speed(rows).curve if rows[0]["kind"] == "speed" else _stability(rows)
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"its rows are no profile ({one_line(error)})") from error
+    return groups
 
 
 def _parquet(rows: list[Row]) -> memoryview:
@@ -143,27 +160,15 @@ def _parquet(rows: list[Row]) -> memoryview:
     return data.getbuffer()
 
 
-def _read(files: pafs.FileSystem, path: str) -> list[Row]:
-    table = pq.read_table(files.open_input_file(path))
-    metadata = table.schema.metadata or {}
-    if metadata.get(b"adasearch.table") != b"profiles":
-        raise ValueError("it holds no profiles")
-    version = int(metadata.get(b"adasearch.schema_version", 0))
-    if version > SCHEMA_VERSION:
-        raise InputError(
-            f"{path} has schema version {version}, but this adasearch reads up to {SCHEMA_VERSION}"
-        )
-    # A file of an older version lacks the newer columns.
-    return [{**dict.fromkeys(SCHEMAS["profiles"].names), **row} for row in table.to_pylist()]
-
-
 def profile_file(rows: Sequence[Row]) -> str:
     """Return the name of a profile's file; a stability profile's name holds its network."""
     row = rows[0]
     parts = [row["kind"], row["profile"]]
+    if row["kind"] not in ("speed", "stability") or None in parts:
+        raise ValueError(f"{row['profile']!r} is a profile of kind {row['kind']!r}")
     if row["kind"] == "speed":
         parts += [row["architecture"], row["scale"], row["dataset"]]
-    return "-".join(slug(part) for part in parts)
+    return "-".join(slug(part or "") for part in parts)
 
 
 def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
@@ -206,7 +211,10 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
 
 
 def _setting(row: Row) -> Setting:
-    return Setting(**{**{name: row[name] for name in _SETTING}, "versions": json.loads(row["versions"])})
+    for name in _SETTING:
+        if row[name] is None and name != "driver":
+            raise ValueError(f"{name} is missing")
+    return Setting(**{**{name: row[name] for name in _SETTING}, "versions": plain(row["versions"])})
 
 
 def _speed(rows: list[Row]) -> SpeedProfile:
@@ -217,6 +225,10 @@ def _speed(rows: list[Row]) -> SpeedProfile:
         )
         for row in sorted(rows, key=lambda row: int(row["batch_size"]))
     ]
+    for point in points:
+        spent = [point.step_seconds, *(each for each in point.measure_seconds.values() if each is not None)]
+        if point.batch_size < 1 or not all(0 <= each < math.inf for each in spent) or not spent[0]:
+            raise ValueError(f"a batch of {point.batch_size} takes {spent} s")
     first = rows[0]
     return SpeedProfile(
         profile=first["profile"],
@@ -237,7 +249,7 @@ def _stability(rows: list[Row]) -> StabilityProfile:
     return StabilityProfile(
         profile=first["profile"],
         setting=_setting(first),
-        **{**shared, "params": json.loads(first["params"])},
+        **{**shared, "params": plain(first["params"])},
         figures=tuple(figures),
         created_at=first["created_at"],
     )

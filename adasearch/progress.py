@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from adasearch.naming import printable
 from adasearch.records import IntervalRecord, TrialRecord
 
 __all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say"]
@@ -90,9 +93,7 @@ class SearchDisplay:
             self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, 1.0))
         self._bar.update(self._task, advance=1, left=self._left())
         done = self._bar.tasks[0]
-        self._console.print(
-            f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}", markup=False, highlight=False
-        )
+        say(self._console, f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}")
         if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
             say(self._console, self._left())
 
@@ -118,7 +119,7 @@ class SearchDisplay:
             last = running.last
             best = self._best.get(running.trial.study)
             table.add_row(
-                running.trial.trial_id,
+                Text(running.trial.trial_id),  # no markup
                 f"{self._share(running):.0%}",
                 "-" if last is None else str(last.decision.batch_size),
                 "-" if last is None else f"{last.signals.train_loss:.3f}",
@@ -129,8 +130,9 @@ class SearchDisplay:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line, or a table, as it is: names and paths may look like rich's markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print lines as they are: names may look like rich's markup; what steers a terminal is spelt out."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    console.print(lines, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 class StepDisplay:
@@ -156,11 +158,11 @@ class StepDisplay:
         if self._console.is_terminal:
             if what not in self._shown:
                 self._bar.start()
-                self._shown[what] = self._bar.add_task(what, total=total)
+                self._shown[what] = self._bar.add_task(escape(what), total=total)
             self._bar.update(self._shown[what], completed=done, total=total, visible=done < total)
         elif what not in self._said and done < total and time.monotonic() - began > STEP_SECONDS:
             self._said.add(what)
-            self._console.print(f"{what}: {done} of {total} so far")
+            say(self._console, f"{what}: {done} of {total} so far")
 
 
 def _line(trial: TrialRecord) -> str:

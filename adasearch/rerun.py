@@ -19,6 +19,7 @@ from adasearch.same_course import SAME, TOLERANCE, Difference, conditions, diffe
 from adasearch.single_run import interval_line, local_device, run_and_keep
 from adasearch.spans import rungs_of
 from adasearch.store import Store, StudyLocked
+from adasearch.stored_names import check_stored_names
 from adasearch.tables import Column, number, render
 from adasearch.trials import begin_trial, folder_of
 
@@ -70,6 +71,7 @@ def rerun(
     store.check_writable()
     source, former = find_trial(store, trial_id)
     study = _study(store, source, former)
+    check_stored_names(store.name, study, source)
     if study.device != "cpu":
         study = replace(study, device=local_device())
     check_device(study)

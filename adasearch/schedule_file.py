@@ -14,7 +14,8 @@ from adasearch.naming import source_of
 from adasearch.records import Limits, Value
 from adasearch.schedulers import BatchSizeScheduler, make_scheduler
 from adasearch.spaces import plain_error
-from adasearch.train_config import Hyperparameters
+from adasearch.train_config import Hyperparameters, hyperparameters_of
+from adasearch.yaml_text import read_yaml
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
 
@@ -95,7 +96,9 @@ class Schedule(BaseModel):
                 raise ValueError(f"{name} must be greater than 0 but got {value}")
         if unknown := sorted(set(self.train) - set(Hyperparameters.__dataclass_fields__)):
             raise ValueError(f"train has no field {unknown[0]!r}")
-        _ = self.scheduler, self.hyperparameters
+        _ = self.hyperparameters
+        if ":" not in self.name:  # a module of the user's own is imported when its scheduler is asked for
+            _ = self.scheduler
         return self
 
     @property
@@ -105,14 +108,17 @@ class Schedule(BaseModel):
 
     @property
     def scheduler(self) -> BatchSizeScheduler:
-        """The scheduler, ready to decide."""
+        """The scheduler, ready to decide.
+
+        Raises:
+            InputError: it is a ``module:Class`` that cannot be imported, or refuses its fields.
+        """
         return make_scheduler(self.name, self.fields)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The training's settings, the initial batch size among them."""
-        settings: dict[str, Any] = {"batch_size": self.batch_size, **self.train}
-        return Hyperparameters(**settings)
+        return hyperparameters_of({"batch_size": self.batch_size, **self.train})
 
     def write(self, path: Path) -> None:
         """Write the file over its former self.
@@ -141,17 +147,13 @@ def load_schedule(path: str | Path) -> Schedule:
             batch_size=found.batch_size, limits=found.limits, interval=found.interval,
         )
 
-    ``found.train`` holds the learning rate and the optimiser's other settings.
+    ``found.train`` holds the learning rate and the optimiser's other settings. Reading imports nothing; a
+    ``module:Class`` is imported when ``found.scheduler`` is asked for.
 
     Raises:
         InputError: no such file, no schedule, or a value that breaks a rule.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"schedule {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"schedule {path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, f"schedule {path}")
     if not isinstance(content, Mapping):
         raise InputError(f"schedule {path} must be a mapping")
     try:

@@ -28,7 +28,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, get_type_hints
 
-import yaml
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -39,6 +38,7 @@ from adasearch.field_space import FieldSpace
 from adasearch.kinds import fits, wanted
 from adasearch.records import Value
 from adasearch.schedulers import WRAPPERS, field_kinds, make_scheduler, scheduler_class
+from adasearch.yaml_text import read_yaml
 
 __all__ = ["Space", "load_space", "parse_space", "plain_error", "space_names"]
 
@@ -70,6 +70,9 @@ class Space(BaseModel):
             raise ValueError("give exactly one of architecture: NAME and scheduler: NAME")
         if ":" in (self.scheduler or "") and not re.fullmatch(r"[^\W\d][\w.]*:\w+", str(self.scheduler)):
             raise ValueError(f"scheduler must be a name or module:Class but got {self.scheduler!r}")
+        for name in self.fields:
+            if not re.fullmatch(r"[\w.]+", name):
+                raise ValueError(f"a field's name must be letters, digits, '_' or '.' but got {name!r}")
         return self
 
     @property
@@ -127,6 +130,7 @@ class Space(BaseModel):
                 "fields": {**self._raw(), name: {"fixed": value}},
             },
             "--set",
+            self.scheduler,
         )
 
     def with_choices(self, name: str, allowed: frozenset[str]) -> "Space":
@@ -224,14 +228,18 @@ class Space(BaseModel):
             raise InputError(f"{what}: {error}") from error
 
 
-def parse_space(content: object, origin: str) -> Space:
+def parse_space(content: object, origin: str, own: str | None = None) -> Space:
     """Return the space that a parsed YAML document describes.
+
+    ``own`` is the scheduler that the user named: only its ``module:Class`` is imported.
 
     Raises:
         InputError: it breaks a rule; the message begins with ``origin``.
     """
     try:
         space = Space.model_validate(content)
+        if ":" in (space.scheduler or "") and space.scheduler != own:
+            raise InputError(f"is for {space.scheduler}, which is not the scheduler that was named")
         space.check()
     except ValidationError as error:
         raise InputError(f"{origin}: {plain_error(error.errors()[0])}") from error
@@ -262,8 +270,8 @@ def space_names(kind: Literal["architectures", "schedulers"]) -> list[str]:
     return sorted(path.stem for path in (_folder() / kind).glob("*.yaml"))
 
 
-def load_space(kind: Literal["architectures", "schedulers"], name: str) -> Space:
-    """Read a space by path, or by the name of one that comes with adasearch.
+def load_space(kind: Literal["architectures", "schedulers"], name: str, own: str | None = None) -> Space:
+    """Read a space by path, or by the name of one that comes with adasearch; ``own`` as for parsing one.
 
     Raises:
         InputError: no such space, no YAML, or a rule broken.
@@ -271,15 +279,9 @@ def load_space(kind: Literal["architectures", "schedulers"], name: str) -> Space
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = _folder() / kind / f"{name}.yaml"
-        if not path.exists():
+        if name not in space_names(kind):
             raise unknown(f"space for {kind}", name, space_names(kind))
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"space {name}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
-        raise InputError(f"space {name} is not YAML: {' '.join(str(error).split())}") from error
-    space = parse_space(content, f"space {name}")
+    space = parse_space(read_yaml(path, f"space {name}"), f"space {name}", own)
     if (space.kind == "train") != (kind == "architectures"):
         raise InputError(
             f"space {name} is for {'an architecture' if space.kind == 'train' else 'a scheduler'}"

@@ -9,10 +9,10 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -20,10 +20,11 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from adasearch.compacted import COMPACTED, Progress, read_pieces, write_compacted
+from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_compacted
 from adasearch.courses import Courses
-from adasearch.errors import AdasearchError, InputError, unknown
+from adasearch.errors import AdasearchError, InputError, one_line, unknown
 from adasearch.files import is_local, listed, locate, remove_dead_drafts, write_whole
+from adasearch.naming import is_name, printable
 from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_row, row_of, study_of, trial_of
@@ -34,6 +35,8 @@ __all__ = ["RESERVED", "Store", "StudyLocked"]
 
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
+
+R = TypeVar("R", StudyRecord, TrialRecord)
 
 
 class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
@@ -123,12 +126,13 @@ class Store:
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
-        return next((study_of(row) for row in self._read([name], "studies")), None)
+        if name in RESERVED or not is_name(name):
+            return None
+        return next(self._records(name, "studies", study_of, name), None)
 
     def train_study(self, trial: TrialRecord) -> StudyRecord | None:
         """Return what a run outside a search was told, or None if that is not stored."""
-        found = self._tables([folder_of(trial)], "studies", f"{trial.trial_id}.parquet")
-        return next((study_of(row) for part in found for row in rows_in(part, "studies")), None)
+        return next(self._records(folder_of(trial), "studies", study_of, trial.trial_id), None)
 
     def study_of(self, trial: TrialRecord) -> StudyRecord | None:
         """Return the study that a trial belongs to, or None if that is not stored."""
@@ -136,12 +140,12 @@ class Store:
 
     def studies(self) -> list[StudyRecord]:
         """Return every study of the folder by name."""
-        return [study_of(row) for row in self._read(self._folders(), "studies")]
+        found = [self.study(name) for name in self.folders() if name not in RESERVED]
+        return [study for study in found if study is not None]
 
     def trials(self, study: str) -> list[TrialRecord]:
         """Return a study's trials in order of phase and number."""
-        found = [trial_of(row) for row in self._read([study], "trials")]
-        return sorted(found, key=lambda trial: (trial.phase, trial.number))
+        return sorted(self._records(study, "trials", trial_of), key=lambda trial: (trial.phase, trial.number))
 
     def stamp(self, study: str) -> object:
         """Return what differs once a trial of a study was written; it opens no file."""
@@ -155,12 +159,17 @@ class Store:
 
         They are made anew at each look-up.
         """
-        courses = Courses(list(self._tables([study], "intervals")))
+        place = f"{self._root}/{study}/intervals"
+        courses = Courses(
+            list(self._tables([study], "intervals")),
+            lambda trial, why: _say(f"{place}/{trial}", PartError("damaged", why)),
+        )
         return courses if trials is None else {name: courses[name] for name in trials if name in courses}
 
     def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
         """Return a table of some studies (default: all) as a data frame."""
-        folders = self._folders() if studies is None else list(studies)
+        every = [name for name in self.folders() if name not in RESERVED]
+        folders = every if studies is None else list(studies)
         tables = list(self._tables(folders, table))
         if not tables:
             tables = [SCHEMAS[table].empty_table()]
@@ -170,18 +179,37 @@ class Store:
         """Return every folder of tables by name: studies, ``train`` and ``profiles``."""
         found = listed(self._files, self._root)
         names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
-        return [name for name in names if not name.startswith(".")]
+        return [name for name in names if is_name(name)]
 
-    def _folders(self) -> list[str]:
-        return [name for name in self.folders() if name not in RESERVED]
+    def _records(
+        self, folder: str, table: Table, record_of: Callable[[dict[str, Any]], R], name: str | None = None
+    ) -> Iterator[R]:
+        """Yield a folder's records, or those of one file; rows that are none are skipped."""
+        file = None if name is None else f"{name}.parquet"
+        for piece in self._pieces(folder, table, file):
+            files = [source for source, _, _, rows in piece.sources for _ in range(rows)]
+            try:
+                rows = rows_in(piece.rows, table)
+            except ValueError as error:  # such as a time that no calendar has
+                _say(f"{self._root}/{folder}/{table}/{files[0]}", PartError("damaged", one_line(error)))
+                continue
+            for row, source in zip(rows, files, strict=True):
+                try:
+                    record = record_of(row)
+                    home = folder if table == "studies" and folder in RESERVED else _home(record)
+                    if home != folder:
+                        raise ValueError(f"belongs in {home}")
+                    yield record
+                except (ValueError, TypeError) as error:
+                    _say(f"{self._root}/{folder}/{table}/{source}", PartError("damaged", str(error)))
 
-    def _read(self, folders: Iterable[str], table: Table) -> list[dict[str, Any]]:
-        return [row for part in self._tables(folders, table) for row in rows_in(part, table)]
+    def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
+        return (piece.rows for folder in folders for piece in self._pieces(folder, table))
 
-    def _tables(self, folders: Iterable[str], table: Table, name: str | None = None) -> Iterator[pa.Table]:
-        for folder in folders:
-            for piece in read_pieces(self._files, f"{self._root}/{folder}", table, skipped=_say, name=name):
-                yield piece.rows
+    def _pieces(self, folder: str, table: Table, name: str | None = None) -> Iterator[Piece]:
+        if not is_name(folder):
+            raise InputError(f"{folder!r} is no name of a study")
+        return read_pieces(self._files, f"{self._root}/{folder}", table, skipped=_say, name=name)
 
     def compact(self, folder: str, progress: Progress = lambda what, done, total: None) -> dict[Table, int]:
         """Write a folder's trials and intervals once more, as one file each; return the rows of each.
@@ -217,7 +245,7 @@ class Store:
 
     def _held(self, study: str) -> StudyLocked:
         try:
-            who = Path(self._root, study, ".owner").read_text()
+            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
         except OSError:
             who = "it has just begun or ended"
         return StudyLocked(f"study {study} is held by another live search ({who})")
@@ -241,7 +269,8 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
                 remove_dead_drafts(folder)
-                (folder / ".owner").write_text(f"host {socket.gethostname()}, process {os.getpid()}")
+                owner = f"host {socket.gethostname()}, process {os.getpid()}"
+                write_whole(self._files, str(folder / ".owner"), memoryview(owner.encode()))
             except Timeout as error:
                 raise self._held(study) from error
             except OSError as error:
@@ -251,5 +280,11 @@ class Store:
             yield
 
 
+def _home(record: StudyRecord | TrialRecord) -> str:
+    """Return the folder that a record belongs in."""
+    return folder_of(record) if isinstance(record, TrialRecord) else record.study
+
+
 def _say(path: str, error: PartError) -> None:
-    print(f"adasearch: skipping {error.kind} {path}: {error}", file=sys.stderr)  # noqa: T201
+    line = f"adasearch: skipping {error.kind} {path}: {error}"
+    print(printable(line), file=sys.stderr)  # noqa: T201

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from adasearch.analysis import BASELINE
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
 from adasearch.schedulers import field_kinds, scheduler_class
 from adasearch.spaces import Space, load_space, parse_space, space_names
+from adasearch.yaml_text import parse_yaml
 
 __all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
 
@@ -44,8 +43,8 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
     if not (equals and slash and bare) or kind not in ("train", "scheduler"):
         raise InputError(f"--set must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
     try:
-        value = scalar(yaml.safe_load(raw))
-    except (yaml.YAMLError, ValueError) as error:
+        value = scalar(parse_yaml(raw, "--set"))
+    except ValueError as error:
         raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}") from error
     if kind == "scheduler":
         known = {field for scheduler in schedulers for field in field_kinds(scheduler_class(scheduler))}
@@ -86,7 +85,7 @@ def train_space_of(
         if space.architecture != architecture:
             raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
     else:
-        space = parse_space(yaml.safe_load(stored), "stored space")
+        space = parse_space(parse_yaml(stored, "stored space"), "stored space")
     inside = f"{limits.smallest} to {limits.largest}"
     beyond = [s for s in space.ends("batch_size") if not (isinstance(s, int) and limits.admit(s))]
     if beyond and given is not None and "batch_size" in space.fields:
@@ -128,15 +127,15 @@ def scheduler_space_of(
         InputError: a space for another scheduler, or a value that breaks a rule.
     """
     if given is not None and scheduler != BASELINE:
-        space = load_space("schedulers", given)
+        space = load_space("schedulers", given, scheduler)
         if space.scheduler != scheduler:
             raise InputError(f"--space {given} is for {space.scheduler}, not {scheduler}")
     elif published is not None:
         space = published
     elif stored is not None:
-        space = parse_space(yaml.safe_load(stored), "stored space")
+        space = parse_space(parse_yaml(stored, "stored space"), "stored space", scheduler)
     elif ":" in scheduler:
-        space = parse_space({"scheduler": scheduler}, f"scheduler {scheduler}")
+        space = parse_space({"scheduler": scheduler}, f"scheduler {scheduler}", scheduler)
     else:
         space = load_space("schedulers", scheduler)
     for setting in fixed:

@@ -1,13 +1,17 @@
 """What a training run is told: what may be searched, the learning rate's course, and everything else."""
 
 import math
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
-from adasearch.records import Precision, StudyRecord, TrialRecord
+from adasearch.errors import InputError, unknown
+from adasearch.kinds import fits, wanted
+from adasearch.records import Precision, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import LR_SCHEDULES, require
 
-__all__ = ["Hyperparameters", "TrainConfig", "lr_factor"]
+__all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of", "lr_factor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,24 @@ class Hyperparameters:
             nesterov=self.nesterov,
             momentum=self.momentum,
         )
+
+
+def hyperparameters_of(values: Mapping[str, Value]) -> Hyperparameters:
+    """Return the training's settings from values by name; those left out have their defaults.
+
+    Raises:
+        InputError: an unknown name, or a value that is refused.
+    """
+    kinds = get_type_hints(Hyperparameters)
+    for name, value in values.items():
+        if name not in kinds:
+            raise unknown("field of training", name, kinds)
+        if not fits(kinds[name], value):
+            raise InputError(f"{name} takes {wanted(kinds[name])} but got {reprlib.repr(value)}")
+    try:
+        return Hyperparameters(**values)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +148,7 @@ class TrainConfig:
             architecture=study.architecture,
             scale=study.scale,
             seed=trial.seed,
-            hyperparameters=Hyperparameters(**trial.fields_of("train")),  # type: ignore[arg-type]
+            hyperparameters=hyperparameters_of(trial.fields_of("train")),
             budget=study.budget,
             interval=study.interval,
             evaluate_every=study.evaluate_every,

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from adasearch.calibration import CALIBRATED
@@ -22,6 +21,7 @@ from adasearch.choice import pick_trials
 from adasearch.profiles import FIGURES, StabilityProfile
 from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.spaces import Space, parse_space
+from adasearch.yaml_text import parse_yaml
 
 __all__ = ["MOST", "Donor", "donors_of", "has_profile", "nearest_first", "point_of"]
 
@@ -80,7 +80,7 @@ def nearest_first(
 
 def point_of(donor: Donor, train_space: Space, scheduler_space: Space) -> dict[str, Value]:
     """Return a donor's parameters as a point of a study's two spaces."""
-    theirs = parse_space(yaml.safe_load(donor.study.train_space), "stored space")
+    theirs = parse_space(parse_yaml(donor.study.train_space, "stored space"), "stored space")
     defaults = {**theirs.fixed(), **theirs.first()}
     absolute = {f"scheduler/{name}" for name in CALIBRATED.get(donor.study.scheduler, {})}
     point = {**train_space.first(), **scheduler_space.first()}

@@ -13,8 +13,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
+from optuna.samplers import RandomSampler
 
+from adasearch.optuna_study import new_study, stored_spaces
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord
+from adasearch.spaces import load_space
 from adasearch.store import Store
 from adasearch.trials import begin_trial, close_trial
 
@@ -23,21 +26,43 @@ CONFIRMING = 10
 
 TIMED = """
 import resource, sys, time
-from adasearch.comparison import compare
 from adasearch.store import Store
-from adasearch.tuning.rungs import Rungs
-began = time.perf_counter(), time.process_time()
-store = Store(sys.argv[2])
-if sys.argv[1] == "compare":
-    compare(store)
+what, results = sys.argv[1:]
+if what == "compare":
+    from adasearch.comparison import compare as act
 else:
-    for study in store.studies():  # what a search that goes on reads, and its rungs
-        trials, courses, rungs = store.trials(study.study), store.intervals(study.study), Rungs(study)
-        for trial in trials:
-            if trial.phase == "search":
-                rungs.recall(trial.trial_id, courses.get(trial.trial_id, ()))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(time.perf_counter() - began[0], time.process_time() - began[1], peak)
+    import ray.tune, torch  # which a search has imported by then
+    from adasearch.data_spec import DataSpec
+    from adasearch.optuna_study import stored_spaces
+    from adasearch.tuning.ledger import Ledger
+    from adasearch.tuning.proposals import Proposals, StudyPlan
+
+    class Nobody:
+        started = progressed = ended = staticmethod(lambda *what: None)
+
+    def act(store):  # what a search that goes on does before its first trial, but for Ray and the data
+        sources = []
+        for study in store.studies():
+            stored, (train_space, scheduler_space) = store.trials(study.study), stored_spaces(study)
+            sources.append(Proposals(StudyPlan(
+                study=study, train_space=train_space, scheduler_space=scheduler_space, stored=stored,
+                intervals=store.intervals(study.study), trials=len(stored) + 1,
+                data=DataSpec(source="digits"),
+            )))
+        return Ledger(sources, store, Nobody()), sources
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+before = peak()
+began = time.perf_counter(), time.process_time()
+kept = act(Store(results))
+print(time.perf_counter() - began[0], time.process_time() - began[1], before, peak())
+if what == "resume":  # what Optuna takes then for a proposal
+    began = time.perf_counter()
+    for source in kept[1]:
+        source.ask()
+    print((time.perf_counter() - began) / len(kept[1]))
 """
 
 
@@ -63,13 +88,13 @@ def study_of(scheduler: str, intervals: int) -> StudyRecord:
         device="cpu",
         device_profile=None,
         precision="float32",
-        sampler="random",
+        sampler="tpe",
         stopper="halving",
         smallest=16,
         largest=96,
         multiple_of=1,
-        train_space="{}",
-        scheduler_space="{}",
+        train_space=load_space("architectures", "resnet18").complete().to_json(),
+        scheduler_space=load_space("schedulers", scheduler).complete().to_json(),
         created_at=START,
     )
 
@@ -118,10 +143,14 @@ def write(store: Store, trials: int, intervals: int) -> float:
     for scheduler in ("constant", "deba"):
         study = study_of(scheduler, intervals)
         store.write_study(study)
+        spaces = stored_spaces(study)
+        searched = {name: each for space in spaces for name, each in space.distributions().items()}
+        fixed = {name: value for space in spaces for name, value in space.fixed().items()}
+        optuna_study = new_study(sampler=RandomSampler(seed=0))
         runs = [("search", number) for number in range(trials // 2)]
         runs += [("confirm", number) for number in range(CONFIRMING if scheduler == "deba" else 0)]
         for phase, number in runs:
-            params = {"train/lr": float(draws.uniform()), "train/batch_size": 32, "scheduler/window": 5}
+            params = {**fixed, **optuna_study.ask(searched).params}
             role = phase if phase == "search" else ("candidate", "reference")[number % 2]
             seed = number if phase == "search" else 10**6 + number // 2
             trial = begin_trial(
@@ -151,10 +180,12 @@ def write(store: Store, trials: int, intervals: int) -> float:
 def timed(what: str, results: str) -> str:
     """Return how long a fresh process took for it, and its greatest memory."""
     done = subprocess.run(
-        [sys.executable, "-c", TIMED, what, results], capture_output=True, text=True, check=True
+        [sys.executable, "-c", TIMED, what, results], stdout=subprocess.PIPE, text=True, check=True
     )
-    wall, cpu, peak = map(float, done.stdout.split())
-    return f"{what} {wall:.1f} s (processor {cpu:.1f} s, {peak:.2f} GiB)"
+    wall, cpu, before, peak, *asked = map(float, done.stdout.split())
+    proposal = f"; then {1000 * asked[0]:.0f} ms for a proposal of Optuna's" if asked else ""
+    memory = f"{peak:.2f} GiB at most, {before:.2f} before"
+    return f"{what} {wall:.1f} s (processor {cpu:.1f} s), {memory}{proposal}"
 
 
 def main() -> None:
@@ -162,8 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000, help="in two studies; the target's are 10000")
     parser.add_argument("--intervals", type=int, default=100)
+    parser.add_argument("--results", help="folder to write them to and keep  [default: one that is removed]")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as place:
+        results = chosen.results or place
         store = Store(results)
         seconds = write(store, chosen.trials, chosen.intervals)
         rows = chosen.trials * chosen.intervals

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -282,7 +283,7 @@ def test_within_cuts_a_field_and_its_default(field: dict[str, object] | None, cu
 )
 def test_space_refuses_a_broken_document(document: object, message: str) -> None:
     with pytest.raises(InputError, match=f"^here: .*{message}"):
-        parse_space(document, "here")
+        parse_space(document, "here", document.get("scheduler") if isinstance(document, dict) else None)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,13 @@ class NoDefault:
 
 def test_space_refuses_a_scheduler_whose_field_has_no_default() -> None:
     with pytest.raises(InputError, match="must have a default for its field 'patience'"):
-        parse_space({"scheduler": "tests.test_spaces:NoDefault"}, "here")
+        parse_space({"scheduler": (own := "tests.test_spaces:NoDefault")}, "here", own)
+
+
+def test_space_of_a_module_that_nobody_named_is_refused_and_not_imported() -> None:
+    with pytest.raises(InputError, match="here: is for antigravity:Fly, which is not the scheduler that was"):
+        parse_space({"scheduler": "antigravity:Fly"}, "here", "deba")
+    assert "antigravity" not in sys.modules
 
 
 @pytest.mark.parametrize(

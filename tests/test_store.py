@@ -30,6 +30,9 @@ from adasearch.records import (
     StudyRecord,
     TrialRecord,
 )
+from adasearch.rows import ERRORS
+from adasearch.rows import POSITIVE as POSITIVE_COLUMNS
+from adasearch.rows import SPENT as SPENT_COLUMNS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 from adasearch.store import RESERVED, Store, StudyLocked
 from tests.rows import START, STUDY, interval_at, trial_of
@@ -122,7 +125,10 @@ def test_columns_have_the_types_of_their_fields() -> None:
 
 INTS = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False)
-TEXT = st.text(max_size=8)
+POSITIVE = st.integers(1, 2**63 - 1)
+SHARES = st.none() | st.floats(0, 1)
+SPENT = st.floats(0, allow_infinity=False)
+TEXT = st.text(st.characters(exclude_categories=("C", "Z")), max_size=8)  # what need not be spelt out
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(timezone.utc))
 VALUES: dict[object, st.SearchStrategy[object]] = {
     **{bool: st.booleans(), int: INTS, float: FLOATS, str: TEXT, datetime: TIMES},
@@ -142,9 +148,36 @@ def any_record(record: type[R], **given: st.SearchStrategy[object]) -> st.Search
     )
 
 
-STUDIES = any_record(StudyRecord, study=st.just("s"))
-TRIALS = any_record(TrialRecord, study=st.just("s"), trial_id=st.just("s"), phase=st.just("search"))
-RECORDS = any_record(IntervalRecord, signals=any_record(Signals), decision=any_record(Decision))
+STUDIES = any_record(
+    StudyRecord,
+    study=st.just("s"),
+    clock=st.sampled_from(["measured", "modelled"]),
+    smallest=st.integers(1, 9),
+    largest=st.integers(9, 2**62),
+    multiple_of=st.just(1),
+    **dict.fromkeys(POSITIVE_COLUMNS["studies"], POSITIVE),
+)
+TRIALS = any_record(
+    TrialRecord,
+    study=st.just("s"),
+    trial_id=st.just("s"),
+    phase=st.just("search"),
+    workers=POSITIVE,
+    **dict.fromkeys(ERRORS, SHARES),
+    **dict.fromkeys(SPENT_COLUMNS, st.none() | SPENT),
+)
+MEASURED = ("train_seconds", "measure_seconds", "resize_seconds", "eval_seconds")
+COUNTED = ("step", "examples_seen", "initial_batch_size", "batch_size")
+SCALES = st.floats(0, exclude_min=True, allow_infinity=False)
+RECORDS = any_record(
+    IntervalRecord,
+    signals=any_record(Signals, lr_scale=SCALES, **dict.fromkeys(COUNTED, POSITIVE)),
+    decision=any_record(Decision, batch_size=POSITIVE, lr_scale=SCALES),
+    passes=POSITIVE,
+    modelled_seconds=st.none() | SPENT,
+    **dict.fromkeys(MEASURED, SPENT),
+    **dict.fromkeys(ERRORS, SHARES),
+)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+LOOPBACK = {
+    # "0": Ray's address is 127.0.0.1, where it listens then; whatever its name says, on every system.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+}
+"""What keeps the embedded Ray and its workers to this machine; Ray reads the first when it is imported."""
+
 REACH_SECONDS = 10
 OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hardly used
 
@@ -68,7 +76,8 @@ def _check_reachable(address: str) -> None:
 def connect(address: str | None) -> Iterator[Capacity]:
     """Start an embedded Ray, or join the cluster at ``address``; leave it at the end.
 
-    An ambient RAY_ADDRESS is not followed: without ``address`` the embedded Ray is used.
+    The embedded one listens on loopback alone, if nothing imported ray before. An ambient RAY_ADDRESS is not
+    followed: without ``address`` the embedded Ray is used.
 
     Raises:
         AdasearchError: the cluster cannot be reached.
@@ -80,6 +89,18 @@ def connect(address: str | None) -> Iterator[Capacity]:
         os.environ["RAY_AUTH_MODE"] = "token"
     if address:
         _check_reachable(address)
+    own = [] if address else [name for name in LOOPBACK if name not in os.environ]
+    os.environ.update({name: LOOPBACK[name] for name in own})
+    try:
+        with _joined(address) as capacity:
+            yield capacity
+    finally:  # a cluster that this process starts or joins next has another address
+        for name in own:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _joined(address: str | None) -> Iterator[Capacity]:
     import ray
 
     for name in ("ray", "ray.tune", "ray.train"):

@@ -6,26 +6,19 @@ one, so that a slow, accurate trial and a fast, poorer one can both go on.
 """
 
 import math
+from bisect import bisect_right, insort
 from collections.abc import Sequence
+from itertools import groupby
 
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.spans import rungs_of
 
-__all__ = ["STOPPERS", "Rungs", "dominates", "rungs_of"]
+__all__ = ["STOPPERS", "Rungs", "ranks_of", "rungs_of"]
 
 STOPPERS = ("halving", "none")
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 
 Point = tuple[float, float]
-
-
-def dominates(a: Point, b: Point) -> bool:
-    """Tell whether ``a`` is at least as good as ``b`` in both objectives and not equal to it.
-
-    >>> dominates((0.1, 5.0), (0.2, 5.0)), dominates((0.1, 5.0), (0.2, 4.0))
-    (True, False)
-    """
-    return a != b and a[0] <= b[0] and a[1] <= b[1]
 
 
 class Rungs:
@@ -84,9 +77,21 @@ class Rungs:
 def _in_better_half(point: Point, points: Sequence[Point]) -> bool:
     if len(points) < FEWEST:
         return True
-    ranks = sorted(_rank(each, points) for each in points)
-    return _rank(point, points) <= ranks[(len(ranks) - 1) // 2]
+    ranks = ranks_of(points)
+    ordered = sorted(ranks[each] for each in points)
+    return ranks[point] <= ordered[(len(ordered) - 1) // 2]
 
 
-def _rank(point: Point, points: Sequence[Point]) -> int:
-    return sum(dominates(other, point) for other in points)
+def ranks_of(points: Sequence[Point]) -> dict[Point, int]:
+    """Return by how many of the others each point is dominated: no worse in both, better in one.
+
+    >>> ranks_of([(0.1, 5.0), (0.2, 5.0), (0.1, 4.0), (0.1, 5.0)])
+    {(0.1, 4.0): 0, (0.1, 5.0): 1, (0.2, 5.0): 3}
+    """
+    ranks: dict[Point, int] = {}
+    seconds: list[float] = []  # in order, of the points before: none of them has the greater error
+    for point, alike in groupby(sorted(points)):
+        ranks[point] = bisect_right(seconds, point[1])
+        for _, spent in alike:
+            insort(seconds, spent)
+    return ranks

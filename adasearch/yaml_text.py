@@ -1,0 +1,71 @@
+"""YAML from a file or a flag: plain values alone, with an error of one line for whatever else it holds."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.events import AliasEvent
+from yaml.nodes import ScalarNode
+
+from adasearch.errors import InputError
+
+__all__ = ["parse_yaml", "read_yaml"]
+
+LONGEST = 2**20  # characters of a document
+GREATEST = 2**63  # of a whole number; what Arrow's columns hold
+
+
+def read_yaml(path: str | Path, origin: str) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        InputError: as :func:`parse_yaml`, or it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LONGEST + 1)
+        return parse_yaml(content.decode(), origin)
+    except OSError as error:
+        raise InputError(f"{origin}: {error.strerror or error}") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def parse_yaml(text: str, origin: str) -> Any:
+    """Return what a YAML document holds; nothing in it is executed.
+
+    Aliases, of which a few lines can make billions of values, are refused, as are whole numbers beyond 63
+    bits.
+
+    Raises:
+        InputError: it is no such document; the message begins with ``origin``.
+    """
+    if len(text) > LONGEST:
+        raise InputError(f"{origin} must have at most {LONGEST} characters")
+    try:
+        return yaml.load(text, Loader=_PlainLoader)
+    # What a date that does not exist, or a tag with nothing behind it, makes of the reader.
+    except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise InputError(f"{origin} is nested too deeply") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            what = f"aliases (*{event.anchor}) are not read here"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_yaml_int(self, node: ScalarNode) -> int:
+        value = super().construct_yaml_int(node)
+        if abs(value) >= GREATEST:
+            raise yaml.MarkedYAMLError(problem="a whole number beyond 63 bits", problem_mark=node.start_mark)
+        return int(value)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yaml_int)
