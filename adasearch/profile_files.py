@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from adasearch.errors import AdasearchError, InputError
-from adasearch.files import locate, write_whole
+from adasearch.errors import InputError
+from adasearch.files import listed, locate, read_whole, write_whole
 from adasearch.modelled import SIGNAL_SETS
 from adasearch.naming import slug
 from adasearch.profiles import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
@@ -48,10 +48,7 @@ class ProfileStore:
     """
 
     def __init__(self, results: str) -> None:
-        try:
-            self._files, root = locate(results)
-        except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
-            raise InputError(f"results {results!r} cannot be reached: {error}") from error
+        self._files, root = locate(results)
         self._folder = f"{root}/profiles"
 
     def speed(self) -> list[SpeedProfile]:
@@ -66,7 +63,7 @@ class ProfileStore:
         """Write a profile over its former self.
 
         Raises:
-            AdasearchError: it cannot be written.
+            StoreError: it cannot be written.
         """
         self._write(_rows(profile))
 
@@ -75,17 +72,14 @@ class ProfileStore:
 
         Raises:
             InputError: there is none.
-            AdasearchError: the file cannot be written.
+            StoreError: the file cannot be written.
         """
         groups = [rows for rows in self._profiles(None) if name in (None, rows[0]["profile"])]
         if not groups:
             what = "profile" if name is None else f"profile {name!r}"
             raise InputError(f"--export: there is no {what} in {self._folder}")
-        try:
-            files, path = locate(file)
-            write_whole(files, path, _parquet([row for rows in groups for row in rows]))
-        except (OSError, ValueError, ImportError) as error:
-            raise AdasearchError(f"cannot write {file}: {error}") from error
+        files, path = locate(file, "--export")
+        write_whole(files, path, _parquet([row for rows in groups for row in rows]))
         return len(groups)
 
     def take_in(self, file: str) -> int:
@@ -94,10 +88,10 @@ class ProfileStore:
         Raises:
             InputError: it is no such file, or another profile of that name and network is there.
         """
+        files, path = locate(file, "--import")
         try:
-            files, path = locate(file)
             rows = _read(files, path)
-        except (OSError, ValueError, ImportError) as error:  # pyarrow's errors of format are ValueErrors
+        except (OSError, ValueError) as error:  # pyarrow's errors of format are ValueErrors
             raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
         here = {profile_file(rows): rows for rows in self._profiles(None)}
         new = [group for group in _grouped(rows) if here.get(profile_file(group)) != group]
@@ -112,20 +106,12 @@ class ProfileStore:
         return len(new)
 
     def _write(self, rows: list[Row]) -> None:
-        target = f"{self._folder}/{profile_file(rows)}.parquet"
-        try:
-            write_whole(self._files, target, _parquet(rows))
-        except OSError as error:
-            raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
+        write_whole(self._files, f"{self._folder}/{profile_file(rows)}.parquet", _parquet(rows))
 
     def _profiles(self, kind: str | None) -> list[list[Row]]:
         """Return the rows of every profile of a kind, None for all."""
-        try:
-            found = self._files.get_file_info(pafs.FileSelector(self._folder, allow_not_found=True))
-        except OSError as error:
-            raise AdasearchError(f"cannot read {self._folder}: {error}") from error
         rows: list[Row] = []
-        for item in sorted(found, key=lambda item: str(item.path)):
+        for item in listed(self._files, self._folder):
             if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
                 continue
             try:
@@ -144,7 +130,7 @@ def _parquet(rows: list[Row]) -> memoryview:
 
 
 def _read(files: pafs.FileSystem, path: str) -> list[Row]:
-    table = pq.read_table(files.open_input_file(path))
+    table = pq.read_table(pa.BufferReader(read_whole(files, path)))
     metadata = table.schema.metadata or {}
     if metadata.get(b"adasearch.table") != b"profiles":
         raise ValueError("it holds no profiles")
