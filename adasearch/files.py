@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
 import pyarrow as pa
@@ -37,6 +38,9 @@ __all__ = [
 T = TypeVar("T")
 
 RETRY_SECONDS = 60.0  # for which an object store is asked again
+CONNECT_SECONDS = 5.0
+REQUEST_SECONDS = 10.0  # without a byte
+S3_OPTIONS = ("endpoint_override", "region", "scheme")
 LONGEST_WAIT_SECONDS = 8.0  # between two tries
 ABANDONED_SECONDS = 3600.0  # nobody writes one file for so long
 DRAFT = re.compile(r"\.draft\.(.+)\.(\d+)\.[0-9a-f]{8}")  # of a host and a process
@@ -58,18 +62,32 @@ def locate(place: str, what: str = "results") -> tuple[pafs.FileSystem, str]:
         )
     try:
         if "://" in place:
-            files, path = pafs.FileSystem.from_uri(_with_single_puts(place))
+            files, path = _s3(place) if place.startswith("s3://") else pafs.FileSystem.from_uri(place)
             return files, str(path)
         return pafs.LocalFileSystem(), str(Path(place).expanduser().absolute())
     except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
         raise InputError(f"{what} {place!r} cannot be reached: {error}") from error
 
 
-def _with_single_puts(uri: str) -> str:
-    """Let S3 take a small file as one put instead of as an upload in parts."""
-    if not uri.startswith("s3://") or "allow_delayed_open=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
+def _s3(place: str) -> tuple[pafs.FileSystem, str]:
+    """Return S3 as a URI names it, with what a URI cannot say: timeouts, and one put for a small file.
+
+    pyarrow itself waits without end for a server that does not answer.
+    """
+    parts = urlsplit(place)
+    options = dict(parse_qsl(parts.query))
+    if unknown := sorted(options.keys() - S3_OPTIONS):
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(S3_OPTIONS)}")
+    if not options.keys() & {"region", "endpoint_override"}:
+        options["region"] = pafs.resolve_s3_region(parts.netloc)
+    files = pafs.S3FileSystem(
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=REQUEST_SECONDS,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=1),  # see _patiently
+        allow_delayed_open=True,
+        **options,
+    )
+    return files, f"{parts.netloc}{unquote(parts.path)}".rstrip("/")
 
 
 def is_local(files: pafs.FileSystem) -> bool:

@@ -245,7 +245,6 @@ class _S3Shelf:
         endpoint = query.get("endpoint_override")
         if endpoint and "://" not in endpoint:
             endpoint = f"{query.get('scheme', 'https')}://{endpoint}"
-        style = "path" if endpoint and query.get("force_virtual_addressing") != "true" else "auto"
         self._failures = (BotoCoreError, ClientError)
         self._bucket, _, self._key = path.partition("/")
         try:
@@ -257,7 +256,7 @@ class _S3Shelf:
                     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                     connect_timeout=TIMEOUT_SECONDS,
                     read_timeout=TIMEOUT_SECONDS,
-                    s3={"addressing_style": style},
+                    s3={"addressing_style": "path" if endpoint else "auto"},
                     request_checksum_calculation="when_required",  # not every server knows the newer ones
                 ),
             )

@@ -1,6 +1,7 @@
 """A real S3 server on this machine, and a real proxy before it that makes bad weather."""
 
 import http.client
+import logging
 import threading
 import time
 from collections import deque
@@ -13,18 +14,19 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-__all__ = ["SECRET", "Proxy", "S3", "s3_server"]
+__all__ = ["S3", "SECRET", "Proxy", "s3_server"]
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 REFUSED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
-Fault = Literal["fine", "drop", "busy", "late", "half", "deaf", "refuse"]
-"""What happens to a request: nothing, no answer, 503, an answer after a while, half an answer, an answer that
-is lost after the work was done, 403."""
+Fault = Literal["fine", "drop", "silent", "busy", "late", "half", "deaf", "refuse"]
+"""What happens to a request: nothing, a cut line, a line without an answer, 503, an answer after a while,
+half an answer, an answer that is lost after the work was done, 403."""
 
-LATE_SECONDS = 0.3
+LATE_SECONDS = 0.1
+SILENT_SECONDS = 2.0
 
 
 class S3:
@@ -63,7 +65,7 @@ class Proxy:
     Attributes:
         plan: what happens to the next requests, one each.
         always: what happens to those after them.
-        methods: the methods that it happens to; others are fine.
+        only: what is in the path of requests that it happens to; others are fine.
         without_conditions: let If-Match and If-None-Match not reach the server, as older servers ignore them.
         injected: how often each fault happened.
     """
@@ -71,7 +73,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.plan: deque[Fault] = deque()
         self.always: Fault = "fine"
-        self.methods = {"GET", "PUT", "POST", "HEAD", "DELETE"}
+        self.only = ""
         self.without_conditions = False
         self.injected: dict[Fault, int] = {}
         self.requests = 0
@@ -91,13 +93,15 @@ class Proxy:
                 """Say nothing."""
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                fault = proxy.next_fault(self.command)
+                body = self.whole_body()
+                fault = proxy.next_fault(self.path)
                 if fault in ("busy", "refuse"):
                     code, text = (503, SLOW_DOWN) if fault == "busy" else (403, REFUSED)
                     self.reply(code, {"Content-Type": "application/xml"}, text, len(text))
                     return
-                if fault != "drop":
+                if fault == "silent":
+                    time.sleep(SILENT_SECONDS)
+                elif fault != "drop":
                     time.sleep(LATE_SECONDS if fault == "late" else 0)
                     code, headers, text = proxy.forward(self.command, self.path, dict(self.headers), body)
                     length = int(headers.get("content-length", len(text)))
@@ -107,6 +111,16 @@ class Proxy:
                         self.reply(code, headers, text, length)
                         return
                 self.close_connection = True
+
+            def whole_body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                chunks = []
+                while length := int(self.rfile.readline().partition(b";")[0], 16):
+                    chunks.append(self.rfile.read(length))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(chunks)
 
             def reply(self, code: int, headers: dict[str, str], text: bytes, length: int) -> None:
                 self.send_response_only(code)
@@ -129,18 +143,17 @@ class Proxy:
     def calm(self) -> None:
         """End the bad weather."""
         self.plan.clear()
-        self.always, self.without_conditions = "fine", False
-        self.methods = {"GET", "PUT", "POST", "HEAD", "DELETE"}
+        self.always, self.only, self.without_conditions = "fine", "", False
         self.injected, self.requests = {}, 0
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
-    def next_fault(self, method: str) -> Fault:
+    def next_fault(self, path: str) -> Fault:
         with self._busy:
             self.requests += 1
-            if method not in self.methods:
+            if self.only not in path:
                 return "fine"
             fault = self.plan.popleft() if self.plan else self.always
             self.injected[fault] = self.injected.get(fault, 0) + 1
@@ -151,7 +164,8 @@ class Proxy:
     ) -> tuple[int, dict[str, str], bytes]:
         if self.without_conditions:
             headers = {key: value for key, value in headers.items() if not key.lower().startswith("if-")}
-        headers = {key: value for key, value in headers.items() if key.lower() != "expect"}
+        hops = ("expect", "transfer-encoding", "content-length")
+        headers = {key: value for key, value in headers.items() if key.lower() not in hops}
         connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=30)
         try:
             connection.request(method, path, body, headers)
@@ -169,6 +183,7 @@ def s3_server() -> Iterator[S3]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         server.start()
         _, port = server.get_host_and_port()
