@@ -198,9 +198,7 @@ def test_store_that_cannot_be_written_is_named_by_the_lock(s3: S3) -> None:
         pass
 
 
-def test_without_boto3_the_lease_is_a_plain_one(
-    s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_boto3_the_lease_is_a_plain_one(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     uri = s3.uri(s3.bucket())
     assert isinstance(shelf(uri), lease._PlainShelf)
