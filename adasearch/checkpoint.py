@@ -14,12 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import pyarrow.fs as pafs
 import torch
 from torch import distributed as dist
 
 from adasearch.buffers import mean_state
-from adasearch.files import locate, write_whole
+from adasearch.files import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.run import Run
 
@@ -69,7 +68,7 @@ class Checkpoints:
         ``identity`` says what the run is, beside this module's version of the format.
 
         Raises:
-            OSError: the folder cannot be written.
+            StoreError: the folder cannot be written.
         """
         state = {
             "identity": [VERSION, *identity],
@@ -112,14 +111,14 @@ class Checkpoints:
 
     def _paths(self) -> list[str]:
         """Return the checkpoints in order of intervals."""
-        found = self._files.get_file_info(pafs.FileSelector(self._root, allow_not_found=True))
-        return sorted(item.path for item in found if re.fullmatch(r"\d+\.pt", item.base_name))
+        found = listed(self._files, self._root)
+        return [item.path for item in found if re.fullmatch(r"\d+\.pt", item.base_name)]
 
     def _read(self, path: str) -> dict[str, Any]:
         """Return a checkpoint's state; nothing if it is damaged or something else."""
         try:
-            with self._files.open_input_file(path) as file:
-                state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
+            whole = read_whole(self._files, path).to_pybytes()
+            state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
         # Whatever a truncated or foreign file makes of torch's reader.
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
             return {}

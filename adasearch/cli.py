@@ -28,7 +28,8 @@ from adasearch.cli_options import (
 )
 from adasearch.cli_profile import predict, profile
 from adasearch.cli_store import compact, doctor, rerun
-from adasearch.errors import AdasearchError, InputError, Interrupted
+from adasearch.credentials import redacted
+from adasearch.errors import AdasearchError, InputError, Interrupted, StoreError
 from adasearch.naming import printable
 from adasearch.run_options import RunOptions
 
@@ -245,17 +246,13 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
-        again = shlex.join(["adasearch", *arguments])
-        on = (
-            f" To go on: {again}"
-            if arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"])
-            else ""
-        )
-        _fail(f"interrupted; what is finished is kept.{on}", 130)
+        _fail(f"interrupted; {_to_go_on(arguments)}", 130)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except InputError as error:
         _fail(str(error), 2)
+    except StoreError as error:
+        _fail(f"{error}; {_to_go_on(arguments)}", 1)
     except AdasearchError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
@@ -263,6 +260,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
 
 
+def _to_go_on(arguments: list[str]) -> str:
+    """Return that what is finished is kept and, of a command that goes on, how."""
+    goes_on = arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"])
+    again = f" To go on: {shlex.join(['adasearch', *arguments])}" if goes_on else ""
+    return f"what is finished is kept.{again}"
+
+
 def _fail(message: str, code: int) -> None:
-    click.echo(printable(f"adasearch: {' '.join(message.split())}"), err=True)
+    click.echo(printable(f"adasearch: {redacted(' '.join(message.split()))}"), err=True)
     sys.exit(code)

@@ -70,7 +70,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         settings, slots = gangs_for(
             runtime,
             capacity,
-            storage=store.hidden_folder("ray"),
+            storage=store.ray_folder(shared=runtime.address is not None),
             workers=resolved[0].record.workers,
             device=request.device,
         )

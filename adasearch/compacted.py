@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from adasearch.errors import AdasearchError
-from adasearch.files import listed, write_whole
+from adasearch.files import kind_at, listed, write_whole
 from adasearch.parts import PartError, read_part, read_with_metadata
 from adasearch.schemas import SCHEMAS, Table
 
@@ -71,7 +70,7 @@ def read_pieces(
 
     Raises:
         InputError: a newer version wrote a file.
-        AdasearchError: the folder cannot be listed.
+        StoreError: the folder cannot be listed, or a file of an object store not be read.
     """
     items = [
         item
@@ -121,7 +120,7 @@ def read_compacted(files: pafs.FileSystem, folder: str, table: Table) -> tuple[p
         InputError: a newer version wrote it.
     """
     path = compacted_file(folder, table)
-    if files.get_file_info(path).type == pafs.FileType.NotFound:
+    if kind_at(files, path) == pafs.FileType.NotFound:
         return SCHEMAS[table].empty_table(), []
     rows, metadata = read_with_metadata(files, path, table)
     try:
@@ -154,7 +153,7 @@ def write_compacted(
     Files that changed just now are left for the next time.
 
     Raises:
-        AdasearchError: it cannot be written.
+        StoreError: it cannot be written.
     """
     until = time.time_ns() - SETTLED_SECONDS * 10**9
     pieces = list(read_pieces(files, folder, table, skipped=skipped, until=until, progress=progress))
@@ -165,9 +164,5 @@ def write_compacted(
     rows = rows.replace_schema_metadata({**SCHEMAS[table].metadata, SOURCES: sources})
     data = io.BytesIO()
     pq.write_table(rows, data, compression="zstd", row_group_size=2**17)
-    path = compacted_file(folder, table)
-    try:
-        write_whole(files, path, data.getbuffer())
-    except OSError as error:
-        raise AdasearchError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(files, compacted_file(folder, table), data.getbuffer())
     return int(rows.num_rows)

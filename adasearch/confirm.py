@@ -215,7 +215,11 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
         from adasearch.tuning.engine import run_trials  # which imports ray
 
         settings, slots = gangs_for(
-            runtime, capacity, storage=store.hidden_folder("ray"), workers=first.workers, device=first.device
+            runtime,
+            capacity,
+            storage=store.ray_folder(shared=runtime.address is not None),
+            workers=first.workers,
+            device=first.device,
         )
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")

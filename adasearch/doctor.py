@@ -14,9 +14,9 @@ import pyarrow.fs as pafs
 
 from adasearch.course_check import Course, course_of, disagreement
 from adasearch.errors import InputError, one_line
-from adasearch.files import is_local, listed, locate
+from adasearch.files import is_local, kind_at, listed, locate, read_whole
 from adasearch.findings import Finding, Report
-from adasearch.leftovers import compacted_findings, ray_findings, study_leftovers
+from adasearch.leftovers import compacted_findings, lease_findings, ray_findings, study_leftovers
 from adasearch.parts import PartError, read_part, rows_in
 from adasearch.profile_files import profile_file
 from adasearch.records import StudyRecord, TrialRecord
@@ -43,7 +43,7 @@ def examine(store: Store, progress: Progress = lambda what, done, total: None) -
     """Return what is wrong in a results folder; a live search may go on meanwhile.
 
     Raises:
-        AdasearchError: a folder cannot be listed.
+        StoreError: a folder cannot be listed, or an object store does not answer.
     """
     return _Examination(store, progress).report()
 
@@ -76,6 +76,8 @@ class _Examination:
             self._found += compacted_findings(self._files, self._root, folder)
             if is_local(self._files):
                 self._leftovers(folder, trials[folder])
+        if not is_local(self._files):
+            self._found += lease_findings(self._files, self._root)
         for item in profiles:
             self._profile(item)
         if is_local(self._files) and not self._held:
@@ -269,11 +271,10 @@ class _Examination:
         return listed(self._files, self._at(folder).rstrip("/"))
 
     def _exists(self, path: str) -> bool:
-        return bool(self._files.get_file_info(self._at(path)).type != pafs.FileType.NotFound)
+        return bool(kind_at(self._files, self._at(path)) != pafs.FileType.NotFound)
 
     def _bytes(self, path: str) -> bytes:
-        with self._files.open_input_file(self._at(path)) as file:
-            return bytes(file.read())
+        return bytes(read_whole(self._files, self._at(path)))
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AdasearchError", "InputError", "Interrupted", "one_line", "unknown"]
+__all__ = ["AdasearchError", "InputError", "Interrupted", "StoreError", "one_line", "unknown"]
 
 
 class AdasearchError(Exception):
@@ -12,6 +12,10 @@ class AdasearchError(Exception):
 
 class InputError(AdasearchError, ValueError):
     """Input that breaks a rule; the message names the value and the rule in one line (exit code 2)."""
+
+
+class StoreError(AdasearchError):
+    """Results that cannot be read or written now; what is finished is kept (exit code 1)."""
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: somebody wanted it

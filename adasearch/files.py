@@ -1,26 +1,93 @@
-"""Files on a local disk or an object store, written so that a reader sees all of one or nothing."""
+"""Files on a local disk or an object store, written so that a reader sees all of one or nothing.
+
+What an object store fails to answer is asked again, less and less often, for a minute.
+"""
 
 import os
+import re
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
+import pyarrow as pa
 import pyarrow.fs as pafs
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from adasearch.errors import AdasearchError
+from adasearch.credentials import redacted
+from adasearch.errors import InputError, StoreError
 
-__all__ = ["is_local", "listed", "locate", "remove_dead_drafts", "write_whole"]
+__all__ = [
+    "below",
+    "dead_drafts",
+    "is_local",
+    "kind_at",
+    "listed",
+    "locate",
+    "read_whole",
+    "remove_folder",
+    "write_whole",
+]
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 60.0  # for which an object store is asked again
+CONNECT_SECONDS = 5.0
+REQUEST_SECONDS = 10.0  # without a byte
+S3_OPTIONS = ("endpoint_override", "region", "scheme")
+LONGEST_WAIT_SECONDS = 8.0  # between two tries
+ABANDONED_SECONDS = 3600.0  # nobody writes one file for so long
+DRAFT = re.compile(r"\.draft\.(.+)\.(\d+)\.[0-9a-f]{8}")  # of a host and a process
+FINAL = re.compile(
+    "ACCESS_DENIED|NO_SUCH_BUCKET|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|EXPIRED_TOKEN"
+)
 
 
-def locate(place: str) -> tuple[pafs.FileSystem, str]:
-    """Return the file system of a path or URI and the path within it.
+def locate(place: str, what: str = "results") -> tuple[pafs.FileSystem, str]:
+    """Return the file system of a path or URI and the path within it; ``what`` it is for is told in errors.
 
     Raises:
-        OSError, ValueError, ImportError, RuntimeError: whatever a URI can lead to.
+        InputError: it leads nowhere, or holds credentials.
     """
-    if "://" in place:
-        files, path = pafs.FileSystem.from_uri(place)
-        return files, str(path)
-    return pafs.LocalFileSystem(), str(Path(place).expanduser().absolute())
+    if redacted(place) != place:
+        raise InputError(
+            f"{what} {redacted(place)!r} must not hold credentials, which are shown and stored; put them "
+            "into the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or into a profile"
+        )
+    try:
+        if "://" in place:
+            files, path = _s3(place) if place.startswith("s3://") else pafs.FileSystem.from_uri(place)
+            return files, str(path)
+        return pafs.LocalFileSystem(), str(Path(place).expanduser().absolute())
+    except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
+        raise InputError(f"{what} {place!r} cannot be reached: {error}") from error
+
+
+def _s3(place: str) -> tuple[pafs.FileSystem, str]:
+    """Return S3 as a URI names it, with what a URI cannot say: timeouts, and one put for a small file.
+
+    pyarrow itself waits without end for a server that does not answer.
+    """
+    parts = urlsplit(place)
+    options = dict(parse_qsl(parts.query))
+    if unknown := sorted(options.keys() - S3_OPTIONS):
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(S3_OPTIONS)}")
+    if not options.keys() & {"region", "endpoint_override"}:
+        options["region"] = pafs.resolve_s3_region(parts.netloc)
+    files = pafs.S3FileSystem(
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=REQUEST_SECONDS,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=1),  # see _patiently
+        allow_delayed_open=True,
+        **options,
+    )
+    return files, f"{parts.netloc}{unquote(parts.path)}".rstrip("/")
 
 
 def is_local(files: pafs.FileSystem) -> bool:
@@ -28,47 +95,158 @@ def is_local(files: pafs.FileSystem) -> bool:
     return isinstance(files, pafs.LocalFileSystem)
 
 
-def listed(files: pafs.FileSystem, path: str) -> list[pafs.FileInfo]:
+def below(place: str, path: str) -> str:
+    """Return a path within a folder, itself a path or a URI.
+
+    >>> below("s3://bucket/results/?region=eu", ".ray")
+    's3://bucket/results/.ray?region=eu'
+    """
+    if "://" not in place:
+        return f"{place}/{path}"
+    folder, mark, query = place.partition("?")
+    return f"{folder.rstrip('/')}/{path}{mark}{query}"
+
+
+def kind_at(files: pafs.FileSystem, path: str) -> pafs.FileType:
+    """Return whether there is a file, a folder or nothing.
+
+    Raises:
+        StoreError: that cannot be told.
+    """
+    try:
+        return _patiently(files, lambda: files.get_file_info(path).type)
+    except OSError as error:
+        raise _failed("read", path, error) from error
+
+
+def listed(files: pafs.FileSystem, path: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
     """Return what a folder holds, by name; nothing if it is not there.
 
     Raises:
-        AdasearchError: it cannot be listed.
+        StoreError: it cannot be listed.
     """
+    selector = pafs.FileSelector(path, allow_not_found=True, recursive=recursive)
     try:
-        found = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+        found = _patiently(files, lambda: files.get_file_info(selector))
     except OSError as error:
-        raise AdasearchError(f"cannot read {path}: {error}") from error
+        raise _failed("read", path, error) from error
     return sorted(found, key=lambda item: str(item.path))
+
+
+def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
+    """Return what is in a file.
+
+    Raises:
+        OSError: it is not there, or is on a local disk and cannot be read.
+        StoreError: the object store does not answer, which says nothing about the file.
+    """
+
+    def read() -> pa.Buffer:
+        with files.open_input_file(path) as file:
+            return file.read_buffer()  # in one go: a small file's pages one by one take twice as long
+
+    try:
+        return _patiently(files, read)
+    except OSError as error:
+        if is_local(files) or isinstance(error, FileNotFoundError | IsADirectoryError):
+            raise
+        raise _failed("read", path, error) from error
 
 
 def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
     """Write a file over its former self: on a disk under a hidden name, synced, renamed; elsewhere one put.
 
     Raises:
-        OSError: it cannot be written.
+        StoreError: it cannot be written; the former file is as it was, and no draft is left.
     """
-    if not is_local(files):
-        with files.open_output_stream(path) as stream:
-            stream.write(data)
-        return
-    folder, name = os.path.split(path)
+    try:
+        if is_local(files):
+            _rename_over(path, data)
+        else:
+            _patiently(files, lambda: _put(files, path, data))
+    except OSError as error:
+        raise _failed("write", path, error) from error
+
+
+def _rename_over(path: str, data: memoryview) -> None:
+    folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    draft = f"{folder}/.{name}.{os.getpid()}"  # see remove_dead_drafts
-    with open(draft, "wb", opener=_of_its_own) as stream:
+    # Two hosts, or two containers, that share a disk may share a process number; see dead_drafts.
+    draft = f"{folder}/.draft.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    try:
+        with open(draft, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+    finally:
+        with suppress(OSError):
+            os.unlink(draft)
+
+
+def _put(files: pafs.FileSystem, path: str, data: memoryview) -> None:
+    with files.open_output_stream(path) as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(draft, path)
 
 
-def _of_its_own(path: str, flags: int) -> int:
-    """Open a draft, but not what a link of its name points to: somebody else may have put that there."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def remove_folder(place: str) -> None:
+    """Remove a folder, a path or a URI, as far as that is possible."""
+    files, path = locate(place)
+    with suppress(OSError):
+        files.delete_dir(path)
 
 
-def remove_dead_drafts(folder: Path) -> None:
-    """Remove the files below a local folder that a process was writing when it died."""
-    for draft in folder.glob("*/.*.parquet.*"):
-        process = draft.name.rpartition(".")[2]
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
-            draft.unlink(missing_ok=True)
+def dead_drafts(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files below a local folder whose writers are gone, with who wrote them.
+
+    Whether a process lives is known of this host alone; a draft of another is dead after an hour.
+    """
+    for draft in sorted(folder.rglob(".draft.*")):
+        named = DRAFT.fullmatch(draft.name)
+        try:
+            age = time.time() - draft.stat().st_mtime
+        except OSError:  # it is in its place now
+            continue
+        if named is None:
+            continue
+        gone = named[1] == socket.gethostname() and not psutil.pid_exists(int(named[2]))
+        if gone or age > ABANDONED_SECONDS:
+            yield draft, f"process {named[2]} of {named[1]}"
+
+
+# --- a store that does not answer ------------------------------------------------------------------------
+
+
+def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
+    """Do something that may be done twice; on an object store again and again while it fails in passing."""
+    if is_local(files):
+        return work()
+    again = Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_delay(RETRY_SECONDS),
+        wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS),
+        before_sleep=_say_once,
+        reraise=True,
+    )
+    return again(work)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether an error may pass: neither a file that is not there nor access that is refused."""
+    return isinstance(error, OSError) and error.errno is None and not FINAL.search(str(error))
+
+
+def _say_once(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        what = f"the object store fails ({_reason(state.outcome.exception())})"
+        print(f"adasearch: {what}; trying again for {RETRY_SECONDS:g} s", file=sys.stderr)  # noqa: T201
+
+
+def _failed(verb: str, path: str, error: OSError) -> StoreError:
+    tried = f" (tried for {RETRY_SECONDS:g} s)" if _may_pass(error) else ""
+    return StoreError(f"cannot {verb} {path}: {_reason(error)}{tried}")
+
+
+def _reason(error: BaseException | None) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.errno is not None else None
+    return " ".join((text or str(error)).split())

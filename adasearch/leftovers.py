@@ -11,13 +11,14 @@ import pyarrow.fs as pafs
 
 from adasearch.compacted import COMPACTED, compacted_file, read_compacted
 from adasearch.errors import InputError
+from adasearch.files import dead_drafts, listed, read_whole
 from adasearch.findings import Finding
+from adasearch.lease import parsed
 from adasearch.parts import PartError
 from adasearch.records import TrialRecord
 
-__all__ = ["compacted_findings", "ray_findings", "study_leftovers"]
+__all__ = ["compacted_findings", "lease_findings", "ray_findings", "study_leftovers"]
 
-DRAFT = re.compile(r"\..+\.(parquet|pt)\.(\d+)")  # as files.write_whole names them
 OWNER = re.compile(r"host (.+), process (\d+)")  # as Store.lock writes it
 
 
@@ -48,17 +49,15 @@ def study_leftovers(root: Path, folder: str, trials: Mapping[str, TrialRecord]) 
 
 def _drafts(root: Path, folder: str) -> Iterator[Finding]:
     """Find what a process was writing when it died; a draft of a live process is none."""
-    for draft in sorted((root / folder).rglob(".*")):
-        named = DRAFT.fullmatch(draft.name)
-        if named and not psutil.pid_exists(int(named[2])):
-            yield Finding(
-                path=str(draft.relative_to(root)),
-                what=f"half-written by process {named[2]}, which is gone",
-                means="no reader sees it",
-                remedy="the next search of the study or --repair removes it",
-                action="remove",
-                leftover=True,
-            )
+    for draft, writer in dead_drafts(root / folder):
+        yield Finding(
+            path=str(draft.relative_to(root)),
+            what=f"half-written by {writer}, which is gone",
+            means="no reader sees it",
+            remedy="the next search of the study or --repair removes it",
+            action="remove",
+            leftover=True,
+        )
 
 
 def _locks(root: Path, folder: str) -> Iterator[Finding]:
@@ -77,6 +76,22 @@ def _locks(root: Path, folder: str) -> Iterator[Finding]:
             action="remove",
             leftover=True,
         )
+
+
+def lease_findings(files: pafs.FileSystem, root: str) -> Iterator[Finding]:
+    """Find leases on an object store whose holders neither renewed them nor gave them back."""
+    for item in listed(files, f"{root}/.leases", recursive=True):
+        if item.type != pafs.FileType.File or not item.base_name.endswith(".json"):
+            continue
+        holder = parsed(read_whole(files, item.path).to_pybytes())
+        if holder is None or (holder.until and not holder.live()):
+            yield Finding(
+                path=item.path.removeprefix(f"{root}/"),
+                what=f"stale lease of {holder or 'nobody'}",
+                means="it holds nothing",
+                remedy="the next search of the study takes it over",
+                leftover=True,
+            )
 
 
 def _checkpoints(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
+from adasearch.files import read_whole
 from adasearch.naming import printable
 from adasearch.rows import DEFAULTS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
@@ -34,6 +35,7 @@ def read_part(files: pafs.FileSystem, path: str, table: Table) -> pa.Table:
     Raises:
         PartError: it cannot be read, or is not ours.
         InputError: a newer version wrote it.
+        StoreError: the object store does not answer.
     """
     return read_with_metadata(files, path, table)[0]
 
@@ -43,9 +45,7 @@ def read_with_metadata(
 ) -> tuple[pa.Table, dict[bytes, bytes]]:
     """Return the rows of a file as :func:`read_part` does, and the file's own metadata."""
     try:
-        with files.open_input_file(path) as file:
-            whole = file.read_buffer()  # in one go: a small file's pages one by one take twice as long
-        part = pq.ParquetFile(pa.BufferReader(whole))
+        part = pq.ParquetFile(pa.BufferReader(read_whole(files, path)))
         check_ours(part.schema_arrow, path, table)
         rows = in_columns(part.read(use_threads=part.num_row_groups > 1), table)
         rows.validate(full=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adasearch.errors import AdasearchError, InputError, one_line
+from adasearch.errors import InputError, one_line
 from adasearch.files import listed, locate, write_whole
 from adasearch.modelled import SIGNAL_SETS
 from adasearch.naming import is_name, printable, slug
@@ -50,10 +50,7 @@ class ProfileStore:
     """
 
     def __init__(self, results: str) -> None:
-        try:
-            self._files, root = locate(results)
-        except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
-            raise InputError(f"results {results!r} cannot be reached: {error}") from error
+        self._files, root = locate(results)
         self._folder = f"{root}/profiles"
 
     def speed(self) -> list[SpeedProfile]:
@@ -68,7 +65,7 @@ class ProfileStore:
         """Write a profile over its former self.
 
         Raises:
-            AdasearchError: it cannot be written.
+            StoreError: it cannot be written.
         """
         self._write(_rows(profile))
 
@@ -77,17 +74,14 @@ class ProfileStore:
 
         Raises:
             InputError: there is none.
-            AdasearchError: the file cannot be written.
+            StoreError: the file cannot be written.
         """
         groups = [rows for rows in self._profiles() if name in (None, rows[0]["profile"])]
         if not groups:
             what = "profile" if name is None else f"profile {name!r}"
             raise InputError(f"--export: there is no {what} in {self._folder}")
-        try:
-            files, path = locate(file)
-            write_whole(files, path, _parquet([row for rows in groups for row in rows]))
-        except (OSError, ValueError, ImportError) as error:
-            raise AdasearchError(f"cannot write {file}: {error}") from error
+        files, path = locate(file, "--export")
+        write_whole(files, path, _parquet([row for rows in groups for row in rows]))
         return len(groups)
 
     def take_in(self, file: str) -> int:
@@ -96,10 +90,10 @@ class ProfileStore:
         Raises:
             InputError: it is no such file, or another profile of that name and network is there.
         """
+        files, path = locate(file, "--import")
         try:
-            files, path = locate(file)
             groups = _checked(_grouped(rows_in(read_part(files, path, "profiles"), "profiles")))
-        except (OSError, ValueError, ImportError, PartError) as error:
+        except (OSError, ValueError, PartError) as error:
             raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
         here = {profile_file(rows): rows for rows in self._profiles()}
         new = [group for group in groups if here.get(profile_file(group)) != group]
@@ -114,11 +108,7 @@ class ProfileStore:
         return len(new)
 
     def _write(self, rows: list[Row]) -> None:
-        target = f"{self._folder}/{profile_file(rows)}.parquet"
-        try:
-            write_whole(self._files, target, _parquet(rows))
-        except OSError as error:
-            raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
+        write_whole(self._files, f"{self._folder}/{profile_file(rows)}.parquet", _parquet(rows))
 
     def _profiles(self) -> list[list[Row]]:
         """Return the rows of every profile; a file that holds none is skipped and named."""

@@ -22,7 +22,7 @@ from adasearch import __version__
 from adasearch.analysis import complete_trials
 from adasearch.choice import BASELINE, baseline_of, comparable, pick_trials
 from adasearch.clocks import intervals_of
-from adasearch.errors import InputError
+from adasearch.errors import InputError, StoreError
 from adasearch.files import locate, write_whole
 from adasearch.importance import ImportanceRow
 from adasearch.records import IntervalRecord, StudyRecord
@@ -92,10 +92,10 @@ def report(
         sections.append(_section(f"network-{done}", group, found, intervals))
     progress("drawing networks", len(groups), len(groups))
     page = _page(store.name, found, _told_apart(sections, groups))
+    files, path = locate(output, "--output")
     try:
-        files, path = locate(output)
         write_whole(files, path, memoryview(page.encode()))
-    except (OSError, ValueError) as error:
+    except StoreError as error:
         raise InputError(f"--output {output!r} cannot be written: {error}") from error
     runs = sum(trial.study in {each.study for each in found.chosen} for trial in found.trials)
     return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import thresholds
+from adasearch.errors import StoreError
 from adasearch.identity import check_device
 from adasearch.modelled import SpeedCurve, modelled
 from adasearch.profile_files import ProfileStore
@@ -107,7 +108,11 @@ def run_and_keep(
 
     ``intervals`` are the stored ones, and are added to; ``scheduler`` None is the study's. ``heard`` is told
     of each interval; ``curve`` gives modelled seconds; ``evaluate_at`` and ``test`` are the run's own.
-    After Ctrl-C the trial's row says "running", so that it goes on another time.
+    After Ctrl-C, or where the store cannot be written, the trial's row says "running", so that it goes on
+    another time.
+
+    Raises:
+        StoreError: the store cannot be written.
     """
     import torch
 
@@ -144,6 +149,8 @@ def run_and_keep(
     except KeyboardInterrupt:
         if intervals:
             store.write_intervals(trial, intervals)
+        raise
+    except StoreError:  # the trial goes on another time
         raise
     except Exception as failure:  # whatever ends the run is its row's error
         status, error = "failed", f"{type(failure).__name__}: {failure}"

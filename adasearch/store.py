@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -22,8 +23,9 @@ from filelock import FileLock, Timeout
 
 from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_compacted
 from adasearch.courses import Courses
-from adasearch.errors import AdasearchError, InputError, one_line, unknown
-from adasearch.files import is_local, listed, locate, remove_dead_drafts, write_whole
+from adasearch.errors import AdasearchError, InputError, StoreError, one_line, unknown
+from adasearch.files import below, dead_drafts, is_local, kind_at, listed, locate, write_whole
+from adasearch.lease import Holder, Lease, holder_on, shelf_for, take
 from adasearch.naming import is_name, printable
 from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -48,15 +50,14 @@ class Store:
 
     Raises:
         InputError: the folder cannot be reached, or is not there although it ``must_exist``.
+        StoreError: the object store does not answer.
     """
 
     def __init__(self, results: str, *, must_exist: bool = False) -> None:
         self.name = results
-        try:
-            self._files, self._root = locate(results)
-            kind = self._files.get_file_info(self._root).type
-        except (OSError, ValueError, ImportError, RuntimeError) as error:  # whatever a URI can lead to
-            raise InputError(f"results {results!r} cannot be reached: {error}") from error
+        self._files, self._root = locate(results)
+        self._leases: dict[str, Lease] = {}
+        kind = kind_at(self._files, self._root)
         self._local = is_local(self._files)
         if kind == pafs.FileType.File:
             raise InputError(f"results {results!r} must be a folder but is a file")
@@ -75,13 +76,18 @@ class Store:
         if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
             raise InputError(f"results {self.name!r} must be writable but {nearest} is not")
 
-    def hidden_folder(self, name: str) -> str:
-        """Return the path or URI of a folder beside the tables that is none of them."""
-        return self._below(f".{name}")
+    def ray_folder(self, *, shared: bool) -> str:
+        """Return the path or URI for Ray's own files: beside the tables, where every node reaches it.
+
+        With an object store a Ray of this machine alone keeps them on its disk.
+        """
+        if self._local or shared:
+            return below(self._place, ".ray")
+        return str(Path(gettempdir(), "adasearch-ray"))
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
         """Return the path or URI of a trial's checkpoints."""
-        return self._below(f"{folder_of(trial)}/checkpoints/{trial.trial_id}")
+        return below(self._place, f"{folder_of(trial)}/checkpoints/{trial.trial_id}")
 
     def remove_checkpoints(self, trial: TrialRecord) -> None:
         """Remove a trial's checkpoints, if it has any; it is over."""
@@ -92,11 +98,9 @@ class Store:
         """Return the ids of a study's trials that have checkpoints."""
         return [item.base_name for item in listed(self._files, f"{self._root}/{study}/checkpoints")]
 
-    def _below(self, path: str) -> str:
-        if self._local:
-            return f"{self._root}/{path}"
-        place, mark, query = self.name.partition("?")
-        return f"{place.rstrip('/')}/{path}{mark}{query}"
+    @property
+    def _place(self) -> str:
+        return self._root if self._local else self.name
 
     def write_study(self, study: StudyRecord) -> None:
         """Write the study's identity."""
@@ -118,11 +122,8 @@ class Store:
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), data, compression="zstd")
-        target = f"{self._root}/{folder}/{table}/{name}.parquet"
-        try:
-            write_whole(self._files, target, data.getbuffer())
-        except OSError as error:
-            raise AdasearchError(f"cannot write {target}: {error.strerror or error}") from error
+        self.check_leases()
+        write_whole(self._files, f"{self._root}/{folder}/{table}/{name}.parquet", data.getbuffer())
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
@@ -218,7 +219,7 @@ class Store:
 
         Raises:
             InputError: there is no such folder.
-            AdasearchError: it cannot be written.
+            StoreError: it cannot be written.
         """
         if folder not in (known := self.folders()):
             raise unknown("study", folder, known)
@@ -235,49 +236,83 @@ class Store:
         Raises:
             StudyLocked: one does.
         """
+        if not self._local:
+            shelf = shelf_for(self._files, self.name, self._lease_file(study), to_read=True)
+            if (holder := holder_on(shelf)) is not None:
+                raise _held(study, str(holder))
+            return
         lock = Path(self._root, study, ".lock")
-        if self._local and lock.exists():
+        if lock.exists():
             try:
                 with FileLock(lock, timeout=0):
                     return
             except Timeout as error:
-                raise self._held(study) from error
+                raise _held(study, self._owner(study)) from error
 
-    def _held(self, study: str) -> StudyLocked:
-        try:
-            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
-        except OSError:
-            who = "it has just begun or ended"
-        return StudyLocked(f"study {study} is held by another live search ({who})")
+    def check_leases(self) -> None:
+        """Check that whatever this process locked on an object store is its own still.
+
+        Raises:
+            StoreError: a lease is lost.
+        """
+        for lease in list(self._leases.values()):
+            lease.check()
 
     @contextmanager
     def lock(self, study: str, wait_seconds: float = 0) -> Iterator[None]:
-        """Hold a study for one live search of this machine; the lock ends with the process.
-
-        Object stores are not locked.
+        """Hold a study for one live search: on a disk until the process ends, elsewhere by a lease.
 
         Raises:
             StudyLocked: another live search holds it; the message names its host and process.
-            AdasearchError: the folder cannot be written.
+            StoreError: the folder cannot be written.
         """
-        if not self._local:
+        with self._file_lock(study, wait_seconds) if self._local else self._lease(study, wait_seconds):
             yield
-            return
+
+    @contextmanager
+    def _file_lock(self, study: str, wait_seconds: float) -> Iterator[None]:
         folder = Path(self._root, study)
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
-                remove_dead_drafts(folder)
+                for draft, _ in dead_drafts(folder):
+                    draft.unlink(missing_ok=True)
                 owner = f"host {socket.gethostname()}, process {os.getpid()}"
                 write_whole(self._files, str(folder / ".owner"), memoryview(owner.encode()))
             except Timeout as error:
-                raise self._held(study) from error
+                raise _held(study, self._owner(study)) from error
             except OSError as error:
-                raise AdasearchError(f"cannot lock {folder}: {error.strerror or error}") from error
+                raise StoreError(f"cannot lock {folder}: {error.strerror or error}") from error
             # What is left after this names a search that was killed; see "adasearch doctor".
             held.callback((folder / ".owner").unlink, missing_ok=True)
             yield
+
+    @contextmanager
+    def _lease(self, study: str, wait_seconds: float) -> Iterator[None]:
+        taken = take(shelf_for(self._files, self.name, self._lease_file(study)), study, wait_seconds)
+        if isinstance(taken, Holder):
+            raise _held(study, str(taken))
+        self._leases[study] = taken
+        try:
+            yield
+        finally:
+            del self._leases[study]
+            taken.give_back()
+
+    def _lease_file(self, study: str) -> str:
+        return f"{self._root}/.leases/{study}.json"
+
+    def _owner(self, study: str) -> str:
+        try:
+            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
+        except OSError:
+            who = ""
+        return who or "it has just begun or ended"
+
+
+def _held(study: str, who: str) -> StudyLocked:
+    return StudyLocked(f"study {study} is held by another live search ({who})")
 
 
 def _home(record: StudyRecord | TrialRecord) -> str:

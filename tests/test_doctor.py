@@ -305,9 +305,13 @@ def dead() -> int:
     return process.pid
 
 
+def live_draft(results: Path) -> Path:
+    return file_of(results, "trials").with_name(f".draft.{socket.gethostname()}.{os.getpid()}.0123abcd")
+
+
 def leave(results: Path, dead: int) -> list[Path]:
     """Leave what a killed search leaves, and what a live process is writing; return the former."""
-    draft = file_of(results, "trials").with_name(f".a.parquet.{dead}")
+    draft = file_of(results, "trials").with_name(f".draft.{socket.gethostname()}.{dead}.0123abcd")
     owner = results / NAME / ".owner"
     checkpoints = results / NAME / "checkpoints" / ENDED.trial_id
     ray = results / ".ray" / "0123456789ab"
@@ -317,7 +321,7 @@ def leave(results: Path, dead: int) -> list[Path]:
     (checkpoints / "00000001.pt").write_bytes(b"")
     ray.mkdir(parents=True)
     (ray / "tuner.pkl").write_bytes(b"")
-    draft.with_name(f".b.parquet.{os.getpid()}").write_bytes(b"half")
+    live_draft(results).write_bytes(b"half")
     return [draft, owner, checkpoints, ray]
 
 
@@ -330,7 +334,7 @@ def test_leftovers_are_named_and_removed_but_are_no_damage(results: Path, dead: 
     assert repaired(results).findings == []
     assert not any(path.exists() for path in left)
     assert (results / ".damaged" / NAME / "checkpoints" / ENDED.trial_id / "00000001.pt").exists()
-    assert file_of(results, "trials").with_name(f".b.parquet.{os.getpid()}").exists()
+    assert live_draft(results).exists()
 
 
 def test_what_a_live_search_holds_is_left_alone(results: Path, dead: int) -> None:

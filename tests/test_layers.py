@@ -91,6 +91,7 @@ LIGHT = [
     for name in (
         *"analysis choice paths controls plots report traces comparison paired evidence".split(),
         *"confirmed_tables store schemas tables cli commands progress".split(),
+        *"files credentials lease".split(),
         *"parts compacted courses findings doctor leftovers repair same_course".split(),
         *"report_svg report_axes report_basis report_courses report_figures report_signals".split(),
         *"report_overview report_health report_importance report_tables".split(),

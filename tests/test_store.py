@@ -408,7 +408,7 @@ def test_file_uri_is_the_local_folder(full: Store, results: Path) -> None:
     other = trial_of(STUDY, 4)
     same.write_trial(other)
     assert full.trials(STUDY.study) == [TRIAL, other]
-    assert same.hidden_folder("ray") == f"{results}/.ray"
+    assert same.ray_folder(shared=False) == f"{results}/.ray"
     with same.lock(STUDY.study), pytest.raises(StudyLocked), full.lock(STUDY.study):
         pass
 
@@ -417,6 +417,7 @@ def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
     monkeypatch.setattr(memory, "store", {})
     monkeypatch.setattr(memory, "pseudo_dirs", [""])
+    monkeypatch.setattr("adasearch.lease.SETTLE_SECONDS", 0.01)
     uri = "fsspec+memory://bucket/results"
     store = Store(uri)
     store.check_writable()
@@ -429,9 +430,11 @@ def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     assert again.studies() == [STUDY]
     assert again.trials(STUDY.study) == [TRIAL]
     assert again.intervals(STUDY.study) == {TRIAL.trial_id: INTERVALS}
-    assert again.hidden_folder("ray") == f"{uri}/.ray"
+    assert again.ray_folder(shared=True) == f"{uri}/.ray"
+    assert "://" not in again.ray_folder(shared=False)
     study = f"/bucket/results/{STUDY.study}"
     assert sorted(memory.store) == [
+        f"/bucket/results/.leases/{STUDY.study}.json",
         f"{study}/intervals/{TRIAL.trial_id}.parquet",
         f"{study}/studies/{STUDY.study}.parquet",
         f"{study}/trials/{TRIAL.trial_id}.parquet",

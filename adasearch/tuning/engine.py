@@ -1,7 +1,6 @@
 """Runs a search: one Tuner.fit() over all its studies."""
 
 import os
-import shutil
 import signal
 import threading
 import uuid
@@ -14,6 +13,7 @@ from types import FrameType
 import optuna
 from ray import tune
 
+from adasearch.files import below, remove_folder
 from adasearch.store import Store
 from adasearch.tuning.gang import GangTrainable
 from adasearch.tuning.hooks import AskTell, Halving
@@ -63,7 +63,7 @@ def run_trials(
     if outstanding == 0:
         return True
     ledger = Ledger(studies, store, listener)
-    storage = f"{settings.storage}/{uuid.uuid4().hex[:12]}"
+    storage = below(settings.storage, uuid.uuid4().hex[:12])
     slot = tune.with_parameters(GangTrainable, settings=replace(settings, storage=storage))
     tuner = tune.Tuner(
         tune.with_resources(slot, DRIVER_RESOURCES),
@@ -78,11 +78,10 @@ def run_trials(
     )
     with _signals(ledger):
         tuner.fit()
-    ledger.sweep()
-    if "://" not in settings.storage:
-        shutil.rmtree(storage, ignore_errors=True)
+    remove_folder(storage)
     if ledger.broken is not None:
         raise ledger.broken
+    ledger.sweep()
     return not ledger.interrupted
 
 

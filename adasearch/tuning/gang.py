@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import ray
 from ray import tune
 
+from adasearch.errors import StoreError
 from adasearch.records import IntervalRecord
 from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.settings import GangSettings
@@ -190,6 +191,11 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
                 return None
     except DivergedError as error:  # on all ranks alike: the loss was reduced before
         return Outcome(status="failed", error=str(error))
+    except StoreError as error:  # on rank 0, which writes the checkpoints, or on all that read them
+        ray.get(mailbox.end.remote(sequence, Outcome(status="failed", unwritten=str(error))))
+        if get_context().get_world_size() == 1:
+            return None
+        raise  # the other ranks wait in a collective
     except PassTooLarge as error:
         ray.get(mailbox.shrink.remote(sequence, error.device_batch))
         raise  # Ray Train restarts the gang, which goes on from the last checkpoint

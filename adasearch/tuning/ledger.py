@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from adasearch.analysis import BASELINE
-from adasearch.errors import AdasearchError
+from adasearch.errors import AdasearchError, StoreError
 from adasearch.modelled import modelled
 from adasearch.records import IntervalRecord, Status, TrialRecord
 from adasearch.store import Store
@@ -119,6 +119,7 @@ class Ledger:
         live = self._live.get(tune_id)
         if live is None:
             return True
+        self._keep(self._store.check_leases)
         goes_on = True
         curve = live.proposals.plan.curve
         for delivered in delivery.records:
@@ -146,6 +147,9 @@ class Ledger:
         status: Status = "failed" if error else "pruned"
         peak = None
         if live.outcome is not None:
+            if live.outcome.unwritten is not None:  # the store's fault, not the trial's: it stays running
+                self.broken = self.broken or StoreError(live.outcome.unwritten)
+                return
             status, error, peak = live.outcome.status, live.outcome.error, live.outcome.peak_memory_bytes
         closed = close_trial(
             live.record,
@@ -164,9 +168,9 @@ class Ledger:
             self._store.write_trial(closed)
 
         self._keep(write)
-        self._ended[closed.trial_id] = closed
-        self._keep(self.sweep)
-        if self.broken is None:
+        if self.broken is None:  # else it goes on from its checkpoint another time
+            self._ended[closed.trial_id] = closed
+            self._keep(self.sweep)
             self._listener.ended(closed)
 
     def sweep(self) -> None:
@@ -177,6 +181,9 @@ class Ledger:
                     self._store.remove_checkpoints(self._ended[trial_id])
 
     def _keep(self, write: Callable[[], None]) -> None:
+        """Write, unless that failed before: each write that fails may take a minute."""
+        if self.broken is not None:
+            return
         try:
             write()
         except AdasearchError as error:

@@ -1,7 +1,7 @@
 """Joins the workers of a gang into one torch process group.
 
-Ray Train's own ``TorchConfig`` does the same, but imports torch wherever it is read: in the slot's actor and in
-Ray Train's controller, which compute nothing. Here torch is imported on the workers alone.
+Ray Train's own ``TorchConfig`` does the same, but imports torch wherever it is read: in the slot's actor and
+in Ray Train's controller, which compute nothing. Here torch is imported on the workers alone.
 """
 
 import os

@@ -39,11 +39,15 @@ class TrialTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a trial ended on its workers: complete, or failed with an error."""
+    """How a trial ended on its workers: complete, or failed with an error.
+
+    ``unwritten`` says why a checkpoint could not be written: the search then ends, and the trial stays open.
+    """
 
     status: Status
     error: str | None = None
     peak_memory_bytes: int | None = None
+    unwritten: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
