@@ -1,58 +1,88 @@
-"""What a trial costs beyond its training: pooled workers against fresh ones for each trial.
+"""What a trial costs beyond its training: adasearch's long-lived workers against Ray's documented pattern.
 
-Runs two searches with one slot, side by side in time, and takes the fixed cost of a trial from their rows:
-the time between the ends of two consecutive trials less the training and evaluation of the second.
+First one trial at a time, beside a function that makes a fresh ``TorchTrainer`` for each trial: the fixed
+cost is the time between the ends of two consecutive trials, less the training and evaluation of the second.
+Then 40 trials of about a second on two slots, against the ideal: all that was trained, shared by two. Starts
+of the first workers count nowhere.
 """
 
-import statistics
-import subprocess
-import sys
 import tempfile
 from itertools import pairwise
 
-from adasearch.store import Store
+import torch
 
-SEARCH = ["--architecture", "resnet18", "--scheduler", "constant", "--dataset", "digits", "--epochs", "2"]
-TRIALS = {"pooled": 12, "fresh": 4}
+from adasearch.plans import Request
+from adasearch.tables import Column
+from adasearch.tuning.cluster import connect
+from common import Row, keep, parser_of, spread
+from searches import Course, Problem, optuna_search_fresh, ours, problem_of
+
+SLOTS = 2
 
 
-def fixed_costs(isolation: str) -> list[float]:
-    """Return the fixed cost in seconds of the second and every later trial."""
-    with tempfile.TemporaryDirectory() as results:
-        command = [sys.executable, "-m", "adasearch", "search", *SEARCH, "--isolation", isolation]
-        command += [
-            "--trials",
-            str(TRIALS[isolation]),
-            "--slots",
-            "1",
-            "--stopper",
-            "none",
-            "--results",
-            results,
-        ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        store = Store(results)
-        trials = [trial for study in store.studies() for trial in store.trials(study.study)]
-    costs = []
-    for before, trial in pairwise(trials):
-        if before.ended_at is None or trial.ended_at is None:
-            raise SystemExit(f"{trial.trial_id} did not end")
-        whole = (trial.ended_at - before.ended_at).total_seconds()
-        costs.append(whole - (trial.train_seconds or 0) - (trial.eval_seconds or 0))
-    return costs
+def constant(epochs: float) -> Problem:
+    """Return a study of one network at a constant batch size, so that all its trials are alike."""
+    request = Request(
+        architectures=("mobilenet_v3_small",),
+        schedulers=("constant",),
+        fixed=("train/batch_size=64",),
+        epochs=epochs,
+    )
+    return problem_of(request, None)
+
+
+def fixed_costs(course: Course) -> list[float]:
+    """Return the fixed cost in seconds of the second and every later trial of one slot."""
+    return [after.at - before.at - after.trained_seconds for before, after in pairwise(course.ends)]
 
 
 def main() -> None:
     """Measure and print."""
-    medians = {}
-    for isolation in TRIALS:
-        costs = fixed_costs(isolation)
-        medians[isolation] = statistics.median(costs)
-        print(
-            f"{isolation:7s} fixed cost of a trial: median {medians[isolation]:.2f} s, "
-            f"{min(costs):.2f} to {max(costs):.2f} s, {len(costs)} trials after the first"
-        )
-    print(f"fresh workers cost {medians['fresh'] / medians['pooled']:.0f} times as much as pooled ones")
+    parser = parser_of(__doc__, "trial_cost")
+    parser.add_argument("--epochs", type=float, default=3, help="of a trial; 3 are about a second")
+    arguments = parser.parse_args()
+    pooled, fresh, many = (4, 2, 8) if arguments.quick else (12, 5, 40)
+    torch.set_num_threads(1)
+    problem = constant(arguments.epochs)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder, connect(None):
+        ways = {
+            "adasearch": ours(
+                problem, folder, trials=pooled, slots=1, seed=0, stopper="none", sampler="random"
+            ),
+            "fresh TorchTrainer in a Tune function": optuna_search_fresh(
+                problem, folder, trials=fresh, slots=1, seed=0
+            ),
+        }
+        for name, course in ways.items():
+            costs = fixed_costs(course)
+            rows.append({"way": name, "trials": len(costs), **spread(costs).columns("fixed_seconds")})
+        course = ours(problem, folder, trials=many, slots=SLOTS, seed=0, stopper="none", sampler="random")
+    start = course.both(SLOTS)
+    trained = sum(end.trained_seconds for end in course.ends if end.at > start)
+    whole = course.ends[-1].at - start
+    one, other = (float(row["fixed_seconds"]) for row in rows)  # type: ignore[arg-type]
+    rows.append(
+        {
+            "way": f"adasearch, {SLOTS} slots",
+            "trials": many,
+            "trained_seconds": trained,
+            "whole_seconds": whole,
+            "of_ideal": whole / (trained / SLOTS),
+        }
+    )
+    columns = [
+        Column("way", "way"),
+        Column("trials", "trials"),
+        Column("fixed_seconds", "fixed s"),
+        Column("fixed_seconds_low", "low"),
+        Column("fixed_seconds_high", "high"),
+        Column("trained_seconds", "trained s"),
+        Column("whole_seconds", "wall-clock s"),
+        Column("of_ideal", "of ideal"),
+    ]
+    keep(rows, columns, arguments.out)
+    print(f"a fresh trainer costs {other / one:.0f} times as much per trial (median)")
 
 
 if __name__ == "__main__":

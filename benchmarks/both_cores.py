@@ -1,0 +1,99 @@
+"""Throughput of a search on all cores: two slots of adasearch against two plain processes of one thread.
+
+Plain processes train the same network on the same data in a loop, with nothing around it, before and after
+the search; each counts what it trained within the same span. The search counts from the moment when both
+slots train to the moment when the first of them has nothing more to do.
+"""
+
+import multiprocessing as mp
+import tempfile
+import time
+from dataclasses import replace
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+
+import torch
+
+from adasearch.data import load_dataset
+from adasearch.schedulers import make_scheduler
+from adasearch.tables import Column
+from adasearch.train import train
+from adasearch.tuning.cluster import connect
+from adasearch.tuning.task import TrialTask
+from common import Row, keep, parser_of
+from searches import ours
+from trial_cost import constant
+
+SLOTS = 2
+
+
+def plain(task: TrialTask, seconds: float, start: Barrier, found: "Queue[float]") -> None:
+    """Train again and again for a span; put the examples per second."""
+    torch.set_num_threads(1)
+    data = load_dataset(task.data)
+    scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
+    config = replace(task.config, interval=task.config.interval // 8)
+    next(train(config, scheduler, task.limits, data))  # warms up
+    start.wait()
+    began, examples = time.monotonic(), 0
+    while time.monotonic() - began < seconds:
+        former = 0
+        for record in train(config, scheduler, task.limits, data):
+            examples += record.signals.examples_seen - former
+            former = record.signals.examples_seen
+            if time.monotonic() - began >= seconds:
+                break
+    found.put(examples / (time.monotonic() - began))
+
+
+def plain_rate(task: TrialTask, seconds: float) -> float:
+    """Return the examples per second of two plain processes together."""
+    context = mp.get_context("spawn")
+    start, found = context.Barrier(SLOTS), context.Queue()
+    processes = [context.Process(target=plain, args=(task, seconds, start, found)) for _ in range(SLOTS)]
+    for process in processes:
+        process.start()
+    rates = [found.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return float(sum(rates))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = parser_of(__doc__, "both_cores")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    trials, epochs, seconds, rounds = (
+        (8, 3.0, 5.0, 1) if arguments.quick else (16, 9.0, 20.0, arguments.rounds)
+    )
+    torch.set_num_threads(1)
+    problem = constant(epochs)
+    task = problem.task(0, problem.first, "")
+    budget = problem.resolved.record.budget
+    rows: list[Row] = []
+    for number in range(rounds):
+        before = plain_rate(task, seconds)
+        with tempfile.TemporaryDirectory() as folder, connect(None):
+            course = ours(
+                problem, folder, trials=trials, slots=SLOTS, seed=0, stopper="none", sampler="random"
+            )
+        after = plain_rate(task, seconds)
+        start, end = course.ends[SLOTS - 1].at, course.ends[-2].at
+        rate = budget * len(course.ends[SLOTS:-1]) / (end - start)
+        mean = (before + after) / 2
+        rows.append(
+            {"round": number, "before": before, "adasearch": rate, "after": after, "share": rate / mean}
+        )
+    columns = [
+        Column("round", "round"),
+        Column("before", "plain, images/s"),
+        Column("adasearch", "adasearch"),
+        Column("after", "plain, again"),
+        Column("share", "share"),
+    ]
+    keep(rows, columns, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Wall-clock that a search needs to the same hypervolume: adasearch beside Ray Tune's ``OptunaSearch``.
+
+On equal workers (the same long-lived gangs): adasearch with and without its early stopping, random points,
+``OptunaSearch`` with and without ASHA. And ``OptunaSearch`` with a fresh ``TorchTrainer`` for each trial, as
+Ray's documentation has it, on fewer seeds, as each trial costs half a minute. Same space, training, data,
+first point and number of trials; the second objective is modelled time, which neighbours do not move, from a
+speed profile that is taken first. Wall-clock counts from the first interval that came in, so that the start
+of the first workers is nobody's. Per seed, adasearch and another are judged at the smaller of their two final
+hypervolumes.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+from rich.console import Console
+
+from adasearch.commands import ProfileWish, profile
+from adasearch.paired import estimate
+from adasearch.plans import Request
+from adasearch.profile_files import ProfileStore
+from adasearch.run_options import RunOptions
+from adasearch.tables import Column, between
+from adasearch.tuning.cluster import connect
+from common import Row, keep, parser_of
+from searches import Course, optuna_search_fresh, optuna_search_on_gangs, ours, problem_of
+from transfer import hypervolume
+
+Search = Callable[..., Course]
+ARMS: dict[str, Search] = {
+    "adasearch": partial(ours, stopper="halving", sampler="tpe"),
+    "adasearch, none stopped": partial(ours, stopper="none", sampler="tpe"),
+    "random": partial(ours, stopper="none", sampler="random"),
+    "OptunaSearch": partial(optuna_search_on_gangs, asha=False),
+    "OptunaSearch, ASHA": partial(optuna_search_on_gangs, asha=True),
+}
+FRESH = "OptunaSearch, fresh trainers"
+Point = tuple[float, float]
+
+
+def reached(course: Course, worst: Point, wanted: float) -> float:
+    """Return the seconds of wall-clock until a search had so much hypervolume."""
+    points: list[Point] = []
+    for end in course.ends:
+        points.append((end.val_error, end.seconds))
+        if hypervolume(points, worst) >= wanted:
+            return end.at - course.began
+    raise ValueError(f"this search never had a hypervolume of {wanted}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = parser_of(__doc__, "search_speed")
+    parser.add_argument("--architecture", default="mobilenet_v3_small")
+    parser.add_argument("--epochs", type=float, default=6)
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--fresh-seeds", type=int, default=1)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--subset", type=int)
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.epochs, arguments.trials, arguments.seeds, arguments.fresh_seeds = 1, 4, 1, 0
+        arguments.subset, arguments.slots = 300, 1
+    torch.set_num_threads(1)
+    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
+    request = Request(
+        architectures=(arguments.architecture,),
+        schedulers=("deba",),
+        space="deba_short",
+        baseline=False,
+        epochs=arguments.epochs,
+        interval="0.25",
+        subset=arguments.subset,
+    )
+    courses: dict[tuple[str, int], Course] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        profile(
+            replace(request, schedulers=("constant",), space=None),
+            ProfileWish(kinds=("speed",), name="bench"),
+            results=folder,
+            console=quiet,
+            options=RunOptions(),
+        )
+        (speed,) = ProfileStore(folder).speed()
+        problem = problem_of(request, speed.curve)
+        with connect(None):
+            arms = {**ARMS, FRESH: optuna_search_fresh}
+            for seed in range(arguments.seeds):
+                for arm, search in arms.items():
+                    if arm != FRESH or seed < arguments.fresh_seeds:
+                        courses[arm, seed] = search(
+                            problem, folder, trials=arguments.trials, slots=arguments.slots, seed=seed
+                        )
+                        print(f"{arm}, seed {seed}: {len(courses[arm, seed].ends)} complete", flush=True)
+    points = [(end.val_error, end.seconds) for course in courses.values() for end in course.ends]
+    worst = (max(error for error, _ in points), max(seconds for _, seconds in points))
+    rows: list[Row] = []
+    shares: dict[str, list[float]] = {}
+    for (arm, seed), course in courses.items():
+        own, ours_ = (
+            hypervolume([(end.val_error, end.seconds) for end in each.ends], worst)
+            for each in (course, courses["adasearch", seed])
+        )
+        seconds = reached(course, worst, min(own, ours_))
+        adasearch_seconds = reached(courses["adasearch", seed], worst, min(own, ours_))
+        shares.setdefault(arm, []).append(adasearch_seconds / seconds)
+        row: Row = {
+            "search": arm,
+            "architecture": arguments.architecture,
+            "seed": seed,
+            "trials": arguments.trials,
+            "slots": arguments.slots,
+            "complete": len(course.ends),
+            "hypervolume": own / (worst[0] * worst[1]),
+            "whole_seconds": course.ends[-1].at - course.began,
+            "reached_seconds": seconds,
+            "adasearch_seconds": adasearch_seconds,
+        }
+        rows.append(row)
+    headers = {
+        "search": "search",
+        "seed": "seed",
+        "complete": "complete",
+        "hypervolume": "hypervolume",
+        "whole_seconds": "whole s",
+        "reached_seconds": "s to the smaller hypervolume",
+        "adasearch_seconds": "adasearch",
+    }
+    keep(rows, [Column(key, header) for key, header in headers.items()], arguments.out)
+    print("wall-clock of adasearch to the same hypervolume, as a share of the other's (mean, 95 % interval)")
+    for arm, each in shares.items():
+        if arm != "adasearch":
+            share = estimate(each)
+            text = between(share.mean, share.low, share.high, 1, "", digits=2)
+            print(f"{arm:29s}  {text}  ({len(each)} seeds)")
+
+
+if __name__ == "__main__":
+    main()

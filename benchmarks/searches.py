@@ -1,0 +1,364 @@
+"""Whole searches of one study as people would run them: ours, and Ray Tune's own ways over the same space.
+
+What each does is the same training, :func:`adasearch.train.train`, on the same data:
+
+- :func:`ours`: adasearch's search;
+- :func:`optuna_search_on_gangs`: ``OptunaSearch``, with or without ASHA, on adasearch's long-lived workers;
+- :func:`optuna_search_fresh`: the pattern of Ray's documentation, ``OptunaSearch`` over a function that makes
+  a ``TorchTrainer`` for each trial. Without ASHA: a trainer that Tune stops in mid-run leaks its placement
+  group where Ray runs without its dashboard, and the next trial then waits for ever.
+
+Ray must be connected (:func:`adasearch.tuning.cluster.connect`).
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+from rich.console import Console
+
+from adasearch.modelled import SpeedCurve, modelled_trial
+from adasearch.optuna_study import objectives
+from adasearch.plans import Request, ResolvedStudy, resolve
+from adasearch.progress import say
+from adasearch.records import IntervalRecord, Params, TrialRecord, Value
+from adasearch.sources import no_progress
+from adasearch.spans import rungs_of
+from adasearch.store import Store
+from adasearch.train_config import TrainConfig
+from adasearch.trials import begin_trial
+from adasearch.tuning.engine import DRIVER_RESOURCES, run_search
+from adasearch.tuning.gang import GangTrainable
+from adasearch.tuning.proposals import StudyPlan
+from adasearch.tuning.settings import GangSettings
+from adasearch.tuning.task import TrialTask
+
+__all__ = [
+    "Course",
+    "End",
+    "Problem",
+    "optuna_search_fresh",
+    "optuna_search_on_gangs",
+    "ours",
+    "problem_of",
+    "settings_for",
+]
+
+GOALS: dict[str, Any] = {"metric": ["val_error", "seconds"], "mode": ["min", "min"]}
+WORST = {"val_error": 1.0, "seconds": 1e6}  # of a trial that failed, as OptunaSearch needs numbers
+
+
+@dataclass(frozen=True)
+class End:
+    """A trial that ran to its end: when (:func:`time.monotonic`), its objectives, and what it trained."""
+
+    at: float
+    val_error: float
+    seconds: float
+    trained_seconds: float
+
+
+@dataclass
+class Course:
+    """What happened when in one search; ``firsts`` are the trials' first intervals, in order."""
+
+    firsts: dict[str, float] = field(default_factory=dict)
+    ends: list[End] = field(default_factory=list)
+
+    @property
+    def began(self) -> float:
+        """When the first interval of all came in."""
+        return min(self.firsts.values())
+
+    def both(self, slots: int) -> float:
+        """Return when the workers of so many slots had all delivered something."""
+        return sorted(self.firsts.values())[slots - 1]
+
+    def heard(self, trial_id: str) -> None:
+        """Note that a trial is under way."""
+        self.firsts.setdefault(trial_id, time.monotonic())
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A study's space and training; ``curve`` gives modelled seconds, None takes measured ones."""
+
+    resolved: ResolvedStudy
+    curve: SpeedCurve | None
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What is searched, by prefixed name."""
+        return {
+            **self.resolved.train_space.distributions(),
+            **self.resolved.scheduler_space.distributions(),
+        }
+
+    @property
+    def first(self) -> dict[str, Value]:
+        """The default of what is searched: every search's first point."""
+        return {**self.resolved.train_space.first(), **self.resolved.scheduler_space.first()}
+
+    def task(self, number: int, params: Params, folder: str) -> TrialTask:
+        """Return what a worker needs for a trial of these parameters."""
+        study = self.resolved.record
+        fixed = {**self.resolved.train_space.fixed(), **self.resolved.scheduler_space.fixed()}
+        trial = begin_trial(
+            study,
+            phase="search",
+            number=number,
+            params={**fixed, **params},
+            seed=study.seed + number,
+            versions={},
+        )
+        return TrialTask(
+            trial_id=f"{trial.trial_id}-{uuid.uuid4().hex[:6]}",
+            config=TrainConfig.of(study, trial, evaluate_at=rungs_of(study)),
+            scheduler=study.scheduler,
+            scheduler_fields=trial.fields_of("scheduler"),
+            limits=study.limits,
+            data=self.resolved.data,
+            checkpoints=f"{folder}/checkpoints",
+            checkpoint_every=0,
+        )
+
+    def spent(self, trial: TrialRecord, intervals: list[IntervalRecord]) -> float:
+        """Return the second objective of what a trial did so far."""
+        measured = sum(record.train_seconds for record in intervals)
+        if self.curve is None:
+            return measured
+        return modelled_trial(trial, intervals, self.curve).modelled_seconds or measured
+
+
+def problem_of(request: Request, curve: SpeedCurve | None) -> Problem:
+    """Return a request's only study."""
+    console = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
+    (found,) = resolve(request, lambda name: None, partial(say, console), no_progress)
+    clock = "measured" if curve is None else "modelled"
+    second = "train_seconds" if curve is None else "modelled_seconds"
+    return Problem(
+        replace(found, record=replace(found.record, clock=clock, objectives=f"val_error,{second}")), curve
+    )
+
+
+def settings_for(folder: str) -> GangSettings:
+    """Return one worker with one CPU a trial."""
+    return GangSettings(
+        workers=1,
+        cpus_per_worker=1,
+        gpus_per_worker=0.0,
+        attempts=2,
+        isolation="pooled",
+        storage=f"{folder}/ray",
+    )
+
+
+# --- ours --------------------------------------------------------------------------------------------
+
+
+class _Listener:
+    def __init__(self, problem: Problem) -> None:
+        self.course, self._clock = Course(), problem.resolved.record.clock
+
+    def started(self, trial: TrialRecord) -> None:
+        pass
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        self.course.heard(trial.trial_id)
+
+    def ended(self, trial: TrialRecord) -> None:
+        if trial.status == "complete":
+            error, seconds = objectives(trial, self._clock)
+            end = End(
+                time.monotonic(), error, seconds, (trial.train_seconds or 0) + (trial.eval_seconds or 0)
+            )
+            self.course.ends.append(end)
+
+
+def ours(
+    problem: Problem, folder: str, *, trials: int, slots: int, seed: int, stopper: str, sampler: str
+) -> Course:
+    """Search with adasearch."""
+    resolved = problem.resolved
+    plan = StudyPlan(
+        study=replace(resolved.record, seed=seed, stopper=stopper, sampler=sampler),
+        train_space=resolved.train_space,
+        scheduler_space=resolved.scheduler_space,
+        data=resolved.data,
+        trials=trials,
+        stored=(),
+        intervals={},
+        curve=problem.curve,
+    )
+    listener = _Listener(problem)
+    results = f"{folder}/{uuid.uuid4().hex[:8]}"
+    run_search([plan], Store(results), settings_for(folder), slots=slots, listener=listener)
+    shutil.rmtree(results, ignore_errors=True)
+    return listener.course
+
+
+# --- Ray Tune's own ----------------------------------------------------------------------------------
+
+
+class _OnGang(GangTrainable):
+    """A slot whose config is a point of the space."""
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], settings: GangSettings, problem: Problem, seed: int
+    ) -> None:
+        self._problem, self._seed, self._count = problem, seed, 0
+        super().setup(self._next(config, settings), settings)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return super().reset_config(self._next(new_config, self._settings))
+
+    def _next(self, config: dict[str, Any], settings: GangSettings) -> dict[str, Any]:
+        self._metrics = _Metrics(self._problem)
+        self._count += 1
+        return {"task": self._problem.task(self._seed + self._count, _flat(config), settings.storage)}
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        found = self._metrics.after(result["delivery"].records)
+        outcome = result["delivery"].outcome
+        if outcome is not None and outcome.status != "complete":
+            found |= WORST
+        return {**found, "done": result["done"]}
+
+
+class _Metrics:
+    """What Tune is told of a trial."""
+
+    def __init__(self, problem: Problem) -> None:
+        study = problem.resolved.record
+        self._problem, self._intervals, self._error = problem, list[IntervalRecord](), 1.0
+        self._trial = begin_trial(study, phase="search", number=0, params={}, seed=0, versions={})
+
+    def after(self, records: "tuple[IntervalRecord, ...]") -> dict[str, Any]:
+        self._intervals += records
+        self._error = next((r.val_error for r in reversed(records) if r.val_error is not None), self._error)
+        spent = self._problem.spent(self._trial, self._intervals) if self._intervals else 0.0
+        return {
+            "val_error": self._error,
+            "seconds": spent,
+            "trained_seconds": sum(record.train_seconds + record.eval_seconds for record in self._intervals),
+            "examples": self._intervals[-1].signals.examples_seen if self._intervals else 0,
+        }
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Follows a search of Tune's."""
+
+    def __init__(self, course: Course, budget: int) -> None:
+        self._course, self._budget = course, budget
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        if result.get("examples"):
+            self._course.heard(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        last = trial.last_result
+        if last.get("examples", 0) >= self._budget and last["seconds"] < WORST["seconds"]:
+            self._course.ends.append(
+                End(time.monotonic(), last["val_error"], last["seconds"], last["trained_seconds"])
+            )
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Value]:
+    return {f"{kind}/{name}": value for kind, own in config.items() for name, value in own.items()}
+
+
+def _searched(
+    problem: Problem, trainable: Any, folder: str, *, trials: int, slots: int, seed: int, asha: bool
+) -> Course:
+    study = problem.resolved.record
+    course = Course()
+    searcher = OptunaSearch(
+        space=problem.distributions, seed=seed, points_to_evaluate=[problem.first], **GOALS
+    )
+    stopper = ASHAScheduler(
+        time_attr="examples",
+        metric="val_error",
+        mode="min",
+        max_t=study.budget,
+        grace_period=max(1, study.budget // 4),
+        reduction_factor=2,
+    )
+    storage = f"{folder}/tune-{uuid.uuid4().hex[:8]}"
+    tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=stopper if asha else None,
+            num_samples=trials,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=storage, verbose=0, callbacks=[_Watch(course, study.budget)]
+        ),
+    ).fit()
+    shutil.rmtree(storage, ignore_errors=True)
+    return course
+
+
+def optuna_search_on_gangs(
+    problem: Problem, folder: str, *, trials: int, slots: int, seed: int, asha: bool
+) -> Course:
+    """Search with ``OptunaSearch`` on adasearch's workers."""
+    slot = tune.with_parameters(_OnGang, settings=settings_for(folder), problem=problem, seed=seed)
+    trainable = tune.with_resources(slot, DRIVER_RESOURCES)
+    return _searched(problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=asha)
+
+
+def optuna_search_fresh(problem: Problem, folder: str, *, trials: int, slots: int, seed: int) -> Course:
+    """Search with ``OptunaSearch``, a new ``TorchTrainer`` for each trial."""
+    function = tune.with_parameters(_documented, folder=folder, problem=problem, seed=seed)
+    trainable = tune.with_resources(function, DRIVER_RESOURCES)
+    return _searched(problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=False)
+
+
+def _documented(config: dict[str, Any], folder: str, problem: Problem, seed: int) -> None:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    name = tune.get_context().get_trial_id()
+    TorchTrainer(
+        _train,
+        train_loop_config={"task": problem.task(seed, _flat(config), folder), "problem": problem},
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
+        run_config=RunConfig(name=f"train-{name}", storage_path=folder, callbacks=[TuneReportCallback()]),
+    ).fit()
+
+
+def _train(config: dict[str, Any]) -> None:
+    import ray.train
+    import torch
+
+    from adasearch.data import load_dataset
+    from adasearch.schedulers import make_scheduler
+    from adasearch.train import train
+
+    torch.set_num_threads(1)
+    task: TrialTask = config["task"]
+    data = load_dataset(task.data)
+    metrics = _Metrics(config["problem"])
+    scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
+    for record in train(task.config, scheduler, task.limits, data):
+        ray.train.report(metrics.after((record,)))
