@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from adasearch.schedule_file import load_schedule
     from adasearch.schedulers import SCHEDULERS
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
 
 _HOME = {
