@@ -1,8 +1,8 @@
 """What the process that drives a search computes per trial, with trials that train for a tenth of a second.
 
 Runs one real search through Ray and notes the driver's own processor time at each trial's end: proposals,
-books, tables on disk, and Tune; the workers are other processes. With ``--results`` it goes on with the search
-of the run before, so that the growth with the trials that are stored is seen.
+books, tables on disk, and Tune; the workers are other processes. With ``--results`` it goes on with the
+search of the run before, so that the growth with the trials that are stored is seen.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from itertools import pairwise
 
-SEARCH = ["--architecture", "resnet18", "--scheduler", "constant", "--dataset", "digits", "--subset", "64"]
+SEARCH = ["--architecture", "resnet18", "--scheduler", "constant", "--dataset", "digits", "--subset", "128"]
 SEARCH += ["--epochs", "1", "--interval", "0.25"]
 
 DRIVER = """
@@ -53,8 +53,8 @@ def main() -> None:
         ("last", computed[-part:], passed[-part:]),
     ):
         print(
-            f"{which} {part} of the others: {1000 * statistics.fmean(costs):.0f} ms of the driver's processor "
-            f"time per trial (median {1000 * statistics.median(costs):.0f}), "
+            f"{which} {part} of the others: {1000 * statistics.fmean(costs):.0f} ms of the driver's "
+            f"processor time per trial (median {1000 * statistics.median(costs):.0f}), "
             f"{1000 * statistics.fmean(waits):.0f} ms beside training"
         )
     trained = statistics.median(end[2] for end in ends)

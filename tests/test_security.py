@@ -2,7 +2,9 @@
 
 import math
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -428,3 +431,35 @@ def test_nothing_that_steers_a_terminal_reaches_it(
     assert said.out or said.err
     assert all(each.isprintable() or each == "\n" for each in said.out + said.err)
     assert "Traceback" not in said.err
+
+
+# --- Ray ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+@pytest.mark.soak
+def test_embedded_ray_listens_on_loopback_alone_but_for_pytorch_s_store(tmp_path: Path) -> None:
+    command = (
+        "search --architecture resnet18 --scheduler constant --subset 200 --epochs 2 --trials 4 --workers 2"
+    )
+    command += f" --slots 1 --results {tmp_path}"
+    search = subprocess.Popen(
+        [sys.executable, "-m", "adasearch", *command.split()], stdout=subprocess.DEVNULL
+    )
+    heard: set[tuple[str, int, str]] = set()
+    while search.poll() is None:
+        with suppress(psutil.Error):
+            own = psutil.Process(search.pid)
+            for process in [own, *own.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    heard |= {
+                        (process.name(), each.laddr.port, each.laddr.ip)
+                        for each in process.net_connections(kind="inet")
+                        if each.status == psutil.CONN_LISTEN
+                    }
+        time.sleep(0.2)
+    assert search.returncode == 0
+    assert {"gcs_server", "raylet"} <= {name for name, _, _ in heard}
+    wide = {(name, port) for name, port, ip in heard if ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")}
+    assert all("Worker" in name or "torch" in name for name, _ in wide)
+    assert len({port for _, port in wide}) <= 1  # PyTorch's store, which takes no address
