@@ -1,6 +1,8 @@
 """What comes out of files: a clear error or success, no code that nobody named, nothing written outside."""
 
+import io
 import math
+import pickle
 import shutil
 import subprocess
 import sys
@@ -16,11 +18,13 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adasearch.catalogue import catalogue
+from adasearch.checkpoint import Checkpoints
 from adasearch.cli import main
 from adasearch.comparison import compare
 from adasearch.dashboard import Mirror
@@ -256,6 +260,30 @@ def test_trial_of_another_scheduler_than_its_study_s_is_not_run_again(sound: Pat
         rerun(store, "resnet18-nano-deba-digits-search-0", console=None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="names antigravity:Fly, but its study ran deba"):
         export(store, "resnet18-nano-deba-digits", output="x", trial_id="resnet18-nano-deba-digits-search-0")
+
+
+class _Planted:
+    """What a pickle makes of this would write a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.target,)
+
+
+def test_checkpoint_executes_nothing_and_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    written = io.BytesIO()
+    torch.save({"identity": _Planted(tmp_path / "executed")}, written)
+    for number, content in enumerate(
+        (written.getvalue(), pickle.dumps(_Planted(tmp_path / "executed")), b"no")
+    ):
+        (folder / f"{number:08d}.pt").write_bytes(content)
+    checkpoints = Checkpoints(str(folder), stored=9)
+    assert checkpoints.load(None, ["any"]) is None  # type: ignore[arg-type]
+    assert not (tmp_path / "executed").exists()
 
 
 # --- YAML -----------------------------------------------------------------------------------------------
