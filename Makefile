@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer bench-store clean
+.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer bench-store bench-driver clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -57,6 +57,9 @@ bench-transfer: $(READY) ## Count the trials that --transfer saves on held-out n
 
 bench-store: $(READY) ## Time a store of 1,000 trials before and after compacting (about 2 minutes).
 	$(BIN)/python benchmarks/store_scale.py
+
+bench-driver: $(READY) ## Measure what the driver of a search computes per trial (about 3 minutes).
+	$(BIN)/python benchmarks/driver_cost.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,7 +6,6 @@ there. So no order of writing, and no crash between two writes, can lose or doub
 """
 
 import io
-import pickle
 import re
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import torch
 from torch import distributed as dist
 
 from adasearch.buffers import mean_state
+from adasearch.errors import StoreError
 from adasearch.files import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.run import Run
@@ -119,8 +119,9 @@ class Checkpoints:
         try:
             whole = read_whole(self._files, path).to_pybytes()
             state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-        # Whatever a truncated or foreign file makes of torch's reader.
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        except StoreError:
+            raise
+        except Exception:  # whatever a truncated or foreign file makes of torch's reader
             return {}
         return state if isinstance(state, dict) else {}
 

@@ -155,19 +155,21 @@ def _claim(
     from adasearch.clocks import curve_of
     from adasearch.identity import check_identity
     from adasearch.tuning.proposals import StudyPlan
+    from adasearch.tuning.rungs import RECALLED, rungs_of
 
     plans = []
     for study in resolved:
+        name = study.record.study
         try:
-            locks.enter_context(store.lock(study.record.study))
+            locks.enter_context(store.lock(name))
         except StudyLocked as error:
             if not _optional(study, request):
                 raise
             say(console, f"{error}; going on without it")
             continue
         # Under the lock: another search may have written the study since it was resolved.
-        stored = store.trials(study.record.study)
-        check_identity(store.study(study.record.study), study.record, stored)
+        stored = store.trials(name)
+        check_identity(store.study(name), study.record, stored)
         stability = study.record.stability_profile
         plans.append(
             StudyPlan(
@@ -177,7 +179,10 @@ def _claim(
                 data=study.data,
                 trials=runtime.trials,
                 stored=stored,
-                intervals=store.intervals(study.record.study),
+                intervals=store.intervals(
+                    name, [trial.trial_id for trial in stored if trial.status == "running"]
+                ),
+                recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
                 options=runtime.options,
                 threads=runtime.cpus_per_worker,
                 curve=curve_of(store, study.record),

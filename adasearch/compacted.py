@@ -8,7 +8,7 @@ that are new or changed themselves; so it sees exactly what it would see without
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -32,6 +32,7 @@ __all__ = [
 COMPACTED: tuple[Table, ...] = ("trials", "intervals")
 """The tables of many files."""
 
+FEW = 16  # files that are read sooner one by one than out of thousands
 SETTLED_SECONDS = 2  # a file that is younger may change once more within one tick of a file system's clock
 SOURCES = b"adasearch.sources"
 
@@ -60,13 +61,15 @@ def read_pieces(
     table: Table,
     *,
     skipped: Skipped,
-    name: str | None = None,
+    names: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
     until: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Iterator[Piece]:
-    """Yield all rows of a folder's table in the order of its files, or those of one file ``name``.
+    """Yield all rows of a folder's table in the order of its files, or those of the files ``names``.
 
-    ``skipped`` is told of files that cannot be read; files changed after ``until`` (in ns) are left out.
+    ``columns`` are those that are wanted, all by default; ``skipped`` is told of files that cannot be read;
+    files changed after ``until`` (in ns) are left out.
 
     Raises:
         InputError: a newer version wrote a file.
@@ -77,14 +80,14 @@ def read_pieces(
         for item in listed(files, f"{folder}/{table}")
         if item.base_name.endswith(".parquet")
         and not item.base_name.startswith(".")
-        and name in (None, item.base_name)
+        and (names is None or item.base_name in names)
         and (until is None or (item.mtime_ns or until) < until)
     ]
     known: dict[tuple[str, int, int], tuple[int, int]] = {}
     rows = SCHEMAS[table].empty_table()
-    if table in COMPACTED and len(items) > 1:
+    if table in COMPACTED and len(items) > (1 if names is None else FEW):
         try:
-            rows, sources = read_compacted(files, folder, table)
+            rows, sources = read_compacted(files, folder, table, columns)
             known = _offsets(sources)
         except PartError as error:
             skipped(compacted_file(folder, table), error)
@@ -103,7 +106,7 @@ def read_pieces(
             run.append((*state, place[1]))
             continue
         try:
-            part = read_part(files, item.path, table)
+            part = read_part(files, item.path, table, columns)
         except PartError as error:
             skipped(item.path, error)
             continue
@@ -112,8 +115,12 @@ def read_pieces(
         yield Piece(run, rows.slice(begin, end - begin))
 
 
-def read_compacted(files: pafs.FileSystem, folder: str, table: Table) -> tuple[pa.Table, Sequence[Source]]:
+def read_compacted(
+    files: pafs.FileSystem, folder: str, table: Table, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, Sequence[Source]]:
     """Return the rows of a folder's compacted table and the files that they are of; none without one.
+
+    ``columns`` are those that are wanted, all by default.
 
     Raises:
         PartError: it cannot be read, or is not ours.
@@ -122,13 +129,13 @@ def read_compacted(files: pafs.FileSystem, folder: str, table: Table) -> tuple[p
     path = compacted_file(folder, table)
     if kind_at(files, path) == pafs.FileType.NotFound:
         return SCHEMAS[table].empty_table(), []
-    rows, metadata = read_with_metadata(files, path, table)
+    rows, metadata = read_with_metadata(files, path, table, columns)
     try:
         sources = [
             (str(name), int(at), int(size), int(count))
             for name, at, size, count in json.loads(metadata[SOURCES])
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise PartError("foreign", "it does not say which files it holds") from error
     if any(count < 0 for *_, count in sources) or sum(count for *_, count in sources) != rows.num_rows:
         raise PartError("foreign", "its rows are not those of the files that it names")

@@ -160,15 +160,15 @@ def confirmed(
     *,
     margin: float = ERROR_MARGIN,
 ) -> list[ConfirmedRow]:
-    """Return the rows of what was confirmed; reads the intervals of those studies alone.
+    """Return the rows of what was confirmed; reads the intervals of those runs alone.
 
     Modelled seconds are those of each record's profile, which need not be the one that the study ran with.
     """
-    there = {trial.study for trial in trials if trial.phase == "confirm"}
     intervals: dict[str, Sequence[IntervalRecord]] = {}
     for record in records:
-        if record.study in there:
-            intervals |= intervals_of(store, record)
+        runs = [t.trial_id for t in trials if t.phase == "confirm" and t.study == record.study]
+        if runs:
+            intervals |= intervals_of(store, record, runs)
     return confirmed_rows(records, trials, intervals, margin=margin)
 
 

@@ -234,7 +234,9 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     data=data[name],
                     repeats=job.repeats,
                     stored=stored,
-                    intervals=store.intervals(name),
+                    intervals=store.intervals(
+                        name, [each.trial_id for each in stored if each.status == "running"]
+                    ),
                     options=runtime.options,
                     threads=runtime.cpus_per_worker,
                     curve=curve_of(store, job.study),

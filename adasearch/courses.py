@@ -1,4 +1,4 @@
-"""The intervals of many trials: kept as columns, made into records for the trial that is asked for."""
+"""The intervals of many trials: kept as columns, made into Python's values for the trial asked for."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -7,37 +7,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adasearch.parts import rows_in
+from adasearch.parts import rows_in, values_in
 from adasearch.records import IntervalRecord
 from adasearch.rows import ACTIONS, DEFAULTS, ERRORS, POSITIVE, REQUIRED, SPENT, interval_of
 from adasearch.schemas import SCHEMAS
 
-__all__ = ["Courses"]
+__all__ = ["Columns", "Courses"]
 
+_EMPTY = SCHEMAS["intervals"].empty_table()
 Rows = np.ndarray[Any, np.dtype[Any]]
 
 
-class Courses(Mapping[str, list[IntervalRecord]]):
-    """The intervals of trials by trial id, in order of interval.
+class _ByTrial:
+    """The interval rows of trials by trial id, in order of interval.
 
-    A million intervals take 0.3 GB as columns and several times that as records, so records are made anew at
-    each look-up. A trial whose intervals are not one whole course of records is left out.
+    A trial whose intervals are not one whole course of records is left out.
 
     Args:
-        parts: tables in the columns of ``intervals``; trials come in the order in which they first appear.
+        parts: tables in columns of ``intervals``; trials come in the order in which they first appear.
         skipped: is told of each trial that is left out, and why.
     """
 
     def __init__(
         self, parts: Sequence[pa.Table], skipped: Callable[[str, str], None] = lambda trial, why: None
     ) -> None:
-        table = pa.concat_tables(parts) if parts else SCHEMAS["intervals"].empty_table()
+        table = pa.concat_tables(parts) if parts else _EMPTY
         for name in ("trial_id", "interval"):  # a row without them is nobody's
             if table.column(name).null_count:
                 table = table.filter(pc.is_valid(table.column(name)))
-        self._rows = table.combine_chunks()
-        trials = self._rows.column("trial_id").combine_chunks()
-        coded = trials.dictionary_encode()
+        coded = table.column("trial_id").combine_chunks().dictionary_encode()
+        self._rows = table.drop_columns(["trial_id"]).combine_chunks()
         codes = coded.indices.to_numpy(zero_copy_only=False)
         intervals = self._rows.column("interval").to_numpy()
         self._order = np.lexsort((intervals, codes))  # stable: by trial, then by interval
@@ -56,14 +55,6 @@ class Courses(Mapping[str, list[IntervalRecord]]):
             else:
                 self._spans[name] = (begins[code], ends[code])
 
-    def __getitem__(self, trial_id: str) -> list[IntervalRecord]:
-        """Return the intervals of a trial."""
-        begin, end = self._spans[trial_id]
-        chosen = self._order[begin:end]
-        whole = chosen[-1] - chosen[0] + 1 == len(chosen) and np.all(np.diff(chosen) == 1)
-        rows = self._rows.slice(chosen[0], len(chosen)) if whole else self._rows.take(chosen)
-        return [interval_of(row) for row in rows_in(rows, "intervals")]
-
     def __iter__(self) -> Iterator[str]:
         """Go through the trials' ids."""
         return iter(self._spans)
@@ -72,15 +63,45 @@ class Courses(Mapping[str, list[IntervalRecord]]):
         """Return how many trials there are."""
         return len(self._spans)
 
+    def _of(self, trial_id: str) -> pa.Table:
+        begin, end = self._spans[trial_id]
+        chosen = self._order[begin:end]
+        whole = chosen[-1] - chosen[0] + 1 == len(chosen) and np.all(np.diff(chosen) == 1)
+        return self._rows.slice(chosen[0], len(chosen)) if whole else self._rows.take(chosen)
+
+
+class Courses(_ByTrial, Mapping[str, list[IntervalRecord]]):
+    """The intervals of trials as records, by trial id.
+
+    A million intervals take 0.3 GB as columns and several times that as records, so records are made anew at
+    each look-up.
+    """
+
+    def __getitem__(self, trial_id: str) -> list[IntervalRecord]:
+        """Return the intervals of a trial."""
+        return [interval_of(row) for row in rows_in(self._of(trial_id), "intervals")]
+
+
+class Columns(_ByTrial, Mapping[str, dict[str, list[Any]]]):
+    """Some columns of the intervals of trials, by trial id; ``trial_id`` and ``interval`` are among them."""
+
+    def __getitem__(self, trial_id: str) -> dict[str, list[Any]]:
+        """Return the values of a trial's intervals by column."""
+        rows = self._of(trial_id)
+        return {name: values_in(rows.column(name)) for name in rows.column_names}
+
 
 def _broken(rows: pa.Table) -> dict[str, Rows]:
     """Return, by column, the rows that are no records; columns without such are left out."""
     found = {}
-    for name in REQUIRED["intervals"] - DEFAULTS["intervals"].keys():
+    there = set(rows.column_names)
+    for name in there & REQUIRED["intervals"] - DEFAULTS["intervals"].keys():
         if rows.column(name).null_count:
             found[name] = np.flatnonzero(rows.column(name).is_null().to_numpy())
 
     def refuse(name: str, wrong: Callable[[Rows], Rows]) -> None:
+        if name not in there:
+            return
         values = rows.column(name).to_numpy()
         with np.errstate(invalid="ignore"):
             places = np.flatnonzero(wrong(values) & rows.column(name).is_valid().to_numpy())
@@ -95,6 +116,8 @@ def _broken(rows: pa.Table) -> dict[str, Rows]:
         refuse(name, lambda values: ~((values > 0) & np.isfinite(values)))
     for name in ERRORS:
         refuse(name, lambda values: (values < 0) | (values > 1))
+    if "action" not in there:
+        return found
     known = pc.is_in(rows.column("action"), value_set=pa.array(ACTIONS))
     if not pc.all(known).as_py():
         found.setdefault("action", np.flatnonzero(~known.to_numpy()))

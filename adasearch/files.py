@@ -143,7 +143,7 @@ def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
 
     def read() -> pa.Buffer:
         with files.open_input_file(path) as file:
-            return file.read_buffer()  # in one go: a small file's pages one by one take twice as long
+            return file.read_buffer()
 
     try:
         return _patiently(files, read)

@@ -1,5 +1,6 @@
 """One Parquet file of ours: read, checked, and brought to this version's columns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
-from adasearch.files import read_whole
+from adasearch.files import is_local, read_whole
 from adasearch.naming import printable
 from adasearch.rows import DEFAULTS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
-__all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in"]
+__all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
+
+SMALL = 2**20  # bytes; pages one by one take twice as long as a small file in one go
 
 
 class PartError(Exception):
@@ -29,25 +32,41 @@ class PartError(Exception):
         self.kind = kind
 
 
-def read_part(files: pafs.FileSystem, path: str, table: Table) -> pa.Table:
+def read_part(
+    files: pafs.FileSystem, path: str, table: Table, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Return the rows of a file of ``table``, columns that an older version did not write as nulls.
+
+    ``columns`` are those that are wanted, all by default.
 
     Raises:
         PartError: it cannot be read, or is not ours.
         InputError: a newer version wrote it.
         StoreError: the object store does not answer.
     """
-    return read_with_metadata(files, path, table)[0]
+    return read_with_metadata(files, path, table, columns)[0]
+
+
+def _opened(files: pafs.FileSystem, path: str) -> pa.NativeFile:
+    """Return a file to read from: a large one on a disk as it lies there, any other in memory."""
+    if is_local(files):
+        file = files.open_input_file(path)
+        if file.size() >= SMALL:
+            return file
+        file.close()
+    return pa.BufferReader(read_whole(files, path))
 
 
 def read_with_metadata(
-    files: pafs.FileSystem, path: str, table: Table
+    files: pafs.FileSystem, path: str, table: Table, columns: Sequence[str] | None = None
 ) -> tuple[pa.Table, dict[bytes, bytes]]:
     """Return the rows of a file as :func:`read_part` does, and the file's own metadata."""
     try:
-        part = pq.ParquetFile(pa.BufferReader(read_whole(files, path)))
-        check_ours(part.schema_arrow, path, table)
-        rows = in_columns(part.read(use_threads=part.num_row_groups > 1), table)
+        with _opened(files, path) as file:
+            part = pq.ParquetFile(file)
+            check_ours(part.schema_arrow, path, table)
+            there = columns and [name for name in columns if name in part.schema_arrow.names]
+            rows = in_columns(part.read(there, use_threads=part.num_row_groups > 1), table, columns)
         rows.validate(full=True)
         return rows, part.schema_arrow.metadata or {}
     except (OSError, pa.ArrowException) as error:
@@ -74,25 +93,27 @@ def check_ours(schema: pa.Schema, path: str, table: Table) -> None:
         )
 
 
-def in_columns(part: pa.Table, table: Table) -> pa.Table:
-    """Return rows in the columns of ``table``: nulls for those it lacks, others left out.
+def in_columns(part: pa.Table, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return rows in ``columns`` of ``table`` (default: all): nulls for those it lacks, others left out.
 
     Raises:
         PartError: a column has another type than ours.
     """
     schema = SCHEMAS[table]
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
     if part.schema.equals(schema, check_metadata=True):
         return part
-    columns = []
+    arrays = []
     for field in schema:
         index = part.schema.get_field_index(field.name)
         try:
-            columns.append(
+            arrays.append(
                 pa.nulls(part.num_rows, field.type) if index < 0 else part.column(index).cast(field.type)
             )
         except pa.ArrowException as error:
             raise PartError("foreign", f"column {field.name}: {one_line(error)}") from error
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:
@@ -102,11 +123,11 @@ def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:
         ValueError: a value has no counterpart in Python.
     """
     names = part.column_names  # outside the loop: Arrow makes the list anew each time
-    columns = [_values(part.column(name), DEFAULTS[table].get(name)) for name in names]
+    columns = [values_in(part.column(name), DEFAULTS[table].get(name)) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _values(column: pa.ChunkedArray, default: Any) -> list[Any]:
+def values_in(column: pa.ChunkedArray, default: Any = None) -> list[Any]:
     """Return a column as Python's values; numbers by way of numpy, which takes a tenth of Arrow's time."""
     if default is not None and column.null_count:
         column = pc.fill_null(column, default)

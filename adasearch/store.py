@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_compacted
-from adasearch.courses import Courses
+from adasearch.courses import Columns, Courses
 from adasearch.errors import AdasearchError, InputError, StoreError, one_line, unknown
 from adasearch.files import below, dead_drafts, is_local, kind_at, listed, locate, write_whole
 from adasearch.lease import Holder, Lease, holder_on, shelf_for, take
@@ -160,12 +160,21 @@ class Store:
 
         They are made anew at each look-up.
         """
-        place = f"{self._root}/{study}/intervals"
-        courses = Courses(
-            list(self._tables([study], "intervals")),
-            lambda trial, why: _say(f"{place}/{trial}", PartError("damaged", why)),
+        names = None if trials is None else {f"{name}.parquet" for name in trials}
+        found = Courses(
+            [piece.rows for piece in self._pieces(study, "intervals", names)], self._left_out(study)
         )
-        return courses if trials is None else {name: courses[name] for name in trials if name in courses}
+        return found if trials is None else {name: found[name] for name in trials if name in found}
+
+    def columns(self, study: str, names: Sequence[str]) -> Mapping[str, dict[str, list[Any]]]:
+        """Return some columns of the intervals of a study's trials by trial id, in order."""
+        wanted = list(dict.fromkeys(["trial_id", "interval", *names]))
+        pieces = self._pieces(study, "intervals", columns=wanted)
+        return Columns([piece.rows for piece in pieces], self._left_out(study))
+
+    def _left_out(self, study: str) -> Callable[[str, str], None]:
+        place = f"{self._root}/{study}/intervals"
+        return lambda trial, why: _say(f"{place}/{trial}.parquet", PartError("damaged", why))
 
     def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
         """Return a table of some studies (default: all) as a data frame."""
@@ -186,8 +195,7 @@ class Store:
         self, folder: str, table: Table, record_of: Callable[[dict[str, Any]], R], name: str | None = None
     ) -> Iterator[R]:
         """Yield a folder's records, or those of one file; rows that are none are skipped."""
-        file = None if name is None else f"{name}.parquet"
-        for piece in self._pieces(folder, table, file):
+        for piece in self._pieces(folder, table, None if name is None else {f"{name}.parquet"}):
             files = [source for source, _, _, rows in piece.sources for _ in range(rows)]
             try:
                 rows = rows_in(piece.rows, table)
@@ -207,10 +215,17 @@ class Store:
     def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
         return (piece.rows for folder in folders for piece in self._pieces(folder, table))
 
-    def _pieces(self, folder: str, table: Table, name: str | None = None) -> Iterator[Piece]:
+    def _pieces(
+        self,
+        folder: str,
+        table: Table,
+        names: Collection[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[Piece]:
         if not is_name(folder):
             raise InputError(f"{folder!r} is no name of a study")
-        return read_pieces(self._files, f"{self._root}/{folder}", table, skipped=_say, name=name)
+        place = f"{self._root}/{folder}"
+        return read_pieces(self._files, place, table, skipped=_say, names=names, columns=columns)
 
     def compact(self, folder: str, progress: Progress = lambda what, done, total: None) -> dict[Table, int]:
         """Write a folder's trials and intervals once more, as one file each; return the rows of each.

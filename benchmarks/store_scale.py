@@ -25,7 +25,8 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CONFIRMING = 10
 
 TIMED = """
-import resource, sys, time
+import sys, time
+from functools import partial
 from adasearch.store import Store
 what, results = sys.argv[1:]
 if what == "compare":
@@ -36,6 +37,7 @@ else:
     from adasearch.optuna_study import stored_spaces
     from adasearch.tuning.ledger import Ledger
     from adasearch.tuning.proposals import Proposals, StudyPlan
+    from adasearch.tuning.rungs import RECALLED
 
     class Nobody:
         started = progressed = ended = staticmethod(lambda *what: None)
@@ -46,23 +48,24 @@ else:
             stored, (train_space, scheduler_space) = store.trials(study.study), stored_spaces(study)
             sources.append(Proposals(StudyPlan(
                 study=study, train_space=train_space, scheduler_space=scheduler_space, stored=stored,
-                intervals=store.intervals(study.study), trials=len(stored) + 1,
+                intervals={}, recall=partial(store.columns, study.study, RECALLED), trials=len(stored) + 1,
                 data=DataSpec(source="digits"),
             )))
         return Ledger(sources, store, Nobody()), sources
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def peak():  # in GiB; what getrusage says may be that of the process that started this one
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**20
 
 before = peak()
 began = time.perf_counter(), time.process_time()
 kept = act(Store(results))
 print(time.perf_counter() - began[0], time.process_time() - began[1], before, peak())
 if what == "resume":  # what Optuna takes then for a proposal
-    began = time.perf_counter()
+    began = time.process_time()
     for source in kept[1]:
         source.ask()
-    print((time.perf_counter() - began) / len(kept[1]))
+    print((time.process_time() - began) / len(kept[1]))
 """
 
 

@@ -1,7 +1,7 @@
 """A study reads the same with and without its compacted tables, whatever changed since."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,9 +100,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What single files are read from here on."""
     found: list[str] = []
 
-    def read(files: pafs.FileSystem, path: str, table: Table) -> pa.Table:
+    def read(files: pafs.FileSystem, path: str, table: Table, columns: Sequence[str] | None) -> pa.Table:
         found.append(path.rpartition("/")[2])
-        return read_part(files, path, table)
+        return read_part(files, path, table, columns)
 
     monkeypatch.setattr("adasearch.compacted.read_part", read)
     return found

@@ -257,7 +257,7 @@ def test_settings_that_agree_between_architectures_are_named(tmp_path: Path) -> 
                 "scheduler/window": 10 + 4 * place + number,
                 "train/lr": 0.1 * 10 ** (place + number),
             }
-            store.write_trial(trial_of(study, number, val_error=0.1 + number, seconds=5, params=params))
+            store.write_trial(trial_of(study, number, val_error=0.1 + number / 10, seconds=5, params=params))
     assert "deba: alike for all architectures: rule, window; not alike: lr" in compare(store)
 
 

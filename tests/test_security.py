@@ -1,8 +1,12 @@
 """What comes out of files: a clear error or success, no code that nobody named, nothing written outside."""
 
+import io
 import math
+import pickle
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -10,14 +14,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adasearch.catalogue import catalogue
+from adasearch.checkpoint import Checkpoints
 from adasearch.cli import main
 from adasearch.comparison import compare
 from adasearch.dashboard import Mirror
@@ -255,6 +262,30 @@ def test_trial_of_another_scheduler_than_its_study_s_is_not_run_again(sound: Pat
         export(store, "resnet18-nano-deba-digits", output="x", trial_id="resnet18-nano-deba-digits-search-0")
 
 
+class _Planted:
+    """What a pickle makes of this would write a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.target,)
+
+
+def test_checkpoint_executes_nothing_and_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    written = io.BytesIO()
+    torch.save({"identity": _Planted(tmp_path / "executed")}, written)
+    for number, content in enumerate(
+        (written.getvalue(), pickle.dumps(_Planted(tmp_path / "executed")), b"no")
+    ):
+        (folder / f"{number:08d}.pt").write_bytes(content)
+    checkpoints = Checkpoints(str(folder), stored=9)
+    assert checkpoints.load(None, ["any"]) is None  # type: ignore[arg-type]
+    assert not (tmp_path / "executed").exists()
+
+
 # --- YAML -----------------------------------------------------------------------------------------------
 
 BOMB = "a: &a [x, x, x, x]\n" + "".join(
@@ -428,3 +459,35 @@ def test_nothing_that_steers_a_terminal_reaches_it(
     assert said.out or said.err
     assert all(each.isprintable() or each == "\n" for each in said.out + said.err)
     assert "Traceback" not in said.err
+
+
+# --- Ray ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+@pytest.mark.soak
+def test_embedded_ray_listens_on_loopback_alone_but_for_pytorch_s_store(tmp_path: Path) -> None:
+    command = (
+        "search --architecture resnet18 --scheduler constant --subset 200 --epochs 2 --trials 4 --workers 2"
+    )
+    command += f" --slots 1 --results {tmp_path}"
+    search = subprocess.Popen(
+        [sys.executable, "-m", "adasearch", *command.split()], stdout=subprocess.DEVNULL
+    )
+    heard: set[tuple[str, int, str]] = set()
+    while search.poll() is None:
+        with suppress(psutil.Error):
+            own = psutil.Process(search.pid)
+            for process in [own, *own.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    heard |= {
+                        (process.name(), each.laddr.port, each.laddr.ip)
+                        for each in process.net_connections(kind="inet")
+                        if each.status == psutil.CONN_LISTEN
+                    }
+        time.sleep(0.2)
+    assert search.returncode == 0
+    assert {"gcs_server", "raylet"} <= {name for name, _, _ in heard}
+    wide = {(name, port) for name, port, ip in heard if ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")}
+    assert all("Worker" in name or "torch" in name for name, _ in wide)
+    assert len({port for _, port in wide}) <= 1  # PyTorch's store, which takes no address

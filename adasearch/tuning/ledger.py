@@ -175,7 +175,7 @@ class Ledger:
 
     def sweep(self) -> None:
         """Remove the checkpoints of ended trials: a worker that was stopped may write one after its end."""
-        for study in {trial.study for trial in self._ended.values()}:
+        for study in {source.plan.study.study for source in self._studies}:
             for trial_id in self._store.checkpointed(study):
                 if trial_id in self._ended:
                     self._store.remove_checkpoints(self._ended[trial_id])
@@ -193,7 +193,8 @@ class Ledger:
 def _refilled(plan: Plan) -> Rungs:
     """Return a study's rungs with its finished trials in them, as they entered when they ran."""
     rungs = Rungs(plan.study)
+    recalled = plan.recall()
     for trial in plan.stored:
-        if trial.phase == "search" and trial.status != "running":
-            rungs.recall(trial.trial_id, plan.intervals.get(trial.trial_id, ()))
+        if trial.phase == "search" and trial.status != "running" and trial.trial_id in recalled:
+            rungs.recall(trial.trial_id, recalled[trial.trial_id])
     return rungs

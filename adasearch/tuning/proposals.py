@@ -1,7 +1,7 @@
 """One study's Optuna side: it proposes parameters and is told the truth about what came of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import optuna
@@ -28,6 +28,7 @@ SAMPLERS = ("tpe", "random", "grid")
 class StudyPlan:
     """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
 
+    ``intervals`` are those of trials that go on; ``recall`` reads columns of the others', for the rungs.
     ``options`` and ``threads`` are how its trials run, which is no part of what they are. Modelled seconds
     come from ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are
     points to try right after the default, unless a stored trial had them.
@@ -40,6 +41,7 @@ class StudyPlan:
     trials: int
     stored: Sequence[TrialRecord]
     intervals: Mapping[str, Sequence[IntervalRecord]]
+    recall: Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]] = dict
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
     threads: int = 1

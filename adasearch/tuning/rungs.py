@@ -7,16 +7,19 @@ one, so that a slow, accurate trial and a fast, poorer one can both go on.
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.spans import rungs_of
 
-__all__ = ["STOPPERS", "Rungs", "ranks_of", "rungs_of"]
+__all__ = ["RECALLED", "STOPPERS", "Rungs", "ranks_of", "rungs_of"]
 
 STOPPERS = ("halving", "none")
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
+
+RECALLED = ("examples_seen", "val_error", "train_loss", "val_loss", "train_seconds", "modelled_seconds")
+"""The columns of an ended trial's intervals that its place at the rungs follows from."""
 
 Point = tuple[float, float]
 
@@ -38,7 +41,7 @@ class Rungs:
         last = intervals[-1]
         if last.val_error is None or self._over(last):  # such a trial is not stopped early
             return True
-        reached = self._reached(trial_id, last)
+        reached = self._reached(trial_id, last.signals.examples_seen)
         if not reached:
             return True
         point = (last.val_error, self._spent(intervals))
@@ -48,25 +51,30 @@ class Rungs:
             goes_on &= _in_better_half(point, list(points.values()))
         return goes_on
 
-    def recall(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> None:
-        """Enter the rungs that an ended trial reached when it ran, without asking whether it went on."""
-        for count, last in enumerate(intervals, start=1):
-            if last.val_error is not None and not self._over(last):
-                for points in self._reached(trial_id, last):
-                    points[trial_id] = (last.val_error, self._spent(intervals[:count]))
+    def recall(self, trial_id: str, columns: Mapping[str, Sequence[float | None]]) -> None:
+        """Enter the rungs that an ended trial reached when it ran, without asking whether it went on.
+
+        ``columns`` are those of ``RECALLED``, one value for each of its intervals.
+        """
+        spent = 0.0
+        times = columns["modelled_seconds" if self._clock == "modelled" else "train_seconds"]
+        rows = zip(*(columns[name] for name in RECALLED[:4]), times, strict=True)
+        for seen, error, *losses, seconds in rows:
+            spent += seconds or 0.0
+            if error is not None and seen is not None and not self._ending(seen, losses):
+                for points in self._reached(trial_id, seen):
+                    points[trial_id] = (error, spent)
 
     def _over(self, last: IntervalRecord) -> bool:
         """Tell whether a trial is at its end, or about to fail: its outcome is on the way."""
-        losses = (last.signals.train_loss, last.signals.val_loss)
-        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
-        return diverged or last.signals.examples_seen >= self._budget
+        return self._ending(last.signals.examples_seen, (last.signals.train_loss, last.signals.val_loss))
 
-    def _reached(self, trial_id: str, last: IntervalRecord) -> list[dict[str, Point]]:
-        return [
-            points
-            for mark, points in self._points.items()
-            if last.signals.examples_seen >= mark and trial_id not in points
-        ]
+    def _ending(self, seen: float, losses: Sequence[float | None]) -> bool:
+        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
+        return diverged or seen >= self._budget
+
+    def _reached(self, trial_id: str, seen: float) -> list[dict[str, Point]]:
+        return [points for mark, points in self._points.items() if seen >= mark and trial_id not in points]
 
     def _spent(self, intervals: Sequence[IntervalRecord]) -> float:
         modelled = self._clock == "modelled"

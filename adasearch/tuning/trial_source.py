@@ -1,6 +1,6 @@
 """Where a study's next trial comes from: Optuna's proposals, or a list of runs that were decided before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from adasearch.data import DataSpec
@@ -36,7 +36,12 @@ class Plan(Protocol):
 
     @property
     def intervals(self) -> Mapping[str, Sequence[IntervalRecord]]:
-        """Their intervals."""
+        """The intervals of those that go on."""
+        ...
+
+    @property
+    def recall(self) -> Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]]:
+        """Reads columns of the ended ones' intervals, from which the rungs are refilled."""
         ...
 
     @property

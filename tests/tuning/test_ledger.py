@@ -3,6 +3,7 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from adasearch.spaces import load_space
 from adasearch.store import Store
 from adasearch.tuning.ledger import Ledger
 from adasearch.tuning.proposals import Proposals, StudyPlan
+from adasearch.tuning.rungs import RECALLED
 from adasearch.tuning.task import Delivery, Outcome
 from tests.rows import STUDY, at_marks, interval_at, study_of, trial_of
 
@@ -79,6 +81,7 @@ def proposals(store: Store, study: StudyRecord = STUDY, trials: int = 10) -> Pro
             trials=trials,
             stored=store.trials(study.study),
             intervals=store.intervals(study.study),
+            recall=partial(store.columns, study.study, RECALLED),
         )
     )
 

@@ -1,11 +1,13 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adasearch.tuning.rungs import FEWEST, Rungs, ranks_of, rungs_of
+from adasearch.records import IntervalRecord
+from adasearch.tuning.rungs import FEWEST, RECALLED, Rungs, ranks_of, rungs_of
 from tests.rows import STUDY, at_marks, interval_at
 
 # STUDY's budget of 1600 examples puts the rungs at 400 and 800; at_marks ends an interval at each 400.
@@ -178,6 +180,14 @@ COURSES = st.lists(
 )
 
 
+def columns_of(intervals: Sequence[IntervalRecord]) -> dict[str, list[float | None]]:
+    owners = [(record, record.signals) for record in intervals]
+    return {
+        name: [getattr(one if hasattr(one, name) else other, name) for one, other in owners]
+        for name in RECALLED
+    }
+
+
 @given(courses=COURSES, last=st.tuples(st.sampled_from([0.1, 0.2, 0.3]), st.sampled_from([1.0, 2.0])))
 def test_recalled_trials_are_ranked_as_those_that_entered(
     courses: list[list[tuple[float | None, float]]], last: tuple[float, float]
@@ -187,7 +197,7 @@ def test_recalled_trials_are_ranked_as_those_that_entered(
         intervals = at_marks(*points)
         for count in range(1, len(intervals) + 1):
             entered.enter(str(number), intervals[:count])
-        recalled.recall(str(number), intervals)
+        recalled.recall(str(number), columns_of(intervals))
     for marks in (1, 2, 3):
         new = at_marks(*[(None, 1.0)] * (marks - 1), last)
         assert entered.enter(f"new {marks}", new) == recalled.enter(f"new {marks}", new)
