@@ -2,9 +2,9 @@
 
 Writing is durable (each file synced to the disk) for the store and for pandas, which appends a trial's rows
 to one CSV file; Tune's loggers do not sync. Reading is what a table of all intervals takes, with a mean over
-it: from the store's single files, from the compacted ones, from Tune's files as ``ResultGrid`` reads them (which
-gives the last row of each trial from ``get_dataframe``, and all rows from the trials' data frames), and from
-the one file. The rows are the same made-up intervals for all.
+it: from the store's single files, from the compacted ones, from Tune's files as ``ResultGrid`` reads them
+(``get_dataframe`` gives each trial's last row, the results' own data frames all rows), and from the one file.
+The rows are the same made-up intervals for all.
 """
 
 import json
