@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs notebooks bench bench-architectures bench-modelled bench-transfer bench-store bench-driver clean
+.PHONY: help setup demo test soak lint docs notebooks bench bench-quick bench-architectures bench-modelled bench-transfer bench-store bench-driver clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -42,9 +42,18 @@ docs: $(READY) ## Build the documentation's site in docs/site, links checked (un
 notebooks: $(READY) ## Run the notebooks again on the stored results and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
-bench: $(READY) ## Measure the fixed cost of a trial against fresh workers, and optimisers (about 4 minutes).
+# Those that know --quick; benchmarks/README.md says what each is for.
+BENCHES := measuring sampling_error data_path resize decisions store_throughput start_up
+
+bench: $(READY) ## Measure side by side with what one would use instead (about an hour, on a quiet machine).
+	set -e; for name in $(BENCHES); do $(BIN)/python benchmarks/$$name.py; done
 	$(BIN)/python benchmarks/trial_cost.py
 	$(BIN)/python benchmarks/optimizer_step.py
+
+bench-quick: $(READY) ## Run each benchmark at a small size, to see that it works (under 10 minutes).
+	set -e; for name in $(BENCHES); do \
+	    $(BIN)/python benchmarks/$$name.py --quick --out results/bench/quick/$$name.parquet; \
+	done
 
 bench-architectures: $(READY) ## Measure what each architecture costs on one thread (about 5 minutes).
 	$(BIN)/python benchmarks/architectures.py

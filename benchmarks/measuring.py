@@ -46,9 +46,8 @@ ARMS: dict[str, BatchSizeScheduler] = {
     "nothing": SCHEDULERS["constant"](),
     "deba": Deba(),
     "deba, mean gradient": Deba(gradient="mean_gradient"),
-    "noise scale": SCHEDULERS["noise_scale"](),
+    "noise scale, diversity": SCHEDULERS["noise_scale"](),  # both read the same two signals
     "cosine": SCHEDULERS["simigrad"](),
-    "diversity": SCHEDULERS["divebatch"](),
 }
 
 
@@ -70,14 +69,18 @@ def points(*, quick: bool) -> list[Point]:
     nano = ("mobilenet_v3_small", "vit_b_16", "resnet18")
     if quick:
         return [
-            Point("mobilenet_v3_small", "nano", 32, 32, 6, image_size=16),
-            Point("mobilenet_v3_small", "nano", 32, 32, 2, image_size=16, workers=2),
+            Point("mobilenet_v3_small", "nano", 32, 32, 4, image_size=16),
+            Point("mobilenet_v3_small", "nano", 32, 32, 1, image_size=16, workers=2),
         ]
     return [
         *(Point(name, "nano", 32, 32, 30, image_size=16) for name in nano),
         *(Point(name, "nano", 32, 128, 8, image_size=16) for name in nano),
-        *(Point(name, "nano", size, 32, 8) for name in nano for size in (32, 128, 512)),
-        Point("resnet18", "full", 32, 32, 6),
+        *(
+            Point(name, "nano", size, 32, rounds)
+            for name in nano
+            for size, rounds in ((32, 10), (128, 6), (512, 2))
+        ),
+        Point("resnet18", "full", 32, 32, 4),
         Point("resnet18", "full", 128, 32, 2),
         *(Point("mobilenet_v3_small", "nano", size, 32, 10, workers=2) for size in (32, 128)),
     ]
