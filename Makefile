@@ -43,11 +43,11 @@ notebooks: $(READY) ## Run the notebooks again on the stored results and keep th
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 # Those that know --quick; benchmarks/README.md says what each is for.
-BENCHES := measuring sampling_error data_path resize decisions store_throughput start_up
+BENCHES := measuring sampling_error data_path layout resize decisions store_throughput start_up \
+    trial_cost slot_memory both_cores search_speed schedules
 
 bench: $(READY) ## Measure side by side with what one would use instead (about an hour, on a quiet machine).
 	set -e; for name in $(BENCHES); do $(BIN)/python benchmarks/$$name.py; done
-	$(BIN)/python benchmarks/trial_cost.py
 	$(BIN)/python benchmarks/optimizer_step.py
 
 bench-quick: $(READY) ## Run each benchmark at a small size, to see that it works (under 10 minutes).

@@ -89,6 +89,8 @@ def main() -> None:
         problem = problem_of(request, speed.curve)
         with connect(None):
             arms = {**ARMS, FRESH: optuna_search_fresh}
+            if arguments.quick:
+                arms = {name: arms[name] for name in ("adasearch", "OptunaSearch, ASHA")}
             for seed in range(arguments.seeds):
                 for arm, search in arms.items():
                     if arm != FRESH or seed < arguments.fresh_seeds:
