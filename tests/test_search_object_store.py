@@ -102,4 +102,4 @@ def test_search_in_a_bucket_loses_and_doubles_nothing_whatever_happens(
     assert SECRET.encode() not in s3.everything(bucket)
     assert not [key for key in s3.keys(bucket) if ".ray" in key]
     with capsys.disabled():
-        print(json.dumps({what: round(took, 1) for what, took in seconds.items()}))
+        print(json.dumps({what: round(took, 1) for what, took in seconds.items()}))  # noqa: T201
