@@ -48,7 +48,7 @@ def test_search_in_a_bucket_loses_and_doubles_nothing_whatever_happens(
     below = descendants(first)
     first.kill()
     said += "".join(first.communicate())
-    assert_gone(below)
+    assert_gone(below, seconds=180)
     kept = ended(direct)
 
     # Cut off for a while, in which trials end, and then for good.
