@@ -121,7 +121,8 @@ def readers(results: Path, damaged: list[str]) -> Iterator[None]:
         while not over.is_set():
             for path in list(results.glob("*/*/[!.]*.parquet")):
                 try:
-                    pq.read_table(path)
+                    with path.open("rb") as file:  # given a path, pyarrow opens it twice
+                        pq.read_table(file)
                 except Exception as error:
                     damaged.append(f"{path}: {error}")
 
