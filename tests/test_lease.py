@@ -188,8 +188,14 @@ def test_answer_that_was_lost_does_not_lock_its_own_holder_out(s3: S3) -> None:
     shelf(uri)  # has asked the server for its conditions
     s3.proxy.only = "held.json"
     s3.proxy.plan.extend(["fine", "deaf"])
-    with Store(uri).lock("held"), pytest.raises(StudyLocked), Store(uri).lock("held"):
-        pass
+    store = Store(uri)
+    with store.lock("held"):
+        with pytest.raises(StudyLocked), Store(uri).lock("held"):
+            pass
+        s3.proxy.plan.extend(["fine", "deaf"])  # and so with each renewal
+        store._leases["held"]._renew()
+        assert s3.proxy.injected["deaf"] == 2
+        store.check_leases()
 
 
 def test_store_that_cannot_be_written_is_named_by_the_lock(s3: S3) -> None:
