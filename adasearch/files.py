@@ -116,7 +116,7 @@ def kind_at(files: pafs.FileSystem, path: str) -> pafs.FileType:
     try:
         return _patiently(files, lambda: files.get_file_info(path).type)
     except OSError as error:
-        raise _failed("read", path, error) from error
+        raise _failed(files, "read", path, error) from error
 
 
 def listed(files: pafs.FileSystem, path: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
@@ -129,7 +129,7 @@ def listed(files: pafs.FileSystem, path: str, *, recursive: bool = False) -> lis
     try:
         found = _patiently(files, lambda: files.get_file_info(selector))
     except OSError as error:
-        raise _failed("read", path, error) from error
+        raise _failed(files, "read", path, error) from error
     return sorted(found, key=lambda item: str(item.path))
 
 
@@ -150,7 +150,7 @@ def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
     except OSError as error:
         if is_local(files) or isinstance(error, FileNotFoundError | IsADirectoryError):
             raise
-        raise _failed("read", path, error) from error
+        raise _failed(files, "read", path, error) from error
 
 
 def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
@@ -165,7 +165,7 @@ def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
         else:
             _patiently(files, lambda: _put(files, path, data))
     except OSError as error:
-        raise _failed("write", path, error) from error
+        raise _failed(files, "write", path, error) from error
 
 
 def _rename_over(path: str, data: memoryview) -> None:
@@ -233,7 +233,8 @@ def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
 
 def _may_pass(error: BaseException) -> bool:
     """Tell whether an error may pass: neither a file that is not there nor access that is refused."""
-    return isinstance(error, OSError) and error.errno is None and not FINAL.search(str(error))
+    final = FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
+    return isinstance(error, OSError) and not isinstance(error, final) and not FINAL.search(str(error))
 
 
 def _say_once(state: RetryCallState) -> None:
@@ -242,8 +243,8 @@ def _say_once(state: RetryCallState) -> None:
         print(f"adasearch: {what}; trying again for {RETRY_SECONDS:g} s", file=sys.stderr)  # noqa: T201
 
 
-def _failed(verb: str, path: str, error: OSError) -> StoreError:
-    tried = f" (tried for {RETRY_SECONDS:g} s)" if _may_pass(error) else ""
+def _failed(files: pafs.FileSystem, verb: str, path: str, error: OSError) -> StoreError:
+    tried = f" (tried for {RETRY_SECONDS:g} s)" if not is_local(files) and _may_pass(error) else ""
     return StoreError(f"cannot {verb} {path}: {_reason(error)}{tried}")
 
 

@@ -145,11 +145,14 @@ def test_row_that_is_no_record_is_named(results: Path) -> None:
     assert "its row is no record" in found(results)[0].what
 
 
-def test_file_of_a_newer_version_is_explained_and_left(results: Path) -> None:
-    path = file_of(results, "trials")
+@pytest.mark.parametrize("table", ["studies", "trials", "intervals", "profiles"])
+def test_file_of_a_newer_version_is_explained_and_left(results: Path, table: str) -> None:
+    place = results / NAME / table if table != "profiles" else results / "profiles"
+    path = sorted(place.glob("*.parquet"))[0]
     version = str(SCHEMA_VERSION + 1)
     rewritten(path, pq.read_table(path), **{"adasearch.schema_version": version})
-    finding = found(results)[0]
+    named = str(path.relative_to(results))
+    (finding,) = [finding for finding in found(results) if finding.path == named]
     assert f"written by a newer adasearch: it has schema version {version}" in finding.line()
     assert "upgrade" in finding.remedy
     assert repaired(results).damaged

@@ -145,7 +145,7 @@ def test_damage_in_a_bucket_is_named_and_set_aside(s3: S3, bucket: str, uploaded
 # --- in bad weather ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["drop", "silent", "busy", "late", "half", "deaf"])
+@pytest.mark.parametrize("fault", ["drop", "busy", "late", "half", "deaf"])
 def test_faults_that_pass_lose_and_double_nothing(s3: S3, bucket: str, fault: Fault) -> None:
     """Every second request fails, of reading and of writing."""
     uri = s3.uri(bucket, bad_weather=True)
@@ -159,6 +159,15 @@ def test_faults_that_pass_lose_and_double_nothing(s3: S3, bucket: str, fault: Fa
     assert dict(store.intervals(STUDY.study)) == {TRIAL.trial_id: COURSE}
     assert s3.proxy.injected[fault] == (4 if fault != "late" else 3)  # what is late is not asked again
     assert len(s3.keys(bucket)) == 2
+
+
+def test_server_that_does_not_answer_is_asked_again(s3: S3, bucket: str) -> None:
+    """Without a time limit of its own, pyarrow waits for it for ever."""
+    store = Store(s3.uri(bucket, bad_weather=True))
+    s3.proxy.plan.append("silent")
+    store.write_trial(TRIAL)
+    assert s3.proxy.injected["silent"] == 1
+    assert store.trials(STUDY.study) == [TRIAL]
 
 
 def test_store_that_is_back_in_time_is_written_and_told_once(

@@ -285,6 +285,23 @@ def test_silence_changes_nothing(ledger: Ledger, listener: Listener) -> None:
     assert [what for what, _, _ in listener.heard] == ["started"]
 
 
+def test_trial_whose_checkpoint_could_not_be_written_stays_open_and_ends_the_search(
+    ledger: Ledger, store: Store, listener: Listener
+) -> None:
+    """It is the store's fault; what is stored of the trial is there for the next search."""
+    live = ledger.begin("tune 0")
+    assert live is not None
+    ledger.absorb("tune 0", deliver(replace(interval_at(0), checkpoint_seconds=0.1)))
+    unwritten = Outcome(status="failed", unwritten="cannot write there: no room")
+    ledger.absorb("tune 0", deliver(outcome=unwritten))
+    ledger.close("tune 0")
+    assert ledger.over
+    assert str(ledger.broken) == "cannot write there: no room"
+    assert stored_of(store).status == "running"
+    assert len(store.intervals(STUDY.study)[live.record.trial_id]) == 1
+    assert [what for what, _, _ in listener.heard] == ["started", "progressed"]
+
+
 def fill_rung(ledger: Ledger, points: Sequence[Point]) -> list[bool]:
     """Run a trial per point up to the first rung; return which go on."""
     goes_on = []
@@ -381,11 +398,15 @@ def test_store_that_cannot_be_written_ends_the_search(ledger: Ledger, store: Sto
 def test_trial_whose_intervals_cannot_be_written_stays_running(
     ledger: Ledger, store: Store, listener: Listener, tmp_path: Path
 ) -> None:
-    ledger.begin("tune 0")
+    live = ledger.begin("tune 0")
+    assert live is not None
+    checkpoints = Path(store.checkpoint_folder(live.record))
+    checkpoints.mkdir(parents=True)
     block(store, tmp_path, "intervals")
     ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
     ledger.close("tune 0")
     assert ledger.broken is not None
+    assert checkpoints.exists()  # it goes on from them
     assert stored_of(store).status == "running"
     assert "ended" not in [what for what, _, _ in listener.heard]
 
