@@ -55,11 +55,14 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         return True
     resolved = _profiled(resolved, runtime, store, console)
     from adasearch.tuning.cluster import connect
+    from adasearch.tuning.code import named_by
     from adasearch.tuning.engine import run_search
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    with connect(runtime.address) as capacity, ExitStack() as locks:
+    own = [name for study in resolved for name in named_by(study.record)]
+    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    with joined as capacity, ExitStack() as locks:
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
             resolved = _resolve(request, runtime, store, console)
@@ -72,6 +75,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             storage=store.hidden_folder("ray"),
             workers=resolved[0].record.workers,
             device=request.device,
+            say=partial(say, console),
         )
         plans = _claim(request, resolved, runtime, store, locks, console)
         with SearchDisplay(console, _goals(plans)) as display:
