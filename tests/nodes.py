@@ -15,20 +15,19 @@ RAY = str(Path(sys.executable).parent / "ray")
 
 
 class Nodes:
-    """A head, whose CPUs are 0 unless told otherwise, and nodes by their addresses on the loopback device."""
+    """A head without CPUs, and nodes by their addresses on the loopback device."""
 
-    def __init__(self, folder: Path, *, head_cpus: int = 0, env: dict[str, str] | None = None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+    def __init__(self, folder: Path, *, dashboard: bool = False, env: dict[str, str] | None = None) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self.dashboard = f"http://127.0.0.1:{free_port()}"
         self.env = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", **(env or {})}
         self._folder = folder
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         self._last = 1
         port = self.address.rpartition(":")[2]
-        self.head = self._start(
-            "127.0.0.1", head_cpus, "--head", f"--port={port}", "--include-dashboard=false"
-        )
+        words = ["--head", f"--port={port}", f"--include-dashboard={str(dashboard).lower()}"]
+        words += [f"--dashboard-port={self.dashboard.rpartition(':')[2]}"] if dashboard else []
+        self.head = self._start("127.0.0.1", 0, *words)
 
     def add(self, cpus: int = 1) -> str:
         """Start a node and return its address; it joins a little later."""
@@ -53,13 +52,18 @@ class Nodes:
         except psutil.NoSuchProcess:
             return []
 
+    @property
+    def worker_nodes(self) -> list[str]:
+        """The nodes beside the head."""
+        return [ip for ip in self._started if ip != self.head]
+
     def workers(self, name: str = "RayTrainWorker") -> list[psutil.Process]:
         """Return the actors of a kind on all nodes."""
         return named(name, [each for ip in self._started for each in self.processes(ip)])
 
     def busy(self) -> list[str]:
         """Return the nodes, without the head, on which a Ray Train worker runs."""
-        return [ip for ip in self._started if ip != self.head and named("RayTrainWorker", self.processes(ip))]
+        return [ip for ip in self.worker_nodes if named("RayTrainWorker", self.processes(ip))]
 
     def kill(self, ip: str) -> None:
         """Kill a node's raylet by -9; what "ray start" left of the node ends by itself."""
@@ -69,20 +73,21 @@ class Nodes:
         self._started.pop(ip).wait(60)  # reaped: a zombie would count as alive
 
     def end(self) -> None:
-        children = [each for ip in self._started for each in self.processes(ip)]
-        for started in reversed(self._started.values()):
-            started.terminate()
+        """Kill all that is left of the cluster."""
+        every = [each for ip in self._started for each in self.processes(ip)]
+        for process in [*self._started.values(), *every]:
+            process.kill()
         for started in self._started.values():
             started.wait(60)
-        _, alive = psutil.wait_procs(children, timeout=5)
-        for process in alive:
-            process.kill()
+        psutil.wait_procs(every, timeout=30)
 
 
 @contextmanager
-def nodes(folder: Path, *cpus: int, head_cpus: int = 0, env: dict[str, str] | None = None) -> Iterator[Nodes]:
+def nodes(
+    folder: Path, *cpus: int, dashboard: bool = False, env: dict[str, str] | None = None
+) -> Iterator[Nodes]:
     """Start a cluster with a node for each number of CPUs; end it after use."""
-    cluster = Nodes(folder, head_cpus=head_cpus, env=env)
+    cluster = Nodes(folder, dashboard=dashboard, env=env)
     try:
         wait_until_listening(cluster.address)
         for each in cpus:
@@ -90,6 +95,12 @@ def nodes(folder: Path, *cpus: int, head_cpus: int = 0, env: dict[str, str] | No
         yield cluster
     finally:
         cluster.end()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_until_listening(address: str, seconds: float = 60) -> None:
