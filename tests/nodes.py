@@ -1,13 +1,15 @@
 """A Ray cluster on this machine, a raylet for each node, as a user would start it by ``ray start``."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psutil
 
@@ -23,6 +25,7 @@ class Nodes:
         self.env = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", **(env or {})}
         self._folder = folder
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._homes: list[str] = []
         self._last = 1
         port = self.address.rpartition(":")[2]
         words = ["--head", f"--port={port}", f"--include-dashboard={str(dashboard).lower()}"]
@@ -38,7 +41,9 @@ class Nodes:
         # Without PYTHONPATH: what these nodes can import is what is installed, or sent to them.
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [RAY, "start", "--block", f"--node-ip-address={ip}", f"--num-cpus={cpus}", *words]
-        command += ["--object-store-memory=100000000"]
+        # Each node keeps its own files, as on machines of their own; its sockets' paths must be short.
+        self._homes.append(home := mkdtemp(prefix="ray-"))
+        command += ["--object-store-memory=100000000", f"--temp-dir={home}"]
         with (self._folder / f"node-{ip}.log").open("wb") as log:
             self._started[ip] = subprocess.Popen(
                 command, cwd=self._folder, env=env | self.env, stdout=log, stderr=log
@@ -65,6 +70,10 @@ class Nodes:
         """Return the nodes, without the head, on which a Ray Train worker runs."""
         return [ip for ip in self.worker_nodes if named("RayTrainWorker", self.processes(ip))]
 
+    def logs(self, pattern: str) -> list[Path]:
+        """Return Ray's own logs of all nodes that fit a pattern."""
+        return [path for home in self._homes for path in Path(home).glob(f"session_2*/logs/{pattern}")]
+
     def kill(self, ip: str) -> None:
         """Kill a node's raylet by -9; what "ray start" left of the node ends by itself."""
         for process in self.processes(ip):
@@ -75,11 +84,15 @@ class Nodes:
     def end(self) -> None:
         """Kill all that is left of the cluster."""
         every = [each for ip in self._started for each in self.processes(ip)]
-        for process in [*self._started.values(), *every]:
-            process.kill()
         for started in self._started.values():
+            started.kill()
             started.wait(60)
+        for process in every:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(every, timeout=30)
+        for home in self._homes:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager

@@ -256,3 +256,54 @@ def table(outcomes: list[Outcome]) -> str:
         seconds = [outcome.recovery_seconds for outcome in outcomes if outcome.fault == fault]
         lines.append(f"| {fault} | {len(seconds)} | {statistics.median(seconds):.0f} | {max(seconds):.0f} |")
     return "\n".join(lines)
+
+
+SWELLS = """\
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from adasearch.schedulers.base import LR_SCHEDULES, hold
+
+
+@dataclass(frozen=True)
+class Swells:
+    needs: ClassVar = frozenset()
+    lr_schedules: ClassVar = LR_SCHEDULES
+
+    def decide(self, history, limits):
+        marker = Path(os.environ["SWELLS_MARKER"])
+        if len(history) == 2 and not marker.exists():
+            marker.touch()
+            everything = b"1" * int(os.environ["SWELLS_BYTES"])
+            time.sleep(60)
+        if marker.exists() and not marker.read_text():
+            marker.write_text(f"{len(history)} intervals")
+        return hold(history[-1], "still here")
+"""  # a user's scheduler that takes more memory than its node has to give, once
+
+
+def test_worker_that_ray_kills_for_memory_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """Ray's memory monitor, with its threshold a little above what this machine uses now."""
+    (tmp_path / "own_swells.py").write_text(SWELLS)
+    memory = psutil.virtual_memory()
+    used = 1 - memory.available / memory.total
+    env = {
+        "RAY_memory_usage_threshold": f"{used + 0.1:.3f}",
+        "SWELLS_BYTES": str(int(0.2 * memory.total)),
+        "SWELLS_MARKER": str(tmp_path / "marker"),
+    }
+    with nodes(tmp_path, 1, env=env) as cluster:
+        words = "search --architecture mobilenet_v3_small --scheduler own_swells:Swells --dataset digits"
+        words += " --subset 150 --epochs 4 --interval 0.25 --checkpoint-every 1 --no-baseline --trials 1"
+        words += " --attempts 3"
+        words += f" --wait-for-nodes 60 --address {cluster.address}"
+        done = run(*words.split(), cwd=tmp_path, env=cluster.env)
+        logs = "".join(path.read_text() for path in cluster.logs("raylet*"))
+    assert done.code == 0, done.err
+    assert [trial.status for trial in all_trials(tmp_path / "results")] == ["complete"]
+    assert (tmp_path / "marker").read_text() == "2 intervals"
+    assert "above the memory usage threshold" in logs
+    check(tmp_path / "results")
