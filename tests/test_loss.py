@@ -209,7 +209,10 @@ def spread(folder: Path) -> Iterator[Scene]:
 
 @pytest.mark.parametrize(
     ("where", "faults"),
-    [(alone, ["worker killed by -9", "trial's actor killed by -9", *DRIVER]), (spread, [*LIVING, *DRIVER])],
+    [
+        (alone, ["worker killed by -9", "trial's actor killed by -9", *DRIVER]),
+        (spread, [*LIVING, *LIVING, *DRIVER]),
+    ],
     ids=["alone", "spread"],
 )
 def test_nothing_is_lost_or_doubled(

@@ -63,6 +63,19 @@ def _pinned_cpus() -> int | None:
     return pinned if pinned is not None and pinned < (os.cpu_count() or 1) else None
 
 
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what Ray's own code, below Python, says of a cluster that refuses it: the error tells the same."""
+    own, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+        os.close(nowhere)
+
+
 class _WithoutRaylets:
     """Standard output without what Ray prints of its own accord; that a worker died is told by us."""
 
@@ -135,7 +148,7 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address:
-            with runtime_env(own) as env:
+            with runtime_env(own) as env, _silent_stderr():
                 ray.init(
                     address=address, runtime_env=env, log_to_driver=False, logging_level=logging.CRITICAL
                 )

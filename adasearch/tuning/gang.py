@@ -104,7 +104,7 @@ class GangTrainable(tune.Trainable):
             group=delivery.group,
         )
 
-    def cleanup(self, wait_seconds: float = 5) -> None:
+    def cleanup(self, wait_seconds: float = 8) -> None:
         """Let the workers return; at the end Tune kills this actor after 10 s, so do not wait longer then."""
         ray.get(self._mailbox.close.remote())
         if self._gang is not None:
