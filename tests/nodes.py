@@ -39,14 +39,14 @@ class Nodes:
 
     def _start(self, ip: str, cpus: int, *words: str) -> str:
         # Without PYTHONPATH: what these nodes can import is what is installed, or sent to them.
-        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [RAY, "start", "--block", f"--node-ip-address={ip}", f"--num-cpus={cpus}", *words]
         # Each node keeps its own files, as on machines of their own; its sockets' paths must be short.
         self._homes.append(home := mkdtemp(prefix="ray-"))
         command += ["--object-store-memory=100000000", f"--temp-dir={home}"]
         with (self._folder / f"node-{ip}.log").open("wb") as log:
             self._started[ip] = subprocess.Popen(
-                command, cwd=self._folder, env=env | self.env, stdout=log, stderr=log
+                command, cwd=self._folder, env=inherited | self.env, stdout=log, stderr=log
             )
         return ip
 
@@ -69,10 +69,6 @@ class Nodes:
     def busy(self) -> list[str]:
         """Return the nodes, without the head, on which a Ray Train worker runs."""
         return [ip for ip in self.worker_nodes if named("RayTrainWorker", self.processes(ip))]
-
-    def logs(self, pattern: str) -> list[Path]:
-        """Return Ray's own logs of all nodes that fit a pattern."""
-        return [path for home in self._homes for path in Path(home).glob(f"session_2*/logs/{pattern}")]
 
     def kill(self, ip: str) -> None:
         """Kill a node's raylet by -9; what "ray start" left of the node ends by itself."""
