@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from adasearch.progress import duration
 from adasearch.runtime import Runtime
 from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
 
@@ -65,10 +64,10 @@ def gangs_for(
             break
         except DoesNotFit as error:
             if time.monotonic() - began >= runtime.wait_for_nodes:
-                waited = f"; waited {duration(runtime.wait_for_nodes)} for nodes" if said else ""
+                waited = f"; waited {runtime.wait_for_nodes:g} s for nodes" if said else ""
                 raise DoesNotFit(f"{error}{waited}") from error
             if not said:
-                say(f"{error}; waiting up to {duration(runtime.wait_for_nodes)} for more nodes")
+                say(f"{error}; waiting up to {runtime.wait_for_nodes:g} s for more nodes")
                 said = True
         time.sleep(POLL_SECONDS)
         capacity = capacity_now()
