@@ -1,6 +1,7 @@
 """A search that loses nodes, workers and drivers at random moments, and goes on each time.
 
-``ADASEARCH_FAULTS`` is how many faults are injected in all (24 by default; about half a minute each),
+``ADASEARCH_FAULTS`` is how many faults are injected in all (24 by default; half a minute to a
+minute each),
 ``ADASEARCH_FAULTS_SEED`` the seed of their order and moments. ``pytest -m soak -s tests/test_loss.py`` prints
 the table.
 """
@@ -122,10 +123,10 @@ def send(*signals: int) -> Callable[[Scene, random.Random], None]:
         for count, number in enumerate(signals):
             if count:
                 time.sleep(random.uniform(0.05, 1.5))
-            if scene.process.poll() is None:
-                os.killpg(
-                    scene.process.pid, number
-                ) if number == signal.SIGINT else scene.process.send_signal(number)
+            if number == signal.SIGINT and scene.process.poll() is None:
+                os.killpg(scene.process.pid, number)  # what Ctrl-C does: the whole process group gets it
+            else:
+                scene.process.send_signal(number)
 
     return inject
 
