@@ -1,7 +1,6 @@
 """A search that loses nodes, workers and drivers at random moments, and goes on each time.
 
-``ADASEARCH_FAULTS`` is how many faults are injected in all (24 by default; half a minute to a
-minute each),
+``ADASEARCH_FAULTS`` is how many faults are injected in all (24 by default, up to a minute each),
 ``ADASEARCH_FAULTS_SEED`` the seed of their order and moments. ``pytest -m soak -s tests/test_loss.py`` prints
 the table.
 """
