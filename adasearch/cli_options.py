@@ -50,6 +50,7 @@ RUNTIME_OPTIONS = (
     "attempts",
     "isolation",
     "address",
+    "wait_for_nodes",
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -240,6 +241,14 @@ def slot_options(command: F) -> F:
         ),
         click.option(
             "--address", metavar="HOST:PORT", help="Join this Ray cluster instead of starting Ray here."
+        ),
+        click.option(
+            "--wait-for-nodes",
+            type=float,
+            default=0,
+            metavar="SECONDS",
+            help="Wait so long for the cluster, and for nodes on which the trials fit.  "
+            "[default: refuse at once]",
         ),
     ]
     return _added(options, command)

@@ -55,10 +55,13 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         return True
     resolved = _profiled(resolved, runtime, store, console)
     from adasearch.tuning.cluster import connect
+    from adasearch.tuning.code import named_by
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    with connect(runtime.address) as capacity, ExitStack() as locks:
+    own = [name for study in resolved for name in named_by(study.record)]
+    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    with joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_search  # which imports ray
 
         if _device(runtime, gpus=capacity.gpus) != request.device:
@@ -73,6 +76,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             storage=store.ray_folder(shared=runtime.address is not None),
             workers=resolved[0].record.workers,
             device=request.device,
+            say=partial(say, console),
         )
         plans = _claim(request, resolved, runtime, store, locks, console)
         with SearchDisplay(console, _goals(plans)) as display:

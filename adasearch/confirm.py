@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -207,11 +208,14 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
     from adasearch.clocks import curve_of
     from adasearch.tuning.cluster import connect
+    from adasearch.tuning.code import named_by
     from adasearch.tuning.repeats import ConfirmPlan, Repeats
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    with connect(runtime.address) as capacity, ExitStack() as locks:
+    own = [name for job in jobs for name in named_by(job.study)]
+    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    with joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
         settings, slots = gangs_for(
@@ -220,6 +224,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
             storage=store.ray_folder(shared=runtime.address is not None),
             workers=first.workers,
             device=first.device,
+            say=partial(say, console),
         )
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")

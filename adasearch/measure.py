@@ -160,14 +160,21 @@ class GradientMeter:
 def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> list[Tensor]:
     """Return a gradient as a few flat tensors, the small ones joined so that one kernel serves them.
 
-    Gradients are in the order of their parameters; one that is None counts as zeros.
+    Gradients are in the order of their parameters, their components in the order of the parameter's memory;
+    one that is None counts as zeros.
     """
     parts: list[Tensor] = []
     small: list[Tensor] = []
     for gradient, parameter in zip(gradients, parameters, strict=True):
         place = parts if parameter.numel() >= FUSE_BELOW else small
-        place.append(or_zeros(gradient, parameter).flatten())
+        place.append(_flat(or_zeros(gradient, parameter), parameter))
     return [*parts, torch.cat(small)] if small else parts
+
+
+def _flat(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """Return a gradient as a flat tensor, without a copy if it lies in memory as its parameter does."""
+    last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    return (gradient.permute(0, 2, 3, 1) if last else gradient).flatten()
 
 
 def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
     >>> row = Signals(interval=0, epoch=1.0, step=96, examples_seen=9600, initial_batch_size=100,
     ...               batch_size=100, lr=0.1, lr_scale=1.0, train_loss=2.0, grad_norm=1.0)
     >>> signals_paid(row, 96)
-    {'per_step': 32}
+    {'per_step': 16}
     """
     paid = {}
     if signals.grad_norm is not None:

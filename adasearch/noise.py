@@ -179,7 +179,9 @@ class NoiseMeter:
             self._add_square([bucket.buffer()], self._own, scale=1 / self._world**2)
         if self._half or self._inner:
             for p, gradient in zip(bucket.parameters(), bucket.gradients(), strict=True):
-                self._local[p] = gradient / self._world  # the mean over workers is the step's gradient
+                # The bucket holds it in the parameter's own memory format, which "gradients" does not know.
+                own = gradient.as_strided(p.shape, p.stride(), gradient.storage_offset())
+                self._local[p] = own / self._world  # the mean over workers is the step's gradient
 
     def take_examples(self, images: Tensor, labels: Tensor) -> None:
         """Take in some of this worker's examples, in their order; the step's gradient is there already."""
@@ -202,7 +204,10 @@ class NoiseMeter:
                 self._sums[1] += spread / (size - 1)
             if self._half:
                 first = min(max(size // 2 - self._first - self._taken, 0), count)
-                halves = [gradient[:first].sum(dim=0) / size for gradient in gradients]
+                halves = [
+                    gradient[:first].sum(dim=0).view(p.shape) / size
+                    for gradient, p in zip(gradients, self._parameters, strict=True)
+                ]
                 self._half_sum = added(self._half_sum, joined(halves, self._parameters))
             self._taken += count
 

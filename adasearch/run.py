@@ -28,13 +28,17 @@ from adasearch.timing import Stopwatch
 from adasearch.train_config import TrainConfig, lr_factor
 from adasearch.update import Update, make_optimizer
 
-__all__ = ["Run"]
+__all__ = ["Halted", "Run"]
 
 _T = TypeVar("_T")
 
 LAYOUT = torch.channels_last  # no slower for any network, and up to twice as fast; benchmarks/layout.py
 EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
 EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
+
+
+class Halted(Exception):  # noqa: N818 - no error: somebody wanted it
+    """A run was told to stop in the middle of an interval."""
 
 
 class Run:
@@ -84,9 +88,13 @@ class Run:
         self._compiled: set[int] = set()  # sizes of passes
 
     def steps_until(
-        self, mark: int, batch_size: int, lr_scale: float
+        self, mark: int, batch_size: int, lr_scale: float, halted: Callable[[], bool] = lambda: False
     ) -> tuple[float, GradientSignals, NoiseSignals]:
-        """Take steps until ``mark`` examples are seen; return the interval's training loss and signals."""
+        """Take steps until ``mark`` examples are seen; return the interval's training loss and signals.
+
+        Raises:
+            Halted: ``halted``, which is asked before each step and answers all workers alike, said so.
+        """
         start = self.examples_seen
         loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
         self.passes.shrunk = 0
@@ -102,6 +110,8 @@ class Run:
         with self.clock.section("train"):
             self._read_ahead(mark, batch_size)
             while self.examples_seen < mark:
+                if halted():
+                    raise Halted
                 loss_sum += self._step(mark, batch_size, lr_scale)
             if self.world > 1:
                 dist.all_reduce(loss_sum)

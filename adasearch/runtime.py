@@ -22,6 +22,7 @@ class Runtime:
         attempts: times that a trial whose worker died is tried in all.
         isolation: "pooled" or "fresh" workers.
         address: of a Ray cluster; None starts Ray on this machine.
+        wait_for_nodes: seconds to wait for a cluster, and for nodes on which the trials fit.
         transfer: try first what suited other networks and data sets.
         options: how trials run on a device, and how often they are saved.
     """
@@ -33,6 +34,7 @@ class Runtime:
     attempts: int = 2
     isolation: Literal["pooled", "fresh"] = "pooled"
     address: str | None = None
+    wait_for_nodes: float = 0
     transfer: bool = False
     options: RunOptions = field(default_factory=RunOptions)
 
@@ -42,6 +44,10 @@ class Runtime:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
+        if not 0 <= self.wait_for_nodes < math.inf:
+            raise InputError(f"--wait-for-nodes must be at least 0 but got {self.wait_for_nodes:g}")
+        if self.wait_for_nodes and self.address is None:
+            raise InputError("--wait-for-nodes goes with --address: this machine has no other nodes")
         self.options.check()
         gpus = self.gpus_per_worker
         if gpus is not None and not 0 <= gpus < math.inf:

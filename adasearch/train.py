@@ -4,7 +4,7 @@ Tune, the store, a notebook and a test consume the same records; stopping early 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 
 import torch
@@ -33,6 +33,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
+    halted: Callable[[], bool] = lambda: False,
 ) -> Iterator[IntervalRecord]:
     """Train and yield one record per interval, until the budget is used.
 
@@ -41,8 +42,10 @@ def train(
 
     An interval ends at the first step at or after its mark of examples and has at least one step. The last
     interval decides nothing. With several processes every rank yields equal signals and decisions.
+    ``halted`` is asked before each step whether the run shall stop; all ranks must be told the same.
 
     Raises:
+        Halted: the run was told to stop within an interval, of which nothing is left.
         DivergedError: after yielding the interval whose training or validation loss is NaN or infinite.
         ValueError: the initial batch size lies outside the limits, the network has no gradients per example
             although they were asked for, or the scheduler broke its contract.
@@ -62,7 +65,7 @@ def train(
     while run.examples_seen < config.budget:
         batch_size, lr_scale = decision.batch_size, decision.lr_scale
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
-        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale)
+        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
         val_loss = val_error = test_error = None
         wanted = "val_loss" in scheduler.needs

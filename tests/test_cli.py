@@ -73,7 +73,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("COLUMNS", "500")
 
-    def no_ray(address: str | None) -> None:
+    def no_ray(address: str | None, **options: object) -> None:
         pytest.fail("this would start Ray")
 
     monkeypatch.setattr("adasearch.tuning.cluster.connect", no_ray)
@@ -526,7 +526,7 @@ class Engine:
     asked: list[list[StudyPlan]] = field(default_factory=list)
 
     @contextmanager
-    def connect(self, address: str | None) -> Iterator[Capacity]:
+    def connect(self, address: str | None, **options: object) -> Iterator[Capacity]:
         yield Capacity(nodes=((2.0, 0.0),))
 
     def run_search(self, plans: list[StudyPlan], *arguments: object, **options: object) -> bool:

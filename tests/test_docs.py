@@ -182,4 +182,5 @@ def test_spaces_of_the_pages_are_some(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(tmp_path)
     for page, searched in (("extending.md", 2), ("spaces/index.md", 5)):
         (text,) = blocks(page, "yaml")
-        assert len(parse_space(yaml.safe_load(text), page).distributions()) == searched
+        content = yaml.safe_load(text)
+        assert len(parse_space(content, page, content.get("scheduler")).distributions()) == searched

@@ -157,7 +157,7 @@ def test_faults_that_pass_lose_and_double_nothing(s3: S3, bucket: str, fault: Fa
     assert store.trials(STUDY.study) == [TRIAL]
     s3.proxy.plan.append(fault)
     assert dict(store.intervals(STUDY.study)) == {TRIAL.trial_id: COURSE}
-    assert s3.proxy.injected[fault] == (4 if fault != "late" else 3)  # what is late is not asked again
+    assert s3.proxy.injected[fault] in ((4,) if fault != "late" else (3, 4))  # late is not always asked again
     assert len(s3.keys(bucket)) == 2
 
 

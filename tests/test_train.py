@@ -18,6 +18,7 @@ from adasearch.errors import InputError
 from adasearch.measure import MEASURED, GradientMeter
 from adasearch.models import ARCHITECTURES, build_model
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.run import Halted
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold
@@ -407,6 +408,16 @@ def test_initial_batch_outside_the_limits_is_refused(
 def test_scheduler_that_leaves_the_limits_is_named(digits: Dataset) -> None:
     with pytest.raises(ValueError, match=r"scheduler Recipe\(.*chose batch_size=513"):
         run(digits, config(), Recipe(moves=((0, 513, 1.0),)))
+
+
+def test_run_that_is_told_to_stop_leaves_within_its_interval(digits: Dataset) -> None:
+    """Ten steps an interval: the first is kept, the second is left after three."""
+    asked = iter([False] * 13 + [True])
+    course = train(config(), Constant(), LIMITS, digits, halted=lambda: next(asked))
+    assert next(course).signals.examples_seen == 160
+    with pytest.raises(Halted):
+        next(course)
+    assert next(asked, None) is None
 
 
 def test_unknown_architecture_is_refused(digits: Dataset) -> None:

@@ -5,13 +5,17 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
-from adasearch.errors import AdasearchError, InputError
+from adasearch.errors import AdasearchError, InputError, one_line
+from adasearch.tuning.code import runtime_env
 
-__all__ = ["Capacity", "connect", "slots_for"]
+__all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -35,7 +39,12 @@ LOOPBACK = {
 """What keeps the embedded Ray and its workers to this machine; Ray reads the first when it is imported."""
 
 REACH_SECONDS = 10
+POLL_SECONDS = 1.0
 OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hardly used
+
+
+class DoesNotFit(InputError):  # noqa: N818 - a state, not a mistake: more nodes may come
+    """The cluster, as it is now, has no room for what was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,53 +70,108 @@ def _pinned_cpus() -> int | None:
     return pinned if pinned is not None and pinned < (os.cpu_count() or 1) else None
 
 
-def _check_reachable(address: str) -> None:
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what Ray's own code, below Python, says of a cluster that refuses it: the error tells the same."""
+    own, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+        os.close(nowhere)
+
+
+class _WithoutRaylets:
+    """Standard output without what Ray prints of its own accord; that a worker died is told by us."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        listens = threading.current_thread().name == "ray_listen_error_messages"
+        return len(text) if listens else self._out.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._out, name)
+
+
+def _check_reachable(address: str, wait_seconds: float) -> None:
     """Try a plain connection first: Ray itself waits for minutes where nothing listens."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
-    except OSError as error:
-        raise AdasearchError(f"cannot join Ray at {address}: {error.strerror or error}") from error
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() >= end:
+                raise AdasearchError(f"cannot join Ray at {address}: {error.strerror or error}") from error
+        time.sleep(POLL_SECONDS)
+
+
+def _token() -> str | None:
+    """Return where Ray finds this process's token, in Ray's own order; None if there is none."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if os.environ.get(name):
+            return name
+    return "~/.ray/auth_token" if (Path.home() / ".ray" / "auth_token").exists() else None
+
+
+def _auth_hint() -> str:
+    """Return what this process shows to a cluster that asks for a token, and what it should."""
+    mode = os.environ.get("RAY_AUTH_MODE", "unset")
+    shown = f"RAY_AUTH_MODE is {mode} here"
+    if mode == "token":
+        shown += f", the token is that of {_token()}" if _token() else " and there is no token"
+    return f"{shown}; mode and token (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) must be those of the cluster"
 
 
 @contextlib.contextmanager
-def connect(address: str | None) -> Iterator[Capacity]:
+def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float = 0) -> Iterator[Capacity]:
     """Start an embedded Ray, or join the cluster at ``address``; leave it at the end.
 
-    The embedded one listens on loopback alone, if nothing imported ray before. An ambient RAY_ADDRESS is not
-    followed: without ``address`` the embedded Ray is used.
+    A cluster's workers get this adasearch and the modules of ``own``, names as ``module:attribute``. A
+    cluster where nothing listens yet is waited for so long. The embedded Ray listens on loopback alone, if
+    nothing imported ray before. An ambient RAY_ADDRESS is not followed: without ``address`` the embedded Ray
+    is used.
 
     Raises:
+        InputError: the address is none, or the modules are too large to send.
         AdasearchError: the cluster cannot be reached.
     """
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # the gangs rest on it
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    if address and "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").exists():
+    if address and "RAY_AUTH_MODE" not in os.environ and _token():
         os.environ["RAY_AUTH_MODE"] = "token"
     if address:
-        _check_reachable(address)
-    own = [] if address else [name for name in LOOPBACK if name not in os.environ]
-    os.environ.update({name: LOOPBACK[name] for name in own})
+        _check_reachable(address, wait_seconds)
+    local = [] if address else [name for name in LOOPBACK if name not in os.environ]
+    os.environ.update({name: LOOPBACK[name] for name in local})
     try:
-        with _joined(address) as capacity:
+        with _joined(address, own) as capacity:
             yield capacity
     finally:  # a cluster that this process starts or joins next has another address
-        for name in own:
+        for name in local:
             os.environ.pop(name, None)
 
 
 @contextlib.contextmanager
-def _joined(address: str | None) -> Iterator[Capacity]:
+def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
     import ray
 
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+            with runtime_env(own) as env, _silent_stderr():
+                ray.init(
+                    address=address, runtime_env=env, log_to_driver=False, logging_level=logging.CRITICAL
+                )
         else:
             ray.init(
                 address="local",
@@ -117,18 +181,26 @@ def _joined(address: str | None) -> Iterator[Capacity]:
                 logging_level=logging.CRITICAL,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"--address {address!r}: {' '.join(str(error).split())}") from error
-    except (ConnectionError, RuntimeError) as error:
-        raise AdasearchError(
-            f"cannot join Ray at {address or 'this machine'}: {' '.join(str(error).split())}; RAY_AUTH_MODE "
-            "and the token (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) must be those of the cluster"
-        ) from error
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        where = f"at {address}" if address else "on this machine"
+        raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {_auth_hint()}") from error
     try:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield Capacity(nodes=tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
+        with contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout))):
+            yield capacity_now()
     finally:
         ray.shutdown()
+
+
+def capacity_now() -> Capacity:
+    """Return what the nodes that have joined so far offer; Ray must be connected."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Capacity(nodes=tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes))
 
 
 def slots_for(
@@ -137,7 +209,8 @@ def slots_for(
     """Return how many trials may run at a time.
 
     Raises:
-        InputError: not even one trial fits, or fewer than ``wanted``.
+        DoesNotFit: not even one trial fits, or fewer than ``wanted``.
+        InputError: no cluster could hold it.
 
     >>> slots_for(Capacity(nodes=((8, 0),)), workers=2, cpus_per_worker=1, gpus_per_worker=0, wanted=None)
     4
@@ -154,7 +227,7 @@ def slots_for(
     if len(capacity.nodes) > 1:
         there += f" on {len(capacity.nodes)} nodes"
     if fits < 1:
-        raise InputError(f"a trial needs --workers {need}, but {there}")
+        raise DoesNotFit(f"a trial needs --workers {need}, but {there}")
     if wanted is not None and wanted > fits:
-        raise InputError(f"--slots {wanted} trials of {need} do not fit: {there}, room for {fits}")
+        raise DoesNotFit(f"--slots {wanted} trials of {need} do not fit: {there}, room for {fits}")
     return fits if wanted is None else wanted

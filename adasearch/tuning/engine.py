@@ -74,7 +74,13 @@ def run_trials(
             max_concurrent_trials=slots,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=storage, verbose=0, stop=_WhenOver(ledger)),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=storage,
+            verbose=0,
+            stop=_WhenOver(ledger),
+            failure_config=tune.FailureConfig(max_failures=settings.attempts - 1),  # of a slot's own process
+        ),
     )
     with _signals(ledger):
         tuner.fit()

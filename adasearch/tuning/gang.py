@@ -15,6 +15,7 @@ from ray import tune
 
 from adasearch.errors import StoreError
 from adasearch.records import IntervalRecord
+from adasearch.tuning.halt import Halt
 from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
@@ -32,7 +33,10 @@ WORKER_RESTARTS = 8  # in a gang's life; attempts are counted per trial by the m
 
 
 class GangTrainable(tune.Trainable):
-    """A slot of the search. Its config is ``{"task": TrialTask}``, its result ``{"delivery", "done"}``."""
+    """A slot of the search. Config is ``{"task": TrialTask}``, a result ``{"delivery", "done", "slot"}``.
+
+    ``slot`` is what the search needs to clear up if this process dies, once for each group of workers.
+    """
 
     def setup(self, config: dict[str, Any], settings: GangSettings) -> None:
         """Start the mailbox and the gang, and submit the first task."""
@@ -50,6 +54,7 @@ class GangTrainable(tune.Trainable):
             .remote(self._settings.attempts)
         )
         self._gang: _Gang | None = None
+        self._known: object = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Go on with another trial; the workers leave the former one by themselves."""
@@ -74,7 +79,18 @@ class GangTrainable(tune.Trainable):
         delivery: Delivery = ray.get(self._mailbox.take.remote(HEARTBEAT_SECONDS))
         if delivery.outcome is None and self._gang is not None and not self._gang.alive():
             delivery = self._revive(self._gang.error, delivery)
-        return {"delivery": delivery, "done": delivery.outcome is not None}
+        return {
+            "delivery": delivery,
+            "done": delivery.outcome is not None,
+            "slot": self._slot(delivery.group),
+        }
+
+    def _slot(self, group: Any) -> tuple[Any, Any] | None:
+        """Return this actor and its workers' placement group, where the search does not know them yet."""
+        if group is None or group == self._known:
+            return None
+        self._known = group
+        return ray.get_runtime_context().current_actor, group
 
     def _revive(self, error: str | None, delivery: Delivery) -> Delivery:
         """Start another gang for the present task, unless it had its attempts or no gang comes up."""
@@ -86,9 +102,10 @@ class GangTrainable(tune.Trainable):
         return Delivery(
             records=delivery.records,
             outcome=Outcome(status="failed", error=f"{what}: {error or 'no reason given'}"),
+            group=delivery.group,
         )
 
-    def cleanup(self, wait_seconds: float = 5) -> None:
+    def cleanup(self, wait_seconds: float = 8) -> None:
         """Let the workers return; at the end Tune kills this actor after 10 s, so do not wait longer then."""
         ray.get(self._mailbox.close.remote())
         if self._gang is not None:
@@ -150,6 +167,8 @@ def gang_loop(config: dict[str, Any]) -> None:
     torch.set_num_threads(config["threads"])
     mailbox = config["mailbox"]
     lead = get_context().get_world_rank() == 0
+    if lead:
+        ray.get(mailbox.join.remote(ray.util.get_current_placement_group()))
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -173,6 +192,7 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     from adasearch.checkpoint import Checkpoints
     from adasearch.memory import PeakMemory, default_limit
     from adasearch.passes import PassTooLarge
+    from adasearch.run import Halted
     from adasearch.schedulers import make_scheduler
     from adasearch.train import DivergedError, train
 
@@ -186,9 +206,18 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     try:
         scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
         data = _dataset(task.data, device, task.config.test)
-        for record in train(config, scheduler, task.limits, data, device=device, checkpoints=checkpoints):
+        halted = Halt(
+            (lambda: bool(ray.get(mailbox.over.remote(sequence, IDLE_SECONDS)))) if lead else None,
+            lambda wish: _from_lead(wish, device),
+            alone=get_context().get_world_size() == 1,
+        )
+        for record in train(
+            config, scheduler, task.limits, data, device=device, checkpoints=checkpoints, halted=halted
+        ):
             if not _from_lead(_put(mailbox, sequence, record) if lead else None, device):
                 return None
+    except Halted:
+        return None
     except DivergedError as error:  # on all ranks alike: the loss was reduced before
         return Outcome(status="failed", error=str(error))
     except StoreError as error:  # on rank 0, which writes the checkpoints, or on all that read them

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from adasearch.tuning.ledger import Ledger
 
 __all__ = ["AskTell", "Halving"]
+
+PING_SECONDS = 5.0  # a living slot answers between two steps, of a second each
 
 
 class AskTell(Searcher):
@@ -47,17 +50,41 @@ class Halving(FIFOScheduler):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
+        self._slots: list[tuple[Any, Any]] = []  # actors, and the placement groups of their workers
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Book a delivery; stop the trial if it falls behind at a rung."""
+        if result["slot"] is not None:
+            self._slots.append(result["slot"])
         goes_on = self._ledger.absorb(trial.trial_id, result["delivery"])
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
-        """Book a trial whose own process died or raised; called before the searcher hears of it."""
+        """Book a trial whose own process died or raised; called before the searcher hears of it.
+
+        If it is to be tried again, it goes on from its last checkpoint in another process.
+        """
+        self._free_dead_slots()
+        if trial.should_recover() and (task := self._ledger.task_again(trial.trial_id)) is not None:
+            trial.set_config({"task": task})
+            return
         reason = trial.get_pickled_error() or trial.get_error() or "it died"
         text = " ".join(str(reason).split())[-300:]
         self._ledger.close(trial.trial_id, error=f"the trial's process failed: {text}")
+
+    def _free_dead_slots(self) -> None:
+        """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""
+        alive = []
+        for actor, group in self._slots:
+            try:
+                ray.get(actor.__ray_ready__.remote(), timeout=PING_SECONDS)
+            except ray.exceptions.RayActorError:
+                ray.util.remove_placement_group(group)
+                continue
+            except ray.exceptions.GetTimeoutError:  # it is busy
+                pass
+            alive.append((actor, group))
+        self._slots = alive
 
     @property
     def supports_buffered_results(self) -> bool:

@@ -110,6 +110,11 @@ class Ledger:
             stored=len(live.intervals),
         )
 
+    def task_again(self, tune_id: str) -> TrialTask | None:
+        """Return what a worker needs to go on with a trial that lost its process; None if it ended before."""
+        live = self._live.get(tune_id)
+        return None if live is None else self.task(live)
+
     def absorb(self, tune_id: str, delivery: Delivery) -> bool:
         """Take in what a trial delivered (twice does no harm); return whether the trial goes on.
 

@@ -33,6 +33,7 @@ class Mailbox:
         self._received = 0
         self._outcome: Outcome | None = None
         self._closed = False
+        self._group: object = None
         self._changed = asyncio.Condition()
 
     async def submit(self, task: TrialTask) -> None:
@@ -54,6 +55,10 @@ class Mailbox:
             self._task = None
             self._changed.notify_all()
 
+    async def join(self, group: object) -> None:
+        """Hear from new workers which placement group they run in."""
+        self._group = group
+
     async def next_task(self, wait_seconds: float) -> Message:
         """Return a task for the workers, waiting for one so long."""
         async with self._changed:
@@ -70,13 +75,22 @@ class Mailbox:
     async def put(self, sequence: int, record: IntervalRecord) -> bool:
         """Take a record; return whether the workers shall go on with this task."""
         async with self._changed:
-            if self._closed or sequence != self._sequence or self._task is None:
+            if not self._runs(sequence):
                 return False
             if record.signals.interval <= self._received:
                 self._received = record.signals.interval + 1
                 self._records.append(record)
                 self._changed.notify_all()
             return True
+
+    async def over(self, sequence: int, wait_seconds: float) -> bool:
+        """Return whether workers shall leave a task, waiting for that so long."""
+        async with self._changed:
+            await self._wait(lambda: not self._runs(sequence), wait_seconds)
+            return not self._runs(sequence)
+
+    def _runs(self, sequence: int) -> bool:
+        return not self._closed and sequence == self._sequence and self._task is not None
 
     async def end(self, sequence: int, outcome: Outcome) -> None:
         """Take the outcome of a task."""
@@ -105,7 +119,7 @@ class Mailbox:
         """Return what has come in since the last call, waiting for something so long."""
         async with self._changed:
             await self._wait(lambda: bool(self._records) or self._outcome is not None, wait_seconds)
-            delivery = Delivery(records=tuple(self._records), outcome=self._outcome)
+            delivery = Delivery(records=tuple(self._records), outcome=self._outcome, group=self._group)
             self._records = []
             return delivery
 

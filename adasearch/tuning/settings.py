@@ -1,10 +1,12 @@
 """How trials run on a cluster, and how many at a time."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from adasearch.runtime import Runtime
-from adasearch.tuning.cluster import Capacity, slots_for
+from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
 
 __all__ = ["GangSettings", "gangs_for"]
 
@@ -31,9 +33,17 @@ class GangSettings:
 
 
 def gangs_for(
-    runtime: Runtime, capacity: Capacity, *, storage: str, workers: int, device: str
+    runtime: Runtime,
+    capacity: Capacity,
+    *,
+    storage: str,
+    workers: int,
+    device: str,
+    say: Callable[[str], None],
 ) -> tuple[GangSettings, int]:
     """Return how trials of so many workers run on a device, and how many at a time.
+
+    Where they do not fit yet, nodes are waited for as long as the runtime says.
 
     Raises:
         InputError: they do not fit.
@@ -41,13 +51,28 @@ def gangs_for(
     gpus = 0.0
     if device == "cuda":
         gpus = 1.0 if runtime.gpus_per_worker is None else runtime.gpus_per_worker
-    slots = slots_for(
-        capacity,
-        workers=workers,
-        cpus_per_worker=runtime.cpus_per_worker,
-        gpus_per_worker=gpus,
-        wanted=runtime.slots,
-    )
+    began, said = time.monotonic(), False
+    while True:
+        try:
+            slots = slots_for(
+                capacity,
+                workers=workers,
+                cpus_per_worker=runtime.cpus_per_worker,
+                gpus_per_worker=gpus,
+                wanted=runtime.slots,
+            )
+            break
+        except DoesNotFit as error:
+            if time.monotonic() - began >= runtime.wait_for_nodes:
+                waited = f"; waited {runtime.wait_for_nodes:g} s for nodes" if said else ""
+                raise DoesNotFit(f"{error}{waited}") from error
+            if not said:
+                say(f"{error}; waiting up to {runtime.wait_for_nodes:g} s for more nodes")
+                said = True
+        time.sleep(POLL_SECONDS)
+        capacity = capacity_now()
+    if said:
+        say(f"{len(capacity.nodes)} nodes are there, {slots} trials run at a time")
     settings = GangSettings(
         workers=workers,
         cpus_per_worker=runtime.cpus_per_worker,

@@ -52,7 +52,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """Interval records since the last delivery and, with the last of them, the outcome."""
+    """Interval records since the last delivery and, with the last of them, the outcome.
+
+    ``group`` is the placement group of the workers that came last; None before the first.
+    """
 
     records: tuple[IntervalRecord, ...]
     outcome: Outcome | None
+    group: object = None

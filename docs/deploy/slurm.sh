@@ -30,28 +30,16 @@ srun "${step[@]}" --nodes=1 --nodelist="$head" \
     ray start --head --node-ip-address="$ip" --port="${address##*:}" \
     --num-cpus="$SLURM_CPUS_PER_TASK" --include-dashboard=false --disable-usage-stats --block &
 
-joined() {
-    python -c 'import ray, sys
-ray.init(address=sys.argv[1], logging_level="CRITICAL")
-sys.exit(sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]))' "$address" "$1" 2>/dev/null
-}
-
-wait_for() { # up to five minutes
-    for _ in $(seq 30); do
-        if joined "$1"; then return; fi
-        sleep 10
-    done
-    echo "only some of $1 nodes joined Ray at $address" >&2
-    exit 1
-}
-
-wait_for 1
+for _ in $(seq 150); do # the others look for the head for half a minute only
+    if (: <"/dev/tcp/${address/://}") 2>/dev/null; then break; fi
+    sleep 2
+done
 if ((SLURM_JOB_NUM_NODES > 1)); then
     srun "${step[@]}" --nodes=$((SLURM_JOB_NUM_NODES - 1)) --exclude="$head" \
         ray start --address="$address" --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats --block &
-    wait_for "$SLURM_JOB_NUM_NODES"
 fi
 
+# One trial a node; the search waits for all of them, and says so if they do not come.
 # exec, so that the signal before the time limit reaches the search: it keeps what is finished and ends.
 exec adasearch search \
     --address "$address" \
@@ -63,4 +51,6 @@ exec adasearch search \
     --epochs 60 \
     --trials 20 \
     --cpus-per-worker "$SLURM_CPUS_PER_TASK" \
-    --gpus-per-worker 1
+    --gpus-per-worker 1 \
+    --slots "$SLURM_JOB_NUM_NODES" \
+    --wait-for-nodes 300

@@ -236,3 +236,31 @@ def test_attempts_are_as_many_as_were_asked_for(attempts: int) -> None:
         assert [message[0] for message in messages] == ["run"] * attempts + ["idle"] * 2
 
     asyncio.run(stage())
+
+
+@scenario
+async def test_workers_hear_that_a_task_is_over_when_another_is_submitted(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    assert not await box.over(sequence, NOW)
+    waiting = asyncio.create_task(box.over(sequence, SOON))
+    await asyncio.sleep(0)
+    await box.submit(B)
+    assert await waiting
+
+
+@scenario
+async def test_workers_hear_that_a_task_is_over_when_the_search_ends(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.close()
+    assert await box.over(sequence, NOW)
+
+
+@scenario
+async def test_a_delivery_names_the_group_of_the_last_workers(box: Mailbox) -> None:
+    await box.submit(A)
+    assert (await box.take(NOW)).group is None
+    await box.join("first")
+    await box.join("second")
+    assert (await box.take(NOW)).group == "second"
