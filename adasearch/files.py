@@ -166,6 +166,8 @@ def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
             _patiently(files, lambda: _put(files, path, data))
     except OSError as error:
         raise _failed(files, "write", path, error) from error
+    except ValueError as error:  # no disk has a path with a NUL in it
+        raise StoreError(f"cannot write {path!r}: {error}") from error
 
 
 def _rename_over(path: str, data: memoryview) -> None:
