@@ -121,7 +121,9 @@ class Store:
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), data, compression="zstd")
+        # Files are small: what zstd and dictionaries would save they would take in time, to write and to read.
+        found = pa.Table.from_pylist(rows, schema=SCHEMAS[table])
+        pq.write_table(found, data, compression="snappy", use_dictionary=False)
         self.check_leases()
         write_whole(self._files, f"{self._root}/{folder}/{table}/{name}.parquet", data.getbuffer())
 
