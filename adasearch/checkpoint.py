@@ -119,7 +119,7 @@ class Checkpoints:
         try:
             whole = read_whole(self._files, path).to_pybytes()
             state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-        except StoreError:
+        except (StoreError, MemoryError):
             raise
         except Exception:  # whatever a truncated or foreign file makes of torch's reader
             return {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from adasearch import __version__
 from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
@@ -174,6 +175,9 @@ def _claim(
         # Under the lock: another search may have written the study since it was resolved.
         stored = store.trials(name)
         check_identity(store.study(name), study.record, stored)
+        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
+            which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
+            say(console, f"{which}, whose measured seconds may not compare with those to come")
         stability = study.record.stability_profile
         plans.append(
             StudyPlan(

@@ -83,7 +83,7 @@ class Courses(_ByTrial, Mapping[str, list[IntervalRecord]]):
 
 
 class Columns(_ByTrial, Mapping[str, dict[str, list[Any]]]):
-    """Some columns of the intervals of trials, by trial id; ``trial_id`` and ``interval`` are among them."""
+    """Some columns of the intervals of trials, by trial id; ``interval`` is among them."""
 
     def __getitem__(self, trial_id: str) -> dict[str, list[Any]]:
         """Return the values of a trial's intervals by column."""

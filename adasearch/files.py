@@ -79,7 +79,7 @@ def _s3(place: str) -> tuple[pafs.FileSystem, str]:
     if unknown := sorted(options.keys() - S3_OPTIONS):
         raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(S3_OPTIONS)}")
     if not options.keys() & {"region", "endpoint_override"}:
-        options["region"] = pafs.resolve_s3_region(parts.netloc)
+        options["region"] = _again(lambda: pafs.resolve_s3_region(parts.netloc))
     files = pafs.S3FileSystem(
         connect_timeout=CONNECT_SECONDS,
         request_timeout=REQUEST_SECONDS,
@@ -193,8 +193,8 @@ def _put(files: pafs.FileSystem, path: str, data: memoryview) -> None:
 
 def remove_folder(place: str) -> None:
     """Remove a folder, a path or a URI, as far as that is possible."""
-    files, path = locate(place)
-    with suppress(OSError):
+    with suppress(OSError, InputError):
+        files, path = locate(place)
         files.delete_dir(path)
 
 
@@ -221,8 +221,10 @@ def dead_drafts(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
     """Do something that may be done twice; on an object store again and again while it fails in passing."""
-    if is_local(files):
-        return work()
+    return work() if is_local(files) else _again(work)
+
+
+def _again(work: Callable[[], T]) -> T:
     again = Retrying(
         retry=retry_if_exception(_may_pass),
         stop=stop_after_delay(RETRY_SECONDS),

@@ -8,6 +8,7 @@ longer than that wait between reading and writing.
 """
 
 import json
+import math
 import os
 import secrets
 import socket
@@ -92,6 +93,8 @@ def take(shelf: Shelf, what: str, wait_seconds: float = 0) -> "Lease | Holder":
         if holder is None or not holder.live():
             mine = replace(mine, until=time.time() + LEASE_SECONDS)
             if shelf.write(_bytes(mine), None if found is None else found[1]) is None:
+                if time.monotonic() >= end + ATTEMPTS * TIMEOUT_SECONDS:
+                    raise StoreError(f"the lease on {what} cannot be written: each write is refused")
                 time.sleep(POLL_SECONDS)  # another was faster, or this very write was counted twice
                 continue
             return Lease(shelf, mine, what)
@@ -130,6 +133,8 @@ class Lease:
         """End the lease, so that another can be taken at once."""
         self._over.set()
         self._thread.join()
+        if self._lost is not None:
+            return
         with self._busy:
             try:
                 self._write_over(replace(self._mine, until=0))
@@ -177,14 +182,15 @@ def parsed(data: bytes) -> Holder | None:
     """Return what a lease says; None for what is none."""
     try:
         row = json.loads(data)
-        return Holder(
+        found = Holder(
             host=str(row["host"]),
             process=int(row["process"]),
             token=str(row["token"]),
             until=float(row["until"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+    return found if 0 < found.process < 2**31 and math.isfinite(found.until) else None
 
 
 # --- shelves -----------------------------------------------------------------------------------------------
@@ -266,13 +272,21 @@ class _S3Shelf:
             raise StoreError(f"cannot reach {path}: {one_line(error)}") from error
 
     def has_conditions(self) -> bool:
-        """Ask the server for what it must refuse: a second first write."""
+        """Ask the server for what it must refuse: a second first write, and one over another version."""
         probe = f"{self._key.rpartition('/')[0]}/probe"
         try:
-            self._put(probe, b"", IfNoneMatch="*")
-            return self._put(probe, b"", IfNoneMatch="*") is None
+            version = self._put(probe, b"", IfNoneMatch="*") or self._version(probe)
+            refused = [self._put(probe, b"", IfNoneMatch="*"), self._put(probe, b"", IfMatch='"0"')]
+            return refused == [None, None] and self._put(probe, b"", IfMatch=version or "") is not None
         except NotImplementedError:
             return False
+
+    def _version(self, key: str) -> str | None:
+        def head() -> str:
+            return str(self._client.head_object(Bucket=self._bucket, Key=key)["ETag"])
+
+        version: str | None = self._asked("read", key, head)
+        return version
 
     def read(self) -> tuple[bytes, str] | None:
         def get() -> tuple[bytes, str]:
@@ -299,7 +313,8 @@ class _S3Shelf:
         try:
             return work()
         except self._failures as error:
-            code = getattr(error, "response", {}).get("Error", {}).get("Code")
+            reply = getattr(error, "response", None) or {}  # None of a connection that broke
+            code = reply.get("Error", {}).get("Code")
             if code in ("NoSuchKey", "PreconditionFailed", "ConditionalRequestConflict"):
                 return None
             if code == "NotImplemented":

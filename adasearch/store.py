@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -83,7 +83,7 @@ class Store:
         """
         if self._local or shared:
             return below(self._place, ".ray")
-        return str(Path(gettempdir(), "adasearch-ray"))
+        return mkdtemp(prefix="adasearch-ray-")
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
         """Return the path or URI of a trial's checkpoints."""
@@ -121,7 +121,7 @@ class Store:
 
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
         data = io.BytesIO()
-        # Files are small: what zstd and dictionaries would save they would take in time, to write and to read.
+        # Files are small: what zstd and dictionaries would save takes longer to write and to read.
         found = pa.Table.from_pylist(rows, schema=SCHEMAS[table])
         pq.write_table(found, data, compression="snappy", use_dictionary=False)
         self.check_leases()
@@ -200,11 +200,12 @@ class Store:
         for piece in self._pieces(folder, table, None if name is None else {f"{name}.parquet"}):
             files = [source for source, _, _, rows in piece.sources for _ in range(rows)]
             try:
-                rows = rows_in(piece.rows, table)
-            except ValueError as error:  # such as a time that no calendar has
-                _say(f"{self._root}/{folder}/{table}/{files[0]}", PartError("damaged", one_line(error)))
-                continue
+                rows: Iterable[dict[str, Any]] = rows_in(piece.rows, table)
+            except ValueError:  # such as a time that no calendar has: only its own row is left out
+                rows = self._rows_one_by_one(piece.rows, table, f"{self._root}/{folder}/{table}", files)
             for row, source in zip(rows, files, strict=True):
+                if not row:
+                    continue
                 try:
                     record = record_of(row)
                     home = folder if table == "studies" and folder in RESERVED else _home(record)
@@ -213,6 +214,17 @@ class Store:
                     yield record
                 except (ValueError, TypeError) as error:
                     _say(f"{self._root}/{folder}/{table}/{source}", PartError("damaged", str(error)))
+
+    def _rows_one_by_one(
+        self, part: pa.Table, table: Table, place: str, files: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield rows, an empty one for each that has no counterpart in Python."""
+        for number, source in enumerate(files):
+            try:
+                yield rows_in(part.slice(number, 1), table)[0]
+            except ValueError as error:
+                _say(f"{place}/{source}", PartError("damaged", one_line(error)))
+                yield {}
 
     def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
         return (piece.rows for folder in folders for piece in self._pieces(folder, table))

@@ -9,7 +9,7 @@ from adasearch.store import Store
 from tests import own_memory
 from tests.test_search import run
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.ray, pytest.mark.soak]
 
 
 def test_trial_goes_on_from_its_checkpoint_with_half_the_device_batch(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import adasearch
 from adasearch.errors import InputError
 from adasearch.naming import source_of
+from adasearch.own import load_own
 from adasearch.records import StudyRecord
 
 __all__ = ["named_by", "runtime_env"]
@@ -38,16 +39,19 @@ def named_by(study: StudyRecord) -> list[str]:
 def runtime_env(own: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Lay out the code to send in a folder that is removed in the end; yield Ray's runtime_env of it.
 
-    The modules of ``own`` have been imported. One that is installed (in site-packages) is not sent. A
+    The modules of ``own`` are imported for it. One that is installed (in site-packages) is not sent. A
     submitted Ray job that was given ``py_modules`` of its own keeps those.
 
     Raises:
-        InputError: the code is larger than ``LARGEST_BYTES``.
+        InputError: a module cannot be imported, or the code is larger than ``LARGEST_BYTES``.
     """
     job = json.loads(os.environ.get(JOB_CONFIG) or "{}")
     if "py_modules" in (job.get("runtime_env") or {}):
         yield {}
         return
+    own = list(own)
+    for name in own:
+        load_own("--address: code for the workers", name)
     with TemporaryDirectory(prefix="adasearch-code-") as folder:
         places = {place.name: place for place in (Path(adasearch.__path__[0]), *_places(own))}
         for place in places.values():
@@ -74,7 +78,8 @@ def _place(module: ModuleType | None) -> Path | None:
         return None
     place = Path(found).absolute()
     installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
-    return None if installed & set(place.parents) else place
+    elsewhere = {"site-packages", "dist-packages"} & set(place.parts)  # of the user, or of a base Python
+    return None if elsewhere or installed & set(place.parents) else place
 
 
 def _copy(place: Path, folder: Path) -> None:

@@ -202,8 +202,8 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     config = task.config
     if config.memory_limit is None:
         config = replace(config, memory_limit=default_limit(torch.get_num_threads()))
-    checkpoints = Checkpoints(task.checkpoints, every=task.checkpoint_every, stored=task.stored)
     try:
+        checkpoints = Checkpoints(task.checkpoints, every=task.checkpoint_every, stored=task.stored)
         scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
         data = _dataset(task.data, device, task.config.test)
         halted = Halt(

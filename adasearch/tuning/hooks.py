@@ -50,12 +50,13 @@ class Halving(FIFOScheduler):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
-        self._slots: list[tuple[Any, Any]] = []  # actors, and the placement groups of their workers
+        self._slots: dict[Any, Any] = {}  # actors, and the newest placement group of their workers
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Book a delivery; stop the trial if it falls behind at a rung."""
         if result["slot"] is not None:
-            self._slots.append(result["slot"])
+            actor, group = result["slot"]
+            self._slots[actor] = group
         goes_on = self._ledger.absorb(trial.trial_id, result["delivery"])
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
@@ -74,17 +75,14 @@ class Halving(FIFOScheduler):
 
     def _free_dead_slots(self) -> None:
         """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""
-        alive = []
-        for actor, group in self._slots:
+        for actor, group in list(self._slots.items()):
             try:
                 ray.get(actor.__ray_ready__.remote(), timeout=PING_SECONDS)
             except ray.exceptions.RayActorError:
                 ray.util.remove_placement_group(group)
-                continue
+                del self._slots[actor]
             except ray.exceptions.GetTimeoutError:  # it is busy
                 pass
-            alive.append((actor, group))
-        self._slots = alive
 
     @property
     def supports_buffered_results(self) -> bool:

@@ -15,6 +15,8 @@ from ray.train.backend import Backend, BackendConfig
 
 __all__ = ["ProcessGroupConfig"]
 
+LEAVE_SECONDS = 10  # a rank whose peers died may wait for them in vain
+
 
 @dataclass
 class ProcessGroupConfig(BackendConfig):
@@ -43,15 +45,12 @@ class _ProcessGroup(Backend):
         ray.wait(worker_group.execute_async(_leave), num_returns=len(worker_group), timeout=LEAVE_SECONDS)
 
 
-LEAVE_SECONDS = 10  # a rank whose peers died may wait for them in vain
-
-
 def _join(rank: int, url: str, config: ProcessGroupConfig, world: int) -> None:
     from ray.train import get_context
     from torch import distributed as dist
 
     context = get_context()
-    # What torchrun sets, for code of the user's that asks for it.
+    # Of what torchrun sets, what code of the user's may ask for.
     os.environ["RANK"], os.environ["WORLD_SIZE"] = str(rank), str(world)
     os.environ["LOCAL_RANK"] = str(context.get_local_rank())
     os.environ["LOCAL_WORLD_SIZE"] = str(context.get_local_world_size())

@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
+from adasearch.errors import InputError
 from adasearch.modelled import SpeedCurve
 from adasearch.optuna_study import STATES, combinations, frozen_trial, new_study, objectives
 from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
@@ -66,6 +67,9 @@ class Proposals:
         self._study = new_study(sampler=_sampler(plan.study, asked=len(stored)))
         self._live: dict[str, optuna.Trial] = {}
         self._next_number = max((trial.number for trial in stored), default=-1) + 1
+        for trial in stored:
+            if lacking := sorted(self._distributions.keys() - trial.params.keys()):
+                raise InputError(f"{trial.trial_id} is stored without {', '.join(lacking)}")
         finished = [trial for trial in stored if trial.status != "running"]
         interrupted = [trial for trial in stored if trial.status == "running"]
         self.left = max(0, plan.trials - len(finished))
@@ -84,7 +88,7 @@ class Proposals:
         if not stored:
             self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
         for point in plan.early:
-            if not any(all(trial.params[name] == point[name] for name in point) for trial in stored):
+            if not any(all(trial.params.get(name) == point[name] for name in point) for trial in stored):
                 self._study.enqueue_trial(dict(point), skip_if_exists=True)
 
     @property
