@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from adasearch.errors import InputError, StoreError
-from adasearch.files import locate, write_whole
+from adasearch.errors import InputError
 from adasearch.naming import source_of
 from adasearch.records import Limits, Value
 from adasearch.schedulers import BatchSizeScheduler, make_scheduler
@@ -128,12 +127,13 @@ class Schedule(BaseModel):
             InputError: it cannot be written.
         """
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-        head = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n"
-        files, place = locate(str(path), "--output")
         try:
-            write_whole(files, place, memoryview(f"{head}{text}".encode()))
-        except StoreError as error:
-            raise InputError(f"--output {path}: {error}") from error
+            path.write_text(
+                f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}",
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise InputError(f"--output {path}: {error.strerror or error}") from error
 
 
 def load_schedule(path: str | Path) -> Schedule:

@@ -281,7 +281,7 @@ def test_data_that_changed_are_refused(
 def test_confirming_runs_are_no_trials_of_the_search(
     small_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_ray(address: str | None) -> None:
+    def no_ray(address: str | None, **options: object) -> None:
         raise AdasearchError("a search goes on")
 
     monkeypatch.setattr("adasearch.tuning.cluster.connect", no_ray)

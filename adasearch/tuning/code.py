@@ -30,9 +30,11 @@ JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray tells a submitted job of
 
 
 def named_by(study: StudyRecord) -> list[str]:
-    """Return what a study names as ``module:attribute``."""
+    """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
+    from adasearch.sources import KINDS
+
     names = (study.architecture, study.scheduler, source_of(study.dataset)[0])
-    return [name for name in names if ":" in name]
+    return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]
 
 
 @contextmanager

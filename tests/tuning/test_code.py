@@ -52,8 +52,7 @@ def test_adasearch_travels_alone_where_nothing_is_the_users_own() -> None:
 
 
 def test_users_module_travels_with_what_it_imports_and_nothing_else(users: Path) -> None:
-    load_own("network", "my_net:make")
-    files = sent(["my_net:make", "folder:/images"])
+    files = sent(["my_net:make"])
     assert set(files) == {"adasearch", "my_net.py", "my_parts"}
     assert files["my_parts"] == {"__init__.py", "heads.py", "later.py", "classes.json"}
 
@@ -89,3 +88,4 @@ def test_study_names_its_own_modules() -> None:
     assert named_by(STUDY) == []
     own = replace(STUDY, architecture="nets:make", scheduler="rules:Mine", dataset="my_data:load@64")
     assert named_by(own) == ["nets:make", "rules:Mine", "my_data:load"]
+    assert named_by(replace(STUDY, dataset="folder:/images")) == []
