@@ -16,7 +16,7 @@ from tests.test_search import TINY, adasearch, assert_gone, descendants, run, wa
 pytestmark = [pytest.mark.ray, pytest.mark.soak]
 
 SEARCH = (
-    "search --architecture mobilenet_v3_small --scheduler deba --space deba_short --seed 3 --trials 6 "
+    "search --architecture mobilenet_v3_small --scheduler deba --space deba_short --seed 3 --trials 40 "
     "--checkpoint-every 2 --stopper none"
 ).split() + TINY
 
@@ -90,7 +90,7 @@ def test_search_in_a_bucket_loses_and_doubles_nothing_whatever_happens(
     assert len(store.studies()) == 2
     for study in store.studies():
         numbers = [trial.number for trial in store.trials(study.study)]
-        assert numbers == list(range(6))
+        assert numbers == list(range(40))
         for trial in store.trials(study.study):
             course = store.intervals(study.study)[trial.trial_id]
             assert [record.signals.interval for record in course] == list(range(len(course)))
