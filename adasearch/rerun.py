@@ -9,6 +9,7 @@ from itertools import count, groupby
 from rich.console import Console
 
 from adasearch.clocks import curve_of
+from adasearch.devices import device_name
 from adasearch.errors import AdasearchError, InputError
 from adasearch.identity import check_device
 from adasearch.progress import StepDisplay, say
@@ -148,7 +149,7 @@ def _begin_or_go_on(
             number=new,
             params=source.params,
             seed=source.seed,
-            versions=versions(threads=threads),
+            versions=versions(threads, device_name(study.device)),
             workers=1,
         )
         trial = replace(trial, scheduler=source.scheduler, source_trial_id=source.trial_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import thresholds
+from adasearch.devices import device_name
 from adasearch.errors import StoreError
 from adasearch.identity import check_device
 from adasearch.modelled import SpeedCurve, modelled
@@ -199,7 +200,7 @@ def _begin_or_go_on(
             number=number,
             params=params,
             seed=study.seed,
-            versions=versions(threads=torch.get_num_threads()),
+            versions=versions(torch.get_num_threads(), device_name(study.device)),
             workers=1,
         )
         held.enter_context(store.lock(_lock(trial)))

@@ -14,10 +14,10 @@ __all__ = ["git_commit", "versions"]
 GIT_SECONDS = 2.0
 
 
-def versions(threads: int | None = None) -> dict[str, Value]:
+def versions(threads: int | None = None, hardware: str | None = None) -> dict[str, Value]:
     """Return what results depend on beside their settings: versions, and the working folder's git commit.
 
-    ``threads`` is what a worker computes with; it is told where it is known.
+    ``threads`` is what a worker computes with, ``hardware`` the name of its device; told where known.
     """
     found: dict[str, Value] = {"adasearch": __version__, "python": platform.python_version()}
     for package in ("torch", "torchvision", "ray", "optuna"):
@@ -30,6 +30,8 @@ def versions(threads: int | None = None) -> dict[str, Value]:
         found["git_commit"] = commit
     if threads is not None:
         found["threads"] = threads
+    if hardware is not None:
+        found["hardware"] = hardware
     return found
 
 

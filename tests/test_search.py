@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adasearch.devices import device_name
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.store import Store
 from tests import faulty
@@ -149,6 +150,7 @@ def test_every_trial_has_a_row_and_intervals(searched: Searched) -> None:
         intervals = store.intervals(study.study)
         assert [trial.number for trial in trials] == list(range(23))
         for trial in trials:
+            assert trial.versions["hardware"] == device_name("cpu")
             records = intervals[trial.trial_id]
             assert [record.signals.interval for record in records] == list(range(len(records)))
             assert trial.examples_seen == records[-1].signals.examples_seen

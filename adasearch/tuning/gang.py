@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import ray
 from ray import tune
 
+from adasearch.devices import device_name
 from adasearch.errors import StoreError
 from adasearch.records import IntervalRecord
 from adasearch.tuning.halt import Halt
@@ -167,11 +168,11 @@ def gang_loop(config: dict[str, Any]) -> None:
     torch.set_num_threads(config["threads"])
     mailbox = config["mailbox"]
     lead = get_context().get_world_rank() == 0
-    if lead:
-        ray.get(mailbox.join.remote(ray.util.get_current_placement_group()))
     device = get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    if lead:
+        ray.get(mailbox.join.remote(ray.util.get_current_placement_group(), device_name(device.type)))
     while True:
         message: Message = _from_lead(
             ray.get(mailbox.next_task.remote(IDLE_SECONDS)) if lead else None, device

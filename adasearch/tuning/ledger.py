@@ -1,7 +1,7 @@
 """The books of a search: what runs, what came in, what is on disk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Protocol
@@ -125,6 +125,9 @@ class Ledger:
         if live is None:
             return True
         self._keep(self._store.check_leases)
+        if delivery.hardware is not None:
+            versions = {**live.record.versions, "hardware": delivery.hardware}
+            live.record = replace(live.record, versions=versions)
         goes_on = True
         curve = live.proposals.plan.curve
         for delivered in delivery.records:

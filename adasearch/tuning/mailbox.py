@@ -34,6 +34,7 @@ class Mailbox:
         self._outcome: Outcome | None = None
         self._closed = False
         self._group: object = None
+        self._hardware: str | None = None
         self._changed = asyncio.Condition()
 
     async def submit(self, task: TrialTask) -> None:
@@ -55,9 +56,9 @@ class Mailbox:
             self._task = None
             self._changed.notify_all()
 
-    async def join(self, group: object) -> None:
-        """Hear from new workers which placement group they run in."""
-        self._group = group
+    async def join(self, group: object, hardware: str) -> None:
+        """Hear from new workers which placement group they run in, and on what."""
+        self._group, self._hardware = group, hardware
 
     async def next_task(self, wait_seconds: float) -> Message:
         """Return a task for the workers, waiting for one so long."""
@@ -119,7 +120,12 @@ class Mailbox:
         """Return what has come in since the last call, waiting for something so long."""
         async with self._changed:
             await self._wait(lambda: bool(self._records) or self._outcome is not None, wait_seconds)
-            delivery = Delivery(records=tuple(self._records), outcome=self._outcome, group=self._group)
+            delivery = Delivery(
+                records=tuple(self._records),
+                outcome=self._outcome,
+                group=self._group,
+                hardware=self._hardware,
+            )
             self._records = []
             return delivery
 

@@ -54,9 +54,11 @@ class Outcome:
 class Delivery:
     """Interval records since the last delivery and, with the last of them, the outcome.
 
-    ``group`` is the placement group of the workers that came last; None before the first.
+    ``group`` is the placement group of the workers that came last, ``hardware`` the name of the device that
+    the first of them trains on; None before the first.
     """
 
     records: tuple[IntervalRecord, ...]
     outcome: Outcome | None
     group: object = None
+    hardware: str | None = None

@@ -258,9 +258,10 @@ async def test_workers_hear_that_a_task_is_over_when_the_search_ends(box: Mailbo
 
 
 @scenario
-async def test_a_delivery_names_the_group_of_the_last_workers(box: Mailbox) -> None:
+async def test_a_delivery_names_the_group_and_the_hardware_of_the_last_workers(box: Mailbox) -> None:
     await box.submit(A)
     assert (await box.take(NOW)).group is None
-    await box.join("first")
-    await box.join("second")
-    assert (await box.take(NOW)).group == "second"
+    await box.join("first", "a small CPU")
+    await box.join("second", "a large CPU")
+    delivery = await box.take(NOW)
+    assert (delivery.group, delivery.hardware) == ("second", "a large CPU")
