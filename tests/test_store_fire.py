@@ -35,7 +35,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     results, name = line.split()
     if pid := os.fork():
-        print(pid, flush=True)
+        os.write(1, f"{pid}\\n".encode())  # in one piece, beside what the writers say
         continue
     store = Store(results)
     try:
