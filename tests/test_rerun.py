@@ -13,6 +13,7 @@ from rich.console import Console
 
 from adasearch.cli import main
 from adasearch.data import DataSpec, load_dataset
+from adasearch.devices import device_name
 from adasearch.doctor import examine
 from adasearch.errors import AdasearchError, InputError
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -37,7 +38,9 @@ def store(small_results: Path, tmp_path: Path) -> Store:
     shutil.copytree(small_results, results)
     store = Store(str(results))
     trial = store.trials(DEBA)[0]
-    ran(store, replace(trial, versions=versions(threads=1)), evaluate_at=rungs_of(study_of(store)))
+    ran(
+        store, replace(trial, versions=versions(1, device_name("cpu"))), evaluate_at=rungs_of(study_of(store))
+    )
     return store
 
 
@@ -270,6 +273,7 @@ def test_commit_of_the_working_folder_is_stored_where_there_is_one(
     git_commit.cache_clear()
     assert versions()["git_commit"] == commit.stdout.strip()
     assert versions(threads=3)["threads"] == 3
+    assert versions(hardware="a CPU")["hardware"] == "a CPU"
 
 
 @pytest.mark.usefixtures("_commit_anew")
