@@ -32,7 +32,7 @@ __all__ = ["Halted", "Run"]
 
 _T = TypeVar("_T")
 
-LAYOUT = torch.channels_last  # no slower for any network, and up to twice as fast; benchmarks/layout.py
+LAYOUT = torch.channels_last  # about as fast or faster, up to twice, on a CPU, too; see benchmarks/layout.py
 EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
 EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
 
