@@ -25,12 +25,13 @@ from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_c
 from adasearch.courses import Columns, Courses
 from adasearch.errors import AdasearchError, InputError, StoreError, one_line, unknown
 from adasearch.files import below, dead_drafts, is_local, kind_at, listed, locate, write_whole
-from adasearch.lease import Holder, Lease, holder_on, shelf_for, take
+from adasearch.lease import Holder, Lease, holder_on, take
 from adasearch.naming import is_name, printable
 from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
+from adasearch.shelves import shelf_for
 from adasearch.trials import folder_of
 
 __all__ = ["RESERVED", "Store", "StudyLocked"]

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from adasearch import files, lease
+from adasearch import files, lease, shelves
 from adasearch.doctor import examine
 from adasearch.errors import StoreError
 from adasearch.files import locate
@@ -37,7 +37,7 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(autouse=True)
 def _weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(shelves, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.05)
     s3.proxy.calm()
     yield
@@ -68,7 +68,7 @@ def holder(uri: str) -> Iterator["subprocess.Popen[str]"]:
 
 def shelf(uri: str, study: str = "held") -> lease.Shelf:
     store, root = locate(uri)
-    return lease.shelf_for(store, uri, f"{root}/.leases/{study}.json")
+    return shelves.shelf_for(store, uri, f"{root}/.leases/{study}.json")
 
 
 def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri: str) -> None:
@@ -89,6 +89,20 @@ def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri:
         with store.lock("held"):
             assert examine(store).findings == []
     assert examine(Store(uri)).findings == []
+
+
+def test_server_that_breaks_every_connection_is_one_clear_error(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What botocore raises of a broken connection has no reply to look into."""
+    monkeypatch.setattr(shelves, "ATTEMPTS", 1)
+    here = shelf(s3.uri(s3.bucket(), bad_weather=True))
+    s3.proxy.always = "deaf"
+    try:
+        with pytest.raises(StoreError, match=r"cannot read .*/\.leases/held\.json"):
+            here.read()
+    finally:
+        s3.proxy.calm()
 
 
 def test_of_many_who_come_at_once_one_gets_it(s3: S3) -> None:
@@ -165,7 +179,7 @@ def test_holder_that_lost_its_lease_writes_nothing_more(uri: str, s3: S3) -> Non
 def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
     s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "ATTEMPTS", 1)
+    monkeypatch.setattr(shelves, "ATTEMPTS", 1)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 2.0)
     monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
     store = Store(s3.uri(s3.bucket(), bad_weather=True))
@@ -207,11 +221,22 @@ def test_store_that_cannot_be_written_is_named_by_the_lock(s3: S3) -> None:
 def test_without_boto3_the_lease_is_a_plain_one(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     uri = s3.uri(s3.bucket())
-    assert isinstance(shelf(uri), lease._PlainShelf)
+    assert isinstance(shelf(uri), shelves._PlainShelf)
     with Store(uri).lock("held"), pytest.raises(StudyLocked), Store(uri).lock("held"):
         pass
 
 
 def test_what_is_no_lease_holds_nothing() -> None:
-    for data in (b"", b"[]", b"{}", b'{"host": "a", "process": "x"}', b"\xff"):
+    row = '{"host": "a", "process": %s, "token": "t", "until": %s}'
+    numbers = (
+        ("1e999", "0"),
+        (str(2**31), "0"),
+        ("0", "0"),
+        ("1", "Infinity"),
+        ("1", "NaN"),
+        ("[" * 9999, "0"),
+    )
+    odd = [(row % pair).encode() for pair in numbers]
+    for data in (b"", b"[]", b"{}", b'{"host": "a", "process": "x"}', b"\xff", *odd):
         assert lease.parsed(data) is None
+    assert lease.parsed((row % (1, 0)).encode()) is not None

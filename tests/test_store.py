@@ -417,7 +417,7 @@ def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
     monkeypatch.setattr(memory, "store", {})
     monkeypatch.setattr(memory, "pseudo_dirs", [""])
-    monkeypatch.setattr("adasearch.lease.SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr("adasearch.shelves.SETTLE_SECONDS", 0.01)
     uri = "fsspec+memory://bucket/results"
     store = Store(uri)
     store.check_writable()

@@ -155,7 +155,7 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
     try:
         with _joined(address, own) as capacity:
             yield capacity
-    finally:  # a cluster that this process starts or joins next has another address
+    finally:  # processes that this one starts later are on their own
         for name in local:
             os.environ.pop(name, None)
 
