@@ -1,10 +1,10 @@
 """A lease: the lock of a study on an object store, ``<results>/.leases/<study>.json``.
 
 It says who holds the study and until when, and its holder writes it anew every few seconds. Whoever finds
-one that ran out, or whose process on this very host is gone, takes it over. On S3, with boto3 (see :mod:`adasearch.shelves`), each write has
+one that ran out, or whose process on this very host is gone, takes it over. On S3, with boto3, each write has
 the condition that nothing else was written meanwhile, so that two can never hold a study. Elsewhere there are
 no conditions: whoever writes a lease waits and reads it again, and two may hold a study if one of them took
-longer than that wait between reading and writing.
+longer than that wait between reading and writing. :mod:`adasearch.shelves` has both.
 """
 
 import json
