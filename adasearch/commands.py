@@ -13,6 +13,7 @@ from adasearch.choice import BASELINE, complete, error_of
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.identity import check_device
+from adasearch.locks import StudyLocked
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
@@ -20,7 +21,7 @@ from adasearch.records import TrialRecord, Value
 from adasearch.replay import replay
 from adasearch.runtime import Runtime
 from adasearch.single_run import local_device, train_once
-from adasearch.store import Store, StudyLocked
+from adasearch.store import Store
 
 if TYPE_CHECKING:
     from adasearch.plans import Request, ResolvedStudy
@@ -50,7 +51,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         if runtime.address is None:
             check_device(study.record)
         if not _optional(study, request):
-            store.check_free(study.record.study)
+            store.locks.check_free(study.record.study)
     if all(_finished(store, study) >= runtime.trials for study in resolved):
         _print_tables(resolved, store, console)
         return True
@@ -166,7 +167,7 @@ def _claim(
     for study in resolved:
         name = study.record.study
         try:
-            locks.enter_context(store.lock(name))
+            locks.enter_context(store.locks.hold(name))
         except StudyLocked as error:
             if not _optional(study, request):
                 raise

@@ -83,7 +83,7 @@ def confirm(
     jobs = jobs_of(store, studies, trials, seeds=seeds, controls=controls, console=console)
     names = [job.study.study for job in jobs]
     for name in names:
-        store.check_free(name)
+        store.locks.check_free(name)
     outstanding = [job for job in jobs if job.outstanding]
     if not outstanding or _run(outstanding, store, runtime, console):
         records = store.studies()
@@ -231,7 +231,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
         plans = []
         for job in jobs:
             name = job.study.study
-            locks.enter_context(store.lock(name))
+            locks.enter_context(store.locks.hold(name))
             stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
             plans.append(
                 ConfirmPlan(

@@ -17,12 +17,13 @@ from adasearch.errors import InputError, one_line
 from adasearch.files import is_local, kind_at, listed, locate, read_whole
 from adasearch.findings import Finding, Report
 from adasearch.leftovers import compacted_findings, lease_findings, ray_findings, study_leftovers
+from adasearch.locks import StudyLocked
 from adasearch.parts import PartError, read_part, rows_in
 from adasearch.profile_files import profile_file
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.rows import study_of, trial_of
 from adasearch.schemas import Table
-from adasearch.store import RESERVED, Store, StudyLocked
+from adasearch.store import RESERVED, Store
 from adasearch.trials import folder_of
 
 __all__ = ["examine"]
@@ -187,7 +188,7 @@ class _Examination:
 
     def _leftovers(self, folder: str, trials: dict[str, TrialRecord]) -> None:
         try:
-            self._store.check_free(folder)
+            self._store.locks.check_free(folder)
         except StudyLocked:
             self._held = True
             return

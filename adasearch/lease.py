@@ -20,10 +20,11 @@ from typing import Protocol
 import psutil
 
 from adasearch.errors import StoreError
+from adasearch.files import RETRY_SECONDS
 
 __all__ = ["Holder", "Lease", "Shelf", "holder_on", "parsed", "take"]
 
-LEASE_SECONDS = 120.0  # longer than a write is tried, so that an outage which writes survive is survived here
+LEASE_SECONDS = 180.0  # twice as long as a write is tried, and more: what begins under a lease ends under it
 RENEW_SECONDS = 20.0
 SKEW_SECONDS = 15.0  # by which the clocks of two hosts may differ
 POLL_SECONDS = 0.5
@@ -113,12 +114,12 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Check that the lease is held still; nothing may be written otherwise.
+        """Check that the lease holds for as long as a write is tried; nothing may be written otherwise.
 
         Raises:
-            StoreError: it is not.
+            StoreError: it does not.
         """
-        if time.time() >= self._mine.until:  # this process stood still, or the store did
+        if time.time() >= self._mine.until - RETRY_SECONDS:  # this process stood still, or the store did
             self._renew()
         if self._lost is not None:
             raise StoreError(f"the lease on {self._what} is lost: {self._lost}")
@@ -148,8 +149,8 @@ class Lease:
             try:
                 other = self._write_over(renewed)
             except StoreError as error:
-                if time.time() >= self._mine.until:
-                    self._lost = f"it could not be renewed for {LEASE_SECONDS:g} s; {error}"
+                if time.time() >= self._mine.until - RETRY_SECONDS:
+                    self._lost = f"it could not be renewed for {LEASE_SECONDS - RETRY_SECONDS:g} s; {error}"
                 return
             if other is None:
                 self._mine = renewed

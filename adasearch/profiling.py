@@ -103,7 +103,7 @@ def profile(
         studies = resolve(request, lambda name: None, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
-        with store.lock(FOLDER), with_threads(wish.threads):
+        with store.locks.hold(FOLDER), with_threads(wish.threads):
             for study in studies:
                 spans = length if request.epochs is None else study.record.budget / study.record.interval
                 taker = Taker(study, store, partial(say, console), progress, options, threads=wish.threads)
@@ -140,7 +140,7 @@ def with_profile(
                 f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
                 f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
             )
-            with store.lock(FOLDER), with_threads(threads):
+            with store.locks.hold(FOLDER), with_threads(threads):
                 found = taker.stability(needed, SEEDS)
     if study.record.workers > 1:
         tell(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from adasearch.errors import AdasearchError
 from adasearch.files import listed, locate
 from adasearch.findings import Finding
-from adasearch.store import Store, StudyLocked
+from adasearch.locks import StudyLocked
+from adasearch.store import Store
 
 __all__ = ["ASIDE", "repair"]
 
@@ -30,7 +31,7 @@ def repair(store: Store, findings: Sequence[Finding]) -> Iterator[str]:
             try:
                 # Ray's files are of any study.
                 for each in store.folders() if folder.startswith(".") else [folder]:
-                    held.enter_context(store.lock(each))
+                    held.enter_context(store.locks.hold(each))
             except StudyLocked as error:
                 yield f"{folder}: not repaired, {error}"
                 continue

@@ -12,6 +12,7 @@ from adasearch.clocks import curve_of
 from adasearch.devices import device_name
 from adasearch.errors import AdasearchError, InputError
 from adasearch.identity import check_device
+from adasearch.locks import StudyLocked
 from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
 from adasearch.replay import find_trial
@@ -19,7 +20,7 @@ from adasearch.run_options import RunOptions
 from adasearch.same_course import SAME, TOLERANCE, Difference, conditions, differences
 from adasearch.single_run import interval_line, local_device, run_and_keep
 from adasearch.spans import rungs_of
-from adasearch.store import Store, StudyLocked
+from adasearch.store import Store
 from adasearch.stored_names import check_stored_names
 from adasearch.tables import Column, number, render
 from adasearch.trials import begin_trial, folder_of
@@ -138,7 +139,7 @@ def _begin_or_go_on(
     for trial in stored:
         if (trial.status, trial.source_trial_id) == ("running", source.trial_id):
             try:
-                held.enter_context(store.lock(f"{folder}/checkpoints/{trial.trial_id}"))
+                held.enter_context(store.locks.hold(f"{folder}/checkpoints/{trial.trial_id}"))
             except StudyLocked:
                 continue
             return trial, store.intervals(folder).get(trial.trial_id, [])
@@ -154,7 +155,7 @@ def _begin_or_go_on(
         )
         trial = replace(trial, scheduler=source.scheduler, source_trial_id=source.trial_id)
         try:
-            held.enter_context(store.lock(f"{folder}/checkpoints/{trial.trial_id}"))
+            held.enter_context(store.locks.hold(f"{folder}/checkpoints/{trial.trial_id}"))
         except StudyLocked:  # another rerun took this number just now
             continue
         break

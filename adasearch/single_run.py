@@ -13,12 +13,13 @@ from adasearch.calibration import thresholds
 from adasearch.devices import device_name
 from adasearch.errors import StoreError
 from adasearch.identity import check_device
+from adasearch.locks import StudyLocked
 from adasearch.modelled import SpeedCurve, modelled
 from adasearch.profile_files import ProfileStore
 from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
-from adasearch.store import Store, StudyLocked
+from adasearch.store import Store
 from adasearch.trials import begin_trial, close_trial
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _begin_or_go_on(
     from adasearch.identity import same_study
     from adasearch.versions import versions
 
-    with store.lock("train", wait_seconds=10):  # two runs at a time must not take one number
+    with store.locks.hold("train", wait_seconds=10):  # two runs at a time must not take one number
         former = [
             trial for trial in store.trials("train") if (trial.study, trial.phase) == (study.study, "train")
         ]
@@ -189,7 +190,7 @@ def _begin_or_go_on(
             same = same and {**params, **trial.params} == dict(params)  # a field may be of a later version
             if trial.status == "running" and same:
                 try:
-                    held.enter_context(store.lock(_lock(trial)))
+                    held.enter_context(store.locks.hold(_lock(trial)))
                 except StudyLocked:
                     continue
                 return trial, store.intervals("train").get(trial.trial_id, [])
@@ -203,7 +204,7 @@ def _begin_or_go_on(
             versions=versions(torch.get_num_threads(), device_name(study.device)),
             workers=1,
         )
-        held.enter_context(store.lock(_lock(trial)))
+        held.enter_context(store.locks.hold(_lock(trial)))
         store.write_train_study(trial, study)
         store.write_trial(trial)
         return trial, []

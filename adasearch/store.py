@@ -7,10 +7,9 @@ all of a file or nothing. A file that cannot be read is skipped and named on std
 
 import io
 import os
-import socket
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeVar
@@ -19,31 +18,25 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_compacted
 from adasearch.courses import Columns, Courses
-from adasearch.errors import AdasearchError, InputError, StoreError, one_line, unknown
-from adasearch.files import below, dead_drafts, is_local, kind_at, listed, locate, write_whole
-from adasearch.lease import Holder, Lease, holder_on, take
+from adasearch.errors import InputError, one_line, unknown
+from adasearch.files import below, is_local, kind_at, listed, locate, write_whole
+from adasearch.locks import Locks
 from adasearch.naming import is_name, printable
 from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
-from adasearch.shelves import shelf_for
 from adasearch.trials import folder_of
 
-__all__ = ["RESERVED", "Store", "StudyLocked"]
+__all__ = ["RESERVED", "Store"]
 
 RESERVED = frozenset({"train", "profiles"})
 """Folders of the results that are no studies."""
 
 R = TypeVar("R", StudyRecord, TrialRecord)
-
-
-class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
-    """Another live search holds the study."""
 
 
 class Store:
@@ -57,9 +50,9 @@ class Store:
     def __init__(self, results: str, *, must_exist: bool = False) -> None:
         self.name = results
         self._files, self._root = locate(results)
-        self._leases: dict[str, Lease] = {}
         kind = kind_at(self._files, self._root)
         self._local = is_local(self._files)
+        self.locks = Locks(self._files, self._root, results)
         if kind == pafs.FileType.File:
             raise InputError(f"results {results!r} must be a folder but is a file")
         if must_exist and kind != pafs.FileType.Directory:
@@ -125,7 +118,7 @@ class Store:
         # Files are small: what zstd and dictionaries would save takes longer to write and to read.
         found = pa.Table.from_pylist(rows, schema=SCHEMAS[table])
         pq.write_table(found, data, compression="snappy", use_dictionary=False)
-        self.check_leases()
+        self.locks.check()
         write_whole(self._files, f"{self._root}/{folder}/{table}/{name}.parquet", data.getbuffer())
 
     def study(self, name: str) -> StudyRecord | None:
@@ -259,90 +252,6 @@ class Store:
             )
             for table in COMPACTED
         }
-
-    def check_free(self, study: str) -> None:
-        """Check that no other live search holds a study.
-
-        Raises:
-            StudyLocked: one does.
-        """
-        if not self._local:
-            shelf = shelf_for(self._files, self.name, self._lease_file(study), to_read=True)
-            if (holder := holder_on(shelf)) is not None:
-                raise _held(study, str(holder))
-            return
-        lock = Path(self._root, study, ".lock")
-        if lock.exists():
-            try:
-                with FileLock(lock, timeout=0):
-                    return
-            except Timeout as error:
-                raise _held(study, self._owner(study)) from error
-
-    def check_leases(self) -> None:
-        """Check that whatever this process locked on an object store is its own still.
-
-        Raises:
-            StoreError: a lease is lost.
-        """
-        for lease in list(self._leases.values()):
-            lease.check()
-
-    @contextmanager
-    def lock(self, study: str, wait_seconds: float = 0) -> Iterator[None]:
-        """Hold a study for one live search: on a disk until the process ends, elsewhere by a lease.
-
-        Raises:
-            StudyLocked: another live search holds it; the message names its host and process.
-            StoreError: the folder cannot be written.
-        """
-        with self._file_lock(study, wait_seconds) if self._local else self._lease(study, wait_seconds):
-            yield
-
-    @contextmanager
-    def _file_lock(self, study: str, wait_seconds: float) -> Iterator[None]:
-        folder = Path(self._root, study)
-        with ExitStack() as held:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
-                for draft, _ in dead_drafts(folder):
-                    draft.unlink(missing_ok=True)
-                owner = f"host {socket.gethostname()}, process {os.getpid()}"
-                write_whole(self._files, str(folder / ".owner"), memoryview(owner.encode()))
-            except Timeout as error:
-                raise _held(study, self._owner(study)) from error
-            except OSError as error:
-                raise StoreError(f"cannot lock {folder}: {error.strerror or error}") from error
-            # What is left after this names a search that was killed; see "adasearch doctor".
-            held.callback((folder / ".owner").unlink, missing_ok=True)
-            yield
-
-    @contextmanager
-    def _lease(self, study: str, wait_seconds: float) -> Iterator[None]:
-        taken = take(shelf_for(self._files, self.name, self._lease_file(study)), study, wait_seconds)
-        if isinstance(taken, Holder):
-            raise _held(study, str(taken))
-        self._leases[study] = taken
-        try:
-            yield
-        finally:
-            del self._leases[study]
-            taken.give_back()
-
-    def _lease_file(self, study: str) -> str:
-        return f"{self._root}/.leases/{study}.json"
-
-    def _owner(self, study: str) -> str:
-        try:
-            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
-        except OSError:
-            who = ""
-        return who or "it has just begun or ended"
-
-
-def _held(study: str, who: str) -> StudyLocked:
-    return StudyLocked(f"study {study} is held by another live search ({who})")
 
 
 def _home(record: StudyRecord | TrialRecord) -> str:

@@ -618,7 +618,7 @@ def test_search_under_a_prefix_is_another_study(shell: Shell) -> None:
 
 
 def test_search_goes_on_without_a_baseline_that_another_search_holds(shell: Shell, engine: Engine) -> None:
-    with shell.store.lock(study_of("constant").study):
+    with shell.store.locks.hold(study_of("constant").study):
         finished = shell(*SEARCH)
     assert finished.code == 0
     assert f"process {os.getpid()}); going on without it" in finished.out
@@ -627,7 +627,7 @@ def test_search_goes_on_without_a_baseline_that_another_search_holds(shell: Shel
 
 
 def test_search_ends_at_once_where_another_search_holds_its_study(shell: Shell, engine: Engine) -> None:
-    with shell.store.lock(STUDY.study):
+    with shell.store.locks.hold(STUDY.study):
         finished = shell(*SEARCH)
     assert finished.code == 1
     assert f"study {STUDY.study} is held by another live search (host " in finished.err

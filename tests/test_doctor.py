@@ -344,7 +344,7 @@ def test_what_a_live_search_holds_is_left_alone(results: Path, dead: int) -> Non
     left = leave(results, dead)
     truncate(file_of(results, "trials", OTHER.trial_id))
     store = Store(str(results))
-    with Store(str(results)).lock(NAME):
+    with Store(str(results)).locks.hold(NAME):
         report = examine(store)
         lines = list(repair(store, report.findings))
     assert [finding.path for finding in report.findings if finding.leftover] == []
@@ -356,7 +356,7 @@ def test_what_a_live_search_holds_is_left_alone(results: Path, dead: int) -> Non
 
 
 def test_search_that_ends_well_leaves_no_owner_and_a_foreign_host_is_no_finding(results: Path) -> None:
-    with Store(str(results)).lock(NAME):
+    with Store(str(results)).locks.hold(NAME):
         assert (results / NAME / ".owner").exists()
     assert not (results / NAME / ".owner").exists()
     (results / NAME / ".owner").write_text("host elsewhere.example, process 1")

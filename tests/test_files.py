@@ -39,7 +39,7 @@ def test_draft_of_a_dead_process_is_removed_with_the_next_lock_and_a_live_one_ke
     left, old = draft(table, HOST, dead), draft(table, "a.b", os.getpid(), age=ABANDONED_SECONDS + 60)
     live, elsewhere, whole = draft(table, HOST, os.getpid()), draft(table, "a.b", dead), table / "a.parquet"
     whole.touch()
-    with Store(str(tmp_path)).lock("study"):
+    with Store(str(tmp_path)).locks.hold("study"):
         assert not left.exists()
         assert not old.exists()
     for kept in (live, elsewhere, whole):

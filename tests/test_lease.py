@@ -15,14 +15,15 @@ from adasearch import files, lease, shelves
 from adasearch.doctor import examine
 from adasearch.errors import StoreError
 from adasearch.files import locate
-from adasearch.store import Store, StudyLocked
+from adasearch.locks import StudyLocked
+from adasearch.store import Store
 from tests.object_store import S3, s3_server
 from tests.rows import STUDY, trial_of
 
 HOLDER = """
 import sys, time
 from adasearch.store import Store
-with Store(sys.argv[1]).lock("held"):
+with Store(sys.argv[1]).locks.hold("held"):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -74,19 +75,19 @@ def shelf(uri: str, study: str = "held") -> lease.Shelf:
 def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri: str) -> None:
     with holder(uri) as process:
         store = Store(uri)
-        with pytest.raises(StudyLocked) as caught, store.lock("held"):
+        with pytest.raises(StudyLocked) as caught, store.locks.hold("held"):
             pytest.fail("the lease was given twice")
         assert f"host {socket.gethostname()}, process {process.pid}" in str(caught.value)
         with pytest.raises(StudyLocked):
-            store.check_free("held")
-        with store.lock("another"):
+            store.locks.check_free("held")
+        with store.locks.hold("another"):
             pass
         assert examine(store).findings == []
         process.kill()
         process.wait()
         assert "stale lease" in examine(store).findings[0].line()
-        store.check_free("held")
-        with store.lock("held"):
+        store.locks.check_free("held")
+        with store.locks.hold("held"):
             assert examine(store).findings == []
     assert examine(Store(uri)).findings == []
 
@@ -115,7 +116,7 @@ def test_of_many_who_come_at_once_one_gets_it(s3: S3) -> None:
             store = Store(uri)
             start.wait()  # noqa: B023 - all threads end before the next one begins
             try:
-                with store.lock("study"):
+                with store.locks.hold("study"):
                     taken.append(number)  # noqa: B023
                     time.sleep(0.3)
             except StudyLocked:
@@ -136,21 +137,21 @@ def other(until: float, host: str = "elsewhere.example") -> bytes:
 def test_lease_of_another_host_is_taken_over_once_it_ran_out(uri: str) -> None:
     here = shelf(uri)
     version = here.write(other(time.time() + 60), None)
-    with pytest.raises(StudyLocked, match=r"elsewhere\.example"), Store(uri).lock("held"):
+    with pytest.raises(StudyLocked, match=r"elsewhere\.example"), Store(uri).locks.hold("held"):
         pass
     version = here.write(other(time.time() - lease.SKEW_SECONDS + 5), version)
-    with pytest.raises(StudyLocked), Store(uri).lock("held"):  # its clock may be behind
+    with pytest.raises(StudyLocked), Store(uri).locks.hold("held"):  # its clock may be behind
         pass
     version = here.write(other(time.time() - lease.SKEW_SECONDS - 1), version)
     assert version is not None
-    with Store(uri).lock("held"):
+    with Store(uri).locks.hold("held"):
         assert here.write(other(0), version) is None
 
 
 def test_lease_is_renewed_while_it_is_held(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
     here = shelf(uri)
-    with Store(uri).lock("held"):
+    with Store(uri).locks.hold("held"):
         seen = {here.read()}
         end = time.monotonic() + 20
         while len(seen) < 3 and time.monotonic() < end:
@@ -164,34 +165,35 @@ def test_holder_that_lost_its_lease_writes_nothing_more(uri: str, s3: S3) -> Non
     store = Store(uri)
     here = shelf(uri)
     with ExitStack() as held:
-        held.enter_context(store.lock("held"))
+        held.enter_context(store.locks.hold("held"))
         store.write_trial(TRIAL)
         found = here.read()
         assert found is not None
         assert here.write(other(time.time() + 60), found[1]) is not None
-        store._leases["held"]._renew()
+        store.locks._leases["held"]._renew()
         with pytest.raises(StoreError, match=r"the lease on held is lost: host elsewhere\.example"):
             store.write_trial(TRIAL)
     with pytest.raises(StudyLocked, match="elsewhere"):  # giving it back did not take it from the other
-        Store(uri).check_free("held")
+        Store(uri).locks.check_free("held")
 
 
 def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
     s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shelves, "ATTEMPTS", 1)
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
+    monkeypatch.setattr(lease, "RETRY_SECONDS", 1.0)
     monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
     store = Store(s3.uri(s3.bucket(), bad_weather=True))
-    with store.lock("held"):
+    with store.locks.hold("held"):
         s3.proxy.plan.extend(["busy"] * 2)
-        store._leases["held"]._renew()
-        store._leases["held"]._renew()
-        store.check_leases()  # it has not run out yet
+        store.locks._leases["held"]._renew()
+        store.locks._leases["held"]._renew()
+        store.locks.check()  # it has not run out yet
         s3.proxy.always = "busy"
         time.sleep(2.1)
         with pytest.raises(StoreError, match="is lost: it could not be renewed for 2 s; cannot read"):
-            store.check_leases()
+            store.locks.check()
         with pytest.raises(StoreError, match="is lost"):
             store.write_trial(TRIAL)
 
@@ -203,18 +205,18 @@ def test_answer_that_was_lost_does_not_lock_its_own_holder_out(s3: S3) -> None:
     s3.proxy.only = "held.json"
     s3.proxy.plan.extend(["fine", "deaf"])
     store = Store(uri)
-    with store.lock("held"):
-        with pytest.raises(StudyLocked), Store(uri).lock("held"):
+    with store.locks.hold("held"):
+        with pytest.raises(StudyLocked), Store(uri).locks.hold("held"):
             pass
         s3.proxy.plan.extend(["fine", "deaf"])  # and so with each renewal
-        store._leases["held"]._renew()
+        store.locks._leases["held"]._renew()
         assert s3.proxy.injected["deaf"] == 2
-        store.check_leases()
+        store.locks.check()
 
 
 def test_store_that_cannot_be_written_is_named_by_the_lock(s3: S3) -> None:
     named = r"cannot write nowhere/results/\.leases/probe: .*NoSuchBucket"
-    with pytest.raises(StoreError, match=named), Store(s3.uri("nowhere")).lock("held"):
+    with pytest.raises(StoreError, match=named), Store(s3.uri("nowhere")).locks.hold("held"):
         pass
 
 
@@ -222,7 +224,7 @@ def test_without_boto3_the_lease_is_a_plain_one(s3: S3, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "boto3", None)
     uri = s3.uri(s3.bucket())
     assert isinstance(shelf(uri), shelves._PlainShelf)
-    with Store(uri).lock("held"), pytest.raises(StudyLocked), Store(uri).lock("held"):
+    with Store(uri).locks.hold("held"), pytest.raises(StudyLocked), Store(uri).locks.hold("held"):
         pass
 
 

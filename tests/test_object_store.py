@@ -12,9 +12,10 @@ from adasearch.cli import main
 from adasearch.doctor import examine
 from adasearch.errors import InputError, StoreError
 from adasearch.files import locate, read_whole, write_whole
+from adasearch.locks import StudyLocked
 from adasearch.records import TrialRecord
 from adasearch.repair import repair
-from adasearch.store import Store, StudyLocked
+from adasearch.store import Store
 from tests.object_store import S3, SECRET, Fault, s3_server
 from tests.rows import STUDY, interval_at, trial_of
 
@@ -291,7 +292,7 @@ def test_credentials_of_the_environment_are_neither_stored_nor_told(
 ) -> None:
     uri = s3.uri(bucket, bad_weather=True)
     store = Store(uri)
-    with store.lock(STUDY.study), pytest.raises(StudyLocked), Store(uri).lock(STUDY.study):
+    with store.locks.hold(STUDY.study), pytest.raises(StudyLocked), Store(uri).locks.hold(STUDY.study):
         pass
     store.write_study(STUDY)
     store.write_trial(TRIAL)

@@ -225,7 +225,7 @@ def test_note_of_a_lock_is_written_to_no_place_that_a_link_points_to(tmp_path: P
     target = tmp_path / "mine"
     target.write_text("mine")
     (tmp_path / "results" / "s" / ".owner").symlink_to(target)
-    with Store(str(tmp_path / "results")).lock("s"):
+    with Store(str(tmp_path / "results")).locks.hold("s"):
         assert target.read_text() == "mine"
 
 

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.errors import AdasearchError, InputError
+from adasearch.locks import StudyLocked
 from adasearch.records import (
     Action,
     Decision,
@@ -34,7 +35,7 @@ from adasearch.rows import ERRORS
 from adasearch.rows import POSITIVE as POSITIVE_COLUMNS
 from adasearch.rows import SPENT as SPENT_COLUMNS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
-from adasearch.store import RESERVED, Store, StudyLocked
+from adasearch.store import RESERVED, Store
 from tests.rows import START, STUDY, interval_at, trial_of
 
 R = TypeVar("R")
@@ -409,7 +410,7 @@ def test_file_uri_is_the_local_folder(full: Store, results: Path) -> None:
     same.write_trial(other)
     assert full.trials(STUDY.study) == [TRIAL, other]
     assert same.ray_folder(shared=False) == f"{results}/.ray"
-    with same.lock(STUDY.study), pytest.raises(StudyLocked), full.lock(STUDY.study):
+    with same.locks.hold(STUDY.study), pytest.raises(StudyLocked), full.locks.hold(STUDY.study):
         pass
 
 
@@ -421,7 +422,7 @@ def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     uri = "fsspec+memory://bucket/results"
     store = Store(uri)
     store.check_writable()
-    with store.lock(STUDY.study):
+    with store.locks.hold(STUDY.study):
         store.write_study(STUDY)
         store.write_trial(replace(TRIAL, status="running"))
         store.write_intervals(TRIAL, INTERVALS)
@@ -482,7 +483,7 @@ def test_times_and_missing_values_mean_the_same_elsewhere(full: Store, results: 
 HOLDER = """
 import sys, time
 from adasearch.store import Store
-with Store(sys.argv[1]).lock("held"):
+with Store(sys.argv[1]).locks.hold("held"):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -505,42 +506,42 @@ def holder(results: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_study_is_held_by_one_process_and_free_once_that_was_killed(store: Store, results: Path) -> None:
     with holder(results) as process:
-        with pytest.raises(StudyLocked) as caught, store.lock("held"):
+        with pytest.raises(StudyLocked) as caught, store.locks.hold("held"):
             pytest.fail("the lock was given twice")
         assert f"process {process.pid}" in str(caught.value)
         assert f"host {os.uname().nodename}" in str(caught.value)
         assert "study held" in str(caught.value)
-        with store.lock("another"):
+        with store.locks.hold("another"):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with store.lock("held"):
+        with store.locks.hold("held"):
             pass
 
 
 def test_lock_is_given_again_after_an_error_under_it(store: Store) -> None:
-    with pytest.raises(KeyError, match="mine"), store.lock("study"):
+    with pytest.raises(KeyError, match="mine"), store.locks.hold("study"):
         raise KeyError("mine")
-    with store.lock("study"), pytest.raises(StudyLocked), store.lock("study"):
+    with store.locks.hold("study"), pytest.raises(StudyLocked), store.locks.hold("study"):
         pass
 
 
 def test_lock_whose_holder_is_not_known_yet_is_refused_all_the_same(store: Store, results: Path) -> None:
-    with store.lock("study"):
+    with store.locks.hold("study"):
         (results / "study" / ".owner").unlink()
-        with pytest.raises(StudyLocked, match="it has just begun"), store.lock("study"):
+        with pytest.raises(StudyLocked, match="it has just begun"), store.locks.hold("study"):
             pass
 
 
 def test_lock_that_cannot_be_written_names_the_folder(store: Store, results: Path) -> None:
     results.mkdir()
     (results / "study").write_text("a file")
-    with pytest.raises(AdasearchError, match="cannot lock") as caught, store.lock("study"):
+    with pytest.raises(AdasearchError, match="cannot lock") as caught, store.locks.hold("study"):
         pass
     assert str(results / "study") in str(caught.value)
 
 
 def test_lock_leaves_nothing_that_readers_see(full: Store) -> None:
-    with full.lock(STUDY.study):
+    with full.locks.hold(STUDY.study):
         assert full.studies() == [STUDY]
         assert full.trials(STUDY.study) == [TRIAL]

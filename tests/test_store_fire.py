@@ -28,7 +28,8 @@ from tests.rows import STUDY, interval_at, trial_of
 WRITER = """
 import os, signal, sys
 from dataclasses import replace
-from adasearch.store import Store, StudyLocked
+from adasearch.locks import StudyLocked
+from adasearch.store import Store
 from tests.rows import STUDY
 from tests.test_store_fire import course, ended
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -39,7 +40,7 @@ for line in sys.stdin:
         continue
     store = Store(results)
     try:
-        with store.lock(name):
+        with store.locks.hold(name):
             for number in range(len(store.trials(name)), 10**6):
                 trial = ended(name, number)
                 store.write_trial(replace(trial, status="running"))
@@ -163,7 +164,7 @@ def kill_and_check(results: Path, kills: int, seed: int, capsys: pytest.CaptureF
     assert set(writers.stored[name]) <= kept, "a trial that was stored is lost"
     assert len(writers.stored[name]) >= kills / 2
     assert examine(store).damaged == 0
-    with store.lock(name):
+    with store.locks.hold(name):
         assert not [path for path in results.rglob("*") if DRAFT.fullmatch(path.name)]
     assert examine(store).findings == []
     assert capsys.readouterr().err == ""  # no file was skipped
@@ -324,7 +325,10 @@ def test_read_only_disk_is_read_and_refused_in_one_line(
     disk.mount("remount", "ro")
     with pytest.raises(StoreError, match=r"cannot write .*: Read-only file system"):
         store.write_trial(ended(STUDY.study, 1))
-    with pytest.raises(StoreError, match=r"cannot lock .*: Read-only file system"), store.lock(STUDY.study):
+    with (
+        pytest.raises(StoreError, match=r"cannot lock .*: Read-only file system"),
+        store.locks.hold(STUDY.study),
+    ):
         pass
     assert code_of("compare", "--results", store.name) == 0
     assert code_of("doctor", store.name) == 0

@@ -124,7 +124,7 @@ class Ledger:
         live = self._live.get(tune_id)
         if live is None:
             return True
-        self._keep(self._store.check_leases)
+        self._keep(self._store.locks.check)
         if delivery.hardware is not None:
             versions = {**live.record.versions, "hardware": delivery.hardware}
             live.record = replace(live.record, versions=versions)
