@@ -1,6 +1,44 @@
-"""``python -m adasearch`` is the command line."""
+"""The command line as a process: ``adasearch`` and ``python -m adasearch``."""
 
-from adasearch.cli import main
+import atexit
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+from adasearch.cli import INTERRUPTED, main
+
+__all__ = ["run"]
+
+
+def run() -> None:
+    """Run the command line, to which SIGTERM is what Ctrl-C is, and exit with its code.
+
+    What an interrupt left at work in Ray's own threads can crash the last steps of the interpreter, and a
+    signal's number would then stand for our exit code: interrupted, it leaves after Python's own exit hooks.
+    """
+    code: object = None
+
+    def leave() -> None:
+        if code == INTERRUPTED:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
+            os._exit(INTERRUPTED)
+
+    atexit.register(leave)  # before all others, so that it is called after them
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        main()
+    except SystemExit as stop:
+        code = stop.code
+        raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -33,7 +33,10 @@ from adasearch.errors import AdasearchError, InputError, Interrupted, StoreError
 from adasearch.naming import printable
 from adasearch.run_options import RunOptions
 
-__all__ = ["main"]
+__all__ = ["INTERRUPTED", "main"]
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C or SIGTERM."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -246,13 +249,13 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
-        _fail(f"interrupted; {_to_go_on(arguments)}", 130)
+        _fail(f"interrupted{_to_go_on(arguments)}", INTERRUPTED)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except InputError as error:
         _fail(str(error), 2)
     except StoreError as error:
-        _fail(f"{error}; {_to_go_on(arguments)}", 1)
+        _fail(f"{error}{_to_go_on(arguments)}", 1)
     except AdasearchError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
@@ -261,10 +264,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _to_go_on(arguments: list[str]) -> str:
-    """Return that what is finished is kept and, of a command that goes on, how."""
-    goes_on = arguments[:1] in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"])
-    again = f" To go on: {shlex.join(['adasearch', *arguments])}" if goes_on else ""
-    return f"what is finished is kept.{again}"
+    """Return of a command that goes on that what is finished is kept, and how it does; nothing of others."""
+    if arguments[:1] not in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"]):
+        return ""
+    return f"; what is finished is kept. To go on: {shlex.join(['adasearch', *arguments])}"
 
 
 def _fail(message: str, code: int) -> None:

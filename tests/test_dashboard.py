@@ -189,7 +189,7 @@ def test_dashboard_lists_the_studies_and_shows_a_trial_that_was_added_and_ends_w
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert out == ""
-        assert err.strip() == "adasearch: interrupted; what is finished is kept."  # after the line of the ^C
+        assert err.strip() == "adasearch: interrupted"  # after the line of the ^C
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:

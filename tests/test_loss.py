@@ -1,8 +1,8 @@
-"""A search that loses nodes, workers and drivers at random moments, and goes on each time.
+"""A search that loses nodes, workers, memory and drivers at random moments, and goes on each time.
 
-``ADASEARCH_FAULTS`` is how many faults are injected in all (24 by default, up to a minute each),
-``ADASEARCH_FAULTS_SEED`` the seed of their order and moments. ``pytest -m soak -s tests/test_loss.py`` prints
-the table.
+A driver is also lost while it starts, before anything trains. ``ADASEARCH_FAULTS`` is how many faults are
+injected in all (24 by default, up to a minute each), ``ADASEARCH_FAULTS_SEED`` the seed of their order and
+moments. ``pytest -m soak -s tests/test_loss.py`` prints the table.
 """
 
 import os
@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from tests.invariants import Ended, check
+from tests.memory_faults import fill_memory, kernel_may_kill, kill_by_kernel, monitor_env
 from tests.nodes import Nodes, named, nodes
 from tests.test_search import adasearch, all_trials, run
 
@@ -48,6 +49,7 @@ class Scene:
 
     folder: Path
     words: list[str]
+    env: dict[str, str]
     nodes: Nodes | None = None
     process: "subprocess.Popen[str] | None" = None
     ended: Ended | None = None
@@ -61,7 +63,7 @@ class Scene:
     def start(self) -> None:
         self.began = time.time()
         words = [*COMMAND.split(), "--trials", "5000", *self.words]
-        self.process = adasearch(*words, cwd=self.folder, env=self.nodes.env if self.nodes else None)
+        self.process = adasearch(*words, cwd=self.folder, env=self.env)
 
     def children(self) -> list[psutil.Process]:
         """Every process of the search but its driver."""
@@ -116,6 +118,16 @@ def kill_node(scene: Scene, random: random.Random) -> None:
     scene.nodes.add()
 
 
+def end_for_memory(scene: Scene, random: random.Random) -> None:
+    kill_by_kernel(random.choice(scene.actors("RayTrainWorker")))
+
+
+def run_short_of_memory(scene: Scene, random: random.Random) -> None:
+    """Ray's own monitor chooses whom it kills: a worker or, as that is all its own, a trial's actor."""
+    there = {each.pid for name in ("Trainable", "RayTrainWorker") for each in scene.actors(name)}
+    fill_memory(until=lambda: not all(map(psutil.pid_exists, there)))
+
+
 def send(*signals: int) -> Callable[[Scene, random.Random], None]:
     def inject(scene: Scene, random: random.Random) -> None:
         assert scene.process is not None
@@ -134,6 +146,8 @@ LIVING: dict[str, Callable[[Scene, random.Random], None]] = {
     "worker killed by -9": kill_worker,
     "trial's actor killed by -9": kill_trial,
     "raylet killed by -9": kill_node,
+    "worker killed by the kernel for memory": end_for_memory,
+    "killed by Ray for memory": run_short_of_memory,
 }
 """Faults that the same command outlives."""
 
@@ -145,6 +159,11 @@ DRIVER = {
 }
 """Faults after which the same command is given again."""
 
+COLD = [f"{fault}, in its start" for fault in DRIVER]
+START_SECONDS = 25  # about what a search takes until it trains
+WORKERS = ["worker killed by -9", "trial's actor killed by -9"]
+FOR_MEMORY = ["worker killed by the kernel for memory"] if kernel_may_kill() else []
+
 
 def attack(scene: Scene, fault: str, random: random.Random) -> Outcome:
     """Inject a fault at a random moment and check what is stored; return how long until work went on."""
@@ -153,6 +172,10 @@ def attack(scene: Scene, fault: str, random: random.Random) -> Outcome:
     began = scene.began
     scene.wait_for(lambda: scene.newest() > began, f"start before {fault}")
     time.sleep(random.uniform(0, 6))
+    if fault in COLD:
+        end_driver(scene, "driver killed by -9", random)
+        scene.start()
+        time.sleep(random.uniform(0.5, START_SECONDS))
     if fault in LIVING:
         scene.wait_for(lambda: bool(scene.actors("RayTrainWorker")), fault)
         former = scene.workers()
@@ -162,21 +185,29 @@ def attack(scene: Scene, fault: str, random: random.Random) -> Outcome:
         there = time.time()
         scene.wait_for(lambda: scene.newest() > there, f"intervals after {fault}")
     else:
-        children = scene.children()
-        assert scene.process is not None
-        DRIVER[fault](scene, random)
-        sent = time.time()
-        out, err = scene.process.communicate(timeout=60)
-        print(f"    exit {scene.process.returncode} after {time.time() - sent:.1f} s: {err.strip()[:100]}")
-        assert scene.process.returncode == (-9 if "-9" in fault else 130), (out, err)
-        scene.leaving.append((fault, time.time() + GONE_SECONDS, children))
-        scene.check()
+        end_driver(scene, fault.removesuffix(", in its start"), random, starting=fault in COLD)
         scene.start()
         at = scene.began
         scene.wait_for(lambda: scene.newest() > at, f"resume after {fault}")
     scene.began = time.time()
     scene.check()
     return Outcome(fault, time.time() - at)
+
+
+def end_driver(scene: Scene, fault: str, random: random.Random, *, starting: bool = False) -> None:
+    """End the driver and check its words, its exit code and what is stored."""
+    children = scene.children()
+    assert scene.process is not None
+    DRIVER[fault](scene, random)
+    sent = time.time()
+    out, err = scene.process.communicate(timeout=60)
+    print(f"    exit {scene.process.returncode} after {time.time() - sent:.1f} s: {err.strip()[:100]}")
+    code = scene.process.returncode
+    aborted = starting and code == -signal.SIGABRT  # for a moment of Ray's start SIGTERM is its own affair
+    assert code == (-9 if "-9" in fault else 130) or aborted, (out, err)
+    assert "Traceback" not in err, err
+    scene.leaving.append((fault, time.time() + GONE_SECONDS, children))
+    scene.check()
 
 
 def assert_gone(scene: Scene, *, wait: bool = False) -> None:
@@ -196,7 +227,7 @@ def assert_gone(scene: Scene, *, wait: bool = False) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[Scene]:
-    yield Scene(folder, ["--slots", "1"])
+    yield Scene(folder, ["--slots", "1"], monitor_env())
 
 
 @contextmanager
@@ -204,14 +235,14 @@ def spread(folder: Path) -> Iterator[Scene]:
     """Two workers a trial on nodes of one CPU, and a node to spare."""
     with nodes(folder, 1, 1, 1) as cluster:
         words = ["--workers", "2", "--slots", "1", "--wait-for-nodes", "60", "--address", cluster.address]
-        yield Scene(folder, words, nodes=cluster)
+        yield Scene(folder, words, cluster.env, cluster)
 
 
 @pytest.mark.parametrize(
     ("where", "faults"),
     [
-        (alone, ["worker killed by -9", "trial's actor killed by -9", *DRIVER]),
-        (spread, [*LIVING, *LIVING, *DRIVER]),
+        (alone, [*WORKERS, "killed by Ray for memory", *FOR_MEMORY, *DRIVER, *COLD]),
+        (spread, [*WORKERS, "raylet killed by -9", *FOR_MEMORY, *DRIVER, "raylet killed by -9"]),
     ],
     ids=["alone", "spread"],
 )
@@ -246,8 +277,7 @@ def finish(scene: Scene) -> None:
     wanted = (
         max(sum(trial.study == study for trial in trials) for study in {trial.study for trial in trials}) + 1
     )
-    env = scene.nodes.env if scene.nodes else None
-    done = run(*COMMAND.split(), "--trials", str(wanted), *scene.words, cwd=scene.folder, env=env)
+    done = run(*COMMAND.split(), "--trials", str(wanted), *scene.words, cwd=scene.folder, env=scene.env)
     assert done.code == 0, done.err
     scene.check()
     assert {trial.status for trial in all_trials(scene.results)} <= {"complete", "pruned", "failed"}

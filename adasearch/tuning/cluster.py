@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -161,26 +162,40 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
 
 
 @contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Set back what SIGTERM did before; Ray's own handlers exit with 15, or print a stack and abort."""
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, former)
+
+
+@contextlib.contextmanager
 def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
     import ray
 
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        if address:
-            with runtime_env(own) as env, _silent_stderr():
+        with _sigterm_kept():
+            if address:
+                with runtime_env(own) as env, _silent_stderr():
+                    ray.init(
+                        address=address, runtime_env=env, log_to_driver=False, logging_level=logging.CRITICAL
+                    )
+            else:
                 ray.init(
-                    address=address, runtime_env=env, log_to_driver=False, logging_level=logging.CRITICAL
+                    address="local",
+                    num_cpus=_pinned_cpus(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=OBJECT_STORE_BYTES,
                 )
-        else:
-            ray.init(
-                address="local",
-                num_cpus=_pinned_cpus(),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
     except InputError:
         raise
     except ValueError as error:
