@@ -12,7 +12,7 @@ CONTROL_GROUPS = (  # of version 1 and of version 2: folder, file of the limit, 
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
     (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
 )
-LIMIT_BYTES = 8 * 2**20  # of what a process that is put into a group takes from then on
+LIMIT_BYTES = 2**17  # of what is taken from then on, by a process that needs little more than it has
 HEADROOM_BYTES = 6 * 2**30  # between what is in use and where Ray's monitor begins to kill
 STEP_BYTES = 256 * 2**20
 

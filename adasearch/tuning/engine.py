@@ -18,6 +18,7 @@ from adasearch.store import Store
 from adasearch.tuning.gang import GangTrainable
 from adasearch.tuning.hooks import AskTell, Halving
 from adasearch.tuning.ledger import Ledger, SearchListener
+from adasearch.tuning.memory_kills import killed_is_dead
 from adasearch.tuning.proposals import Proposals, StudyPlan
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.trial_source import TrialSource
@@ -82,7 +83,7 @@ def run_trials(
             failure_config=tune.FailureConfig(max_failures=settings.attempts - 1),  # of a slot's own process
         ),
     )
-    with _signals(ledger):
+    with _signals(ledger), killed_is_dead():
         tuner.fit()
     remove_folder(storage)
     if ledger.broken is not None:

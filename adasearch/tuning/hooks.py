@@ -7,6 +7,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from adasearch.tuning.ledger import Ledger
+from adasearch.tuning.memory_kills import DEAD
 
 __all__ = ["AskTell", "Halving"]
 
@@ -78,7 +79,7 @@ class Halving(FIFOScheduler):
         for actor, group in list(self._slots.items()):
             try:
                 ray.get(actor.__ray_ready__.remote(), timeout=PING_SECONDS)
-            except ray.exceptions.RayActorError:
+            except DEAD:
                 ray.util.remove_placement_group(group)
                 del self._slots[actor]
             except ray.exceptions.GetTimeoutError:  # it is busy
