@@ -1,6 +1,6 @@
 """The intervals of many trials: kept as columns, made into Python's values for the trial asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from adasearch.schemas import SCHEMAS
 
 __all__ = ["Columns", "Courses"]
 
+BLOCK_PARTS = 200
 _EMPTY = SCHEMAS["intervals"].empty_table()
 Rows = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,14 +30,11 @@ class _ByTrial:
     """
 
     def __init__(
-        self, parts: Sequence[pa.Table], skipped: Callable[[str, str], None] = lambda trial, why: None
+        self, parts: Iterable[pa.Table], skipped: Callable[[str, str], None] = lambda trial, why: None
     ) -> None:
-        table = pa.concat_tables(parts) if parts else _EMPTY
-        for name in ("trial_id", "interval"):  # a row without them is nobody's
-            if table.column(name).null_count:
-                table = table.filter(pc.is_valid(table.column(name)))
-        coded = table.column("trial_id").combine_chunks().dictionary_encode()
-        self._rows = table.drop_columns(["trial_id"]).combine_chunks()
+        table = _joined(parts)
+        coded = table.column("trial_id").combine_chunks()
+        self._rows = table.drop_columns(["trial_id"])
         codes = coded.indices.to_numpy(zero_copy_only=False)
         intervals = self._rows.column("interval").to_numpy()
         self._order = np.lexsort((intervals, codes))  # stable: by trial, then by interval
@@ -89,6 +87,33 @@ class Columns(_ByTrial, Mapping[str, dict[str, list[Any]]]):
         """Return the values of a trial's intervals by column."""
         rows = self._of(trial_id)
         return {name: values_in(rows.column(name)) for name in rows.column_names}
+
+
+def _joined(parts: Iterable[pa.Table]) -> pa.Table:
+    """Return one table, in one piece, its trial ids as codes.
+
+    Small parts are let go of block by block, as each takes twice the room of its rows.
+    """
+    blocks: list[pa.Table] = []
+    some: list[pa.Table] = []
+    for part in parts:
+        some.append(part)
+        if len(some) == BLOCK_PARTS:
+            blocks.append(_block(some))
+            some = []
+    if some or not blocks:
+        blocks.append(_block(some or [_EMPTY]))
+    return pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
+
+
+def _block(parts: list[pa.Table]) -> pa.Table:
+    table = pa.concat_tables(parts)
+    for name in ("trial_id", "interval"):  # a row without them is nobody's
+        if table.column(name).null_count:
+            table = table.filter(pc.is_valid(table.column(name)))
+    place = table.schema.get_field_index("trial_id")
+    coded = table.column(place).combine_chunks().dictionary_encode()
+    return table.set_column(place, "trial_id", coded).combine_chunks()
 
 
 def _broken(rows: pa.Table) -> dict[str, Rows]:

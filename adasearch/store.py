@@ -158,7 +158,7 @@ class Store:
         """
         names = None if trials is None else {f"{name}.parquet" for name in trials}
         found = Courses(
-            [piece.rows for piece in self._pieces(study, "intervals", names)], self._left_out(study)
+            (piece.rows for piece in self._pieces(study, "intervals", names)), self._left_out(study)
         )
         return found if trials is None else {name: found[name] for name in trials if name in found}
 
@@ -166,20 +166,28 @@ class Store:
         """Return some columns of the intervals of a study's trials by trial id, in order."""
         wanted = list(dict.fromkeys(["trial_id", "interval", *names]))
         pieces = self._pieces(study, "intervals", columns=wanted)
-        return Columns([piece.rows for piece in pieces], self._left_out(study))
+        return Columns((piece.rows for piece in pieces), self._left_out(study))
 
     def _left_out(self, study: str) -> Callable[[str, str], None]:
         place = f"{self._root}/{study}/intervals"
         return lambda trial, why: _say(f"{place}/{trial}.parquet", PartError("damaged", why))
 
-    def frame(self, table: Table, studies: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return a table of some studies (default: all) as a data frame."""
-        every = [name for name in self.folders() if name not in RESERVED]
-        folders = every if studies is None else list(studies)
-        tables = list(self._tables(folders, table))
-        if not tables:
-            tables = [SCHEMAS[table].empty_table()]
-        return pd.DataFrame(pa.concat_tables(tables).to_pandas())
+    def frame(
+        self, table: Table, studies: Iterable[str] | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return a table of some studies as a data frame: all studies and columns by default.
+
+        Raises:
+            InputError: the table has no such column.
+        """
+        known = SCHEMAS[table].names
+        for name in columns or ():
+            if name not in known:
+                raise unknown("column", name, known)
+        folders = [name for name in self.folders() if name not in RESERVED] if studies is None else studies
+        empty = SCHEMAS[table].empty_table().select(known if columns is None else columns)
+        parts = (piece.rows for folder in folders for piece in self._pieces(folder, table, columns=columns))
+        return pd.DataFrame(pa.concat_tables([empty, *parts]).to_pandas())
 
     def folders(self) -> list[str]:
         """Return every folder of tables by name: studies, ``train`` and ``profiles``."""
@@ -219,9 +227,6 @@ class Store:
             except ValueError as error:
                 _say(f"{place}/{source}", PartError("damaged", one_line(error)))
                 yield {}
-
-    def _tables(self, folders: Iterable[str], table: Table) -> Iterator[pa.Table]:
-        return (piece.rows for folder in folders for piece in self._pieces(folder, table))
 
     def _pieces(
         self,

@@ -12,6 +12,7 @@ from typing import TypeVar, get_type_hints
 
 import duckdb
 import polars as pl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -262,6 +263,16 @@ def test_frames_have_every_row_and_column(full: Store) -> None:
         assert len(frame) == (2 if table == "intervals" else 1)
     assert full.frame("trials", [STUDY.study])["val_error"].item() == 0.125
     assert full.frame("trials", ["another"]).empty
+
+
+def test_frame_of_some_columns(full: Store, store: Store) -> None:
+    wanted = ["val_error", "trial_id"]
+    pd.testing.assert_frame_equal(
+        full.frame("intervals", columns=wanted), full.frame("intervals")[wanted], check_dtype=False
+    )
+    assert list(store.frame("trials", columns=wanted).columns) == wanted
+    with pytest.raises(InputError, match="unknown column 'val_eror'.*val_error"):
+        full.frame("intervals", columns=["val_eror"])
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -1,4 +1,4 @@
-"""What Tune makes of an actor that Ray's memory monitor killed; ``tests/test_loss.py`` really has some killed."""
+"""What Tune makes of an actor that Ray's memory monitor killed; ``tests/test_loss.py`` has some killed."""
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
