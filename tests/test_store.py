@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar, get_type_hints
 
 import duckdb
-import polars as pl
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -271,7 +271,7 @@ def test_frame_of_some_columns(full: Store, store: Store) -> None:
         full.frame("intervals", columns=wanted), full.frame("intervals")[wanted], check_dtype=False
     )
     assert list(store.frame("trials", columns=wanted).columns) == wanted
-    with pytest.raises(InputError, match="unknown column 'val_eror'.*val_error"):
+    with pytest.raises(InputError, match=r"unknown column 'val_eror'.*val_error"):
         full.frame("intervals", columns=["val_eror"])
 
 
