@@ -5,12 +5,12 @@ in Ray Train's controller, which compute nothing. Here torch is imported on the 
 """
 
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import ray
-from ray.train._internal.utils import get_address_and_port
 from ray.train.backend import Backend, BackendConfig
 
 __all__ = ["ProcessGroupConfig"]
@@ -35,32 +35,51 @@ class _ProcessGroup(Backend):
     share_cuda_visible_devices = True  # as for Ray's own: NCCL wants to see its peers
 
     def on_start(self, worker_group: Any, backend_config: ProcessGroupConfig) -> None:
-        address, port = worker_group.execute_single(0, get_address_and_port)
-        host = f"[{address}]" if ":" in address else address
-        world = len(worker_group)
-        wish = (f"tcp://{host}:{port}", backend_config, world)
+        world, seconds = len(worker_group), backend_config.timeout_s
+        wish = (*worker_group.execute_single(0, _open_store, world, seconds), backend_config, world)
         ray.get([worker_group.execute_single_async(rank, _join, rank, *wish) for rank in range(world)])
 
     def on_shutdown(self, worker_group: Any, backend_config: ProcessGroupConfig) -> None:
         ray.wait(worker_group.execute_async(_leave), num_returns=len(worker_group), timeout=LEAVE_SECONDS)
 
 
-def _join(rank: int, url: str, config: ProcessGroupConfig, world: int) -> None:
+_opened: Any = None  # on rank 0: the store through which the ranks find each other
+
+
+def _open_store(world: int, seconds: int) -> tuple[str, int]:
+    """Open rank 0's store on this node's own address; left to itself, torch listens on all interfaces."""
+    global _opened
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    address = ray.util.get_node_ip_address()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, 0), family=family)
+    port = int(listening.getsockname()[1])
+    _opened = TCPStore(
+        address,
+        port,
+        world,
+        is_master=True,
+        timeout=timedelta(seconds=seconds),
+        wait_for_workers=False,
+        master_listen_fd=listening.detach(),
+    )
+    return address, port
+
+
+def _join(rank: int, address: str, port: int, config: ProcessGroupConfig, world: int) -> None:
     from ray.train import get_context
     from torch import distributed as dist
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     context = get_context()
     # Of what torchrun sets, what code of the user's may ask for.
     os.environ["RANK"], os.environ["WORLD_SIZE"] = str(rank), str(world)
     os.environ["LOCAL_RANK"] = str(context.get_local_rank())
     os.environ["LOCAL_WORLD_SIZE"] = str(context.get_local_world_size())
-    dist.init_process_group(
-        config.backend,
-        init_method=url,
-        rank=rank,
-        world_size=world,
-        timeout=timedelta(seconds=config.timeout_s),
-    )
+    seconds = timedelta(seconds=config.timeout_s)
+    store = _opened if rank == 0 else TCPStore(address, port, world, timeout=seconds)
+    dist.init_process_group(config.backend, store=store, rank=rank, world_size=world, timeout=seconds)
 
 
 def _leave() -> None:
