@@ -26,7 +26,8 @@ from adasearch.run_options import RunOptions
 from adasearch.tables import Column, between
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of
-from searches import Course, optuna_search_fresh, optuna_search_on_gangs, ours, problem_of
+from problems import Course, problem_of
+from searches import optuna_search_fresh, optuna_search_on_gangs, ours
 from transfer import hypervolume
 
 Search = Callable[..., Course]

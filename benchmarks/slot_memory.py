@@ -17,7 +17,8 @@ import torch
 from adasearch.tables import Column
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, spread
-from searches import Course, optuna_search_fresh, ours
+from problems import Course
+from searches import optuna_search_fresh, ours
 from trial_cost import constant
 
 SERVICES = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")

@@ -15,7 +15,8 @@ from adasearch.plans import Request
 from adasearch.tables import Column
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, spread
-from searches import Course, Problem, optuna_search_fresh, ours, problem_of
+from problems import Course, Problem, problem_of
+from searches import optuna_search_fresh, ours
 
 SLOTS = 2
 
