@@ -4,8 +4,8 @@ Whole intervals take turns on one network: a loop of plain PyTorch, adasearch me
 of signals with the decision of a method that reads them. Batches, augmentation and optimiser are the same
 throughout. With two workers (two processes, gloo) the plain loop is that of DistributedDataParallel.
 
-Ratios between intervals are as noisy as the machine. "itself" is less so: what the run's own stopwatch counts
-within an interval for measuring, what halves take beyond whole passes included, over the rest of that interval.
+Ratios between intervals are as noisy as the machine. "itself" is less so: what the run's own stopwatch
+counts within an interval for measuring, and for halves beyond whole passes, over the rest of that interval.
 """
 
 import json
