@@ -27,6 +27,7 @@ from adasearch.run import Run
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.deba import Deba
 from adasearch.tables import Column
+from adasearch.timing import Stopwatch
 from adasearch.train import Hyperparameters, TrainConfig
 from common import (
     Clock,
@@ -94,10 +95,11 @@ class Course:
 
     Args:
         point: the network and its batches.
+        clock: of the run's own stopwatch.
         hooked: whether several workers show their gradients before they are reduced.
     """
 
-    def __init__(self, point: Point, *, hooked: bool = False) -> None:
+    def __init__(self, point: Point, clock: Clock, *, hooked: bool = False) -> None:
         self.point = point
         config = TrainConfig(
             architecture=point.architecture,
@@ -110,7 +112,7 @@ class Course:
         )
         data = random_images(IMAGES, point.image_size).to(torch.device("cpu"))
         self.run = Run(config, NOISE if hooked else frozenset(), data, torch.device("cpu"))
-        self.run.clock.read()
+        self.run.clock = Stopwatch(torch.device("cpu"), clock)
         self.shares: dict[str, list[float]] = {}  # of each arm's intervals, the one that warms up included
 
     def plain(self) -> None:
@@ -170,7 +172,7 @@ def share(seconds: Mapping[str, float], steps: int, halved: int) -> float:
 
 def measure(point: Point, clock: Clock) -> list[Row]:
     """Return a row for each arm."""
-    course = Course(point)
+    course = Course(point, clock)
     works: dict[str, Callable[[], object]] = {"plain": course.plain}
     works |= {
         name: course.arm(name, scheduler)
@@ -179,7 +181,7 @@ def measure(point: Point, clock: Clock) -> list[Row]:
     }
     shares = course.shares
     if point.workers > 1:
-        hooked, name = Course(point, hooked=True), "noise, cosine and products"
+        hooked, name = Course(point, clock, hooked=True), "noise, cosine and products"
         works[name] = hooked.arm(name, SCHEDULERS["simigrad"]())
         shares |= hooked.shares
     found = interleaved(works, point.rounds, clock)
