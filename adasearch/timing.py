@@ -17,8 +17,8 @@ class Stopwatch:
     :meth:`read`, which synchronises it once. Elsewhere it is two readings of ``clock``, the monotonic one.
     """
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.clock = clock
+    def __init__(self, device: torch.device, clock: Callable[[], float] | None = None) -> None:
+        self.clock = clock or time.perf_counter
         self._cuda = device.type == "cuda"
         self._device = device
         self._seconds: dict[str, float] = defaultdict(float)
