@@ -3,6 +3,7 @@
 One copy or one reduction then serves them all, however many layers there are.
 """
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -20,12 +21,16 @@ class JoinedBuffers:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._places: list[tuple[nn.Module, str, Tensor]] = []
+        self._homes: list[dict[str, Tensor | None]] = []  # each buffer's, in the module that has it
+        self._names: list[str] = []
+        buffers: list[Tensor] = []
         found: dict[torch.dtype, dict[int, Tensor]] = {}
         for module in network.modules():
             for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
                 found.setdefault(buffer.dtype, {})[id(buffer)] = buffer
-                self._places.append((module, name, buffer))
+                self._homes.append(module._buffers)
+                self._names.append(name)
+                buffers.append(buffer)
         self._flats = [torch.cat([each.flatten() for each in same.values()]) for same in found.values()]
         views: dict[int, Tensor] = {}
         for flat, same in zip(self._flats, found.values(), strict=True):
@@ -33,18 +38,21 @@ class JoinedBuffers:
             views |= {
                 key: part.view(each.shape) for (key, each), part in zip(same.items(), parts, strict=True)
             }
-        self._places = [(module, name, views[id(buffer)]) for module, name, buffer in self._places]
-        for module, name, view in self._places:
-            setattr(module, name, view)
+        self._views = [views[id(buffer)] for buffer in buffers]
+        for home, name, view in zip(self._homes, self._names, self._views, strict=True):
+            home[name] = view
         self._saved = [flat.clone() for flat in self._flats]
 
     def _take_in(self) -> None:
         """Copy what the network put in place of a view into it."""
-        for module, name, view in self._places:
-            present = getattr(module, name)
-            if present is not view:
-                view.copy_(present.detach())
-                setattr(module, name, view)
+        present = map(operator.getitem, self._homes, self._names)
+        if all(map(operator.is_, present, self._views)):  # at every step, so a loop in C
+            return
+        for home, name, view in zip(self._homes, self._names, self._views, strict=True):
+            own = home[name]
+            if own is not None and own is not view:
+                view.copy_(own.detach())
+                home[name] = view
 
     def save(self) -> None:
         """Remember the present values, in place of those remembered before."""

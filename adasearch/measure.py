@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors
 
 from adasearch.sampling import stride_of
 
@@ -17,10 +18,10 @@ __all__ = [
     "MEASURED",
     "GradientMeter",
     "GradientSignals",
+    "Layout",
     "NoiseSignals",
     "added",
     "inner_product",
-    "joined",
     "or_zeros",
     "square_norm",
 ]
@@ -71,6 +72,7 @@ class GradientMeter:
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
         self._parameters = list(parameters)
+        self._layout = Layout(parameters)
         self._components = sum(p.numel() for p in parameters)
         self._per_step = bool(needs & {"grad_norm", "grad_component_variance"})
         self._mean = bool(needs & {"mean_grad_norm", "mean_grad_component_variance"})
@@ -107,9 +109,9 @@ class GradientMeter:
         if not self._total:
             self._total = [torch.zeros_like(p) for p in self._parameters]
         there = [
-            (total, p.grad)
+            (total, gradient)
             for total, p in zip(self._total, self._parameters, strict=True)
-            if p.grad is not None
+            if (gradient := p.grad) is not None
         ]
         if there:
             totals, gradients = zip(*there, strict=True)
@@ -139,7 +141,7 @@ class GradientMeter:
         What follows from them waits until the interval ends: after a backward pass nothing of it is in the
         caches, and a dozen operations on single numbers would cost as much again as these reductions.
         """
-        parts = joined(gradients, self._parameters)
+        parts = self._layout.joined(gradients)
         self._norms += [torch.linalg.vector_norm(part) for part in parts]
         self._sums += [part.sum() for part in parts]
 
@@ -157,24 +159,42 @@ class GradientMeter:
         return norm, spread
 
 
-def joined(gradients: Iterable[Tensor | None], parameters: Iterable[Tensor]) -> list[Tensor]:
-    """Return a gradient as a few flat tensors, the small ones joined so that one kernel serves them.
+class Layout:
+    """How the gradient of some parameters is written as a few flat tensors.
 
-    Gradients are in the order of their parameters, their components in the order of the parameter's memory;
-    one that is None counts as zeros.
+    The small ones are joined, so that one kernel serves them. What follows from the parameters is found once:
+    after a backward pass each call on a tensor is a trip to main memory.
     """
-    parts: list[Tensor] = []
-    small: list[Tensor] = []
-    for gradient, parameter in zip(gradients, parameters, strict=True):
-        place = parts if parameter.numel() >= FUSE_BELOW else small
-        place.append(_flat(or_zeros(gradient, parameter), parameter))
-    return [*parts, torch.cat(small)] if small else parts
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self._parameters = list(parameters)
+        places = dict(enumerate(self._parameters))
+        self._large = [place for place, p in places.items() if p.numel() >= FUSE_BELOW]
+        self._small = [place for place, p in places.items() if p.numel() < FUSE_BELOW]
+        self._last = [place for place, p in places.items() if _is_channels_last(p)]
+
+    def joined(self, gradients: Iterable[Tensor | None]) -> list[Tensor]:
+        """Return a gradient as a few tensors (components,), without a copy of the large ones.
+
+        Gradients are in the order of their parameters, their components in the order of the parameter's
+        memory; one that is None counts as zeros.
+        """
+        pairs = zip(gradients, self._parameters, strict=True)
+        there = [torch.zeros_like(p) if gradient is None else gradient for gradient, p in pairs]
+        for place in self._last:
+            there[place] = there[place].permute(0, 2, 3, 1)
+        parts = [there[place].flatten() for place in self._large]
+        return (
+            [*parts, _flatten_dense_tensors([there[place] for place in self._small])]
+            if self._small
+            else parts
+        )
 
 
-def _flat(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """Return a gradient as a flat tensor, without a copy if it lies in memory as its parameter does."""
+def _is_channels_last(parameter: Tensor) -> bool:
+    """Tell whether a parameter's channels lie innermost in memory and are not all there is."""
     last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
-    return (gradient.permute(0, 2, 3, 1) if last else gradient).flatten()
+    return last and not parameter.is_contiguous()
 
 
 def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:

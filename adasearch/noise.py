@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import NoiseSignals, added, inner_product, joined, or_zeros, square_norm
+from adasearch.measure import Layout, NoiseSignals, added, inner_product, or_zeros, square_norm
 from adasearch.per_example import example_gradients
 from adasearch.sampling import costly_stride_of, stride_of
 
@@ -91,6 +91,7 @@ class NoiseMeter:
         least: int = 1,
     ) -> None:
         self._parameters = list(parameters)
+        self._layout = Layout(parameters)
         self.active = bool(needs & NOISE)
         self._moments = bool(needs & {"grad_noise", "grad_sq_norm"})
         self._half = "half_cosine" in needs
@@ -152,7 +153,7 @@ class NoiseMeter:
     def take(self, examples: int) -> None:
         """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
         gradients = [p.grad for p in self._parameters]
-        parts = joined(gradients, self._parameters)
+        parts = self._layout.joined(gradients)
         if self._moments:
             self._add_square(parts, examples)
         if self._half and self._taken < self.passes // 2:
@@ -208,7 +209,7 @@ class NoiseMeter:
                     gradient[:first].sum(dim=0).view(p.shape) / size
                     for gradient, p in zip(gradients, self._parameters, strict=True)
                 ]
-                self._half_sum = added(self._half_sum, joined(halves, self._parameters))
+                self._half_sum = added(self._half_sum, self._layout.joined(halves))
             self._taken += count
 
     def observe(self) -> None:
@@ -217,11 +218,11 @@ class NoiseMeter:
             if self.form in ("passes", "halves"):
                 for p, total in zip(self._parameters, self._total, strict=True):
                     p.grad = total
-            whole = joined([p.grad for p in self._parameters], self._parameters)
+            whole = self._layout.joined([p.grad for p in self._parameters])
             square = square_norm(whole, self._dtype)
             self._sums[2] += square
             if self.form == "workers" and (self._half or self._inner):
-                local = joined([self._local.get(p) for p in self._parameters], self._parameters)
+                local = self._layout.joined([self._local.get(p) for p in self._parameters])
                 self._kept = [(self._own, local)]
                 first = self._rank < self._world // 2
                 self._half_sum = local if first else [torch.zeros_like(part) for part in local]

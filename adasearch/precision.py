@@ -1,5 +1,7 @@
 """What a run's numbers are computed in: automatic mixed precision, TF32, and the kernels that cuDNN picks."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch.amp.grad_scaler import GradScaler
 
@@ -10,10 +12,10 @@ __all__ = ["autocast", "let_cudnn_try", "loss_scaler", "set_tf32"]
 MIXED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Return the context of a forward pass; weights and gradients stay in single precision."""
     mixed = MIXED.get(precision)
-    return torch.autocast(device.type, mixed or torch.bfloat16, enabled=mixed is not None)
+    return nullcontext() if mixed is None else torch.autocast(device.type, mixed)
 
 
 def loss_scaler(precision: Precision, device: torch.device) -> GradScaler | None:

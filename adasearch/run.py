@@ -162,7 +162,7 @@ class Run:
         chunks = partial(
             self.batches.chunks, self.examples_seen, self.step, batch_size, self.world * passes, mine
         )
-        total = torch.zeros((), device=self.device)
+        losses: list[Tensor] = []
         try:
             for number, (images, labels) in enumerate(chunks(), start=1):
                 last = number == passes
@@ -170,7 +170,7 @@ class Run:
                     self._timed_pass(),
                     nullcontext() if last or self.parallel is None else self.parallel.no_sync(),
                 ):
-                    total += self._pass(images, labels, batch_size)
+                    losses.append(self._pass(images, labels, batch_size))
                 if self.noise.sampling and self.noise.form in ("passes", "halves"):
                     self._measured(partial(self.noise.take, len(labels)))
             if self.noise.sampling and self.noise.form == "per_example":
@@ -184,13 +184,13 @@ class Run:
                 raise PassTooLarge(self.passes.device_batch, str(error)) from error
             return str(error)
         self.passes.fitted(math.ceil(batch_size / (self.world * passes)))
-        return total
+        return sum(losses[1:], start=losses[0])
 
     def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         """Add a chunk's part of a step's gradient; return its sum of losses."""
         loss = self._loss(self.parallel or self.local, images, labels)
         # DDP averages over workers: with this weight the average is the mean over the global batch.
-        self.update.scaled(loss * (self.world / batch_size)).backward()
+        self.update.scaled(loss).backward(torch.full_like(loss, self.world / batch_size))
         return loss.detach()
 
     def _loss(

@@ -42,8 +42,10 @@ class Update:
         self.lr = float("nan")  # at the last update, of the first group
 
     def clear(self) -> None:
-        """Forget the gradients."""
-        self._optimizer.zero_grad(set_to_none=True)
+        """Forget the gradients; ``zero_grad`` does no more but takes twice as long."""
+        for group in self._optimizer.param_groups:
+            for p in group["params"]:
+                p.grad = None
 
     def scaled(self, loss: Tensor) -> Tensor:
         """Return the loss to go backward from."""

@@ -3,13 +3,16 @@
 Whole intervals take turns on one network: a loop of plain PyTorch, adasearch measuring nothing, then each set
 of signals with the decision of a method that reads them. Batches, augmentation and optimiser are the same
 throughout. With two workers (two processes, gloo) the plain loop is that of DistributedDataParallel.
+
+Ratios between intervals are as noisy as the machine. "itself" is less so: what the run's own stopwatch
+counts within an interval for measuring, and for halves beyond whole passes, over the rest of that interval.
 """
 
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +27,7 @@ from adasearch.run import Run
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.deba import Deba
 from adasearch.tables import Column
+from adasearch.timing import Stopwatch
 from adasearch.train import Hyperparameters, TrainConfig
 from common import (
     Clock,
@@ -91,10 +95,11 @@ class Course:
 
     Args:
         point: the network and its batches.
+        clock: of the run's own stopwatch.
         hooked: whether several workers show their gradients before they are reduced.
     """
 
-    def __init__(self, point: Point, *, hooked: bool = False) -> None:
+    def __init__(self, point: Point, clock: Clock, *, hooked: bool = False) -> None:
         self.point = point
         config = TrainConfig(
             architecture=point.architecture,
@@ -107,7 +112,8 @@ class Course:
         )
         data = random_images(IMAGES, point.image_size).to(torch.device("cpu"))
         self.run = Run(config, NOISE if hooked else frozenset(), data, torch.device("cpu"))
-        self.run.clock.read()
+        self.run.clock = Stopwatch(torch.device("cpu"), clock)
+        self.shares: dict[str, list[float]] = {}  # of each arm's intervals, the one that warms up included
 
     def plain(self) -> None:
         """Take an interval's steps as a loop without adasearch does."""
@@ -126,9 +132,10 @@ class Course:
             run.examples_seen += size
         total.item()
 
-    def arm(self, scheduler: BatchSizeScheduler) -> Callable[[], None]:
+    def arm(self, name: str, scheduler: BatchSizeScheduler) -> Callable[[], None]:
         """Return what takes an interval's steps, measures what the scheduler needs, and decides."""
         run = self.run
+        shares = self.shares[name] = []
         meter = GradientMeter(run.parameters, scheduler.needs)
         noise = NoiseMeter(
             run.parameters,
@@ -146,20 +153,37 @@ class Course:
                 run.examples_seen + self.point.steps * self.point.batch_size, self.point.batch_size, 1.0
             )
             scheduler.decide(HISTORY, LIMITS)
-            run.clock.read()
+            shares.append(share(run.clock.read(), self.point.steps, run.noise.measured))
 
         return interval
 
 
+def share(seconds: Mapping[str, float], steps: int, halved: int) -> float:
+    """Return what measuring takes, over the rest of an interval's training time.
+
+    >>> share({"train": 44.0, "measure": 2.0, "halves": 4.0, "whole": 30.0}, 32, 2)
+    0.1
+    """
+    own = seconds.get("measure", 0.0)
+    if "halves" in seconds:
+        own += seconds["halves"] - halved * seconds["whole"] / (steps - halved)
+    return own / (seconds["train"] - own)
+
+
 def measure(point: Point, clock: Clock) -> list[Row]:
     """Return a row for each arm."""
-    course = Course(point)
+    course = Course(point, clock)
     works: dict[str, Callable[[], object]] = {"plain": course.plain}
     works |= {
-        name: course.arm(scheduler) for name, scheduler in ARMS.items() if _measured_alone(scheduler, point)
+        name: course.arm(name, scheduler)
+        for name, scheduler in ARMS.items()
+        if _measured_alone(scheduler, point)
     }
+    shares = course.shares
     if point.workers > 1:
-        works["noise, cosine and products"] = Course(point, hooked=True).arm(SCHEDULERS["simigrad"]())
+        hooked, name = Course(point, clock, hooked=True), "noise, cosine and products"
+        works[name] = hooked.arm(name, SCHEDULERS["simigrad"]())
+        shares |= hooked.shares
     found = interleaved(works, point.rounds, clock)
     return [
         {
@@ -173,6 +197,7 @@ def measure(point: Point, clock: Clock) -> list[Row]:
             **spread([each / point.steps for each in found["plain"]]).columns("plain_step_seconds"),
             **per(seconds, found["plain"]).columns("ratio"),
             **per(seconds, found["nothing"]).columns("ratio_to_nothing"),
+            **spread([1 + each for each in shares[name][1:]]).columns("itself"),
         }
         for name, seconds in found.items()
         if name != "plain"
@@ -225,6 +250,9 @@ COLUMNS = (
     Column("steps", "steps"),
     Column("plain_step_seconds", "ms a step", milliseconds),
     Column("signals", "measured"),
+    Column("itself", "itself", percent_more),
+    Column("itself_low", "low", percent_more),
+    Column("itself_high", "high", percent_more),
     Column("ratio_to_nothing", "over nothing", percent_more),
     Column("ratio_to_nothing_low", "low", percent_more),
     Column("ratio_to_nothing_high", "high", percent_more),
@@ -236,11 +264,19 @@ COLUMNS = (
 
 def main() -> None:
     """Measure and print."""
-    arguments = clocked(parser_of(__doc__, "measuring")).parse_args()
+    parser = clocked(parser_of(__doc__, "measuring"))
+    parser.add_argument("--scale", choices=["nano", "full"], help="networks of this scale alone")
+    parser.add_argument("--rounds", type=int, help="of each point, in place of its own number")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    chosen = points(quick=arguments.quick)
+    chosen = [
+        replace(point, rounds=arguments.rounds or point.rounds)
+        for point in points(quick=arguments.quick)
+        if arguments.scale in (None, point.scale)
+    ]
     rows = [row for point in chosen if point.workers == 1 for row in measure(point, clock_of(arguments))]
-    rows += with_workers([point for point in chosen if point.workers > 1])
+    together = [point for point in chosen if point.workers > 1]
+    rows += with_workers(together) if together else []
     keep(rows, COLUMNS, arguments.out)
 
 

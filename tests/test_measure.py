@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from adasearch.measure import FUSE_BELOW, MEASURED, GradientMeter
+from adasearch.measure import FUSE_BELOW, MEASURED, GradientMeter, Layout
 
 PER_STEP = frozenset({"grad_norm", "grad_component_variance"})
 MEAN = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
@@ -235,6 +235,18 @@ def test_observing_does_not_change_the_gradient() -> None:
         meter.observe()
     meter.finish()
     assert torch.equal(parameter.grad, gradient)
+
+
+def test_gradients_are_laid_out_as_their_parameters_lie_in_memory() -> None:
+    shapes = ((128, 64, 3, 3), (4, 3, 3, 3), (5, 4, 1, 1), (6,))
+    parameters = [torch.randn(shape) for shape in shapes]
+    parameters = [p.to(memory_format=torch.channels_last) if p.dim() == 4 else p for p in parameters]
+    gradients = [torch.randn_like(p) for p in parameters]  # in the parameters' own memory format
+    large, small = Layout(parameters).joined([*gradients[:3], None])
+    assert large.data_ptr() == gradients[0].data_ptr(), "copied"
+    assert torch.equal(large, gradients[0].permute(0, 2, 3, 1).flatten())
+    last, either = gradients[1].permute(0, 2, 3, 1).flatten(), gradients[2].flatten()
+    assert torch.equal(small, torch.cat([last, either, torch.zeros(6)]))
 
 
 def test_sums_of_single_precision_gradients_keep_their_digits() -> None:
