@@ -212,11 +212,23 @@ class Space(BaseModel):
             for value in field.probes():
                 if not fits(kinds[name], value) or (kinds[name] is int and field.float_ is not None):
                     raise InputError(f"field {name} takes {wanted(kinds[name])} but got {value!r}")
-                self._try(f"field {name}", {name: value})
         start = f"{self.kind}/"
         point = {**self.fixed(), **self.first()}.items()
         own = {name[len(start) :]: value for name, value in point if name.startswith(start)}
+        for name, field in self.fields.items():
+            for value in () if field.quantile is not None else field.probes():
+                self._try_beside(name, value, own)
         self._try("the first trial", own)
+
+    def _try_beside(self, name: str, value: Value, first: Mapping[str, Value]) -> None:
+        """Try a value beside the class's defaults or, where it does not suit them, the first trial's."""
+        try:
+            self._try(f"field {name}", {name: value})
+        except InputError as error:
+            try:
+                self._try(f"field {name}", {**first, name: value})
+            except InputError:
+                raise error from None
 
     def _try(self, what: str, values: Mapping[str, Value]) -> None:
         try:

@@ -341,6 +341,13 @@ def test_space_refuses_a_broken_field(name: str, field: object, message: str) ->
         parse_space({"scheduler": "deba", "fields": {name: field}}, "here")
 
 
+def test_a_range_may_suit_the_space_and_not_the_defaults_of_its_class() -> None:
+    fields = {"start": {"float": [1, 5], "default": 3}, "end": {"float": [5, 8], "default": 7}}
+    assert parse_space({"scheduler": "ramp", "fields": fields}, "here").first()["scheduler/end"] == 7
+    with pytest.raises(InputError, match="field end: scheduler ramp: end must be at least start"):
+        parse_space({"scheduler": "ramp", "fields": fields | {"end": {"float": [2, 8]}}}, "here")
+
+
 def test_space_refuses_fixed_values_that_contradict_each_other() -> None:
     fields = {"nesterov": {"fixed": True}, "momentum": {"fixed": 0.0}}
     with pytest.raises(InputError, match="the first trial: nesterov needs momentum greater than 0"):
