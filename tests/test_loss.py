@@ -119,7 +119,7 @@ def kill_node(scene: Scene, random: random.Random) -> None:
 
 
 def end_for_memory(scene: Scene, random: random.Random) -> None:
-    kill_by_kernel(random.choice(scene.actors("RayTrainWorker")))
+    assert any(kill_by_kernel(random.choice(scene.actors("RayTrainWorker"))) for _ in range(3))
 
 
 def run_short_of_memory(scene: Scene, random: random.Random) -> None:
