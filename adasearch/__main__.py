@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from adasearch.cli import INTERRUPTED, main
+from adasearch.errors import INTERRUPTED
 
 __all__ = ["run"]
 
@@ -23,17 +23,24 @@ def run() -> None:
     def leave() -> None:
         if code == INTERRUPTED:
             for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError):
+                with suppress(OSError, ValueError):
                     stream.flush()
             os._exit(INTERRUPTED)
 
     atexit.register(leave)  # before all others, so that it is called after them
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        from adasearch.cli import main
+
         main()
     except SystemExit as stop:
         code = stop.code
-        raise
+    except KeyboardInterrupt:  # before the command line was there, or a second one while it told of the first
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)  # type: ignore[arg-type]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -80,9 +80,10 @@ class JoinedBuffers:
 
     def load(self, state: Sequence[Tensor]) -> None:
         """Take values that :meth:`state` returned."""
-        self._take_in()
         for flat, values in zip(self._flats, state, strict=True):
             flat.copy_(values)
+        for home, name, view in zip(self._homes, self._names, self._views, strict=True):
+            home[name] = view  # whatever the network put in its place, nothing included
 
 
 def mean_state(states: Sequence[Sequence[Tensor]]) -> list[Tensor]:

@@ -29,14 +29,11 @@ from adasearch.cli_options import (
 from adasearch.cli_profile import predict, profile
 from adasearch.cli_store import compact, doctor, rerun
 from adasearch.credentials import redacted
-from adasearch.errors import AdasearchError, InputError, Interrupted, StoreError
+from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError
 from adasearch.naming import printable
 from adasearch.run_options import RunOptions
 
-__all__ = ["INTERRUPTED", "main"]
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C or SIGTERM."""
+__all__ = ["main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

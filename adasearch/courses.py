@@ -14,7 +14,7 @@ from adasearch.schemas import SCHEMAS
 
 __all__ = ["Columns", "Courses"]
 
-BLOCK_PARTS = 200
+_BLOCK_PARTS = 200  # few enough that what they take beside their rows is little, and blocks are large
 _EMPTY = SCHEMAS["intervals"].empty_table()
 Rows = np.ndarray[Any, np.dtype[Any]]
 
@@ -98,7 +98,7 @@ def _joined(parts: Iterable[pa.Table]) -> pa.Table:
     some: list[pa.Table] = []
     for part in parts:
         some.append(part)
-        if len(some) == BLOCK_PARTS:
+        if len(some) == _BLOCK_PARTS:
             blocks.append(_block(some))
             some = []
     if some or not blocks:

@@ -3,7 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AdasearchError", "InputError", "Interrupted", "StoreError", "one_line", "unknown"]
+__all__ = ["INTERRUPTED", "AdasearchError", "InputError", "Interrupted", "StoreError", "one_line", "unknown"]
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C or SIGTERM."""
 
 
 class AdasearchError(Exception):

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import psutil
 import pyarrow as pa
 import pyarrow.fs as pafs
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from adasearch.credentials import redacted
 from adasearch.errors import InputError, StoreError
@@ -40,6 +40,7 @@ T = TypeVar("T")
 RETRY_SECONDS = 60.0  # for which an object store is asked again
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0  # without a byte
+WRITE_SECONDS = RETRY_SECONDS + CONNECT_SECONDS + REQUEST_SECONDS  # from its first try to its last answer
 S3_OPTIONS = ("endpoint_override", "region", "scheme")
 LONGEST_WAIT_SECONDS = 8.0  # between two tries
 ABANDONED_SECONDS = 3600.0  # nobody writes one file for so long
@@ -227,7 +228,7 @@ def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
 def _again(work: Callable[[], T]) -> T:
     again = Retrying(
         retry=retry_if_exception(_may_pass),
-        stop=stop_after_delay(RETRY_SECONDS),
+        stop=stop_before_delay(RETRY_SECONDS),
         wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS),
         before_sleep=_say_once,
         reraise=True,

@@ -20,7 +20,7 @@ from typing import Protocol
 import psutil
 
 from adasearch.errors import StoreError
-from adasearch.files import RETRY_SECONDS
+from adasearch.files import WRITE_SECONDS
 
 __all__ = ["Holder", "Lease", "Shelf", "holder_on", "parsed", "take"]
 
@@ -119,10 +119,16 @@ class Lease:
         Raises:
             StoreError: it does not.
         """
-        if time.time() >= self._mine.until - RETRY_SECONDS:  # this process stood still, or the store did
+        if not self._lasts():  # this process stood still, or the store did
             self._renew()
+            if not self._lasts() and self._lost is None:
+                raise StoreError(f"the lease on {self._what} is renewed too slowly to write under it")
         if self._lost is not None:
             raise StoreError(f"the lease on {self._what} is lost: {self._lost}")
+
+    def _lasts(self) -> bool:
+        """Tell whether what begins now ends under the lease."""
+        return time.time() < self._mine.until - WRITE_SECONDS
 
     def give_back(self) -> None:
         """End the lease, so that another can be taken at once."""
@@ -149,8 +155,8 @@ class Lease:
             try:
                 other = self._write_over(renewed)
             except StoreError as error:
-                if time.time() >= self._mine.until - RETRY_SECONDS:
-                    self._lost = f"it could not be renewed for {LEASE_SECONDS - RETRY_SECONDS:g} s; {error}"
+                if not self._lasts():
+                    self._lost = f"it could not be renewed for {LEASE_SECONDS - WRITE_SECONDS:g} s; {error}"
                 return
             if other is None:
                 self._mine = renewed

@@ -180,7 +180,7 @@ class Layout:
         memory; one that is None counts as zeros.
         """
         pairs = zip(gradients, self._parameters, strict=True)
-        there = [torch.zeros_like(p) if gradient is None else gradient for gradient, p in pairs]
+        there = [or_zeros(gradient, p) for gradient, p in pairs]
         for place in self._last:
             there[place] = there[place].permute(0, 2, 3, 1)
         parts = [there[place].flatten() for place in self._large]

@@ -140,6 +140,7 @@ class Taker:
             diverged=len(failed),
             created_at=datetime.now(timezone.utc),
         )
+        self._store.locks.check()
         self._profiles.write(found)
         return found
 
@@ -195,6 +196,7 @@ class Taker:
             points=tuple(self._points()),
             created_at=datetime.now(timezone.utc),
         )
+        self._store.locks.check()
         self._profiles.write(found)
         return found
 

@@ -37,6 +37,7 @@ def repair(store: Store, findings: Sequence[Finding]) -> Iterator[str]:
                 continue
             for finding in todo:
                 if finding.folder == folder:
+                    store.locks.check()
                     yield _mend(store, finding)
 
 

@@ -224,11 +224,8 @@ class Space(BaseModel):
         """Try a value beside the class's defaults or, where it does not suit them, the first trial's."""
         try:
             self._try(f"field {name}", {name: value})
-        except InputError as error:
-            try:
-                self._try(f"field {name}", {**first, name: value})
-            except InputError:
-                raise error from None
+        except InputError:
+            self._try(f"field {name}", {**first, name: value})
 
     def _try(self, what: str, values: Mapping[str, Value]) -> None:
         try:

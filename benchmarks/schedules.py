@@ -157,6 +157,7 @@ def main() -> None:
         Column("architecture", "architecture"),
         Column("scheduler", "scheduler"),
         Column("role", "role"),
+        Column("trial", "trial"),
         Column("seeds", "seeds"),
         Column("reached", "reached"),
         Column("reference_batch", "reference batch"),

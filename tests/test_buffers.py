@@ -52,6 +52,15 @@ def test_buffers_keep_their_values_types_and_sharing() -> None:
     assert found["here"] == found["alias"] == found["inner.there"] == [1.0] * 3
 
 
+def test_undoing_a_step_brings_back_a_buffer_that_was_taken_away() -> None:
+    network = Own()
+    joined = JoinedBuffers(network)
+    before = values(network)
+    network.register_buffer("replaced", None)
+    joined.restore()
+    assert values(network) == before
+
+
 def test_undoing_a_step_reaches_every_buffer() -> None:
     network = Own()
     joined = JoinedBuffers(network)

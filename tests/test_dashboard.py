@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -190,6 +189,14 @@ def test_dashboard_lists_the_studies_and_shows_a_trial_that_was_added_and_ends_w
         assert process.returncode == 130, err
         assert out == ""
         assert err.strip() == "adasearch: interrupted"  # after the line of the ^C
+
+
+def test_sigterm_is_what_ctrl_c_is(store: Store) -> None:
+    with running(store) as (_, process):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert err.strip() == "adasearch: interrupted"
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:

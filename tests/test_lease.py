@@ -182,7 +182,7 @@ def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
 ) -> None:
     monkeypatch.setattr(shelves, "ATTEMPTS", 1)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
-    monkeypatch.setattr(lease, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "WRITE_SECONDS", 1.0)
     monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
     store = Store(s3.uri(s3.bucket(), bad_weather=True))
     with store.locks.hold("held"):

@@ -209,7 +209,8 @@ def end_driver(scene: Scene, fault: str, random: random.Random, *, starting: boo
     out, err = scene.process.communicate(timeout=60)
     print(f"    exit {scene.process.returncode} after {time.time() - sent:.1f} s: {err.strip()[:100]}")
     code = scene.process.returncode
-    aborted = starting and code == -signal.SIGABRT  # for a moment of Ray's start SIGTERM is its own affair
+    # For a moment of Ray's start SIGTERM is its own affair.
+    aborted = starting and fault == "SIGTERM" and code == -signal.SIGABRT
     assert code == (-9 if "-9" in fault else 130) or aborted, (out, err)
     assert "Traceback" not in err, err
     scene.leaving.append((fault, time.time() + GONE_SECONDS, children))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from adasearch.errors import one_line
@@ -21,10 +20,18 @@ DEAD = (RayActorError, OutOfMemoryError)
 
 @contextmanager
 def killed_is_dead() -> Iterator[None]:
-    """Let Tune's searches handle an actor that was killed for memory as one that died."""
+    """Let Tune's searches handle an actor that was killed for memory as one that died.
+
+    With a Ray that keeps its actors elsewhere nothing is done.
+    """
+    try:
+        from ray.air.execution._internal.actor_manager import RayActorManager
+    except ImportError:
+        yield
+        return
     former = RayActorManager._actor_task_failed
 
-    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
             exception = RayActorError(error_msg=one_line(exception)[:500])
         former(self, tracked_actor_task, exception)

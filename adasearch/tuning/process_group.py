@@ -47,13 +47,23 @@ _opened: Any = None  # on rank 0: the store through which the ranks find each ot
 
 
 def _open_store(world: int, seconds: int) -> tuple[str, int]:
-    """Open rank 0's store on this node's own address; left to itself, torch listens on all interfaces."""
+    """Open rank 0's store on this node's own address; left to itself, torch listens on all interfaces.
+
+    Raises:
+        OSError: the address by which Ray knows this node is none of its own.
+    """
     global _opened
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import HashStore, TCPStore  # type: ignore[attr-defined]
 
     address = ray.util.get_node_ip_address()
+    if world == 1:  # nobody has to be found
+        _opened = HashStore()
+        return address, 0
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.create_server((address, 0), family=family)
+    try:
+        listening = socket.create_server((address, 0), family=family)
+    except OSError as error:
+        raise OSError(f"workers cannot meet at {address}, Ray's address of their node: {error}") from error
     port = int(listening.getsockname()[1])
     _opened = TCPStore(
         address,
@@ -83,7 +93,9 @@ def _join(rank: int, address: str, port: int, config: ProcessGroupConfig, world:
 
 
 def _leave() -> None:
+    global _opened
     from torch import distributed as dist
 
+    _opened = None
     if dist.is_initialized() and dist.get_world_size() > 1:
         dist.destroy_process_group()
