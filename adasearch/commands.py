@@ -63,7 +63,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for study in resolved for name in named_by(study.record)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
-    with joined as capacity, ExitStack() as locks:
+    with ExitStack() as files, joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_search  # which imports ray
 
         if _device(runtime, gpus=capacity.gpus) != request.device:
@@ -75,7 +75,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         settings, slots = gangs_for(
             runtime,
             capacity,
-            storage=store.ray_folder(shared=runtime.address is not None),
+            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
             workers=resolved[0].record.workers,
             device=request.device,
             say=partial(say, console),

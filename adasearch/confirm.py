@@ -215,13 +215,13 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for job in jobs for name in named_by(job.study)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
-    with joined as capacity, ExitStack() as locks:
+    with ExitStack() as files, joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
         settings, slots = gangs_for(
             runtime,
             capacity,
-            storage=store.ray_folder(shared=runtime.address is not None),
+            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
             workers=first.workers,
             device=first.device,
             say=partial(say, console),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from adasearch.course_check import Course, course_of, disagreement
-from adasearch.errors import InputError, one_line
+from adasearch.errors import InputError, StoreError, one_line
 from adasearch.files import is_local, kind_at, listed, locate, read_whole
 from adasearch.findings import Finding, Report
 from adasearch.leftovers import compacted_findings, lease_findings, ray_findings, study_leftovers
@@ -118,10 +118,9 @@ class _Examination:
         for name in wanted:
             path = f"{folder}/studies/{name}.parquet"
             if name not in known and path not in unreadable:
-                count = f"{len(trials)} trials" if folder not in RESERVED else f"trial {name}"
                 self._add(
                     path,
-                    f"is missing, but there is {count}",
+                    f"is missing, but not its trials ({len(trials) if folder not in RESERVED else 1})",
                     LOST["studies"] if folder not in RESERVED else "what the run was told is not known",
                     "restore it from a copy, or search under another --study PREFIX",
                 )
@@ -168,7 +167,7 @@ class _Examination:
                     path,
                     f"intervals of a trial whose row is {f'in {where}' if where else 'not there'}",
                     "nothing shows them, and a later trial of that number would begin with them",
-                    "the row must come back first" if where else ASIDE,
+                    "the row must come back first" if where else f"{ASIDE}; bring it back with the row",
                     aside=where is None,
                 )
                 continue
@@ -189,7 +188,7 @@ class _Examination:
     def _leftovers(self, folder: str, trials: dict[str, TrialRecord]) -> None:
         try:
             self._store.locks.check_free(folder)
-        except StudyLocked:
+        except (StudyLocked, StoreError):  # held, or somebody else's, as it may be
             self._held = True
             return
         self._found += study_leftovers(Path(self._root), folder, trials)

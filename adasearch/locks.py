@@ -39,6 +39,7 @@ class Locks:
 
         Raises:
             StudyLocked: one does.
+            StoreError: that cannot be told here, for want of access.
         """
         if not self._local:
             shelf = shelf_for(self._files, self._name, self._lease_file(study), to_read=True)
@@ -52,6 +53,8 @@ class Locks:
                     return
             except Timeout as error:
                 raise _held(study, self._owner(study)) from error
+            except OSError as error:
+                raise StoreError(f"cannot lock {lock}: {error.strerror or error}") from error
 
     def check(self) -> None:
         """Check that whatever this process holds on an object store stays its own while something is written.

@@ -80,10 +80,16 @@ class SearchDisplay:
         """Take in an interval of a running trial."""
         if self._began is None:
             self._began = time.monotonic()
+            if not self._console.is_terminal:
+                self._console.print("training")
         running = self._running[trial.trial_id]
         running.last = record
         running.val_error = running.val_error if record.val_error is None else record.val_error
         self._bar.update(self._task, left=self._left())
+
+    def restarted(self, trial: TrialRecord) -> None:
+        """Say that a trial goes on although its workers were lost."""
+        say(self._console, f"{trial.trial_id}: its workers ended; it goes on with new ones")
 
     def ended(self, trial: TrialRecord) -> None:
         """Take a trial off, and say how it ended."""

@@ -9,9 +9,9 @@ import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -70,14 +70,17 @@ class Store:
         if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
             raise InputError(f"results {self.name!r} must be writable but {nearest} is not")
 
-    def ray_folder(self, *, shared: bool) -> str:
-        """Return the path or URI for Ray's own files: beside the tables, where every node reaches it.
+    @contextmanager
+    def ray_folder(self, *, shared: bool) -> Iterator[str]:
+        """Give the path or URI for Ray's own files: beside the tables, where every node reaches it.
 
-        With an object store a Ray of this machine alone keeps them on its disk.
+        With an object store a Ray of this machine alone keeps them on its disk, until the end.
         """
         if self._local or shared:
-            return below(self._place, ".ray")
-        return mkdtemp(prefix="adasearch-ray-")
+            yield below(self._place, ".ray")
+            return
+        with TemporaryDirectory(prefix="adasearch-ray-", ignore_cleanup_errors=True) as folder:
+            yield folder
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
         """Return the path or URI of a trial's checkpoints."""

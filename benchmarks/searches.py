@@ -52,6 +52,9 @@ class _Listener:
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         self.course.heard(trial.trial_id)
 
+    def restarted(self, trial: TrialRecord) -> None:
+        pass
+
     def ended(self, trial: TrialRecord) -> None:
         if trial.status == "complete":
             error, seconds = objectives(trial, self._clock)

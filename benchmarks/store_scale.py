@@ -40,7 +40,7 @@ else:
     from adasearch.tuning.rungs import RECALLED
 
     class Nobody:
-        started = progressed = ended = staticmethod(lambda *what: None)
+        started = progressed = restarted = ended = staticmethod(lambda *what: None)
 
     def act(store):  # what a search that goes on does before its first trial, but for Ray and the data
         sources = []

@@ -172,7 +172,7 @@ def test_trials_without_their_study_are_named_once(results: Path) -> None:
     file_of(results, "studies", NAME).unlink()
     (finding,) = found(results)
     assert finding.path == f"{NAME}/studies/{NAME}.parquet"
-    assert finding.what == "is missing, but there is 3 trials"
+    assert finding.what == "is missing, but not its trials (3)"
     (results / "train" / "studies" / f"{NAME}-train-0.parquet").unlink()
     assert {finding.folder for finding in found(results)} == {NAME, "train"}
 

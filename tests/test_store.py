@@ -420,7 +420,8 @@ def test_file_uri_is_the_local_folder(full: Store, results: Path) -> None:
     other = trial_of(STUDY, 4)
     same.write_trial(other)
     assert full.trials(STUDY.study) == [TRIAL, other]
-    assert same.ray_folder(shared=False) == f"{results}/.ray"
+    with same.ray_folder(shared=False) as place:
+        assert place == f"{results}/.ray"
     with same.locks.hold(STUDY.study), pytest.raises(StudyLocked), full.locks.hold(STUDY.study):
         pass
 
@@ -442,8 +443,11 @@ def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> Non
     assert again.studies() == [STUDY]
     assert again.trials(STUDY.study) == [TRIAL]
     assert again.intervals(STUDY.study) == {TRIAL.trial_id: INTERVALS}
-    assert again.ray_folder(shared=True) == f"{uri}/.ray"
-    assert "://" not in again.ray_folder(shared=False)
+    with again.ray_folder(shared=True) as place:
+        assert place == f"{uri}/.ray"
+    with again.ray_folder(shared=False) as place:
+        assert Path(place).is_dir()
+    assert not Path(place).exists()
     study = f"/bucket/results/{STUDY.study}"
     assert sorted(memory.store) == [
         f"/bucket/results/.leases/{STUDY.study}.json",

@@ -322,6 +322,8 @@ def test_read_only_disk_is_read_and_refused_in_one_line(
     store.write_study(STUDY)
     store.write_intervals(ended(STUDY.study, 0), course(0))
     store.write_trial(ended(STUDY.study, 0))
+    with store.locks.hold(STUDY.study):  # leaves its file
+        pass
     disk.mount("remount", "ro")
     with pytest.raises(StoreError, match=r"cannot write .*: Read-only file system"):
         store.write_trial(ended(STUDY.study, 1))

@@ -31,6 +31,9 @@ class SearchListener(Protocol):
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         """A trial finished an interval."""
 
+    def restarted(self, trial: TrialRecord) -> None:
+        """A trial goes on with new workers."""
+
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, and its row is on disk."""
 
@@ -43,6 +46,7 @@ class LiveTrial:
     proposals: TrialSource
     intervals: list[IntervalRecord] = field(default_factory=list)
     outcome: Outcome | None = None
+    group: object = None  # the placement group of its workers, as far as they were heard of
 
 
 class Ledger:
@@ -127,6 +131,10 @@ class Ledger:
         if live is None:
             return True
         self._keep(self._store.locks.check)
+        if delivery.group is not None:
+            if live.group not in (None, delivery.group):
+                self._listener.restarted(live.record)
+            live.group = delivery.group
         if delivery.hardware is not None:
             versions = {**live.record.versions, "hardware": delivery.hardware}
             live.record = replace(live.record, versions=versions)

@@ -34,6 +34,8 @@ class Silent:
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None: ...
 
+    def restarted(self, trial: TrialRecord) -> None: ...
+
     def ended(self, trial: TrialRecord) -> None: ...
 
 
@@ -55,6 +57,9 @@ class Listener:
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         self.note("progressed", trial)
+
+    def restarted(self, trial: TrialRecord) -> None:
+        self.note("restarted", trial)
 
     def ended(self, trial: TrialRecord) -> None:
         self.note("ended", trial)
@@ -277,6 +282,17 @@ def test_what_is_not_running_is_let_be(ledger: Ledger, listener: Listener) -> No
     assert ledger.absorb("never begun", deliver(interval_at(0), outcome=DONE))
     ledger.close("never begun", error="too late")
     assert not listener.heard
+
+
+def test_new_workers_of_a_trial_are_told_of(ledger: Ledger, listener: Listener) -> None:
+    for number, tune_id in enumerate(("tune 0", "tune 1")):
+        ledger.begin(tune_id)
+        ledger.absorb(tune_id, NOTHING)
+        for group in ("first", "first"):  # the same workers for both trials
+            ledger.absorb(tune_id, replace(deliver(interval_at(0)), group=group))
+        assert [what for what, *_ in listener.heard].count("restarted") == number
+        ledger.absorb(tune_id, replace(NOTHING, group=f"next {tune_id}"))
+        assert listener.heard[-1][0] == "restarted"
 
 
 def test_silence_changes_nothing(ledger: Ledger, listener: Listener) -> None:
