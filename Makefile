@@ -28,7 +28,7 @@ test: $(READY) lint ## Run lint, types and every test (under 15 minutes).
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray and not soak" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m "ray and not soak"
 
-soak: $(READY) ## Run what "make test" leaves out: long searches, faults at random moments (about half an hour).
+soak: $(READY) ## Run what "make test" leaves out: long searches, faults at random moments (up to an hour).
 	$(BIN)/python -m pytest -m soak
 
 lint: $(READY) ## Run ruff and mypy.

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from adasearch.errors import InputError
 from adasearch.files import kind_at, listed, write_whole
 from adasearch.parts import PartError, read_part, read_with_metadata
 from adasearch.schemas import SCHEMAS, Table
@@ -24,6 +25,7 @@ __all__ = [
     "Piece",
     "Progress",
     "compacted_file",
+    "compacted_rows",
     "read_compacted",
     "read_pieces",
     "write_compacted",
@@ -140,6 +142,22 @@ def read_compacted(
     if any(count < 0 for *_, count in sources) or sum(count for *_, count in sources) != rows.num_rows:
         raise PartError("foreign", "its rows are not those of the files that it names")
     return rows, sources
+
+
+def compacted_rows(files: pafs.FileSystem, folder: str, table: Table, name: str) -> pa.Table | None:
+    """Return the rows that a file of a folder had when it was compacted, None if nothing holds them."""
+    if table not in COMPACTED:
+        return None
+    try:
+        rows, sources = read_compacted(files, folder, table)
+    except (PartError, InputError):
+        return None
+    begin = 0
+    for source, _, _, count in sources:
+        if source == name:
+            return rows.slice(begin, count)
+        begin += count
+    return None
 
 
 def _offsets(sources: Sequence[Source]) -> dict[tuple[str, int, int], tuple[int, int]]:

@@ -112,8 +112,8 @@ def _block(parts: list[pa.Table]) -> pa.Table:
         if table.column(name).null_count:
             table = table.filter(pc.is_valid(table.column(name)))
     place = table.schema.get_field_index("trial_id")
-    coded = table.column(place).combine_chunks().dictionary_encode()
-    return table.set_column(place, "trial_id", coded).combine_chunks()
+    table = table.set_column(place, "trial_id", table.column(place).dictionary_encode())
+    return table.unify_dictionaries().combine_chunks()
 
 
 def _broken(rows: pa.Table) -> dict[str, Rows]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from adasearch.compacted import compacted_rows
 from adasearch.course_check import Course, course_of, disagreement
 from adasearch.errors import InputError, StoreError, one_line
 from adasearch.files import is_local, kind_at, listed, locate, read_whole
@@ -155,11 +156,12 @@ class _Examination:
     def _courses(self, folder: str, items: list[pafs.FileInfo], trials: dict[str, TrialRecord]) -> None:
         """Check each trial's intervals, and that each ended trial has them."""
         there = set()
+        coming = {finding.path for finding in self._found if finding.action == "restore"}
         for item in items:
             path, name = self._below(item.path), item.base_name.removesuffix(".parquet")
             there.add(name)
             part = self._read(item, "intervals")
-            if part is None:
+            if part is None or f"{folder}/trials/{name}.parquet" in coming:
                 continue
             if name not in trials:
                 where = self._places.get(name)
@@ -255,7 +257,12 @@ class _Examination:
         return None
 
     def _unreadable(self, path: str, table: Table, what: str) -> None:
-        self._add(path, what, LOST[table], f"restore it from a copy if there is one; {ASIDE}", aside=True)
+        folder, _, name = path.partition("/")[0], *path.rpartition("/")[1:]
+        if compacted_rows(self._files, self._at(folder), table, name) is None:
+            self._add(path, what, LOST[table], f"restore it from a copy if there is one; {ASIDE}", aside=True)
+            return
+        remedy = f"--repair brings it back as compacted/{table}.parquet holds it"
+        self._found.append(Finding(path=path, what=what, means=LOST[table], remedy=remedy, action="restore"))
 
     def _add(
         self, path: str, what: str, means: str, remedy: str, *, aside: bool = False, target: str | None = None

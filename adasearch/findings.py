@@ -6,8 +6,9 @@ from typing import Literal
 
 __all__ = ["Action", "Finding", "Report"]
 
-Action = Literal["leave", "set aside", "rename", "remove"]
-"""What a repair does: nothing, move into ``.damaged/``, move to ``target``, or remove."""
+Action = Literal["leave", "set aside", "restore", "rename", "remove"]
+"""What a repair does: nothing, move into ``.damaged/``, also write what was compacted, move to ``target``, or
+remove."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

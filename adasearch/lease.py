@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
@@ -108,6 +109,7 @@ class Lease:
         self._mine = mine
         self._what = what
         self._lost: str | None = None
+        self._told = False
         self._busy = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease on {what}", daemon=True)
@@ -155,9 +157,13 @@ class Lease:
             try:
                 other = self._write_over(renewed)
             except StoreError as error:
+                if not self._told:  # of each outage once: workers say it in Ray's logs alone
+                    self._told = True
+                    print(f"adasearch: {error}; trying again", file=sys.stderr)  # noqa: T201
                 if not self._lasts():
                     self._lost = f"it could not be renewed for {LEASE_SECONDS - WRITE_SECONDS:g} s; {error}"
                 return
+            self._told = False
             if other is None:
                 self._mine = renewed
             else:

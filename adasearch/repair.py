@@ -55,6 +55,9 @@ def _mend(store: Store, finding: Finding) -> str:
         target = target or _free(store, f"{ASIDE}/{finding.path}")
         files.create_dir(f"{root}/{target}".rpartition("/")[0], recursive=True)
         files.move(place, f"{root}/{target}")
+        if finding.action == "restore":
+            store.restore(finding.path)
+            return f"{finding.path}: brought back, as it was when it was compacted; moved to {target}"
     except OSError as error:
         raise AdasearchError(f"cannot repair {place}: {error.strerror or error}") from error
     return f"{finding.path}: moved to {target}"

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from adasearch.compacted import COMPACTED, Piece, Progress, read_pieces, write_compacted
+from adasearch.compacted import COMPACTED, Piece, Progress, compacted_rows, read_pieces, write_compacted
 from adasearch.courses import Columns, Courses
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.files import below, is_local, kind_at, listed, locate, write_whole
@@ -116,13 +116,30 @@ class Store:
         rows = [{"trial_id": trial.trial_id, **interval_row(record)} for record in intervals]
         self._write(folder_of(trial), "intervals", trial.trial_id, rows)
 
+    def restore(self, path: str) -> None:
+        """Write a file of a study's trials or intervals, ``<study>/<table>/<name>``, as it was compacted.
+
+        Raises:
+            InputError: no compacted table holds it.
+            StoreError: it cannot be written.
+        """
+        folder, table, name = path.split("/")
+        rows = None
+        if table in COMPACTED:
+            rows = compacted_rows(self._files, f"{self._root}/{folder}", table, name)
+        if rows is None:
+            raise InputError(f"{path} is in no compacted table")
+        self._put(path, rows)
+
     def _write(self, folder: str, table: Table, name: str, rows: list[dict[str, Any]]) -> None:
+        self._put(f"{folder}/{table}/{name}.parquet", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
+
+    def _put(self, path: str, rows: pa.Table) -> None:
         data = io.BytesIO()
         # Files are small: what zstd and dictionaries would save takes longer to write and to read.
-        found = pa.Table.from_pylist(rows, schema=SCHEMAS[table])
-        pq.write_table(found, data, compression="snappy", use_dictionary=False)
+        pq.write_table(rows, data, compression="snappy", use_dictionary=False)
         self.locks.check()
-        write_whole(self._files, f"{self._root}/{folder}/{table}/{name}.parquet", data.getbuffer())
+        write_whole(self._files, f"{self._root}/{path}", data.getbuffer())
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""

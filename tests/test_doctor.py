@@ -137,6 +137,22 @@ def test_file_that_cannot_be_read_is_named_and_set_aside(
     assert report.damaged == lost.get(table, 0)
 
 
+@pytest.mark.parametrize("tables", [["trials"], ["intervals"], ["trials", "intervals"]])
+def test_what_was_compacted_is_brought_back(results: Path, tables: list[str]) -> None:
+    store = Store(str(results))
+    for path in results.rglob("*.parquet"):
+        os.utime(path, (1, 1))  # not of the last moment
+    store.compact(NAME)
+    before = store.trials(NAME), dict(store.intervals(NAME))
+    for table in tables:
+        truncate(file_of(results, table))
+    assert [finding.action for finding in found(results)] == ["restore"] * len(tables)
+    assert repaired(results).findings == []
+    assert (store.trials(NAME), dict(store.intervals(NAME))) == before
+    for table in tables:
+        assert (results / ".damaged" / file_of(results, table).relative_to(results)).exists()
+
+
 def test_row_that_is_no_record_is_named(results: Path) -> None:
     path = file_of(results, "trials")
     table = pq.read_table(path)
