@@ -53,9 +53,9 @@ else:
             )))
         return Ledger(sources, store, Nobody()), sources
 
-def peak():  # in GiB; what getrusage says may be that of the process that started this one
+def peak():  # in GB; what getrusage says may be that of the process that started this one
     with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**20
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024 / 1e9
 
 before = peak()
 began = time.perf_counter(), time.process_time()
@@ -187,7 +187,7 @@ def timed(what: str, results: str) -> str:
     )
     wall, cpu, before, peak, *asked = map(float, done.stdout.split())
     proposal = f"; then {1000 * asked[0]:.0f} ms for a proposal of Optuna's" if asked else ""
-    memory = f"{peak:.2f} GiB at most, {before:.2f} before"
+    memory = f"{peak:.3f} GB at most, {before:.3f} before"
     return f"{what} {wall:.1f} s (processor {cpu:.1f} s), {memory}{proposal}"
 
 
