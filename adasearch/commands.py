@@ -63,6 +63,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for study in resolved for name in named_by(study.record)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_search  # which imports ray
 

@@ -215,6 +215,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for job in jobs for name in named_by(job.study)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_trials  # which imports ray
 

@@ -26,10 +26,11 @@ def killed_is_dead() -> Iterator[None]:
     """
     try:
         from ray.air.execution._internal.actor_manager import RayActorManager
-    except ImportError:
+
+        former = RayActorManager._actor_task_failed
+    except (ImportError, AttributeError):
         yield
         return
-    former = RayActorManager._actor_task_failed
 
     def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
