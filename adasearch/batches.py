@@ -24,6 +24,7 @@ class Batches:
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self._data = data
+        self._normalise = data.normaliser()
         self._seed = seed
         self._stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0))
         self._feed = data.train.feed(data.augmentation.padding, self._stream.at)
@@ -62,11 +63,9 @@ class Batches:
             crops, which, labels = self._feed.crops(places, self._stream.at(places))
             crop = drawn[rows].to(labels.device, non_blocking=True)
             corner = crop // 2
-            images = crops[which, :, corner // shifts, corner % shifts]
-            if augmentation.flip:
-                mirrored = (crop % 2).bool().view(-1, 1, 1, 1)
-                images = torch.where(mirrored, images.flip(-1), images)
-            yield self._data.normalise(images), labels
+            mirrored = (crop % 2).bool() if augmentation.flip else None
+            images = crops.take(which, corner // shifts, corner % shifts, mirrored)
+            yield self._normalise(images), labels
 
 
 def _seed_of(seed: int, stream: int, position: int) -> int:

@@ -24,6 +24,7 @@ from adasearch.parallel import in_parallel, show_gradients
 from adasearch.passes import Passes, PassTooLarge
 from adasearch.per_example import mixes_examples
 from adasearch.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
+from adasearch.splits import LAYOUT
 from adasearch.timing import Stopwatch
 from adasearch.train_config import TrainConfig, lr_factor
 from adasearch.update import Update, make_optimizer
@@ -32,7 +33,6 @@ __all__ = ["Halted", "Run"]
 
 _T = TypeVar("_T")
 
-LAYOUT = torch.channels_last  # about as fast or faster, up to twice, on a CPU, too; see benchmarks/layout.py
 EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
 EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
 
@@ -67,6 +67,7 @@ class Run:
         self.scaler = loss_scaler(config.precision, device)
         self.update = Update(self.optimizer, self.scaler)
         self.batches = Batches(data, config.seed)
+        self.normalise = data.normaliser()
         self.clock = Stopwatch(device)
         self.meter = GradientMeter(self.parameters, needs)
         self.noise = NoiseMeter(
@@ -202,7 +203,7 @@ class Run:
         new = len(labels) > self.passes.proven
         watch = watched(self.room) if new else nullcontext()
         with watch, autocast(self.config.precision, self.device):
-            output = forward(images.contiguous(memory_format=LAYOUT))
+            output = forward(images)
             return nn.functional.cross_entropy(output, labels, reduction="sum")
 
     def _take_examples(self, chunks: Iterator[tuple[Tensor, Tensor]]) -> None:
@@ -265,7 +266,8 @@ class Run:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
                 # Without DDP, whose reduction would leave the other workers waiting if this one fails.
-                self._loss(self.local, torch.zeros(examples, 3, size, size, device=self.device)).backward()
+                zeros = torch.zeros(examples, 3, size, size, device=self.device)
+                self._loss(self.local, zeros.to(memory_format=LAYOUT)).backward()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -291,9 +293,9 @@ class Run:
         sums = torch.zeros(2, dtype=self.meter.dtype, device=self.device)
         size = max(1, min(EVAL_BATCH, EVAL_PIXELS // self.data.image_size**2))
         for pixels, labels in split.pieces(size, self.rank, self.world):
-            images = self.data.normalise(pixels)
+            images = self.normalise(pixels)
             with autocast(self.config.precision, self.device):
-                output = self.network(images.contiguous(memory_format=LAYOUT))
+                output = self.network(images)
             output = output.to(torch.get_default_dtype())
             sums[0] += nn.functional.cross_entropy(output, labels, reduction="sum")
             sums[1] += (output.argmax(dim=1) != labels).sum()

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from adasearch.crops import Crops
 from adasearch.errors import InputError
 from adasearch.sources import Examples
-from adasearch.splits import Feed, all_crops
+from adasearch.splits import Feed
 
 __all__ = ["RowLoader", "StreamedSplit"]
 
@@ -201,12 +202,12 @@ class _FileFeed:
         shape = (len(share), 3, *[self._split.loader.image_size] * 2)
         self._images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._split.labels.is_cuda)
 
-    def crops(self, places: range, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def crops(self, places: range, rows: Tensor) -> tuple[Crops, Tensor, Tensor]:
         """Return all crops of just the images asked for, their numbers 0, 1, ..., and their labels."""
         labels = self._split.labels
         images = self._images_at(places, rows).to(labels.device, non_blocking=True)
         which = torch.arange(len(rows), device=labels.device)
-        return all_crops(images, self._padding), which, labels[rows.to(labels.device, non_blocking=True)]
+        return Crops(images, self._padding), which, labels[rows.to(labels.device, non_blocking=True)]
 
     def _images_at(self, places: range, rows: Tensor) -> Tensor:
         """Return images (places, 3, height, width); those beyond the share are read here and now."""

@@ -2,13 +2,15 @@
 
 Plain processes train the same network on the same data in a loop, with nothing around it, before and after
 the search; each counts what it trained within the same span. The search counts from the moment when both
-slots train to the moment when the first of them has nothing more to do.
+slots train to the moment when the first of them has nothing more to do. Trials of about a second, and of
+about ten, of as many intervals: what they cost beside the training weighs less in longer ones.
 """
 
 import multiprocessing as mp
 import tempfile
 import time
 from dataclasses import replace
+from itertools import product
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 
@@ -25,6 +27,7 @@ from searches import ours
 from trial_cost import constant
 
 SLOTS = 2
+INTERVALS = 9  # of each trial
 
 
 def plain(task: TrialTask, seconds: float, start: Barrier, found: "Queue[float]") -> None:
@@ -64,15 +67,14 @@ def main() -> None:
     parser = parser_of(__doc__, "both_cores")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    trials, epochs, seconds, rounds = (
-        (8, 3.0, 5.0, 1) if arguments.quick else (16, 9.0, 20.0, arguments.rounds)
-    )
+    lengths = ((8, 3.0),) if arguments.quick else ((16, 9.0), (8, 90.0))  # trials and their epochs
+    seconds, rounds = (5.0, 1) if arguments.quick else (20.0, arguments.rounds)
     torch.set_num_threads(1)
-    problem = constant(epochs)
-    task = problem.task(0, problem.first, "")
-    budget = problem.resolved.record.budget
     rows: list[Row] = []
-    for number in range(rounds):
+    for (trials, epochs), number in product(lengths, range(rounds)):
+        problem = constant(epochs, interval=f"{epochs / INTERVALS:g}")
+        task = problem.task(0, problem.first, "")
+        budget = problem.resolved.record.budget
         before = plain_rate(task, seconds)
         with tempfile.TemporaryDirectory() as folder, connect(None):
             course = ours(
@@ -82,10 +84,10 @@ def main() -> None:
         start, end = course.ends[SLOTS - 1].at, course.ends[-2].at
         rate = budget * len(course.ends[SLOTS:-1]) / (end - start)
         mean = (before + after) / 2
-        rows.append(
-            {"round": number, "before": before, "adasearch": rate, "after": after, "share": rate / mean}
-        )
+        row: Row = {"round": number, "trial_seconds": SLOTS * budget / rate, "before": before}
+        rows.append({**row, "adasearch": rate, "after": after, "share": rate / mean})
     columns = [
+        Column("trial_seconds", "seconds of a trial"),
         Column("round", "round"),
         Column("before", "plain, images/s"),
         Column("adasearch", "adasearch"),

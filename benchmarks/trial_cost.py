@@ -21,13 +21,14 @@ from searches import optuna_search_fresh, ours
 SLOTS = 2
 
 
-def constant(epochs: float) -> Problem:
+def constant(epochs: float, interval: str = "1") -> Problem:
     """Return a study of one network at a constant batch size, so that all its trials are alike."""
     request = Request(
         architectures=("mobilenet_v3_small",),
         schedulers=("constant",),
         fixed=("train/batch_size=64",),
         epochs=epochs,
+        interval=interval,
     )
     return problem_of(request, None)
 

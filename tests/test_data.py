@@ -170,7 +170,7 @@ def test_normalisation_statistics_equal_numpy(digits: Dataset) -> None:
 
 
 def test_normalised_training_images_have_mean_0_and_variance_1(digits: Dataset) -> None:
-    images = digits.normalise(images_of(digits.train))
+    images = digits.normaliser()(images_of(digits.train))
     assert images.dtype == torch.float32
     assert images.mean().item() == pytest.approx(0, abs=1e-5)
     assert images.var(correction=0).item() == pytest.approx(1, abs=1e-5)
@@ -178,7 +178,7 @@ def test_normalised_training_images_have_mean_0_and_variance_1(digits: Dataset) 
 
 def test_normalising_does_not_change_the_stored_images(digits: Dataset) -> None:
     before = images_of(digits.train)
-    digits.normalise(images_of(digits.train))
+    digits.normaliser()(images_of(digits.train))
     assert torch.equal(images_of(digits.train), before)
 
 

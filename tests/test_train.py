@@ -151,7 +151,7 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
         assert signals.mean_grad_norm == pytest.approx(mean.norm().item(), rel=1e-9)
         assert signals.mean_grad_component_variance == pytest.approx(mean.var(correction=0).item(), rel=1e-9)
     with torch.no_grad():
-        output = network.eval()(digits.normalise(images_of(digits.val)))
+        output = network.eval()(digits.normaliser()(images_of(digits.val)))
     last = records[-1]
     expected_loss = nn.functional.cross_entropy(output, digits.val.labels).item()
     assert last.signals.val_loss == pytest.approx(expected_loss, rel=1e-9)
