@@ -17,6 +17,7 @@ from adasearch.sources import no_progress
 from adasearch.spans import rungs_of
 from adasearch.train_config import TrainConfig
 from adasearch.trials import begin_trial
+from adasearch.tuning.first_points import first_points
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import TrialTask
 
@@ -74,15 +75,24 @@ class Problem:
         """The default of what is searched: every search's first point."""
         return {**self.resolved.train_space.first(), **self.resolved.scheduler_space.first()}
 
+    @property
+    def fixed(self) -> Params:
+        """What is not searched, by prefixed name."""
+        return {**self.resolved.train_space.fixed(), **self.resolved.scheduler_space.fixed()}
+
+    @property
+    def firsts(self) -> list[Params]:
+        """What adasearch tries before anything is drawn."""
+        return first_points(self.first, self.distributions, self.fixed)
+
     def task(self, number: int, params: Params, folder: str) -> TrialTask:
         """Return what a worker needs for a trial of these parameters."""
         study = self.resolved.record
-        fixed = {**self.resolved.train_space.fixed(), **self.resolved.scheduler_space.fixed()}
         trial = begin_trial(
             study,
             phase="search",
             number=number,
-            params={**fixed, **params},
+            params={**self.fixed, **params},
             seed=study.seed + number,
             versions={},
         )

@@ -14,7 +14,7 @@ Ray must be connected (:func:`adasearch.tuning.cluster.connect`).
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from adasearch.optuna_study import objectives
-from adasearch.records import IntervalRecord, TrialRecord, Value
+from adasearch.records import IntervalRecord, Params, TrialRecord, Value
 from adasearch.store import Store
 from adasearch.trials import begin_trial
 from adasearch.tuning.engine import DRIVER_RESOURCES, run_search
@@ -163,12 +163,20 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _searched(
-    problem: Problem, trainable: Any, folder: str, *, trials: int, slots: int, seed: int, asha: bool
+    problem: Problem,
+    trainable: Any,
+    folder: str,
+    *,
+    trials: int,
+    slots: int,
+    seed: int,
+    asha: bool,
+    first: Sequence[Params],
 ) -> Course:
     study = problem.resolved.record
     course = Course()
     searcher = OptunaSearch(
-        space=problem.distributions, seed=seed, points_to_evaluate=[problem.first], **GOALS
+        space=problem.distributions, seed=seed, points_to_evaluate=[dict(point) for point in first], **GOALS
     )
     stopper = ASHAScheduler(
         time_attr="examples",
@@ -197,19 +205,24 @@ def _searched(
 
 
 def optuna_search_on_gangs(
-    problem: Problem, folder: str, *, trials: int, slots: int, seed: int, asha: bool
+    problem: Problem, folder: str, *, trials: int, slots: int, seed: int, asha: bool, informed: bool = False
 ) -> Course:
-    """Search with ``OptunaSearch`` on adasearch's workers."""
+    """Search with ``OptunaSearch`` on adasearch's workers; ``informed``, from adasearch's first points on."""
+    first = problem.firsts if informed else [problem.first]
     slot = tune.with_parameters(_OnGang, settings=settings_for(folder), problem=problem, seed=seed)
     trainable = tune.with_resources(slot, DRIVER_RESOURCES)
-    return _searched(problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=asha)
+    return _searched(
+        problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=asha, first=first
+    )
 
 
 def optuna_search_fresh(problem: Problem, folder: str, *, trials: int, slots: int, seed: int) -> Course:
     """Search with ``OptunaSearch``, a new ``TorchTrainer`` for each trial."""
     function = tune.with_parameters(_documented, folder=folder, problem=problem, seed=seed)
     trainable = tune.with_resources(function, DRIVER_RESOURCES)
-    return _searched(problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=False)
+    return _searched(
+        problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=False, first=[problem.first]
+    )
 
 
 def _documented(config: dict[str, Any], folder: str, problem: Problem, seed: int) -> None:

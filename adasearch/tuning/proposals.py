@@ -16,6 +16,7 @@ from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, Tria
 from adasearch.run_options import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
+from adasearch.tuning.first_points import first_points
 from adasearch.versions import versions
 
 __all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
@@ -32,7 +33,7 @@ class StudyPlan:
     ``intervals`` are those of trials that go on; ``recall`` reads columns of the others', for the rungs.
     ``options`` and ``threads`` are how its trials run, which is no part of what they are. Modelled seconds
     come from ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are
-    points to try right after the default, unless a stored trial had them.
+    points to try right after the first ones, unless a stored trial had them.
     """
 
     study: StudyRecord
@@ -85,9 +86,11 @@ class Proposals:
             for number in range(self._next_number, self._next_number + self.left - len(interrupted)):
                 self._enqueue(grid[number % self._round], number)
             return
-        if not stored:
-            self._study.enqueue_trial({**plan.train_space.first(), **plan.scheduler_space.first()})
-        for point in plan.early:
+        default = {**plan.train_space.first(), **plan.scheduler_space.first()}
+        first: list[Params] = [default]
+        if plan.study.sampler == "tpe":
+            first = first_points(default, self._distributions, self._fixed)
+        for point in (*first, *plan.early):
             if not any(all(trial.params.get(name) == point[name] for name in point) for trial in stored):
                 self._study.enqueue_trial(dict(point), skip_if_exists=True)
 

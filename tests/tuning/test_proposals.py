@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from adasearch.calibration import thresholds
 from adasearch.data import DataSpec
 from adasearch.errors import InputError
-from adasearch.records import Status, StudyRecord, TrialRecord
+from adasearch.records import Params, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces import Space, load_space, parse_space
+from adasearch.tuning.first_points import first_points
 from adasearch.tuning.proposals import SAMPLERS, Proposals, StudyPlan
 from tests.rows import STUDY, interval_at, trial_of
 
@@ -108,8 +110,9 @@ def test_same_seed_proposes_the_same_and_another_seed_something_else(sampler: st
         for seed in (0, 0, 1)
     )
     assert first == again
-    assert first[0] == other[0]
-    assert all(a != b for a, b in zip(first[1:], other[1:], strict=True))
+    same = 3 if sampler == "tpe" else 1  # the first points, which nobody draws
+    assert first[:same] == other[:same]
+    assert all(a != b for a, b in zip(first[same:], other[same:], strict=True))
 
 
 def test_trials_asked_for_before_any_is_told_differ() -> None:
@@ -140,7 +143,7 @@ def test_budget_is_counted_down_by_asking() -> None:
 def test_complete_trial_carries_both_values_as_floats(studies: list[optuna.Study]) -> None:
     proposals = Proposals(plan())
     told = proposals.tell(ended(proposals.ask(), error=0, seconds=7))
-    (frozen,) = studies[0].trials
+    frozen = studies[0].trials[0]
     assert told.status == "complete"
     assert (frozen.state, frozen.values) == (TrialState.COMPLETE, [0.0, 7.0])
     assert all(type(value) is float for value in frozen.values)
@@ -155,7 +158,7 @@ def test_modelled_clock_tells_modelled_seconds(studies: list[optuna.Study]) -> N
 def test_pruned_trial_has_neither_values_nor_intermediate_ones(studies: list[optuna.Study]) -> None:
     proposals = Proposals(plan())
     told = proposals.tell(ended(proposals.ask(), "pruned"))
-    (frozen,) = studies[0].trials
+    frozen = studies[0].trials[0]
     assert told.status == "pruned"
     assert (frozen.state, frozen.values, frozen.intermediate_values) == (TrialState.PRUNED, None, {})
 
@@ -412,15 +415,62 @@ def test_interrupted_trial_keeps_its_threshold_even_if_the_profile_is_another() 
     assert (resumed.number, resumed.params) == (running.number, running.params)
 
 
-# --- early points -----------------------------------------------------------------------------------
+# --- first points -----------------------------------------------------------------------------------
+
+ADAMW = {"train/optimizer": "adamw"}
+SIZES = {"train/batch_size": IntDistribution(16, 256), "train/lr": FloatDistribution(1e-4, 1e-2)}
 
 
-def test_early_points_come_right_after_the_default_and_once() -> None:
+def test_default_is_tried_at_larger_batches_whose_learning_rate_follows() -> None:
+    default = {"train/batch_size": 16, "train/lr": 1e-3, "scheduler/window": 8}
+    found = first_points(default, SIZES, ADAMW)
+    assert [point["train/batch_size"] for point in found] == [16, 256, 64]
+    assert [point["train/lr"] for point in found] == [1e-3, 4e-3, 2e-3]
+    assert all(point["scheduler/window"] == 8 for point in found)
+    found = first_points(default, SIZES, {"train/optimizer": "sgd"})
+    assert [point["train/lr"] for point in found] == [1e-3, 1e-2, 4e-3]  # no further than its range goes
+
+
+def test_learning_rate_that_is_fixed_stays() -> None:
+    default = {"train/batch_size": 16}
+    found = first_points(default, {"train/batch_size": SIZES["train/batch_size"]}, {"train/lr": 1e-3})
+    assert found == [{"train/batch_size": size} for size in (16, 256, 64)]
+
+
+@pytest.mark.parametrize(
+    ("default", "distributions"),
+    [
+        ({"train/lr": 1e-3}, {"train/lr": SIZES["train/lr"]}),
+        ({"train/batch_size": 32}, {"train/batch_size": CategoricalDistribution([32, 64])}),
+        ({"train/batch_size": 256}, SIZES),
+    ],
+)
+def test_without_a_range_of_larger_sizes_there_is_the_default_alone(
+    default: Params, distributions: dict[str, BaseDistribution]
+) -> None:
+    assert first_points(default, distributions, ADAMW) == [default]
+
+
+def test_first_points_are_tried_once_however_often_a_search_goes_on() -> None:
+    whole = run(Proposals(plan()), 3)
+    assert [trial.params["train/batch_size"] for trial in whole] == [32, 256, 91]
+    for cut in (1, 2, 3):
+        later = run(Proposals(plan(stored=whole[:cut])), 4 - cut)
+        assert [trial.params for trial in later[: 3 - cut]] == [trial.params for trial in whole[cut:]]
+        assert later[-1].params not in [trial.params for trial in whole]
+
+
+def test_random_search_draws_all_but_the_default() -> None:
+    drawn = run(Proposals(plan(study=replace(STUDY, sampler="random"))), 3)
+    assert [trial.params for trial in drawn[1:]] != [trial.params for trial in run(Proposals(plan()), 3)[1:]]
+
+
+def test_early_points_come_right_after_the_first_ones_and_once() -> None:
     early = [{**TRAIN.first(), **DEBA.first(), "train/lr": lr} for lr in (0.2, 0.3)]
     given = replace(plan(), early=early)
-    trials = run(Proposals(given), 4)
-    assert [trial.params["train/lr"] for trial in trials[:3]] == [0.1, 0.2, 0.3]
-    again = Proposals(replace(given, stored=trials[:2]))  # cut after the first of them
+    trials = run(Proposals(given), 6)
+    assert [trial.params["train/lr"] for trial in (trials[0], *trials[3:5])] == [0.1, 0.2, 0.3]
+    again = Proposals(replace(given, stored=trials[:4]))  # cut after the first of them
     later = run(again, 2)
     assert later[0].params["train/lr"] == 0.3
     assert later[1].params["train/lr"] not in (0.2, 0.3)
