@@ -2,7 +2,7 @@
 
 Plain processes train the same network on the same data in a loop, with nothing around it, before and after
 the search; each counts what it trained within the same span. The search counts from the moment when both
-slots train to the moment when the first of them has nothing more to do. Trials of about a second, and of
+slots train to the moment when the first of them has nothing more to do, interval by interval. Trials of about a second, and of
 about ten, of as many intervals: what they cost beside the training weighs less in longer ones.
 """
 
@@ -67,14 +67,13 @@ def main() -> None:
     parser = parser_of(__doc__, "both_cores")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    lengths = ((8, 3.0),) if arguments.quick else ((16, 9.0), (8, 90.0))  # trials and their epochs
+    lengths = ((8, 3.0),) if arguments.quick else ((32, 4.0), (8, 40.0))  # trials and their epochs
     seconds, rounds = (5.0, 1) if arguments.quick else (20.0, arguments.rounds)
     torch.set_num_threads(1)
     rows: list[Row] = []
     for (trials, epochs), number in product(lengths, range(rounds)):
         problem = constant(epochs, interval=f"{epochs / INTERVALS:g}")
         task = problem.task(0, problem.first, "")
-        budget = problem.resolved.record.budget
         before = plain_rate(task, seconds)
         with tempfile.TemporaryDirectory() as folder, connect(None):
             course = ours(
@@ -82,9 +81,14 @@ def main() -> None:
             )
         after = plain_rate(task, seconds)
         start, end = course.ends[SLOTS - 1].at, course.ends[-2].at
-        rate = budget * len(course.ends[SLOTS:-1]) / (end - start)
+        examples = sum(count for at, count in course.trained if start < at <= end)
+        rate = examples / (end - start)
         mean = (before + after) / 2
-        row: Row = {"round": number, "trial_seconds": SLOTS * budget / rate, "before": before}
+        row: Row = {
+            "round": number,
+            "trial_seconds": SLOTS * problem.resolved.record.budget / rate,
+            "before": before,
+        }
         rows.append({**row, "adasearch": rate, "after": after, "share": rate / mean})
     columns = [
         Column("trial_seconds", "seconds of a trial"),

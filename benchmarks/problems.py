@@ -36,10 +36,15 @@ class End:
 
 @dataclass
 class Course:
-    """What happened when in one search; ``firsts`` are the trials' first intervals, in order."""
+    """What happened when in one search.
+
+    ``firsts`` are the trials' first intervals, in order; ``trained`` is how many examples each interval of
+    adasearch's own searches took.
+    """
 
     firsts: dict[str, float] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
+    trained: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def began(self) -> float:

@@ -45,12 +45,16 @@ WORST = {"val_error": 1.0, "seconds": 1e6}  # of a trial that failed, as OptunaS
 class _Listener:
     def __init__(self, problem: Problem) -> None:
         self.course, self._clock = Course(), problem.resolved.record.clock
+        self._seen: dict[str, int] = {}
 
     def started(self, trial: TrialRecord) -> None:
         pass
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         self.course.heard(trial.trial_id)
+        former = self._seen.get(trial.trial_id, 0)
+        seen = self._seen[trial.trial_id] = record.signals.examples_seen
+        self.course.trained.append((time.monotonic(), seen - former))
 
     def restarted(self, trial: TrialRecord) -> None:
         pass
