@@ -2,8 +2,9 @@
 
 Plain processes train the same network on the same data in a loop, with nothing around it, before and after
 the search; each counts what it trained within the same span. The search counts from the moment when both
-slots train to the moment when the first of them has nothing more to do, interval by interval. Trials of about a second, and of
-about ten, of as many intervals: what they cost beside the training weighs less in longer ones.
+slots train to the moment when the first of them has nothing more to do, interval by interval. Trials of about
+a second, and of about ten, of as many intervals: what they cost beside the training weighs less in longer
+ones.
 """
 
 import multiprocessing as mp
@@ -84,11 +85,8 @@ def main() -> None:
         examples = sum(count for at, count in course.trained if start < at <= end)
         rate = examples / (end - start)
         mean = (before + after) / 2
-        row: Row = {
-            "round": number,
-            "trial_seconds": SLOTS * problem.resolved.record.budget / rate,
-            "before": before,
-        }
+        trial_seconds = SLOTS * problem.resolved.record.budget / rate
+        row: Row = {"trial_seconds": trial_seconds, "round": number, "before": before}
         rows.append({**row, "adasearch": rate, "after": after, "share": rate / mean})
     columns = [
         Column("trial_seconds", "seconds of a trial"),
