@@ -127,7 +127,8 @@ class Timed:
         return len(labels), waited
 
     def change(self, size: int) -> None:
-        """Change the size once, and take some batches more."""
+        """Change the size once, and take some batches more; one that warms up after others' turns is first."""
+        self._wait(None)
         waits = [self._wait(size)]
         while waits[-1][0] != size:
             waits.append(self._wait(None))
