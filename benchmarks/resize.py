@@ -127,7 +127,7 @@ class Timed:
         return len(labels), waited
 
     def change(self, size: int) -> None:
-        """Change the size once, and take some batches more; one that warms up after others' turns is first."""
+        """Change the size once, and take some batches more; first one to warm up after others' turns."""
         self._wait(None)
         waits = [self._wait(size)]
         while waits[-1][0] != size:
