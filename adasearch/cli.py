@@ -80,8 +80,8 @@ def cli() -> None:
 @click.option(
     "--transfer",
     is_flag=True,
-    help="Try first what suited other networks and data sets in this folder, those of the nearest stability "
-    "profile before others; thresholds carry over as quantiles only.",
+    help="Try right after the defaults what suited other networks and data sets in this folder, those of the "
+    "nearest stability profile before others; thresholds carry over as quantiles only.",
 )
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
 @CLOCK

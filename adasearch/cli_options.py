@@ -38,8 +38,9 @@ DEVICE_PROFILE = click.option(
 SAMPLER = click.option(
     "--sampler",
     type=click.Choice(["tpe", "random", "grid"]),
-    help="How trials are proposed; tpe: the default, the default at two larger batch sizes, then by what was "
-    "found; grid: every combination of the choices, then again with the next seed.  [default: tpe]",
+    help="How trials are proposed; tpe: the default, the same at two larger batch sizes, a few at random, "
+    "then by what was found; grid: every combination of the choices, then again with the next seed.  "
+    "[default: tpe]",
 )
 RUN_OPTIONS = ("device_batch", "memory_gib", "checkpoint_every")
 RUNTIME_OPTIONS = (

@@ -36,7 +36,7 @@ class Crops:
         return take(which, top, left, mirrored).permute(0, 3, 1, 2)
 
     def _rows(self, which: Tensor, top: Tensor, left: Tensor, mirrored: Tensor | None) -> Tensor:
-        """Copy row by row; NumPy copies items of any length whole, where PyTorch goes byte by byte."""
+        """Copy row by row, on one thread; NumPy copies items whole, where PyTorch goes byte by byte."""
         padded, (height, width) = self._padded.numpy(), self._size
         examples, high, wide, channels = padded.shape
         image, row, pixel, _ = padded.strides

@@ -260,14 +260,14 @@ class Run:
     def _tried(self, examples: int) -> str | None:
         """Return why some worker cannot make a pass of so many examples; None if all can."""
         reason = None
-        size = self.data.image_size
+        shape = (examples, 3, self.data.image_size, self.data.image_size)
         self._compiled.add(examples)
         self.buffers.save()
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
                 # Without DDP, whose reduction would leave the other workers waiting if this one fails.
-                zeros = torch.zeros(examples, 3, size, size, device=self.device)
-                self._loss(self.local, zeros.to(memory_format=LAYOUT)).backward()
+                images = torch.empty(shape, device=self.device, memory_format=LAYOUT)
+                self._loss(self.local, images.zero_()).backward()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

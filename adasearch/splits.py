@@ -11,7 +11,7 @@ from adasearch.crops import Crops
 
 __all__ = ["LAYOUT", "Augmentation", "Dataset", "ExampleSplit", "Feed", "Normaliser", "Split"]
 
-LAYOUT = torch.channels_last  # about as fast or faster, up to twice, on a CPU, too; see benchmarks/layout.py
+LAYOUT = torch.channels_last  # of images and networks; as fast or faster, on a CPU, too: benchmarks/layout.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

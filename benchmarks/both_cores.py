@@ -29,6 +29,7 @@ from trial_cost import constant
 
 SLOTS = 2
 INTERVALS = 9  # of each trial
+PLAIN_INTERVAL = 20 * 64  # examples between two looks at the clock, 20 steps, whatever the trial
 
 
 def plain(task: TrialTask, seconds: float, start: Barrier, found: "Queue[float]") -> None:
@@ -36,7 +37,7 @@ def plain(task: TrialTask, seconds: float, start: Barrier, found: "Queue[float]"
     torch.set_num_threads(1)
     data = load_dataset(task.data)
     scheduler = make_scheduler(task.scheduler, task.scheduler_fields)
-    config = replace(task.config, interval=task.config.interval // 8)
+    config = replace(task.config, interval=PLAIN_INTERVAL)
     next(train(config, scheduler, task.limits, data))  # warms up
     start.wait()
     began, examples = time.monotonic(), 0
@@ -82,8 +83,7 @@ def main() -> None:
             )
         after = plain_rate(task, seconds)
         start, end = course.ends[SLOTS - 1].at, course.ends[-2].at
-        examples = sum(count for at, count in course.trained if start < at <= end)
-        rate = examples / (end - start)
+        rate = sum(each.within(start, end) for each in course.trained) / (end - start)
         mean = (before + after) / 2
         trial_seconds = SLOTS * problem.resolved.record.budget / rate
         row: Row = {"trial_seconds": trial_seconds, "round": number, "before": before}

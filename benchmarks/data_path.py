@@ -2,8 +2,9 @@
 
 Both pad by 4, crop, flip and normalise, and give shuffled batches of floats. A whole epoch of training
 mobilenet_v3_small (nano) comes last: adasearch's own steps, in its layout and with its optimiser, against the
-usual loop fed by torchvision, and for the share of the data the usual loop fed by adasearch. torchvision's
-loaders keep their worker processes from epoch to epoch, and their start is not counted.
+usual loop fed by torchvision, and to tell data and layout from the rest the usual loop fed by adasearch,
+whose batches have their channels last, to which convolutions keep. torchvision's loaders keep their worker
+processes from epoch to epoch, and their start is not counted.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import time
 import uuid
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 from optuna.distributions import BaseDistribution
 from rich.console import Console
@@ -21,7 +22,7 @@ from adasearch.tuning.first_points import first_points
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import TrialTask
 
-__all__ = ["Course", "End", "Problem", "problem_of", "settings_for"]
+__all__ = ["Course", "End", "Problem", "Stretch", "problem_of", "settings_for"]
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,34 @@ class End:
     trained_seconds: float
 
 
+class Stretch(NamedTuple):
+    """An interval of training: when its record came in, how many seconds it took, and how many examples."""
+
+    at: float
+    seconds: float
+    examples: int
+
+    def within(self, start: float, end: float) -> float:
+        """Return the examples of the part that lies in a span.
+
+        >>> Stretch(at=10.0, seconds=4.0, examples=100).within(0.0, 9.0)
+        75.0
+        """
+        overlap = min(self.at, end) - max(self.at - self.seconds, start)
+        return self.examples * max(0.0, overlap) / self.seconds
+
+
 @dataclass
 class Course:
     """What happened when in one search.
 
-    ``firsts`` are the trials' first intervals, in order; ``trained`` is how many examples each interval of
-    adasearch's own searches took.
+    ``firsts`` are the trials' first intervals, in order; ``trained`` are all intervals of adasearch's own
+    searches.
     """
 
     firsts: dict[str, float] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
-    trained: list[tuple[float, int]] = field(default_factory=list)
+    trained: list[Stretch] = field(default_factory=list)
 
     @property
     def began(self) -> float:

@@ -37,7 +37,7 @@ ARMS: dict[str, Search] = {
     "adasearch, none stopped": partial(ours, stopper="none", sampler="tpe"),
     "random": partial(ours, stopper="none", sampler="random"),
     "OptunaSearch": partial(optuna_search_on_gangs, asha=False),
-    "OptunaSearch, our first points": partial(optuna_search_on_gangs, asha=False, informed=True),
+    "OptunaSearch, first points": partial(optuna_search_on_gangs, asha=False, informed=True),
     "OptunaSearch, ASHA": partial(optuna_search_on_gangs, asha=True),
 }
 FRESH = "OptunaSearch, fresh trainers"

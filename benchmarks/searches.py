@@ -31,7 +31,7 @@ from adasearch.tuning.gang import GangTrainable
 from adasearch.tuning.proposals import StudyPlan
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import TrialTask
-from problems import Course, End, Problem, settings_for
+from problems import Course, End, Problem, Stretch, settings_for
 
 __all__ = ["optuna_search_fresh", "optuna_search_on_gangs", "ours"]
 
@@ -54,7 +54,8 @@ class _Listener:
         self.course.heard(trial.trial_id)
         former = self._seen.get(trial.trial_id, 0)
         seen = self._seen[trial.trial_id] = record.signals.examples_seen
-        self.course.trained.append((time.monotonic(), seen - former))
+        spent = record.train_seconds + record.eval_seconds
+        self.course.trained.append(Stretch(time.monotonic(), spent, seen - former))
 
     def restarted(self, trial: TrialRecord) -> None:
         pass

@@ -40,7 +40,7 @@ def first_points(
     for size in (sizes.high, round(math.sqrt(small * sizes.high))):
         point = {**default, SIZE: size}
         rate = default.get(RATE)
-        if isinstance(rates, FloatDistribution) and isinstance(rate, float):
+        if isinstance(rates, FloatDistribution) and isinstance(rate, int | float):
             point[RATE] = min(max(rate * (size / small) ** power, rates.low), rates.high)
         if point not in points:
             points.append(point)

@@ -431,6 +431,12 @@ def test_default_is_tried_at_larger_batches_whose_learning_rate_follows() -> Non
     assert [point["train/lr"] for point in found] == [1e-3, 1e-2, 4e-3]  # no further than its range goes
 
 
+def test_default_learning_rate_may_be_written_as_a_whole_number() -> None:
+    rates = {**SIZES, "train/lr": FloatDistribution(0.1, 10.0)}
+    found = first_points({"train/batch_size": 16, "train/lr": 1}, rates, ADAMW)
+    assert [point["train/lr"] for point in found] == [1, 4.0, 2.0]
+
+
 def test_learning_rate_that_is_fixed_stays() -> None:
     default = {"train/batch_size": 16}
     found = first_points(default, {"train/batch_size": SIZES["train/batch_size"]}, {"train/lr": 1e-3})
@@ -458,6 +464,11 @@ def test_first_points_are_tried_once_however_often_a_search_goes_on() -> None:
         later = run(Proposals(plan(stored=whole[:cut])), 4 - cut)
         assert [trial.params for trial in later[: 3 - cut]] == [trial.params for trial in whole[cut:]]
         assert later[-1].params not in [trial.params for trial in whole]
+    cut_off = replace(whole[1], status="running")
+    later = run(Proposals(plan(stored=[whole[0], cut_off])), 2)
+    assert [(trial.number, trial.params) for trial in later] == [
+        (each.number, each.params) for each in whole[1:]
+    ]
 
 
 def test_random_search_draws_all_but_the_default() -> None:
