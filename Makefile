@@ -18,7 +18,7 @@ $(READY): setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Search three small networks on real images and print what was found (about 5 minutes).
+demo: $(READY) ## Search three small networks on real images and print what was found (about 4 minutes).
 	$(BIN)/adasearch search --architecture resnet18 --architecture mobilenet_v3_small --architecture vit_b_16 \
 	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
