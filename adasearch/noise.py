@@ -143,8 +143,9 @@ class NoiseMeter:
         }
         self._groups = groups[self.form] if self.form else 0
         self._measurable = self._groups != 1
-        costly = self.form in ("halves", "per_example")  # they take extra passes
-        self._stride = costly_stride_of(steps, batch_size) if costly else stride_of(steps)
+        # Extra passes, or one more gradient that is reduced.
+        costly = self.form in ("halves", "per_example") or (self.form == "workers" and self._half)
+        self._stride = costly_stride_of(steps) if costly else stride_of(steps)
         self._offset = min(self._stride, steps) // 2 if costly else 0
         self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
         self._steps = self.measured = 0

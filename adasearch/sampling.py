@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["COSTLY_STEPS", "SAMPLED_STEPS", "costly_stride_of", "stride_of"]
+__all__ = ["COSTLY_SHARE", "COSTLY_STEPS", "SAMPLED_STEPS", "costly_stride_of", "stride_of"]
 
 SAMPLED_STEPS = 16
 """Steps of an interval, evenly spaced, whose statistics are averaged at most.
@@ -12,13 +12,11 @@ a mean norm is off by less than half of what it changes from one interval to the
 (``benchmarks/sampling_error.py``). The mean gradient takes every step: leaving some out would leave out
 examples."""
 
-COSTLY_STEPS = 8
+COSTLY_STEPS = 4
 """The same for statistics that take extra passes."""
 
-SMALL_BATCH = 64
-COSTLY_SHARE, SMALL_BATCH_SHARE = 4, 10
-"""And these at most at every fourth step, so that a short interval is not all extra passes; or at every tenth
-of a batch below 64 examples, where a light network's pass costs nearly as much for half of them."""
+COSTLY_SHARE = 10
+"""And these at most at every tenth step: a light network's pass costs nearly as much for half of a batch."""
 
 
 def stride_of(steps: int) -> int:
@@ -30,11 +28,10 @@ def stride_of(steps: int) -> int:
     return max(1, math.ceil(steps / SAMPLED_STEPS))
 
 
-def costly_stride_of(steps: int, batch_size: int) -> int:
+def costly_stride_of(steps: int) -> int:
     """Return the distance between two measured steps where measuring takes extra passes.
 
-    >>> [costly_stride_of(steps, 64) for steps in (5, 32, 128)], costly_stride_of(32, 63)
-    ([4, 4, 16], 10)
+    >>> [costly_stride_of(steps) for steps in (5, 32, 128)]
+    [10, 10, 32]
     """
-    share = SMALL_BATCH_SHARE if batch_size < SMALL_BATCH else COSTLY_SHARE
-    return max(share, math.ceil(steps / COSTLY_STEPS))
+    return max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))

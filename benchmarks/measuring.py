@@ -6,6 +6,8 @@ throughout. With two workers (two processes, gloo) the plain loop is that of Dis
 
 Ratios between intervals are as noisy as the machine. "itself" is less so: what the run's own stopwatch
 counts within an interval for measuring, and for halves beyond whole passes, over the rest of that interval.
+"net" is that less what the optimiser's updates take longer where nothing is measured, in the same round:
+elsewhere they find in the caches what measuring fetched.
 """
 
 import json
@@ -16,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import spawn
@@ -90,16 +94,33 @@ def points(*, quick: bool) -> list[Point]:
     ]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of an interval: for measuring itself, for the optimiser's updates, and for all of it."""
+
+    own: float
+    update: float
+    whole: float
+
+    def share(self, saved: float = 0.0) -> float:
+        """Return what measuring takes, less what it saves, over the rest of the interval.
+
+        >>> Cost(own=6.0, update=8.0, whole=46.0).share(saved=2.0)
+        0.1
+        """
+        return (self.own - saved) / (self.whole - self.own)
+
+
 class Course:
     """A network that trains on, whoever's turn it is.
 
     Args:
         point: the network and its batches.
         clock: of the run's own stopwatch.
-        hooked: whether several workers show their gradients before they are reduced.
+        hooked: signals for which several workers show their gradients before they are reduced.
     """
 
-    def __init__(self, point: Point, clock: Clock, *, hooked: bool = False) -> None:
+    def __init__(self, point: Point, clock: Clock, *, hooked: frozenset[str] = frozenset()) -> None:
         self.point = point
         config = TrainConfig(
             architecture=point.architecture,
@@ -111,9 +132,15 @@ class Course:
             evaluate_every=10**12,
         )
         data = random_images(IMAGES, point.image_size).to(torch.device("cpu"))
-        self.run = Run(config, NOISE if hooked else frozenset(), data, torch.device("cpu"))
+        self.run = Run(config, hooked, data, torch.device("cpu"))
         self.run.clock = Stopwatch(torch.device("cpu"), clock)
-        self.shares: dict[str, list[float]] = {}  # of each arm's intervals, the one that warms up included
+        self.costs: dict[str, list[Cost]] = {}  # of each arm's intervals, the one that warms up included
+        self.update = 0.0
+        self.run.optimizer.register_step_pre_hook(lambda *_: self._add_to_update(-clock()))
+        self.run.optimizer.register_step_post_hook(lambda *_: self._add_to_update(clock()))
+
+    def _add_to_update(self, seconds: float) -> None:
+        self.update += seconds
 
     def plain(self) -> None:
         """Take an interval's steps as a loop without adasearch does."""
@@ -135,7 +162,7 @@ class Course:
     def arm(self, name: str, scheduler: BatchSizeScheduler) -> Callable[[], None]:
         """Return what takes an interval's steps, measures what the scheduler needs, and decides."""
         run = self.run
-        shares = self.shares[name] = []
+        costs = self.costs[name] = []
         meter = GradientMeter(run.parameters, scheduler.needs)
         noise = NoiseMeter(
             run.parameters,
@@ -149,25 +176,26 @@ class Course:
             run.meter = meter
             if run.world == 1:  # elsewhere the hook keeps the meter that it was given
                 run.noise = noise
+            self.update = 0.0
             run.steps_until(
                 run.examples_seen + self.point.steps * self.point.batch_size, self.point.batch_size, 1.0
             )
             scheduler.decide(HISTORY, LIMITS)
-            shares.append(share(run.clock.read(), self.point.steps, run.noise.measured))
+            costs.append(cost(run.clock.read(), self.update, self.point.steps, run.noise.measured))
 
         return interval
 
 
-def share(seconds: Mapping[str, float], steps: int, halved: int) -> float:
-    """Return what measuring takes, over the rest of an interval's training time.
+def cost(seconds: Mapping[str, float], update: float, steps: int, halved: int) -> Cost:
+    """Return what an interval of so many steps cost, some of them as two halves.
 
-    >>> share({"train": 44.0, "measure": 2.0, "halves": 4.0, "whole": 30.0}, 32, 2)
-    0.1
+    >>> cost({"train": 44.0, "measure": 2.0, "halves": 4.0, "whole": 30.0}, 3.0, 32, 2)
+    Cost(own=4.0, update=3.0, whole=44.0)
     """
     own = seconds.get("measure", 0.0)
     if "halves" in seconds:
         own += seconds["halves"] - halved * seconds["whole"] / (steps - halved)
-    return own / (seconds["train"] - own)
+    return Cost(own, update, seconds["train"])
 
 
 def measure(point: Point, clock: Clock) -> list[Row]:
@@ -179,11 +207,13 @@ def measure(point: Point, clock: Clock) -> list[Row]:
         for name, scheduler in ARMS.items()
         if _measured_alone(scheduler, point)
     }
-    shares = course.shares
+    costs = course.costs
     if point.workers > 1:
-        hooked, name = Course(point, clock, hooked=True), "noise, cosine and products"
-        works[name] = hooked.arm(name, SCHEDULERS["simigrad"]())
-        shares |= hooked.shares
+        for name, scheduler in ARMS.items():
+            if name not in works:
+                hooked = Course(point, clock, hooked=scheduler.needs & NOISE)
+                works[name] = hooked.arm(name, scheduler)
+                costs |= hooked.costs
     found = interleaved(works, point.rounds, clock)
     return [
         {
@@ -197,7 +227,13 @@ def measure(point: Point, clock: Clock) -> list[Row]:
             **spread([each / point.steps for each in found["plain"]]).columns("plain_step_seconds"),
             **per(seconds, found["plain"]).columns("ratio"),
             **per(seconds, found["nothing"]).columns("ratio_to_nothing"),
-            **spread([1 + each for each in shares[name][1:]]).columns("itself"),
+            **spread([1 + each.share() for each in costs[name][1:]]).columns("itself"),
+            **spread(
+                [
+                    1 + each.share(saved=nothing.update - each.update)
+                    for each, nothing in zip(costs[name][1:], costs["nothing"][1:], strict=True)
+                ]
+            ).columns("net"),
         }
         for name, seconds in found.items()
         if name != "plain"
@@ -253,6 +289,9 @@ COLUMNS = (
     Column("itself", "itself", percent_more),
     Column("itself_low", "low", percent_more),
     Column("itself_high", "high", percent_more),
+    Column("net", "net", percent_more),
+    Column("net_low", "low", percent_more),
+    Column("net_high", "high", percent_more),
     Column("ratio_to_nothing", "over nothing", percent_more),
     Column("ratio_to_nothing_low", "low", percent_more),
     Column("ratio_to_nothing_high", "high", percent_more),
@@ -266,15 +305,22 @@ def main() -> None:
     """Measure and print."""
     parser = clocked(parser_of(__doc__, "measuring"))
     parser.add_argument("--scale", choices=["nano", "full"], help="networks of this scale alone")
+    parser.add_argument("--batch-size", type=int, help="points of this batch size alone")
     parser.add_argument("--rounds", type=int, help="of each point, in place of its own number")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen = [
         replace(point, rounds=arguments.rounds or point.rounds)
         for point in points(quick=arguments.quick)
-        if arguments.scale in (None, point.scale)
+        if arguments.scale in (None, point.scale) and arguments.batch_size in (None, point.batch_size)
     ]
-    rows = [row for point in chosen if point.workers == 1 for row in measure(point, clock_of(arguments))]
+    alone = [point for point in chosen if point.workers == 1]
+    clock = clock_of(arguments)
+    rows = [
+        row
+        for point in track(alone, "measuring", console=Console(stderr=True))
+        for row in measure(point, clock)
+    ]
     together = [point for point in chosen if point.workers > 1]
     rows += with_workers(together) if together else []
     keep(rows, COLUMNS, arguments.out)

@@ -59,7 +59,7 @@ def root_mean_square(values: Sequence[float]) -> float:
 def row_of(architecture: str, name: str, every: Sequence[Step]) -> Row:
     """Return the error of a signal and its change between intervals."""
     intervals = [every[start : start + STEPS] for start in range(WARM * STEPS, len(every), STEPS)]
-    stride = costly_stride_of(STEPS, BATCH) if COSTLY[name] else stride_of(STEPS)
+    stride = costly_stride_of(STEPS) if COSTLY[name] else stride_of(STEPS)
     first = stride // 2 if COSTLY[name] else 0
     whole = [fmean(step[name] for step in steps) for steps in intervals]
     sampled = [fmean(step[name] for step in steps[first::stride]) for steps in intervals]

@@ -18,7 +18,7 @@ from adasearch.models import ARCHITECTURES, build_model
 from adasearch.noise import KEPT_GROUPS, NOISE, NoiseMeter, NoiseSignals
 from adasearch.per_example import example_gradients
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
-from adasearch.sampling import COSTLY_STEPS
+from adasearch.sampling import COSTLY_SHARE, COSTLY_STEPS
 from adasearch.schedulers.base import LR_SCHEDULES, hold
 from adasearch.schedulers.constant import Constant
 from adasearch.train import Hyperparameters, TrainConfig, train
@@ -352,10 +352,8 @@ def test_estimates_are_unbiased(form: str, size: int, passes: int, monkeypatch: 
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 9, 32, 33, 100, 1000])
-@pytest.mark.parametrize(
-    ("form", "size", "share"), [("halves", 8, 10), ("halves", 64, 4), ("per_example", 8, 10)]
-)
-def test_few_steps_take_extra_passes(form: str, size: int, share: int, steps: int) -> None:
+@pytest.mark.parametrize(("form", "size"), [("halves", 8), ("halves", 64), ("per_example", 8)])
+def test_few_steps_take_extra_passes(form: str, size: int, steps: int) -> None:
     torch.manual_seed(0)
     network = small_network()
     meter = NoiseMeter(
@@ -365,10 +363,10 @@ def test_few_steps_take_extra_passes(form: str, size: int, share: int, steps: in
     inputs, labels = batch(size, seed=1)
     halved = sum(show(meter, network, inputs, labels) == 2 for _ in range(steps))
     count = meter.finish().noise_count
-    assert 1 <= count <= math.ceil(steps / share)
+    assert 1 <= count <= math.ceil(steps / COSTLY_SHARE)
     assert count <= COSTLY_STEPS
     assert halved == (count if form == "halves" else 0)
-    assert count >= min(COSTLY_STEPS, steps // share) / 2
+    assert count >= min(COSTLY_STEPS, steps // COSTLY_SHARE) / 2
 
 
 def test_signals_are_means_over_the_measured_steps() -> None:
