@@ -21,8 +21,8 @@ __all__ = [
     "Layout",
     "NoiseSignals",
     "added",
+    "gradients_of",
     "inner_product",
-    "or_zeros",
     "square_norm",
 ]
 
@@ -98,7 +98,7 @@ class GradientMeter:
     def observe(self) -> None:
         """Take in the gradients of one step."""
         if self._per_step and self._steps % self._stride == 0:
-            self._reduce([p.grad for p in self._parameters])
+            self._reduce(gradients_of(self._parameters))
             self._measured += 1
         if self._mean:
             self._add_up()
@@ -135,7 +135,7 @@ class GradientMeter:
             mean_grad_component_variance=mean_variance,
         )
 
-    def _reduce(self, gradients: Sequence[Tensor | None]) -> None:
+    def _reduce(self, gradients: Sequence[Tensor]) -> None:
         """Keep norm and sum of each part of a gradient.
 
         What follows from them waits until the interval ends: after a backward pass nothing of it is in the
@@ -167,20 +167,18 @@ class Layout:
     """
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
-        self._parameters = list(parameters)
-        places = dict(enumerate(self._parameters))
+        places = dict(enumerate(parameters))
         self._large = [place for place, p in places.items() if p.numel() >= FUSE_BELOW]
         self._small = [place for place, p in places.items() if p.numel() < FUSE_BELOW]
         self._last = [place for place, p in places.items() if _is_channels_last(p)]
 
-    def joined(self, gradients: Iterable[Tensor | None]) -> list[Tensor]:
+    def joined(self, gradients: Iterable[Tensor]) -> list[Tensor]:
         """Return a gradient as a few tensors (components,), without a copy of the large ones.
 
         Gradients are in the order of their parameters, their components in the order of the parameter's
-        memory; one that is None counts as zeros.
+        memory.
         """
-        pairs = zip(gradients, self._parameters, strict=True)
-        there = [or_zeros(gradient, p) for gradient, p in pairs]
+        there = list(gradients)
         for place in self._last:
             there[place] = there[place].permute(0, 2, 3, 1)
         parts = [there[place].flatten() for place in self._large]
@@ -197,9 +195,9 @@ def _is_channels_last(parameter: Tensor) -> bool:
     return last and not parameter.is_contiguous()
 
 
-def or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
-    """Return the gradient, or zeros where the loss did not reach the parameter."""
-    return torch.zeros_like(parameter) if gradient is None else gradient
+def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return the gradients, zeros where the loss did not reach a parameter."""
+    return [torch.zeros_like(p) if (gradient := p.grad) is None else gradient for p in parameters]
 
 
 def added(total: list[Tensor], parts: list[Tensor]) -> list[Tensor]:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import Layout, NoiseSignals, added, inner_product, or_zeros, square_norm
+from adasearch.measure import Layout, NoiseSignals, added, gradients_of, inner_product, square_norm
 from adasearch.per_example import example_gradients
 from adasearch.sampling import costly_stride_of, stride_of
 
@@ -153,8 +153,7 @@ class NoiseMeter:
 
     def take(self, examples: int) -> None:
         """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
-        gradients = [p.grad for p in self._parameters]
-        parts = self._layout.joined(gradients)
+        parts = self._layout.joined(gradients_of(self._parameters))
         if self._moments:
             self._add_square(parts, examples)
         if self._half and self._taken < self.passes // 2:
@@ -167,8 +166,8 @@ class NoiseMeter:
             else:
                 count, total = self._kept[group]
                 self._kept[group] = (count + examples, added(total, parts))
-        for number, (p, gradient) in enumerate(zip(self._parameters, gradients, strict=True)):
-            so_far = self._total[number]
+        for number, p in enumerate(self._parameters):
+            so_far, gradient = self._total[number], p.grad
             if gradient is not None:
                 # The additions that accumulation would have made, so the step's gradient is the same.
                 self._total[number] = gradient if so_far is None else so_far.add_(gradient)
@@ -199,7 +198,7 @@ class NoiseMeter:
                 squares = [gradient.square().sum() for gradient in gradients]
                 self._sums[0] += torch.stack(squares).to(self._dtype).sum()
             if self._inner:
-                whole = [or_zeros(p.grad, p).flatten() for p in self._parameters]
+                whole = [gradient.flatten() for gradient in gradients_of(self._parameters)]
                 pairs = zip(gradients, whole, strict=True)
                 dots = torch.stack([gradient @ part for gradient, part in pairs]).to(self._dtype).sum(dim=0)
                 spread = (dots - square_norm(whole, self._dtype)).square().sum()
@@ -219,11 +218,14 @@ class NoiseMeter:
             if self.form in ("passes", "halves"):
                 for p, total in zip(self._parameters, self._total, strict=True):
                     p.grad = total
-            whole = self._layout.joined([p.grad for p in self._parameters])
+            whole = self._layout.joined(gradients_of(self._parameters))
             square = square_norm(whole, self._dtype)
             self._sums[2] += square
             if self.form == "workers" and (self._half or self._inner):
-                local = self._layout.joined([self._local.get(p) for p in self._parameters])
+                local = self._layout.joined(
+                    torch.zeros_like(p) if (own := self._local.get(p)) is None else own
+                    for p in self._parameters
+                )
                 self._kept = [(self._own, local)]
                 first = self._rank < self._world // 2
                 self._half_sum = local if first else [torch.zeros_like(part) for part in local]

@@ -8,12 +8,12 @@ SAMPLED_STEPS = 16
 """Steps of an interval, evenly spaced, whose statistics are averaged at most.
 
 From 17 steps on measuring costs half of what it would at every step, or less. With 16 of 32 steps at batch 32
-a mean norm is off by less than half of what it changes from one interval to the next
+a mean norm is off by about half of what it changes from one interval to the next
 (``benchmarks/sampling_error.py``). The mean gradient takes every step: leaving some out would leave out
 examples."""
 
 COSTLY_STEPS = 4
-"""The same for statistics that take extra passes."""
+"""The same for statistics that take extra passes, or one more reduction of a gradient."""
 
 COSTLY_SHARE = 10
 """And these at most at every tenth step: a light network's pass costs nearly as much for half of a batch."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from adasearch.measure import FUSE_BELOW, MEASURED, GradientMeter, Layout
+from adasearch.measure import FUSE_BELOW, MEASURED, GradientMeter, Layout, gradients_of
 
 PER_STEP = frozenset({"grad_norm", "grad_component_variance"})
 MEAN = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
@@ -242,7 +242,9 @@ def test_gradients_are_laid_out_as_their_parameters_lie_in_memory() -> None:
     parameters = [torch.randn(shape) for shape in shapes]
     parameters = [p.to(memory_format=torch.channels_last) if p.dim() == 4 else p for p in parameters]
     gradients = [torch.randn_like(p) for p in parameters]  # in the parameters' own memory format
-    large, small = Layout(parameters).joined([*gradients[:3], None])
+    for p, gradient in zip(parameters[:3], gradients, strict=False):  # the loss does not reach the last
+        p.grad = gradient
+    large, small = Layout(parameters).joined(gradients_of(parameters))
     assert large.data_ptr() == gradients[0].data_ptr(), "copied"
     assert torch.equal(large, gradients[0].permute(0, 2, 3, 1).flatten())
     last, either = gradients[1].permute(0, 2, 3, 1).flatten(), gradients[2].flatten()
