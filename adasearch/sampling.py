@@ -13,10 +13,14 @@ a mean norm is off by about half of what it changes from one interval to the nex
 examples."""
 
 COSTLY_STEPS = 4
-"""The same for statistics that take extra passes, or one more reduction of a gradient."""
+"""The same for statistics that take extra passes, or one more reduction of a gradient.
+
+They take 2 % of an interval of 128 steps of the lightest network (``benchmarks/README.md``)."""
 
 COSTLY_SHARE = 10
-"""And these at most at every tenth step: a light network's pass costs nearly as much for half of a batch."""
+"""And these at every tenth step at most, once in a shorter interval.
+
+A light network's pass costs nearly as much for half of a batch."""
 
 
 def stride_of(steps: int) -> int:
@@ -29,9 +33,9 @@ def stride_of(steps: int) -> int:
 
 
 def costly_stride_of(steps: int) -> int:
-    """Return the distance between two measured steps where measuring takes extra passes.
+    """Return the distance between two measured steps that take extra passes, or one more reduction.
 
-    >>> [costly_stride_of(steps) for steps in (5, 32, 128)]
-    [10, 10, 32]
+    >>> [costly_stride_of(steps) for steps in (5, 40, 41, 128)]
+    [10, 10, 11, 32]
     """
     return max(COSTLY_SHARE, math.ceil(steps / COSTLY_STEPS))

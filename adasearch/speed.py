@@ -23,7 +23,7 @@ __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 
 BLOCK_SECONDS = 0.1  # of steps that are timed together at least
 BLOCK_STEPS = (2, 64)
-SIGNAL_STEPS = 8  # at least, so that what an interval costs once is shared by as many as in a run
+SIGNAL_STEPS = 8  # at least; one of them is measured where that takes extra passes
 FEWEST = 6  # blocks; a 95 % interval of a median needs as many
 MOST = 60  # blocks
 NARROW = 0.02  # half the width of the interval, as a share of the median, at which it is narrow

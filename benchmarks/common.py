@@ -1,11 +1,13 @@
 """What the benchmarks share: works timed side by side, ratios with their intervals, and a table that is kept.
 
 Works take turns within each round, so that all see the same weather of the machine, and a ratio is the median
-of the rounds' own ratios. Intervals are of 95 %, from order statistics.
+of the rounds' own ratios. Intervals are of 95 %, from order statistics; of fewer than six
+rounds they are all there is.
 """
 
 import argparse
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,9 +54,13 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return the median and its interval; of fewer than 6 values, the interval is all of them."""
+    """Return the median and its interval; of fewer than 6 values, the interval is all of them.
+
+    >>> spread([1.0, 2.0, 3.0, 8.0])
+    Spread(median=2.5, low=1.0, high=8.0)
+    """
     if len(values) < FEWEST:
-        return Spread(sorted(values)[len(values) // 2], min(values), max(values))
+        return Spread(statistics.median(values), min(values), max(values))
     return Spread(*median_interval(values))
 
 

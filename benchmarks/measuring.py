@@ -7,7 +7,8 @@ throughout. With two workers (two processes, gloo) the plain loop is that of Dis
 Ratios between intervals are as noisy as the machine. "itself" is less so: what the run's own stopwatch
 counts within an interval for measuring, and for halves beyond whole passes, over the rest of that interval.
 "net" is that less what the optimiser's updates take longer where nothing is measured, in the same round:
-elsewhere they find in the caches what measuring fetched.
+elsewhere they find in the caches what measuring fetched. Neither counts the decision (``decisions.py``),
+drawing a batch as two chunks, or, with several workers, a hook in Python in place of DDP's own reduction.
 """
 
 import json
@@ -103,12 +104,13 @@ class Cost:
     whole: float
 
     def share(self, saved: float = 0.0) -> float:
-        """Return what measuring takes, less what it saves, over the rest of the interval.
+        """Return what measuring takes, less what it saves, over an interval without it.
 
-        >>> Cost(own=6.0, update=8.0, whole=46.0).share(saved=2.0)
+        >>> Cost(own=6.0, update=8.0, whole=44.0).share(saved=2.0)
         0.1
         """
-        return (self.own - saved) / (self.whole - self.own)
+        spent = self.own - saved
+        return spent / (self.whole - spent)
 
 
 class Course:
@@ -135,12 +137,12 @@ class Course:
         self.run = Run(config, hooked, data, torch.device("cpu"))
         self.run.clock = Stopwatch(torch.device("cpu"), clock)
         self.costs: dict[str, list[Cost]] = {}  # of each arm's intervals, the one that warms up included
-        self.update = 0.0
+        self.update_seconds = 0.0
         self.run.optimizer.register_step_pre_hook(lambda *_: self._add_to_update(-clock()))
         self.run.optimizer.register_step_post_hook(lambda *_: self._add_to_update(clock()))
 
     def _add_to_update(self, seconds: float) -> None:
-        self.update += seconds
+        self.update_seconds += seconds
 
     def plain(self) -> None:
         """Take an interval's steps as a loop without adasearch does."""
@@ -176,12 +178,12 @@ class Course:
             run.meter = meter
             if run.world == 1:  # elsewhere the hook keeps the meter that it was given
                 run.noise = noise
-            self.update = 0.0
+            self.update_seconds = 0.0
             run.steps_until(
                 run.examples_seen + self.point.steps * self.point.batch_size, self.point.batch_size, 1.0
             )
             scheduler.decide(HISTORY, LIMITS)
-            costs.append(cost(run.clock.read(), self.update, self.point.steps, run.noise.measured))
+            costs.append(cost(run.clock.read(), self.update_seconds, self.point.steps, run.noise.measured))
 
         return interval
 
@@ -318,7 +320,7 @@ def main() -> None:
     clock = clock_of(arguments)
     rows = [
         row
-        for point in track(alone, "measuring", console=Console(stderr=True))
+        for point in track(alone, "measuring", console=Console(stderr=True), auto_refresh=False)
         for row in measure(point, clock)
     ]
     together = [point for point in chosen if point.workers > 1]

@@ -3,7 +3,8 @@
 Trains on digits, measuring every step, and takes each interval's signals once from all its steps and once
 from those that adasearch measures. The error is the root mean square of their relative difference; the
 change that of the relative difference from one interval to the next, which is what a scheduler looks at. The
-squared expected gradient may be near 0 or below: both are relative to the batch gradient's square instead.
+squared expected gradient may be near 0 or below: both are relative to the batch gradient's square instead,
+and those of the cosine of two halves are differences of cosines.
 """
 
 import math
@@ -25,7 +26,13 @@ NETWORKS = ("mobilenet_v3_small", "vit_b_16", "resnet18")
 BATCH = 32
 STEPS = 32  # of an interval
 WARM = 2  # intervals left out: at the start all falls steeply
-COSTLY = {"grad_norm": False, "grad_component_variance": False, "grad_noise": True, "grad_sq_norm": True}
+COSTLY = {
+    "grad_norm": False,
+    "grad_component_variance": False,
+    "grad_noise": True,
+    "grad_sq_norm": True,
+    "half_cosine": True,
+}
 
 Step = dict[str, float]
 
@@ -66,6 +73,8 @@ def row_of(architecture: str, name: str, every: Sequence[Step]) -> Row:
     scales = whole
     if name == "grad_sq_norm":
         scales = [fmean(step["batch_grad_sq_norm"] for step in steps) for steps in intervals]
+    if name == "half_cosine":
+        scales = [1.0] * len(whole)
     pairs = zip(sampled, whole, scales, strict=True)
     return {
         "architecture": architecture,

@@ -2,19 +2,20 @@
 
 On equal workers (the same long-lived gangs): adasearch with and without its early stopping, random points,
 ``OptunaSearch`` with and without ASHA. And ``OptunaSearch`` with a fresh ``TorchTrainer`` for each trial, as
-Ray's documentation has it, on fewer seeds, as each trial costs half a minute. Same space, training, data,
-first point and wall-clock: 24 trials each, and 48 for searches that stop trials early, which train about half
-of each. adasearch's second and third point are the default at larger batches, and one arm gives them to
+Ray's documentation has it, on fewer seeds, as each trial costs half a minute. Same space, training, data and
+first point; 24 trials each, and 48 where trials are stopped early, which then take about as much wall-clock.
+adasearch's second and third point are the default at larger batches, and one arm gives them to
 ``OptunaSearch``, too, to tell them apart from the rest. The second objective is modelled time, which
 neighbours do not move, from a speed profile that is taken first. Wall-clock counts from the first interval
 that came in, so that the start of the first workers is nobody's. Per seed, adasearch and another are judged
 at the smaller of their two final hypervolumes.
 """
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 
 import torch
@@ -33,16 +34,15 @@ from searches import optuna_search_fresh, optuna_search_on_gangs, ours
 from transfer import hypervolume
 
 Search = Callable[..., Course]
-ARMS: dict[str, Search] = {
-    "adasearch": partial(ours, stopper="halving", sampler="tpe"),
-    "adasearch, none stopped": partial(ours, stopper="none", sampler="tpe"),
-    "random": partial(ours, stopper="none", sampler="random"),
-    "OptunaSearch": partial(optuna_search_on_gangs, asha=False),
-    "OptunaSearch, first points": partial(optuna_search_on_gangs, asha=False, informed=True),
-    "OptunaSearch, ASHA": partial(optuna_search_on_gangs, asha=True),
+ARMS: dict[str, tuple[Search, int]] = {  # and how many times the trials that were asked for
+    "adasearch": (partial(ours, stopper="halving", sampler="tpe"), 2),
+    "adasearch, none stopped": (partial(ours, stopper="none", sampler="tpe"), 1),
+    "random": (partial(ours, stopper="none", sampler="random"), 1),
+    "OptunaSearch": (partial(optuna_search_on_gangs, asha=False), 1),
+    "OptunaSearch, first points": (partial(optuna_search_on_gangs, asha=False, informed=True), 1),
+    "OptunaSearch, ASHA": (partial(optuna_search_on_gangs, asha=True), 2),
 }
 FRESH = "OptunaSearch, fresh trainers"
-EARLY = ("adasearch", "OptunaSearch, ASHA")  # these stop trials early
 Point = tuple[float, float]
 
 
@@ -54,11 +54,6 @@ def reached(course: Course, worst: Point, wanted: float) -> float:
         if hypervolume(points, worst) >= wanted:
             return end.at - course.began
     raise ValueError(f"this search never had a hypervolume of {wanted}")
-
-
-def trials_of(arm: str, trials: int) -> int:
-    """Return how many trials a search has."""
-    return 2 * trials if arm in EARLY else trials
 
 
 def main() -> None:
@@ -98,16 +93,16 @@ def main() -> None:
         (speed,) = ProfileStore(folder).speed()
         problem = problem_of(request, speed.curve)
         with connect(None):
-            arms = {**ARMS, FRESH: optuna_search_fresh}
+            arms = {**ARMS, FRESH: (optuna_search_fresh, 1)}
             if arguments.quick:
                 arms = {
                     name: arms[name]
                     for name in ("adasearch", "OptunaSearch, first points", "OptunaSearch, ASHA")
                 }
             for seed in range(arguments.seeds):
-                for arm, search in arms.items():
+                for arm, (search, times) in arms.items():
                     if arm != FRESH or seed < arguments.fresh_seeds:
-                        trials = trials_of(arm, arguments.trials)
+                        trials = times * arguments.trials
                         courses[arm, seed] = search(
                             problem, folder, trials=trials, slots=arguments.slots, seed=seed
                         )
@@ -128,7 +123,7 @@ def main() -> None:
             "search": arm,
             "architecture": arguments.architecture,
             "seed": seed,
-            "trials": trials_of(arm, arguments.trials),
+            "trials": arms[arm][1] * arguments.trials,
             "slots": arguments.slots,
             "complete": len(course.ends),
             "hypervolume": own / (worst[0] * worst[1]),
@@ -148,11 +143,12 @@ def main() -> None:
         "adasearch_seconds": "adasearch",
     }
     keep(rows, [Column(key, header) for key, header in headers.items()], arguments.out)
-    print("wall-clock of adasearch to the same hypervolume, as a share of the other's (mean, 95 % interval)")
+    print("wall-clock of adasearch to the same hypervolume, as a share of the other's (geometric mean, 95 %)")
     for arm, each in shares.items():
         if arm != "adasearch":
-            share = estimate(each)
-            text = between(share.mean, share.low, share.high, 1, "", digits=2)
+            logs = estimate([math.log(ratio) for ratio in each])
+            mean, low, high = (None if log is None else math.exp(log) for log in astuple(logs))
+            text = between(mean, low, high, 1, "", digits=2)
             print(f"{arm:29s}  {text}  ({len(each)} seeds)")
 
 

@@ -351,22 +351,22 @@ def test_estimates_are_unbiased(form: str, size: int, passes: int, monkeypatch: 
 # --- which steps, and what is paid -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 9, 32, 33, 100, 1000])
-@pytest.mark.parametrize(("form", "size"), [("halves", 8), ("halves", 64), ("per_example", 8)])
-def test_few_steps_take_extra_passes(form: str, size: int, steps: int) -> None:
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 9, 10, 32, 40, 41, 1000])
+@pytest.mark.parametrize("form", ["halves", "per_example"])
+def test_few_steps_take_extra_passes(form: str, steps: int) -> None:
     torch.manual_seed(0)
     network = small_network()
     meter = NoiseMeter(
         list(network.parameters()), MOMENTS, network=network if form == "per_example" else None
     )
-    meter.begin(steps, size, 1)
-    inputs, labels = batch(size, seed=1)
+    meter.begin(steps, 8, 1)
+    inputs, labels = batch(8, seed=1)
     halved = sum(show(meter, network, inputs, labels) == 2 for _ in range(steps))
     count = meter.finish().noise_count
     assert 1 <= count <= math.ceil(steps / COSTLY_SHARE)
     assert count <= COSTLY_STEPS
     assert halved == (count if form == "halves" else 0)
-    assert count >= min(COSTLY_STEPS, steps // COSTLY_SHARE) / 2
+    assert count >= min(COSTLY_STEPS, steps // COSTLY_SHARE)
 
 
 def test_signals_are_means_over_the_measured_steps() -> None:

@@ -239,6 +239,13 @@ def test_hook_is_registered_only_where_workers_are_groups(together: Seen) -> Non
     assert record.signals.batch_grad_sq_norm is not None
 
 
+def test_one_more_gradient_is_reduced_on_few_steps(together: Seen) -> None:
+    record = together[0][0]["noise, batch norm"].records[0]
+    assert record.signals.half_cosine is not None
+    assert record.signals.step == 3
+    assert record.signals.noise_count == 1, "of an interval of three steps"
+
+
 @pytest.mark.parametrize("name", [*EXACT, "batch norm"])
 def test_all_workers_end_with_the_same_network(name: str, together: Seen) -> None:
     """BatchNorm's statistics included: each worker saw other examples, so they are averaged."""
