@@ -1,8 +1,8 @@
 """What the benchmarks share: works timed side by side, ratios with their intervals, and a table that is kept.
 
 Works take turns within each round, so that all see the same weather of the machine, and a ratio is the median
-of the rounds' own ratios. Intervals are of 95 %, from order statistics; of fewer than six
-rounds they are all there is.
+of the rounds' own ratios. Intervals are of 95 %, from order statistics; of fewer than six rounds
+they are all there is.
 """
 
 import argparse

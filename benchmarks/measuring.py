@@ -316,6 +316,11 @@ def main() -> None:
         for point in points(quick=arguments.quick)
         if arguments.scale in (None, point.scale) and arguments.batch_size in (None, point.batch_size)
     ]
+    if not chosen:
+        sizes = sorted({point.batch_size for point in points(quick=arguments.quick)})
+        parser.error(
+            f"--batch-size must be one of {sizes}, and of that --scale, but got {arguments.batch_size}"
+        )
     alone = [point for point in chosen if point.workers == 1]
     clock = clock_of(arguments)
     rows = [
