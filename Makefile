@@ -18,7 +18,7 @@ $(READY): setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Search three small networks on real images and print what was found (about 4 minutes).
+demo: $(READY) ## Search three small networks on real images and print what was found (about 3 minutes).
 	$(BIN)/adasearch search --architecture resnet18 --architecture mobilenet_v3_small --architecture vit_b_16 \
 	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
@@ -44,11 +44,10 @@ notebooks: $(READY) ## Run the notebooks again on the stored results and keep th
 
 # Those that know --quick; benchmarks/README.md says what each is for.
 BENCHES := measuring sampling_error data_path layout resize decisions store_throughput start_up \
-    trial_cost slot_memory both_cores search_speed schedules
+    optimizer_step trial_cost slot_memory both_cores search_speed schedules
 
 bench: $(READY) ## Measure side by side with what one would use instead (about an hour, on a quiet machine).
 	set -e; for name in $(BENCHES); do $(BIN)/python benchmarks/$$name.py; done
-	$(BIN)/python benchmarks/optimizer_step.py
 
 bench-quick: $(READY) ## Run each benchmark at a small size, to see that it works (under 10 minutes).
 	set -e; for name in $(BENCHES); do \

@@ -23,7 +23,7 @@ from adasearch.tables import Column
 from adasearch.train import train
 from adasearch.tuning.cluster import connect
 from adasearch.tuning.task import TrialTask
-from common import Row, keep, parser_of
+from common import Row, keep, parser_of, positive
 from searches import ours
 from trial_cost import constant
 
@@ -67,7 +67,7 @@ def plain_rate(task: TrialTask, seconds: float) -> float:
 def main() -> None:
     """Measure and print."""
     parser = parser_of(__doc__, "both_cores")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=positive, default=3)
     arguments = parser.parse_args()
     lengths = ((8, 3.0),) if arguments.quick else ((32, 4.0), (8, 40.0))  # trials and their epochs
     seconds, rounds = (5.0, 1) if arguments.quick else (20.0, arguments.rounds)

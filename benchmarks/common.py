@@ -33,6 +33,7 @@ __all__ = [
     "keep",
     "parser_of",
     "per",
+    "positive",
     "random_images",
     "spread",
 ]
@@ -112,10 +113,31 @@ def random_images(examples: int, image_size: int = 32, classes: int = 10) -> Dat
 
 def parser_of(doc: str | None, name: str) -> argparse.ArgumentParser:
     """Return a parser with the options that every benchmark has."""
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small size, to see that it works")
-    parser.add_argument("--out", default=f"results/bench/{name}.parquet", type=Path)
+    out = f"results/bench/{name}.parquet"
+    parser.add_argument("--out", default=out, type=new_file, help=f"where the rows are kept [default: {out}]")
     return parser
+
+
+def positive(text: str) -> int:
+    """Return a number of an option that must be 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1 but got {text}")
+    return number
+
+
+def new_file(text: str) -> Path:
+    """Return where rows are to be kept, the folder made, before anything is measured."""
+    path = Path(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path.parent} cannot be made: {error.strerror}") from None
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder")
+    return path
 
 
 def clocked(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -147,6 +169,5 @@ def machine(threads: int | None = None) -> Row:
 def keep(rows: Sequence[Row], columns: Sequence[Column], out: Path) -> None:
     """Print a table, and keep all columns as Parquet, the machine's among them."""
     print(render(rows, columns, "text"), end="", flush=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist([{**row, **machine()} for row in rows]), out)
     print(f"kept in {out}")

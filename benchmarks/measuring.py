@@ -43,6 +43,7 @@ from common import (
     keep,
     parser_of,
     per,
+    positive,
     random_images,
     spread,
 )
@@ -307,8 +308,8 @@ def main() -> None:
     """Measure and print."""
     parser = clocked(parser_of(__doc__, "measuring"))
     parser.add_argument("--scale", choices=["nano", "full"], help="networks of this scale alone")
-    parser.add_argument("--batch-size", type=int, help="points of this batch size alone")
-    parser.add_argument("--rounds", type=int, help="of each point, in place of its own number")
+    parser.add_argument("--batch-size", type=positive, help="points of this batch size alone")
+    parser.add_argument("--rounds", type=positive, help="of each point, in place of its own number")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen = [

@@ -3,8 +3,6 @@
 The share is of a whole training step (forward, backward and the default update) at batch 32 on 16×16 images.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -12,20 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from adasearch.models import build_model
+from adasearch.splits import LAYOUT
+from adasearch.tables import Column, fraction
+from common import Row, clock_of, clocked, interleaved, keep, parser_of, per, spread
 
 NETWORKS = ("resnet18", "mobilenet_v3_small", "vit_b_16")
 FORMS: dict[str, dict[str, bool]] = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-ROUNDS = 60
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Return the median of some calls, in milliseconds."""
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times)
 
 
 def forward_and_backward(network: nn.Module, images: Tensor, labels: Tensor) -> None:
@@ -34,24 +24,53 @@ def forward_and_backward(network: nn.Module, images: Tensor, labels: Tensor) -> 
     nn.functional.cross_entropy(network(images), labels).backward()
 
 
-def main() -> None:
-    """Measure network by network, and print."""
-    torch.set_num_threads(1)
-    for name in NETWORKS:
-        network = build_model(name, "nano", classes=10, image_size=16)
-        parameters = list(network.parameters())
-        images, labels = torch.randn(32, 3, 16, 16), torch.randint(10, (32,))
+def milliseconds(value: object) -> str:
+    """Write seconds as milliseconds."""
+    assert isinstance(value, float)
+    return f"{1e3 * value:.2f}"
 
-        both = partial(forward_and_backward, network, images, labels)
-        both()
-        optimizers = {
-            form: torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=5e-4, **kind)
-            for form, kind in FORMS.items()
+
+COLUMNS = (
+    Column("architecture", "network"),
+    Column("form", "form"),
+    Column("seconds", "ms", milliseconds),
+    Column("seconds_low", "low", milliseconds),
+    Column("seconds_high", "high", milliseconds),
+    Column("share", "of a step", fraction),
+    Column("ratio", "over default"),
+    Column("ratio_low", "low"),
+    Column("ratio_high", "high"),
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = clocked(parser_of(__doc__, "optimizer_step")).parse_args()
+    torch.set_num_threads(1)
+    rows: list[Row] = []
+    for name in NETWORKS[:1] if arguments.quick else NETWORKS:
+        network = build_model(name, "nano", classes=10, image_size=16).to(memory_format=LAYOUT)
+        images = torch.randn(32, 3, 16, 16).contiguous(memory_format=LAYOUT)
+        works: dict[str, Callable[[], object]] = {
+            "passes": partial(forward_and_backward, network, images, torch.randint(10, (32,)))
         }
-        updates = {form: milliseconds(optimizer.step) for form, optimizer in optimizers.items()}
-        whole = milliseconds(both) + updates["default"]
-        shown = ", ".join(f"{form} {spent:.2f} ms ({spent / whole:.1%})" for form, spent in updates.items())
-        print(f"{name}: {shown} of a step of {whole:.1f} ms")
+        for form, kind in FORMS.items():
+            parameters = list(network.parameters())
+            works[form] = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=5e-4, **kind).step
+        works["passes"]()
+        found = interleaved(works, 6 if arguments.quick else 60, clock_of(arguments))
+        whole = spread(found["passes"]).median + spread(found["default"]).median
+        rows += [
+            {
+                "architecture": name,
+                "form": form,
+                **spread(found[form]).columns("seconds"),
+                "share": spread(found[form]).median / whole,
+                **per(found[form], found["default"]).columns("ratio"),
+            }
+            for form in FORMS
+        ]
+    keep(rows, COLUMNS, arguments.out)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from adasearch.profile_files import ProfileStore
 from adasearch.run_options import RunOptions
 from adasearch.tables import Column, between
 from adasearch.tuning.cluster import connect
-from common import Row, keep, parser_of
+from common import Row, keep, parser_of, positive
 from problems import Course, problem_of
 from searches import optuna_search_fresh, optuna_search_on_gangs, ours
 from transfer import hypervolume
@@ -61,11 +61,13 @@ def main() -> None:
     parser = parser_of(__doc__, "search_speed")
     parser.add_argument("--architecture", default="mobilenet_v3_small")
     parser.add_argument("--epochs", type=float, default=6)
-    parser.add_argument("--trials", type=int, default=24, help="twice as many where some are stopped early")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--trials", type=positive, default=24, help="twice as many where some are stopped early"
+    )
+    parser.add_argument("--seeds", type=positive, default=5)
     parser.add_argument("--fresh-seeds", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--subset", type=int)
+    parser.add_argument("--slots", type=positive, default=2)
+    parser.add_argument("--subset", type=positive)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.epochs, arguments.trials, arguments.seeds, arguments.fresh_seeds = 1, 4, 1, 0

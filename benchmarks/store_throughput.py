@@ -27,7 +27,7 @@ from adasearch.rows import interval_row
 from adasearch.store import Store
 from adasearch.tables import Column, number
 from adasearch.trials import begin_trial
-from common import Row, keep, parser_of, per, spread
+from common import Row, keep, parser_of, per, positive, spread
 from store_scale import course, study_of
 
 Writer = Callable[[TrialRecord, list[IntervalRecord]], None]
@@ -182,8 +182,8 @@ COLUMNS = (
 def main() -> None:
     """Measure and print."""
     parser = parser_of(__doc__, "store_throughput")
-    parser.add_argument("--trials", type=int, help="default: 10000, with --quick 120")
-    parser.add_argument("--intervals", type=int, default=100)
+    parser.add_argument("--trials", type=positive, help="default: 10000, with --quick 120")
+    parser.add_argument("--intervals", type=positive, default=100)
     arguments = parser.parse_args()
     trials = arguments.trials or (120 if arguments.quick else 10_000)
     with tempfile.TemporaryDirectory() as name:
