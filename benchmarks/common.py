@@ -29,6 +29,7 @@ __all__ = [
     "Spread",
     "clock_of",
     "clocked",
+    "in_units",
     "interleaved",
     "keep",
     "parser_of",
@@ -153,6 +154,20 @@ def clocked(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def clock_of(chosen: argparse.Namespace) -> Clock:
     """Return the clock that was chosen."""
     return time.process_time if chosen.core_seconds else time.perf_counter
+
+
+def in_units(factor: float, digits: int) -> Callable[[object], str]:
+    """Return what writes seconds in another unit, ``factor`` of which make a second.
+
+    >>> in_units(1e3, 2)(0.0123)
+    '12.30'
+    """
+
+    def written(value: object) -> str:
+        assert isinstance(value, float)
+        return f"{factor * value:.{digits}f}"
+
+    return written
 
 
 def machine(threads: int | None = None) -> Row:

@@ -22,7 +22,7 @@ from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDeca
 from adasearch.schedulers.ramp import Ramp
 from adasearch.schedulers.seesaw import Seesaw
 from adasearch.tables import Column
-from common import Clock, Row, clock_of, clocked, interleaved, keep, parser_of, per, spread
+from common import Clock, Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, spread
 
 EPOCHS = 100
 INITIAL = 16
@@ -162,19 +162,13 @@ def by_length(rounds: int, clock: Clock) -> list[Row]:
     ]
 
 
-def microseconds(value: object) -> str:
-    """Write seconds as microseconds."""
-    assert isinstance(value, float)
-    return f"{1e6 * value:.1f}"
-
-
 COLUMNS = (
     Column("case", "method"),
     Column("intervals", "intervals"),
-    Column("seconds", "µs", microseconds),
-    Column("seconds_low", "low", microseconds),
-    Column("seconds_high", "high", microseconds),
-    Column("bs_scheduler_seconds", "bs-scheduler µs", microseconds),
+    Column("seconds", "µs", in_units(1e6, 1)),
+    Column("seconds_low", "low", in_units(1e6, 1)),
+    Column("seconds_high", "high", in_units(1e6, 1)),
+    Column("bs_scheduler_seconds", "bs-scheduler µs", in_units(1e6, 1)),
     Column("ratio", "ours / theirs"),
     Column("ratio_low", "low"),
     Column("ratio_high", "high"),

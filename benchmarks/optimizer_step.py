@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adasearch.models import build_model
 from adasearch.splits import LAYOUT
 from adasearch.tables import Column, fraction
-from common import Row, clock_of, clocked, interleaved, keep, parser_of, per, spread
+from common import Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, spread
 
 NETWORKS = ("resnet18", "mobilenet_v3_small", "vit_b_16")
 FORMS: dict[str, dict[str, bool]] = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
@@ -24,18 +24,12 @@ def forward_and_backward(network: nn.Module, images: Tensor, labels: Tensor) -> 
     nn.functional.cross_entropy(network(images), labels).backward()
 
 
-def milliseconds(value: object) -> str:
-    """Write seconds as milliseconds."""
-    assert isinstance(value, float)
-    return f"{1e3 * value:.2f}"
-
-
 COLUMNS = (
     Column("architecture", "network"),
     Column("form", "form"),
-    Column("seconds", "ms", milliseconds),
-    Column("seconds_low", "low", milliseconds),
-    Column("seconds_high", "high", milliseconds),
+    Column("seconds", "ms", in_units(1e3, 2)),
+    Column("seconds_low", "low", in_units(1e3, 2)),
+    Column("seconds_high", "high", in_units(1e3, 2)),
     Column("share", "of a step", fraction),
     Column("ratio", "over default"),
     Column("ratio_low", "low"),

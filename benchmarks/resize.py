@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from adasearch.data import Batches, Dataset
 from adasearch.sampler import ResizableBatchSampler
 from adasearch.tables import Column
-from common import Row, keep, parser_of, random_images, spread
+from common import Row, in_units, keep, parser_of, random_images, spread
 from data_path import InMemory, torchvision_loader
 
 SIZES = (128, 96)  # near each other, so that a batch takes about as long
@@ -148,18 +148,12 @@ class Timed:
         }
 
 
-def milliseconds(value: object) -> str:
-    """Write seconds as milliseconds."""
-    assert isinstance(value, float)
-    return f"{1e3 * value:.3f}"
-
-
 COLUMNS = (
     Column("way", "way"),
     Column("workers", "worker processes"),
-    Column("seconds", "ms", milliseconds),
-    Column("seconds_low", "low", milliseconds),
-    Column("seconds_high", "high", milliseconds),
+    Column("seconds", "ms", in_units(1e3, 3)),
+    Column("seconds_low", "low", in_units(1e3, 3)),
+    Column("seconds_high", "high", in_units(1e3, 3)),
     Column("late_batches", "batches late"),
     Column("times", "at least as many times adasearch's in memory"),
 )
