@@ -6,13 +6,14 @@ The names below are loaded on first use, so that ``import adasearch`` costs next
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from adasearch._version import __version__
+
 if TYPE_CHECKING:
     from adasearch.controller import BatchSizeController
     from adasearch.records import Limits
     from adasearch.schedule_file import load_schedule
     from adasearch.schedulers import SCHEDULERS
 
-__version__ = "0.2.0"
 __all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
 
 _HOME = {

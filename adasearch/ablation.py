@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adasearch.calibration import QUANTILE
-from adasearch.choice import complete, error_of, seconds
+from adasearch.choice import complete
 from adasearch.errors import InputError, unknown
 from adasearch.paired import (
     ERROR_MARGIN,
@@ -104,9 +104,7 @@ def _study_rows(
     study: StudyRecord, trials: Sequence[TrialRecord], field: str, levels: Sequence[Value], margin: float
 ) -> list[LevelRow]:
     ended = {level: complete([t for t in trials if t.params[field] == level]) for level in levels}
-    known = {
-        level: [t for t in own if seconds(t, study.clock) < float("inf")] for level, own in ended.items()
-    }
+    known = {level: [t for t in own if t.seconds(study.clock) < float("inf")] for level, own in ended.items()}
     first, *others = levels
     found = {str(level): _against(known[level], known[first], field, study.clock, margin) for level in others}
     compared = corrected({name: each for name, each in found.items() if each is not None})
@@ -120,8 +118,8 @@ def _study_rows(
             level=level,
             trials=sum(trial.params[field] == level for trial in trials),
             complete=len(ended[level]),
-            val_error=estimate([error_of(t) for t in ended[level]]) if ended[level] else None,
-            seconds=estimate([seconds(t, study.clock) for t in known[level]]) if known[level] else None,
+            val_error=estimate([t.known_error for t in ended[level]]) if ended[level] else None,
+            seconds=estimate([t.seconds(study.clock) for t in known[level]]) if known[level] else None,
             **_outcome(compared.get(str(level)), level == first),
         )
         for level in levels
@@ -136,8 +134,8 @@ def _against(
     pairs = [(trial, partners[key]) for trial in own if (key := _key(trial, field)) in partners]
     if not pairs:
         return None
-    errors = [(error_of(one), error_of(other)) for one, other in pairs]
-    times = [(seconds(one, clock), seconds(other, clock)) for one, other in pairs]
+    errors = [(one.known_error, other.known_error) for one, other in pairs]
+    times = [(one.seconds(clock), other.seconds(clock)) for one, other in pairs]
     return paired(errors, times, margin=margin)
 
 

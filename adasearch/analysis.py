@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from adasearch.choice import (
-    BASELINE,
     NO_CHANGE,
     NO_GAIN,
     Choice,
@@ -21,15 +20,13 @@ from adasearch.choice import (
     comparable,
     complete,
     error_bound,
-    error_of,
     pick_trials,
     searched,
-    seconds,
 )
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = [
-    "BASELINE",
     "Choice",
     "SearchRow",
     "baseline_of",
@@ -40,7 +37,6 @@ __all__ = [
     "error_bound",
     "pareto_front",
     "search_rows",
-    "seconds",
     "settings_rows",
 ]
 
@@ -92,7 +88,7 @@ def complete_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord
     """Return trial_id, scheduler, val_error and, by its study's clock, seconds of each trial that counts."""
     clocks = {study.study: study.clock for study in studies}
     rows = [
-        (trial.trial_id, trial.scheduler, trial.val_error, seconds(trial, clocks[trial.study]))
+        (trial.trial_id, trial.scheduler, trial.val_error, trial.seconds(clocks[trial.study]))
         for trial in complete(trials)
         if trial.study in clocks
     ]
@@ -116,7 +112,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
     ended, chosen = complete(trials), pick.trial
     spent = _known_seconds(chosen, study.clock)
     # A ratio of times means something at equal error only, and for a scheduler that did something.
-    equal = chosen is not None and pick.error_bound is not None and error_of(chosen) <= pick.error_bound
+    equal = chosen is not None and pick.error_bound is not None and chosen.known_error <= pick.error_bound
     equal &= pick.verdict != NO_CHANGE
     speedup = _ratio(_known_seconds(pick.reference, study.clock), spent) if equal else None
     return SearchRow(
@@ -145,7 +141,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
 
 
 def _known_seconds(trial: TrialRecord | None, clock: str) -> float | None:
-    spent = math.inf if trial is None else seconds(trial, clock)
+    spent = math.inf if trial is None else trial.seconds(clock)
     return spent if math.isfinite(spent) else None
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = [
-    "BASELINE",
     "NO_CHANGE",
     "NO_GAIN",
     "Choice",
@@ -20,13 +20,10 @@ __all__ = [
     "comparable",
     "complete",
     "error_bound",
-    "error_of",
     "pick_trials",
     "searched",
-    "seconds",
 ]
 
-BASELINE = "constant"
 NO_CHANGE = "no change made"
 NO_GAIN = "no gain in search"
 ALIKE = (
@@ -64,12 +61,6 @@ class Pick:
     default: TrialRecord | None
 
 
-def seconds(trial: TrialRecord, clock: str) -> float:
-    """Return a complete trial's training time by the study's clock; infinite if that clock has none."""
-    value = trial.modelled_seconds if clock == "modelled" else trial.train_seconds
-    return math.inf if value is None else value
-
-
 def error_bound(best: float, val_examples: int) -> float:
     """Return E, the validation error up to which a trial counts as equally good as the best constant one.
 
@@ -95,10 +86,10 @@ def choose(
     constants = complete(constant)
     if not constants:
         return Choice(error_bound=None, reference=None, candidate=None)
-    bound = error_bound(min(error_of(trial) for trial in constants), val_examples)
+    bound = error_bound(min(trial.known_error for trial in constants), val_examples)
     reference = _fastest(constants, bound, clock)
     candidate = _fastest(complete(adaptive), bound, clock)
-    if candidate and reference and seconds(candidate, clock) >= seconds(reference, clock):
+    if candidate and reference and candidate.seconds(clock) >= reference.seconds(clock):
         candidate = None
     return Choice(error_bound=bound, reference=reference, candidate=candidate)
 
@@ -112,14 +103,9 @@ def complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     ]
 
 
-def error_of(trial: TrialRecord) -> float:
-    """Return a trial's validation error; infinite if it was never evaluated."""
-    return math.inf if trial.val_error is None else trial.val_error
-
-
 def _fastest(trials: Sequence[TrialRecord], bound: float, clock: str) -> TrialRecord | None:
-    fit = [trial for trial in trials if error_of(trial) <= bound]
-    return min(fit, key=lambda trial: (seconds(trial, clock), error_of(trial), trial.number), default=None)
+    fit = [trial for trial in trials if trial.known_error <= bound]
+    return min(fit, key=lambda trial: (trial.seconds(clock), trial.known_error, trial.number), default=None)
 
 
 def pick_trials(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> dict[str, Pick]:
@@ -143,7 +129,7 @@ def searched(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> d
 
 def _pick(study: StudyRecord, trials: Sequence[TrialRecord], constant: Sequence[TrialRecord]) -> Pick:
     choice = choose(constant, trials, val_examples=study.val_examples, clock=study.clock)
-    best = min(complete(trials), key=lambda trial: (error_of(trial), trial.number), default=None)
+    best = min(complete(trials), key=lambda trial: (trial.known_error, trial.number), default=None)
     if study.scheduler == BASELINE:
         chosen, verdict = choice.reference, "reference"
     elif choice.reference is None:

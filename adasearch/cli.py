@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from adasearch import __version__
+from adasearch._version import __version__
 from adasearch.cli_compare import compare
 from adasearch.cli_dashboard import dashboard
 from adasearch.cli_evidence import confirm, export, report

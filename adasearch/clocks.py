@@ -8,11 +8,11 @@ from adasearch.errors import InputError, unknown
 from adasearch.modelled import SpeedCurve, modelled_run, modelled_trial
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, differences
-from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.records import SECONDS, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store import Store
 
 if TYPE_CHECKING:
-    from adasearch.study_spaces import Say
+    from adasearch.callbacks import Say
 
 __all__ = ["curve_of", "intervals_of", "judged", "profile_of", "with_clock"]
 
@@ -109,8 +109,7 @@ def with_clock(
                     f"--clock modelled needs a speed profile of {network} here; '{how}' takes one"
                 )
     clock = clock or "measured"
-    seconds = "modelled_seconds" if clock == "modelled" else "train_seconds"
-    return replace(study, clock=clock, device_profile=name, objectives=f"val_error,{seconds}")
+    return replace(study, clock=clock, device_profile=name, objectives=f"val_error,{SECONDS[clock]}")
 
 
 def judged(

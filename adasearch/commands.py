@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from adasearch import __version__
-from adasearch.choice import BASELINE, complete, error_of
+from adasearch._version import __version__
+from adasearch.choice import complete
 from adasearch.comparison import compare
 from adasearch.errors import InputError
 from adasearch.identity import check_device
@@ -20,6 +20,7 @@ from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.records import TrialRecord, Value
 from adasearch.replay import replay
 from adasearch.runtime import Runtime
+from adasearch.schedulers.registry import BASELINE
 from adasearch.single_run import local_device, train_once
 from adasearch.store import Store
 
@@ -230,7 +231,7 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
             budget=plan.study.budget,
             trials=plan.trials,
             finished=_ended(plan.stored),
-            best=min((error_of(trial) for trial in complete(plan.stored)), default=None),
+            best=min((trial.known_error for trial in complete(plan.stored)), default=None),
         )
         for plan in plans
     ]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError
 from adasearch.files import kind_at, listed, write_whole
 from adasearch.parts import PartError, read_part, read_with_metadata
@@ -23,7 +24,6 @@ from adasearch.schemas import SCHEMAS, Table
 __all__ = [
     "COMPACTED",
     "Piece",
-    "Progress",
     "compacted_file",
     "compacted_rows",
     "read_compacted",
@@ -38,7 +38,6 @@ FEW = 16  # files that are read sooner one by one than out of thousands
 SETTLED_SECONDS = 2  # a file that is younger may change once more within one tick of a file system's clock
 SOURCES = b"adasearch.sources"
 
-Progress = Callable[[str, int, int], None]
 Skipped = Callable[[str, PartError], None]
 Source = tuple[str, int, int, int]
 """A file that was compacted: its name, time of change in nanoseconds, size in bytes, and rows."""
@@ -66,7 +65,7 @@ def read_pieces(
     names: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
     until: int | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Iterator[Piece]:
     """Yield all rows of a folder's table in the order of its files, or those of the files ``names``.
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.choice import BASELINE, NO_CHANGE, NO_GAIN, Pick, baseline_of, comparable, pick_trials
+from adasearch.choice import NO_CHANGE, NO_GAIN, Pick, baseline_of, comparable, pick_trials
 from adasearch.comparison import compare
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
-from adasearch.data import DataSpec, load_dataset
+from adasearch.data import load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError, unknown
 from adasearch.naming import source_of
 from adasearch.paths import path_of
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, duration, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 from adasearch.sources import absolute
 from adasearch.store import Store
 from adasearch.stored_names import check_stored_names

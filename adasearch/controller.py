@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from adasearch import __version__
+from adasearch._version import __version__
 from adasearch.controller_state import (
     ControllerState,
     check_origin,
@@ -34,13 +34,12 @@ from adasearch.controller_state import (
     history_of,
     history_state,
 )
-from adasearch.errors import InputError
+from adasearch.errors import InputError, require
 from adasearch.processes import Processes
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.running_interval import GROUPED, RunningInterval, missing_signals
 from adasearch.sampler import Part, ResizableBatchSampler, limits_for
 from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
-from adasearch.schedulers.base import require
 from adasearch.update import Update
 
 __all__ = ["BatchSizeController"]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from adasearch import __version__
+from adasearch._version import __version__
 from adasearch.errors import InputError
 from adasearch.records import Action, Decision, Limits, Signals
 from adasearch.running_interval import IntervalState

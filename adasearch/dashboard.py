@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 
+from adasearch.callbacks import Say
 from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.optuna_study import STATES, distributions_of, frozen_trial, new_study, objectives
 from adasearch.records import StudyRecord, TrialRecord
@@ -24,7 +25,6 @@ __all__ = ["Mirror", "serve"]
 
 REFRESH_SECONDS = 3.0
 
-Say = Callable[[str], None]
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application."""
 

@@ -14,17 +14,10 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adasearch.batches import Batches
+from adasearch.callbacks import Progress, no_progress
 from adasearch.data_spec import MEMORY_LIMIT, DataSpec
 from adasearch.errors import InputError
-from adasearch.sources import (
-    Examples,
-    Progress,
-    decode_all,
-    keep_numbers,
-    kept_numbers,
-    no_progress,
-    open_source,
-)
+from adasearch.sources import Examples, decode_all, keep_numbers, kept_numbers, open_source
 from adasearch.splits import Augmentation, Dataset, ExampleSplit, Split
 from adasearch.streaming import RowLoader, StreamedSplit
 
@@ -32,7 +25,6 @@ __all__ = [
     "MEMORY_LIMIT",
     "Augmentation",
     "Batches",
-    "DataSpec",
     "Dataset",
     "ExampleSplit",
     "Split",

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from adasearch.callbacks import Progress, no_progress
 from adasearch.compacted import compacted_rows
 from adasearch.course_check import Course, course_of, disagreement
 from adasearch.errors import InputError, StoreError, one_line
@@ -24,13 +25,12 @@ from adasearch.profile_files import profile_file
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.rows import study_of, trial_of
 from adasearch.schemas import Table
-from adasearch.store import RESERVED, Store
-from adasearch.trials import folder_of
+from adasearch.store import Store
+from adasearch.trials import RESERVED, folder_of
 
 __all__ = ["examine"]
 
 R = TypeVar("R")
-Progress = Callable[[str, int, int], None]
 
 ASIDE = "--repair moves it to .damaged/"
 LOST: dict[Table, str] = {
@@ -41,7 +41,7 @@ LOST: dict[Table, str] = {
 }
 
 
-def examine(store: Store, progress: Progress = lambda what, done, total: None) -> Report:
+def examine(store: Store, progress: Progress = no_progress) -> Report:
     """Return what is wrong in a results folder; a live search may go on meanwhile.
 
     Raises:

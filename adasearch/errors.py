@@ -3,7 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["INTERRUPTED", "AdasearchError", "InputError", "Interrupted", "StoreError", "one_line", "unknown"]
+__all__ = [
+    "INTERRUPTED",
+    "AdasearchError",
+    "InputError",
+    "Interrupted",
+    "StoreError",
+    "one_line",
+    "require",
+    "unknown",
+]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
@@ -44,3 +53,16 @@ def one_line(error: BaseException) -> str:
     'ValueError: first second'
     """
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def require(holds: bool, rule: str, /, **named: object) -> None:
+    """Refuse a hyperparameter that breaks a rule.
+
+    >>> require(0.5 > 1, "growth must be greater than 1", growth=0.5)
+    Traceback (most recent call last):
+    ...
+    ValueError: growth must be greater than 1 but got growth=0.5
+    """
+    if not holds:
+        got = ", ".join(f"{name}={value!r}" for name, value in named.items())
+        raise ValueError(f"{rule} but got {got}")

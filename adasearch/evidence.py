@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from adasearch.choice import BASELINE, NO_GAIN, Pick, pick_trials, seconds
+from adasearch.choice import NO_GAIN, Pick, pick_trials
 from adasearch.paired import ERROR_MARGIN, Estimate, Paired, corrected, estimate, paired, verdict
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 from adasearch.targets import median_reached, to_target
 
 __all__ = ["BY_NAME", "ConfirmedRow", "confirmed_rows", "whole_verdict"]
@@ -176,7 +177,7 @@ def _compared(case: _Case, role: str, margin: float) -> Paired | None:
     common = sorted(this.keys() & other.keys())
     if not common:
         return None
-    times = [(seconds(this[seed], clock), seconds(other[seed], clock)) for seed in common]
+    times = [(this[seed].seconds(clock), other[seed].seconds(clock)) for seed in common]
     timed = all(0 < time < math.inf for pair in times for time in pair)
     errors = [(_tested(this[seed]), _tested(other[seed])) for seed in common]
     return paired(errors, times if timed else None, margin=margin)
@@ -200,7 +201,7 @@ def _row(
     main = compared.get("reference" if own else role)
     default = compared.get("default") if own else None
     error = estimate([_tested(trial) for trial in runs]) if runs else None
-    clocked = [seconds(trial, study.clock) for trial in runs]
+    clocked = [trial.seconds(study.clock) for trial in runs]
     spent = estimate(clocked) if clocked and all(map(math.isfinite, clocked)) else None
     spans = [to_target(intervals.get(t.trial_id, ()), case.target, study.clock) for t in runs]
     marks = [median_reached([span[part] for span in spans]) if case.target else None for part in range(3)]

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
 from adasearch.records import Precision
-from adasearch.spaces import Space, parse_space, plain_error
-from adasearch.yaml_text import read_yaml
+from adasearch.spaces import Space, parse_space
+from adasearch.yaml_text import plain_error, read_yaml
 
 __all__ = ["Experiment", "experiment_names", "load_experiment"]
 

@@ -5,14 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
 
-from adasearch.choice import BASELINE, NO_GAIN, pick_trials
+from adasearch.choice import NO_GAIN, pick_trials
 from adasearch.comparison import confirmed
 from adasearch.errors import InputError, unknown
 from adasearch.evidence import BY_NAME, whole_verdict
 from adasearch.paths import path_of, points_text
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
-from adasearch.schedulers import field_defaults
+from adasearch.schedulers.registry import BASELINE, field_defaults
 from adasearch.store import Store
 from adasearch.stored_names import check_stored_names
 from adasearch.train_config import hyperparameters_of

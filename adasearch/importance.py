@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adasearch.choice import BASELINE, complete
+from adasearch.choice import complete
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 
 if TYPE_CHECKING:
     from optuna.importance import BaseImportanceEvaluator

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from adasearch.choice import complete, seconds
+from adasearch.choice import complete
 from adasearch.errors import InputError, unknown
 from adasearch.records import TrialRecord, Value
 
@@ -35,7 +35,7 @@ def interaction(
     for name in (first, second):
         if not any(name in trial.params for trial in complete(trials)):
             raise unknown("parameter", name, {key for trial in complete(trials) for key in trial.params})
-    spent = [seconds(trial, clock) for trial in ended]
+    spent = [trial.seconds(clock) for trial in ended]
     rows, row_names = _binned([trial.params[first] for trial in ended], bins)
     columns, column_names = _binned([trial.params[second] for trial in ended], bins)
     table = pd.DataFrame(

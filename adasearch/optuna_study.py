@@ -15,7 +15,6 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from adasearch.choice import seconds
 from adasearch.errors import InputError, one_line
 from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.spaces import Space
@@ -137,7 +136,7 @@ def objectives(trial: TrialRecord, clock: str) -> list[float]:
     They are floats whatever they were: Optuna's TPE cannot take integers.
     """
     error = math.nan if trial.val_error is None else trial.val_error
-    return [float(error), float(seconds(trial, clock))]
+    return [float(error), trial.seconds(clock)]
 
 
 def _local(moment: datetime) -> datetime:

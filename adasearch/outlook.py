@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from adasearch.choice import BASELINE, pick_trials, seconds
+from adasearch.choice import pick_trials
 from adasearch.clocks import profile_of
 from adasearch.comparison import confirmed
 from adasearch.errors import InputError
@@ -23,6 +23,7 @@ from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, StabilityProfile
 from adasearch.records import StudyRecord
 from adasearch.schedulers import scheduler_class
+from adasearch.schedulers.registry import BASELINE
 from adasearch.store import Store
 from adasearch.tables import Column, render, times
 
@@ -77,7 +78,7 @@ def outcomes_of(store: Store) -> list[Outcome]:
         elif pick.trial is None or pick.reference is None:
             continue
         else:
-            gain = seconds(pick.reference, study.clock) / seconds(pick.trial, study.clock)
+            gain = pick.reference.seconds(study.clock) / pick.trial.seconds(study.clock)
             assert pick.trial.val_error is not None
             assert pick.reference.val_error is not None
             change = pick.trial.val_error - pick.reference.val_error

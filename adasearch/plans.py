@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from adasearch.analysis import BASELINE
+from adasearch.callbacks import Progress, Say, no_progress
 from adasearch.clocks import with_clock
-from adasearch.data import Dataset, DataSpec, load_dataset
+from adasearch.data import Dataset, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.devices import here
 from adasearch.errors import InputError
 from adasearch.experiments import Experiment
@@ -22,11 +23,12 @@ from adasearch.naming import slug, study_name
 from adasearch.profiles import SpeedProfile
 from adasearch.records import Limits, Precision, StudyRecord
 from adasearch.schedulers import scheduler_class
-from adasearch.sources import Progress, absolute, fetch, no_progress
+from adasearch.schedulers.registry import BASELINE
+from adasearch.sources import absolute, fetch
 from adasearch.spaces import Space
 from adasearch.spans import interval_examples
-from adasearch.store import RESERVED
-from adasearch.study_spaces import Say, parse_fixed, scheduler_space_of, train_space_of
+from adasearch.study_spaces import parse_fixed, scheduler_space_of, train_space_of
+from adasearch.trials import RESERVED
 from adasearch.versions import versions
 
 __all__ = [

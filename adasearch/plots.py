@@ -11,16 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from adasearch.analysis import (
-    BASELINE,
-    SearchRow,
-    complete_trials,
-    error_bound,
-    pareto_front,
-    search_rows,
-)
+from adasearch.analysis import SearchRow, complete_trials, error_bound, pareto_front, search_rows
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
+from adasearch.schedulers.registry import BASELINE
 from adasearch.traces import changes, deba_trace
 
 __all__ = [

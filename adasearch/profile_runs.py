@@ -29,9 +29,9 @@ from adasearch.store import Store
 from adasearch.trials import begin_trial
 
 if TYPE_CHECKING:
+    from adasearch.callbacks import Say
     from adasearch.data import Dataset
     from adasearch.plans import ResolvedStudy
-    from adasearch.study_spaces import Say
 
 __all__ = ["FOLDER", "Taker"]
 

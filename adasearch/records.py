@@ -3,12 +3,14 @@
 Sizes are counted in examples, durations in seconds, memory in bytes, errors as fractions in [0, 1].
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 __all__ = [
+    "SECONDS",
     "Action",
     "Decision",
     "IntervalRecord",
@@ -27,6 +29,9 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Status = Literal["running", "complete", "pruned", "failed"]
 Value = bool | int | float | str
 Params = Mapping[str, Value]
+
+SECONDS = {"measured": "train_seconds", "modelled": "modelled_seconds"}
+"""The column of intervals and trials that holds the seconds of a study's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +190,10 @@ class IntervalRecord:
     out_of_memory: int = 0
     test_error: float | None = None
 
+    def seconds(self, clock: str) -> float:
+        """Return the training time by a clock; infinite where that clock has none."""
+        return _known(getattr(self, SECONDS[clock]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
@@ -277,7 +286,20 @@ class TrialRecord:
     started_at: datetime
     ended_at: datetime | None = None
 
+    def seconds(self, clock: str) -> float:
+        """Return the training time by a clock; infinite where that clock has none."""
+        return _known(getattr(self, SECONDS[clock]))
+
+    @property
+    def known_error(self) -> float:
+        """The validation error; infinite if it was never evaluated."""
+        return _known(self.val_error)
+
     def fields_of(self, prefix: str) -> dict[str, Value]:
         """Return the parameters under ``prefix`` ("train" or "scheduler") by their bare names."""
         start = f"{prefix}/"
         return {name[len(start) :]: value for name, value in self.params.items() if name.startswith(start)}
+
+
+def _known(value: float | None) -> float:
+    return math.inf if value is None else value

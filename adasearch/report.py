@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from adasearch import __version__
+from adasearch._version import __version__
 from adasearch.analysis import complete_trials
-from adasearch.choice import BASELINE, baseline_of, comparable, pick_trials
+from adasearch.callbacks import Progress
+from adasearch.choice import baseline_of, comparable, pick_trials
 from adasearch.clocks import intervals_of
 from adasearch.errors import InputError, StoreError
 from adasearch.files import locate, write_whole
@@ -35,17 +35,10 @@ from adasearch.report_overview import speed_picture, states_picture
 from adasearch.report_signals import reached_picture, signal_picture
 from adasearch.report_svg import THEME, Picture
 from adasearch.report_tables import all_tables, cell_class, holds_words, said, verdicts
+from adasearch.schedulers.registry import BASELINE
 from adasearch.store import Store
 
 __all__ = ["report"]
-
-
-class Progress(Protocol):
-    """Hears how many steps are done."""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Take in that ``done`` of ``total`` are done of ``what``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

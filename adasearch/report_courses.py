@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from adasearch.choice import BASELINE, Pick, pick_trials
+from adasearch.choice import Pick, pick_trials
 from adasearch.evidence import ConfirmedRow
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 from adasearch.targets import to_target
 
 __all__ = ["Course", "Reached", "courses", "drawn_trials", "reached_cases"]
@@ -75,7 +76,7 @@ def courses(
             label = f"{name}, {study.study}" if twin else name
             rows = intervals.get(trial.trial_id, ())
             if rows:
-                ends = list(accumulate(_seconds(record, study.clock) for record in rows))
+                ends = list(accumulate(record.seconds(study.clock) for record in rows))
                 found.append(
                     Course(label=label, role=role, series=series, trial=trial, intervals=rows, seconds=ends)
                 )
@@ -91,11 +92,6 @@ def _standing(study: StudyRecord, pick: Pick) -> list[tuple[str, str, TrialRecor
     if pick.default is None or pick.default == pick.reference:
         return [("reference = default" if pick.default else "reference", "reference", pick.reference)]
     return [("untuned default", "default", pick.default), ("reference", "reference", pick.reference)]
-
-
-def _seconds(record: IntervalRecord, clock: str) -> float:
-    value = record.modelled_seconds if clock == "modelled" else record.train_seconds
-    return math.inf if value is None else value
 
 
 def reached_cases(
@@ -129,7 +125,7 @@ def reached_cases(
                 role=row.role,
                 target=row.target_error,
                 seconds=spent,
-                ended=[sum(_seconds(record, study.clock) for record in each) for each in rows],
+                ended=[sum(record.seconds(study.clock) for record in each) for each in rows],
                 seeds=[trial.seed for trial in runs],
             )
         )

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from adasearch.analysis import pareto_front
-from adasearch.choice import BASELINE
 from adasearch.records import IntervalRecord
 from adasearch.report_axes import WIDTH, legend, percents, short, sizes, thinned, thousands
 from adasearch.report_courses import Course
 from adasearch.report_svg import GREY, INK, SERIES, Picture, picture, themed
+from adasearch.schedulers.registry import BASELINE
 from adasearch.traces import changes
 
 __all__ = ["course_pictures", "front_picture", "ledger_picture"]

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adasearch.choice import BASELINE
 from adasearch.comparison import unfinished
 from adasearch.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.report_basis import Basis
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["Failure", "failures", "missing", "setup", "states"]
 

@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from adasearch.analysis import SearchRow
-from adasearch.choice import BASELINE
 from adasearch.evidence import ConfirmedRow
 from adasearch.report_axes import WIDTH, legend, short
 from adasearch.report_svg import GREY, INK, SERIES, Picture, picture, themed
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["STATES", "speed_picture", "states_picture"]
 

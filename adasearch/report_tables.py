@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
 from adasearch.analysis import describe, settings_rows
-from adasearch.choice import BASELINE
 from adasearch.comparison import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.report_basis import Basis
+from adasearch.schedulers.registry import BASELINE
 from adasearch.tables import Column, fraction, number, times
 
 __all__ = ["Table", "all_tables", "cell_class", "holds_words", "said", "verdicts"]

@@ -22,10 +22,9 @@ from typing import TypedDict
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
-from adasearch.errors import InputError
+from adasearch.errors import InputError, require
 from adasearch.permutations import PermutationStream, part_rows
 from adasearch.records import Limits
-from adasearch.schedulers.base import require
 
 __all__ = ["Part", "ResizableBatchSampler", "SamplerState", "limits_for"]
 

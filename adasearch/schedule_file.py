@@ -13,9 +13,8 @@ from adasearch.errors import InputError
 from adasearch.naming import source_of
 from adasearch.records import Limits, Value
 from adasearch.schedulers import BatchSizeScheduler, make_scheduler
-from adasearch.spaces import plain_error
 from adasearch.train_config import Hyperparameters, hyperparameters_of
-from adasearch.yaml_text import read_yaml
+from adasearch.yaml_text import plain_error, read_yaml
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
 

@@ -30,17 +30,16 @@ from typing import Literal, get_type_hints
 
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from adasearch.calibration import CALIBRATED, QUANTILE
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
-from adasearch.kinds import fits, wanted
 from adasearch.records import Value
-from adasearch.schedulers import WRAPPERS, field_kinds, make_scheduler, scheduler_class
-from adasearch.yaml_text import read_yaml
+from adasearch.schedulers import make_scheduler, scheduler_class
+from adasearch.schedulers.fields import WRAPPERS, field_kinds, fits, wanted
+from adasearch.yaml_text import plain_error, read_yaml
 
-__all__ = ["Space", "load_space", "parse_space", "plain_error", "space_names"]
+__all__ = ["Space", "load_space", "parse_space", "space_names"]
 
 
 class Space(BaseModel):
@@ -255,19 +254,6 @@ def parse_space(content: object, origin: str, own: str | None = None) -> Space:
     except InputError as error:
         raise InputError(f"{origin}: {' '.join(str(error).split())}") from error
     return space
-
-
-def plain_error(error: ErrorDetails) -> str:
-    """Return pydantic's finding as one line that names place, rule and value."""
-    place = " ".join(str(part) for part in error["loc"] if part != "fields")
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif error["type"] in ("dict_type", "model_type"):
-        message = f"must be a mapping but got {reprlib.repr(error['input'])}"
-    elif error["type"] != "value_error":
-        message += f" but got {reprlib.repr(error['input'])}"
-    return " ".join(f"{place}: {message}".removeprefix(": ").split())
 
 
 def _folder() -> Path:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from adasearch.compacted import COMPACTED, Piece, Progress, compacted_rows, read_pieces, write_compacted
+from adasearch.callbacks import Progress, no_progress
+from adasearch.compacted import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.courses import Columns, Courses
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.files import below, is_local, kind_at, listed, locate, write_whole
@@ -29,12 +30,10 @@ from adasearch.parts import PartError, rows_in
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rows import interval_row, row_of, study_of, trial_of
 from adasearch.schemas import SCHEMAS, Table
-from adasearch.trials import folder_of
+from adasearch.trials import RESERVED, folder_of
 
-__all__ = ["RESERVED", "Store"]
+__all__ = ["Store"]
 
-RESERVED = frozenset({"train", "profiles"})
-"""Folders of the results that are no studies."""
 
 R = TypeVar("R", StudyRecord, TrialRecord)
 
@@ -262,7 +261,7 @@ class Store:
         place = f"{self._root}/{folder}"
         return read_pieces(self._files, place, table, skipped=_say, names=names, columns=columns)
 
-    def compact(self, folder: str, progress: Progress = lambda what, done, total: None) -> dict[Table, int]:
+    def compact(self, folder: str, progress: Progress = no_progress) -> dict[Table, int]:
         """Write a folder's trials and intervals once more, as one file each; return the rows of each.
 
         Nothing else is changed: readers take from these files what is not newer in a file of its own.

@@ -1,23 +1,22 @@
 """A study's two search spaces, from files, from the store and from what the user fixed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adasearch.analysis import BASELINE
+from adasearch.callbacks import Say
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
-from adasearch.schedulers import field_kinds, scheduler_class
+from adasearch.schedulers import scheduler_class
+from adasearch.schedulers.fields import field_kinds
+from adasearch.schedulers.registry import BASELINE
 from adasearch.spaces import Space, load_space, parse_space, space_names
 from adasearch.yaml_text import parse_yaml
 
-__all__ = ["Fixed", "Say", "parse_fixed", "scheduler_space_of", "train_space_of"]
+__all__ = ["Fixed", "parse_fixed", "scheduler_space_of", "train_space_of"]
 
 GENERAL = "any"
 """The space of architectures that have no file of their own."""
-
-Say = Callable[[str], None]
-"""Tells the user something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ def to_target(
     """Return seconds, examples and steps of a run up to the first evaluation at ``target`` or below."""
     spent = 0.0
     for record in intervals:
-        time = record.modelled_seconds if clock == "modelled" else record.train_seconds
-        spent += math.inf if time is None else time
+        spent += record.seconds(clock)
         if target is not None and record.val_error is not None and record.val_error <= target:
             return spent, record.signals.examples_seen, record.signals.step
     return math.inf, math.inf, math.inf

@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers import fault_in
 from adasearch.schedulers.base import LR_SCHEDULES, BatchSizeScheduler
+from adasearch.schedulers.contract import fault_in
 
 __all__ = ["check_scheduler", "legal_histories"]
 

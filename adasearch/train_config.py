@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_type_hints
 
-from adasearch.errors import InputError, unknown
-from adasearch.kinds import fits, wanted
+from adasearch.errors import InputError, require, unknown
 from adasearch.records import Precision, StudyRecord, TrialRecord, Value
-from adasearch.schedulers.base import LR_SCHEDULES, require
+from adasearch.schedulers.base import LR_SCHEDULES
+from adasearch.schedulers.fields import fits, wanted
 
 __all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of", "lr_factor"]
 

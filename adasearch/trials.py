@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 
-__all__ = ["begin_trial", "close_trial", "folder_of"]
+__all__ = ["RESERVED", "begin_trial", "close_trial", "folder_of"]
 
 FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
 
@@ -88,3 +88,7 @@ def close_trial(
         final_batch_size=last.batch_size,
         adaptations=sum(record.decision.action != "hold" for record in intervals),
     )
+
+
+RESERVED = frozenset({"train", "profiles"})
+"""Folders of the results that are no studies."""

@@ -6,7 +6,7 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from adasearch import __version__
+from adasearch._version import __version__
 from adasearch.records import Value
 
 __all__ = ["git_commit", "versions"]

@@ -1,15 +1,17 @@
 """YAML from a file or a flag: plain values alone, with an error of one line for whatever else it holds."""
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import ErrorDetails
 from yaml.events import AliasEvent
 from yaml.nodes import ScalarNode
 
 from adasearch.errors import InputError
 
-__all__ = ["parse_yaml", "read_yaml"]
+__all__ = ["parse_yaml", "plain_error", "read_yaml"]
 
 LONGEST = 2**20  # characters of a document
 GREATEST = 2**63  # of a whole number; what Arrow's columns hold
@@ -69,3 +71,16 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yaml_int)
+
+
+def plain_error(error: ErrorDetails) -> str:
+    """Return pydantic's finding as one line that names place, rule and value."""
+    place = " ".join(str(part) for part in error["loc"] if part != "fields")
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown key"
+    elif error["type"] in ("dict_type", "model_type"):
+        message = f"must be a mapping but got {reprlib.repr(error['input'])}"
+    elif error["type"] != "value_error":
+        message += f" but got {reprlib.repr(error['input'])}"
+    return " ".join(f"{place}: {message}".removeprefix(": ").split())

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from adasearch.data import Batches, Dataset, DataSpec, load_dataset
+from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.models import build_model
 from adasearch.run import Run
 from adasearch.splits import Split

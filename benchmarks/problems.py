@@ -10,11 +10,11 @@ from typing import NamedTuple
 from optuna.distributions import BaseDistribution
 from rich.console import Console
 
+from adasearch.callbacks import no_progress
 from adasearch.modelled import SpeedCurve, modelled_trial
 from adasearch.plans import Request, ResolvedStudy, resolve
 from adasearch.progress import say
 from adasearch.records import IntervalRecord, Params, TrialRecord, Value
-from adasearch.sources import no_progress
 from adasearch.spans import rungs_of
 from adasearch.train_config import TrainConfig
 from adasearch.trials import begin_trial

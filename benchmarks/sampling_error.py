@@ -15,7 +15,8 @@ from statistics import fmean
 
 import torch
 
-from adasearch.data import DataSpec, load_dataset
+from adasearch.data import load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.run import Run
 from adasearch.sampling import costly_stride_of, stride_of
 from adasearch.tables import Column, fraction

@@ -13,7 +13,6 @@ reference's, by the speed profile: growth saves no more than that on equally man
 import math
 from collections.abc import Mapping, Sequence
 
-from adasearch.choice import seconds
 from adasearch.clocks import curve_of, intervals_of
 from adasearch.modelled import SpeedCurve
 from adasearch.profile_files import ProfileStore
@@ -114,7 +113,7 @@ def row_of(
         "reached": sum(map(math.isfinite, spans)),
         "reference_batch": base.params["train/batch_size"],
         "ceiling": ceiling_of(store, study, base),
-        "reference_seconds": median_reached([seconds(trial, study.clock) for trial in reference.values()]),
+        "reference_seconds": median_reached([trial.seconds(study.clock) for trial in reference.values()]),
         "target_seconds": spent if isinstance(spent, float) else None,
         "speedup": median_reached(ratios),
         "speedup_low": min(ratios),

@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from adasearch.choice import pick_trials
-from adasearch.data import Dataset, DataSpec, load_dataset
+from adasearch.data import Dataset, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.plans import Request, ResolvedStudy, resolve
 from adasearch.profile_files import ProfileStore
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord

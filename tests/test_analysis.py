@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.analysis import (
-    BASELINE,
     baseline_of,
     choose,
     comparable,
@@ -18,11 +17,11 @@ from adasearch.analysis import (
     error_bound,
     pareto_front,
     search_rows,
-    seconds,
     settings_rows,
     with_params,
 )
 from adasearch.records import Params, Status, StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 from tests.rows import STUDY, study_of, trial_of
 
 CONSTANT, DEBA = study_of(BASELINE), study_of("deba")
@@ -172,11 +171,11 @@ def test_rule_agrees_with_its_definition(points: list[tuple[float, int]], split:
 
     def ranked(trials: list[TrialRecord]) -> list[TrialRecord]:
         good = [t for t in trials if t.val_error is not None and t.val_error <= bound]
-        return sorted(good, key=lambda t: (seconds(t, "measured"), t.val_error, t.number))
+        return sorted(good, key=lambda t: (t.seconds("measured"), t.val_error, t.number))
 
     reference = ranked(constant)[0]
     assert choice.reference == reference
-    faster = [t for t in ranked(adaptive) if seconds(t, "measured") < seconds(reference, "measured")]
+    faster = [t for t in ranked(adaptive) if t.seconds("measured") < reference.seconds("measured")]
     assert choice.candidate == (faster[0] if faster else None)
 
 

@@ -14,7 +14,8 @@ from adasearch.cli import main
 from adasearch.comparison import compare
 from adasearch.confirm import Job, jobs_of
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
-from adasearch.data import DataSpec, load_dataset
+from adasearch.data import load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.errors import AdasearchError, InputError
 from adasearch.paths import Turn
 from adasearch.records import Limits, Status, StudyRecord, TrialRecord

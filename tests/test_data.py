@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adasearch.data import Augmentation, Batches, Dataset, DataSpec, ExampleSplit, Split, load_dataset
+from adasearch.callbacks import Progress
+from adasearch.data import Augmentation, Batches, Dataset, ExampleSplit, Split, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
-from adasearch.sources import Examples, Progress
+from adasearch.sources import Examples
 from adasearch.sources.base import ArrayReader
 from tests.conftest import images_of
 

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from adasearch.cli import main
-from adasearch.data import DataSpec, load_dataset
+from adasearch.data import load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.devices import device_name
 from adasearch.doctor import examine
 from adasearch.errors import AdasearchError, InputError

@@ -15,7 +15,8 @@ from optuna.trial import create_trial
 from adasearch.errors import InputError
 from adasearch.models import ARCHITECTURES
 from adasearch.records import Value
-from adasearch.schedulers import SCHEDULERS, field_names, make_scheduler, scheduler_class
+from adasearch.schedulers import SCHEDULERS, make_scheduler, scheduler_class
+from adasearch.schedulers.fields import field_names
 from adasearch.spaces import Space, load_space, parse_space, space_names
 from adasearch.train import Hyperparameters
 

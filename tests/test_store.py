@@ -36,7 +36,8 @@ from adasearch.rows import ERRORS
 from adasearch.rows import POSITIVE as POSITIVE_COLUMNS
 from adasearch.rows import SPENT as SPENT_COLUMNS
 from adasearch.schemas import SCHEMA_VERSION, SCHEMAS, Table
-from adasearch.store import RESERVED, Store
+from adasearch.store import Store
+from adasearch.trials import RESERVED
 from tests.rows import START, STUDY, interval_at, trial_of
 
 R = TypeVar("R")

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from adasearch.batches import Batches
 from adasearch.commands import train_once
-from adasearch.data import DataSpec, load_dataset
+from adasearch.data import load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.plans import Request
 from adasearch.records import IntervalRecord, Limits

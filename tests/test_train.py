@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from adasearch.data import Batches, Dataset, DataSpec, load_dataset
+from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.measure import MEASURED, GradientMeter
 from adasearch.models import ARCHITECTURES, build_model

@@ -15,7 +15,8 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import adasearch.run
-from adasearch.data import Batches, Dataset, DataSpec, load_dataset
+from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.data_spec import DataSpec
 from adasearch.measure import MEASURED
 from adasearch.models import build_model
 from adasearch.noise import NOISE

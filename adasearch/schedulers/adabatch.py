@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import change, hold, periods, reachable, require
+from adasearch.schedulers.base import change, hold, periods, reachable
 
 __all__ = ["AdaBatch"]
 

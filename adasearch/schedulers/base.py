@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Protocol
 
+from adasearch.errors import require
 from adasearch.records import Action, Decision, Limits, Signals
 
 __all__ = [
@@ -64,19 +65,6 @@ class BatchSizeScheduler(Protocol):
         ``history`` holds every finished interval, oldest first, at least one.
         """
         ...
-
-
-def require(holds: bool, rule: str, /, **named: object) -> None:
-    """Refuse a hyperparameter that breaks a rule.
-
-    >>> require(0.5 > 1, "growth must be greater than 1", growth=0.5)
-    Traceback (most recent call last):
-    ...
-    ValueError: growth must be greater than 1 but got growth=0.5
-    """
-    if not holds:
-        got = ", ".join(f"{name}={value!r}" for name, value in named.items())
-        raise ValueError(f"{rule} but got {got}")
 
 
 def reachable(current: int, wanted: float, limits: Limits) -> int:

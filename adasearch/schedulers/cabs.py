@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, require, smooth, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, smooth, unusable
 
 __all__ = ["Cabs"]
 

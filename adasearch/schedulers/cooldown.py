@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler, hold, intervals_at_size, require
+from adasearch.schedulers.base import BatchSizeScheduler, hold, intervals_at_size
 
 __all__ = ["Cooldown"]
 

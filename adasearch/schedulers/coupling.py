@@ -20,8 +20,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from adasearch.errors import require
 from adasearch.records import Decision, Signals
-from adasearch.schedulers.base import require, smooth
+from adasearch.schedulers.base import smooth
 
 __all__ = ["NOISE", "Coupling", "couple", "coupling_needs", "gain", "require_coupling"]
 

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, hold, read, require, resize, unusable, variation, waiting
+from adasearch.schedulers.base import LR_SCHEDULES, hold, read, resize, unusable, variation, waiting
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["Deba", "DebaIndicators"]

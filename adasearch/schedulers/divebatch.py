@@ -25,8 +25,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, hold, periods, require, resize, smooth, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, hold, periods, resize, smooth, unusable
 from adasearch.schedulers.coupling import NOISE, Coupling, couple, require_coupling
 
 __all__ = ["DiveBatch"]

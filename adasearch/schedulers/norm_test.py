@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, hold, read, require, resize, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, hold, read, resize, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["NormTest"]

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, require, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["Point", "Ramp"]

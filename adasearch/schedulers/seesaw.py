@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import change, hold, milestones_of, milestones_reached, reachable, require
+from adasearch.schedulers.base import change, hold, milestones_of, milestones_reached, reachable
 
 __all__ = ["Seesaw"]
 

@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, hold, require, resize, smooth, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, hold, resize, smooth, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["SimiGrad"]

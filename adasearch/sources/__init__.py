@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, unknown
-from adasearch.sources.base import Decoded, Examples, ImageReader, Kind, Progress, no_progress
+from adasearch.sources.base import Decoded, Examples, ImageReader, Kind
 from adasearch.sources.cache import decode_all, keep_numbers, kept_numbers
 from adasearch.sources.digits import DIGITS
 from adasearch.sources.folder import FOLDER
@@ -26,14 +27,12 @@ __all__ = [
     "Decoded",
     "Examples",
     "ImageReader",
-    "Progress",
     "absolute",
     "decode",
     "decode_all",
     "fetch",
     "keep_numbers",
     "kept_numbers",
-    "no_progress",
     "open_source",
 ]
 

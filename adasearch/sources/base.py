@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageOps
 
+from adasearch.callbacks import Progress
 from adasearch.errors import InputError
 
 __all__ = [
@@ -17,20 +18,11 @@ __all__ = [
     "ImageReader",
     "Kind",
     "Listing",
-    "Progress",
     "array_listing",
     "digest_of",
-    "no_progress",
     "picture",
     "pixels",
 ]
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done and how much there is."""
-
-
-def no_progress(what: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 class ImageReader(Protocol):

@@ -19,7 +19,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from adasearch.sources.base import Decoded, Examples, Fingerprint, Progress
+from adasearch.callbacks import Progress
+from adasearch.sources.base import Decoded, Examples, Fingerprint
 
 __all__ = ["decode_all", "keep_numbers", "kept_numbers"]
 

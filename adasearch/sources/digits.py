@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from adasearch.sources.base import Kind, Listing, Progress, array_listing
+from adasearch.callbacks import Progress
+from adasearch.sources.base import Kind, Listing, array_listing
 
 __all__ = ["DIGITS"]
 

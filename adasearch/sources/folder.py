@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from adasearch.callbacks import Progress
 from adasearch.errors import InputError
-from adasearch.sources.base import Kind, Listing, Progress, picture
+from adasearch.sources.base import Kind, Listing, picture
 
 __all__ = ["FOLDER"]
 

@@ -18,9 +18,10 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from adasearch.callbacks import Progress
 from adasearch.errors import InputError
 from adasearch.own import load_own
-from adasearch.sources.base import Listing, Progress, digest_of
+from adasearch.sources.base import Listing, digest_of
 
 __all__ = ["open_function"]
 

@@ -19,8 +19,9 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 from PIL import Image
 
+from adasearch.callbacks import Progress
 from adasearch.errors import InputError
-from adasearch.sources.base import Kind, Listing, Progress, digest_of, picture
+from adasearch.sources.base import Kind, Listing, digest_of, picture
 
 __all__ = ["PARQUET"]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from adasearch.callbacks import Progress
 from adasearch.errors import AdasearchError, InputError
-from adasearch.sources.base import Kind, Listing, Progress, array_listing
+from adasearch.sources.base import Kind, Listing, array_listing
 
 __all__ = ["CIFAR10", "CIFAR100", "FASHION_MNIST"]
 

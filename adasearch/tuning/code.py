@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-import adasearch
 from adasearch.errors import InputError
 from adasearch.naming import source_of
 from adasearch.own import load_own
@@ -26,6 +25,7 @@ __all__ = ["named_by", "runtime_env"]
 
 SUFFIXES = frozenset({".py", ".json", ".toml", ".txt", ".yaml", ".yml"})
 LARGEST_BYTES = 20 * 1024**2  # of all that is sent; adasearch itself is one
+PACKAGE = Path(__file__).parents[1]
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray tells a submitted job of its own runtime_env
 
 
@@ -55,7 +55,7 @@ def runtime_env(own: Iterable[str]) -> Iterator[dict[str, Any]]:
     for name in own:
         load_own("--address: code for the workers", name)
     with TemporaryDirectory(prefix="adasearch-code-") as folder:
-        places = {place.name: place for place in (Path(adasearch.__path__[0]), *_places(own))}
+        places = {place.name: place for place in (PACKAGE, *_places(own))}
         for place in places.values():
             _copy(place, Path(folder))
         _check_size(Path(folder), places)

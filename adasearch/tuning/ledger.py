@@ -8,10 +8,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from adasearch.analysis import BASELINE
 from adasearch.errors import AdasearchError, StoreError
 from adasearch.modelled import modelled
 from adasearch.records import IntervalRecord, Status, TrialRecord
+from adasearch.schedulers.registry import BASELINE
 from adasearch.store import Store
 from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial

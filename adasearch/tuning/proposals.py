@@ -8,7 +8,7 @@ import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from adasearch.calibration import thresholds
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.modelled import SpeedCurve
 from adasearch.optuna_study import STATES, combinations, frozen_trial, new_study, objectives

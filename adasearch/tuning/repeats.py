@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adasearch.controls import Repeat, repeats_of
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions

@@ -10,12 +10,11 @@ from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from adasearch.records import IntervalRecord, StudyRecord
+from adasearch.records import SECONDS, IntervalRecord, StudyRecord
 from adasearch.spans import rungs_of
 
-__all__ = ["RECALLED", "STOPPERS", "Rungs", "ranks_of", "rungs_of"]
+__all__ = ["RECALLED", "Rungs", "ranks_of", "rungs_of"]
 
-STOPPERS = ("halving", "none")
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 
 RECALLED = ("examples_seen", "val_error", "train_loss", "val_loss", "train_seconds", "modelled_seconds")
@@ -57,10 +56,10 @@ class Rungs:
         ``columns`` are those of ``RECALLED``, one value for each of its intervals.
         """
         spent = 0.0
-        times = columns["modelled_seconds" if self._clock == "modelled" else "train_seconds"]
+        times = columns[SECONDS[self._clock]]
         rows = zip(*(columns[name] for name in RECALLED[:4]), times, strict=True)
         for seen, error, *losses, seconds in rows:
-            spent += seconds or 0.0
+            spent += math.inf if seconds is None else seconds
             if error is not None and seen is not None and not self._ending(seen, losses):
                 for points in self._reached(trial_id, seen):
                     points[trial_id] = (error, spent)
@@ -77,9 +76,7 @@ class Rungs:
         return [points for mark, points in self._points.items() if seen >= mark and trial_id not in points]
 
     def _spent(self, intervals: Sequence[IntervalRecord]) -> float:
-        modelled = self._clock == "modelled"
-        spent = [record.modelled_seconds if modelled else record.train_seconds for record in intervals]
-        return sum(seconds or 0.0 for seconds in spent)
+        return sum(record.seconds(self._clock) for record in intervals)
 
 
 def _in_better_half(point: Point, points: Sequence[Point]) -> bool:

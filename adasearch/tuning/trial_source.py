@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions

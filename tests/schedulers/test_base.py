@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adasearch.errors import require
 from adasearch.records import Decision, Limits
 from adasearch.schedulers.base import (
     TAIL,
@@ -17,7 +18,6 @@ from adasearch.schedulers.base import (
     periods,
     reachable,
     read,
-    require,
     resize,
     smooth,
     unusable,

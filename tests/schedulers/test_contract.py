@@ -12,10 +12,8 @@ from adasearch.errors import InputError
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers import (
     SCHEDULERS,
-    WRAPPERS,
     BatchSizeScheduler,
     decide,
-    field_names,
     make_scheduler,
     scheduler_class,
 )
@@ -28,6 +26,7 @@ from adasearch.schedulers.cooldown import Cooldown
 from adasearch.schedulers.coupling import COUPLINGS
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.divebatch import DiveBatch
+from adasearch.schedulers.fields import WRAPPERS, field_names
 from adasearch.schedulers.goodput import Goodput
 from adasearch.schedulers.grow_only import GrowOnly
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay

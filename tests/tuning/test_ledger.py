@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.errors import AdasearchError
 from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.records import Limits
 from adasearch.train import Hyperparameters, TrainConfig
 from adasearch.tuning.mailbox import Mailbox, Message

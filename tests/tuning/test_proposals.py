@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from adasearch.calibration import thresholds
-from adasearch.data import DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.records import Params, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler

@@ -1,9 +1,14 @@
 """Whether a value is of the kind that a dataclass field declares."""
 
+import dataclasses
 from numbers import Integral, Real
-from typing import Literal, get_origin
+from typing import Literal, get_origin, get_type_hints
 
-__all__ = ["fits", "wanted"]
+from adasearch.records import Value
+from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.constant import Constant
+
+__all__ = ["WRAPPERS", "field_kinds", "field_names", "fits", "wanted"]
 
 LARGEST = 2**53  # whole numbers up to here are floats, too, without rounding
 
@@ -33,3 +38,20 @@ def wanted(hint: object) -> str:
     """Return what the kind is called in a message."""
     names: dict[object, str] = {bool: "true or false", int: "whole numbers", float: "numbers"}
     return names.get(hint, "a name")
+
+
+WRAPPERS: dict[str, Value] = {"wrappers.cooldown": 0, "wrappers.grow_only": False}
+"""What may wrap a scheduler, as fields beside its own, and the value that stands for no wrapper."""
+
+
+def field_names(cls: type[BatchSizeScheduler]) -> list[str]:
+    """Return the names of a scheduler's own hyperparameters."""
+    return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def field_kinds(cls: type[BatchSizeScheduler]) -> dict[str, object]:
+    """Return the declared kind of every field that a scheduler may be given, those of ``WRAPPERS`` last."""
+    hints = get_type_hints(cls)
+    own = {name: hints[name] for name in field_names(cls)}
+    # A constant size has nothing to wrap, and every scheduler's search shares the one constant study.
+    return own if cls is Constant else own | {name: type(default) for name, default in WRAPPERS.items()}
