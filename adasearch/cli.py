@@ -100,7 +100,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     """
     from adasearch import commands
     from adasearch.experiments import load_experiment
-    from adasearch.plans import Request
+    from adasearch.request import Request
 
     if options["experiment"] is not None:
         given = {name for name in options if not from_default(context, name)}
@@ -149,7 +149,7 @@ def train(context: click.Context, /, **options: Any) -> None:
       adasearch train --schedule schedule.yaml --seed 7
     """
     from adasearch import commands
-    from adasearch.plans import Request
+    from adasearch.request import Request
 
     file = options.pop("schedule")
     if file is not None:
@@ -190,8 +190,8 @@ def replay(results: str, smallest: int | None, largest: int | None, **options: A
       adasearch replay resnet18-nano-deba-digits-search-0 --scheduler deba --set scheduler/cooldown=1
     """
     from adasearch.records import Limits
-    from adasearch.replay import NOTE
-    from adasearch.replay import replay as table
+    from adasearch.replay_command import NOTE
+    from adasearch.replay_command import replay as table
     from adasearch.store import Store
 
     if (smallest is None) != (largest is None):

@@ -75,7 +75,6 @@ FORMAT = click.option(
     show_default=True,
 )
 
-
 _RUN = [
     click.option(
         "--device-batch",

@@ -60,9 +60,9 @@ def profile(export: str | None, take_in: str | None, form: str, **options: Any) 
     from rich.console import Console
 
     from adasearch import commands
-    from adasearch.plans import Request
     from adasearch.profile_files import ProfileStore
     from adasearch.profile_tables import profile_tables
+    from adasearch.request import Request
 
     architectures = options.pop("architectures")
     results = options.pop("results")

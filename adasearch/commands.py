@@ -11,21 +11,23 @@ from rich.console import Console
 from adasearch._version import __version__
 from adasearch.choice import complete
 from adasearch.comparison import compare
+from adasearch.devices import local_device
 from adasearch.errors import InputError
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
 from adasearch.profile_files import ProfileStore
-from adasearch.profiling import ProfileWish, histories_of, profile, with_profile
+from adasearch.profile_runs import histories_of, with_profile
+from adasearch.profiling import ProfileWish, profile
 from adasearch.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.records import TrialRecord, Value
-from adasearch.replay import replay
+from adasearch.replay_command import replay
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
-from adasearch.single_run import local_device, train_once
+from adasearch.single_run import train_once
 from adasearch.store import Store
 
 if TYPE_CHECKING:
-    from adasearch.plans import Request, ResolvedStudy
+    from adasearch.request import Request, ResolvedStudy
     from adasearch.tuning.proposals import StudyPlan
 
 __all__ = ["ProfileWish", "Runtime", "compare", "confirm", "profile", "replay", "search", "train_once"]
@@ -57,8 +59,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         _print_tables(resolved, store, console)
         return True
     resolved = _profiled(resolved, runtime, store, console)
+    from adasearch.study_naming import named_by
     from adasearch.tuning.cluster import connect
-    from adasearch.tuning.code import named_by
     from adasearch.tuning.settings import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")

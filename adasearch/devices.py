@@ -5,29 +5,7 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 
-from adasearch.profiles import Setting
-from adasearch.records import StudyRecord
-
-__all__ = ["device_name", "driver_version", "here"]
-
-
-def here(study: StudyRecord, threads: int) -> Setting:
-    """Return what a profile must be of to fit a study that runs on this machine, with so many threads."""
-    return Setting(
-        architecture=study.architecture,
-        scale=study.scale,
-        dataset=study.dataset,
-        fingerprint=study.fingerprint,
-        precision=study.precision,
-        compile=study.compile,
-        per_example=study.per_example,
-        workers=study.workers,
-        threads=threads,
-        device=study.device,
-        device_name=device_name(study.device),
-        driver=driver_version(study.device),
-        versions=study.versions,
-    )
+__all__ = ["device_name", "driver_version", "local_device"]
 
 
 @cache
@@ -55,3 +33,10 @@ def driver_version(device: str) -> str | None:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
         return said.splitlines()[0].strip() if said.strip() else None
     return None
+
+
+def local_device() -> str:
+    """Return what this process trains on."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -5,34 +5,22 @@ averages over intervals belong to the scheduler.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._utils import _flatten_dense_tensors
 
+from adasearch.flat_gradient import Layout, gradients_of
 from adasearch.sampling import stride_of
 
-__all__ = [
-    "MEASURED",
-    "GradientMeter",
-    "GradientSignals",
-    "Layout",
-    "NoiseSignals",
-    "added",
-    "gradients_of",
-    "inner_product",
-    "square_norm",
-]
+__all__ = ["MEASURED", "GradientMeter", "GradientSignals", "NoiseSignals"]
 
 MEASURED = frozenset(
     {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
 )
 """Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
 between examples are :class:`~adasearch.noise.NoiseMeter`'s."""
-
-FUSE_BELOW = 65_536  # components; a smaller tensor costs more to launch a kernel for than to copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,62 +145,3 @@ class GradientMeter:
         variance = (square / self._components - mean.square()).clamp_min(0)
         norm, spread = torch.stack([square.sqrt(), variance]).mean(dim=1).tolist()
         return norm, spread
-
-
-class Layout:
-    """How the gradient of some parameters is written as a few flat tensors.
-
-    The small ones are joined, so that one kernel serves them. What follows from the parameters is found once:
-    after a backward pass each call on a tensor is a trip to main memory.
-    """
-
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
-        places = dict(enumerate(parameters))
-        self._large = [place for place, p in places.items() if p.numel() >= FUSE_BELOW]
-        self._small = [place for place, p in places.items() if p.numel() < FUSE_BELOW]
-        self._last = [place for place, p in places.items() if _is_channels_last(p)]
-
-    def joined(self, gradients: Iterable[Tensor]) -> list[Tensor]:
-        """Return a gradient as a few tensors (components,), without a copy of the large ones.
-
-        Gradients are in the order of their parameters, their components in the order of the parameter's
-        memory.
-        """
-        there = list(gradients)
-        for place in self._last:
-            there[place] = there[place].permute(0, 2, 3, 1)
-        parts = [there[place].flatten() for place in self._large]
-        return (
-            [*parts, _flatten_dense_tensors([there[place] for place in self._small])]
-            if self._small
-            else parts
-        )
-
-
-def _is_channels_last(parameter: Tensor) -> bool:
-    """Tell whether a parameter's channels lie innermost in memory and are not all there is."""
-    last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
-    return last and not parameter.is_contiguous()
-
-
-def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """Return the gradients, zeros where the loss did not reach a parameter."""
-    return [torch.zeros_like(p) if (gradient := p.grad) is None else gradient for p in parameters]
-
-
-def added(total: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
-    """Return the sum of two gradients in parts; an empty list is zero, and the first is overwritten."""
-    if not total:
-        return [part.clone() for part in parts]
-    return [one.add_(part) for one, part in zip(total, parts, strict=True)]
-
-
-def square_norm(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """Return ``|g|^2`` of a gradient in parts."""
-    return torch.stack([torch.linalg.vector_norm(part) for part in parts]).to(dtype).square().sum()
-
-
-def inner_product(one: Sequence[Tensor], other: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """Return the inner product of two gradients in equal parts."""
-    pairs = zip(one, other, strict=True)
-    return torch.stack([part @ opposite for part, opposite in pairs]).to(dtype).sum()

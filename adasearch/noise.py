@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch._C._distributed_c10d import GradBucket
 
-from adasearch.measure import Layout, NoiseSignals, added, gradients_of, inner_product, square_norm
+from adasearch.flat_gradient import Layout, added, gradients_of, inner_product, square_norm
+from adasearch.measure import NoiseSignals
 from adasearch.per_example import example_gradients
 from adasearch.sampling import costly_stride_of, stride_of
 

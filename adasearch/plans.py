@@ -6,7 +6,7 @@ same network and data, our default. So the same command always goes on with what
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TypeVar
 
@@ -14,90 +14,27 @@ from adasearch.callbacks import Progress, Say, no_progress
 from adasearch.clocks import with_clock
 from adasearch.data import Dataset, load_dataset
 from adasearch.data_spec import DataSpec
-from adasearch.devices import here
 from adasearch.errors import InputError
-from adasearch.experiments import Experiment
 from adasearch.identity import check_together, refuse_other
 from adasearch.models import check_model, check_name
-from adasearch.naming import slug, study_name
-from adasearch.profiles import SpeedProfile
-from adasearch.records import Limits, Precision, StudyRecord
+from adasearch.naming import slug
+from adasearch.profiles import SpeedProfile, here
+from adasearch.records import Limits, StudyRecord
+from adasearch.request import Request, ResolvedStudy
 from adasearch.schedulers import scheduler_class
 from adasearch.schedulers.registry import BASELINE
 from adasearch.sources import absolute, fetch
-from adasearch.spaces import Space
 from adasearch.spans import interval_examples
+from adasearch.study_naming import study_name
 from adasearch.study_spaces import parse_fixed, scheduler_space_of, train_space_of
 from adasearch.trials import RESERVED
 from adasearch.versions import versions
 
-__all__ = [
-    "Request",
-    "ResolvedStudy",
-    "interval_examples",
-    "resolve",
-    "study_name",
-    "versions",
-]
+__all__ = ["interval_examples", "resolve", "study_name", "versions"]
 
 T = TypeVar("T")
 Lookup = Callable[[str], StudyRecord | None]
 DEFAULT_EPOCHS = 20.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for; None is what was left open.
-
-    ``schedulers`` excludes the constant baseline, which ``baseline`` adds. ``interval`` is in epochs
-    ("0.5") or examples ("2000ex"). ``fixed`` holds ``train/field=value`` and ``scheduler/field=value``. The
-    spaces of an ``experiment`` take the place of those that come with adasearch.
-    """
-
-    architectures: Sequence[str]
-    schedulers: Sequence[str]
-    dataset: str = "digits"
-    image_size: int | None = None
-    download: bool = False
-    scale: str = "nano"
-    baseline: bool = True
-    subset: int | None = None
-    epochs: float | None = None
-    interval: str | None = None
-    seed: int | None = None
-    workers: int | None = None
-    smallest: int | None = None
-    largest: int | None = None
-    precision: Precision | None = None
-    compile: bool | None = None
-    per_example: bool | None = None
-    sampler: str | None = None
-    stopper: str | None = None
-    space: str | None = None
-    train_space: str | None = None
-    fixed: Sequence[str] = field(default_factory=tuple)
-    study: str | None = None
-    experiment: Experiment | None = None
-    device: str = "cpu"
-    threads: int = 1
-    clock: str | None = None
-    device_profile: str | None = None
-
-    @property
-    def sized_dataset(self) -> str:
-        """The data set as studies name it: with the size that its images are resized to, if any."""
-        return self.dataset if self.image_size is None else f"{self.dataset}@{self.image_size}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ResolvedStudy:
-    """A study ready to run: its identity, its spaces, where its data lie, and whether it is stored."""
-
-    record: StudyRecord
-    train_space: Space
-    scheduler_space: Space
-    data: DataSpec
-    stored: bool
 
 
 def resolve(

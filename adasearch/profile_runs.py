@@ -1,16 +1,34 @@
 """Takes the profiles of one network: runs at a fixed batch, and step times against the batch size."""
 
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.calibration import AFTER_WINDOW
+from adasearch.devices import local_device
+from adasearch.errors import InputError
+from adasearch.execute import with_threads
+from adasearch.progress import StepDisplay, say
+from adasearch.records import Signals
+from adasearch.run_options import RunOptions
+from adasearch.store import Store
+
+if TYPE_CHECKING:
+    from adasearch.request import ResolvedStudy
+    from adasearch.spaces import Space
+
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from adasearch.devices import here
-from adasearch.errors import InputError
+from adasearch.execute import run_and_keep
 from adasearch.modelled import SIGNAL_SETS
-from adasearch.naming import slug, study_name
+from adasearch.naming import slug
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import (
     DEPENDS_ON,
@@ -19,21 +37,19 @@ from adasearch.profiles import (
     SpeedProfile,
     StabilityProfile,
     differences,
-    stability_figures,
+    here,
 )
-from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
-from adasearch.single_run import run_and_keep
-from adasearch.store import Store
+from adasearch.stability import stability_figures
+from adasearch.study_naming import study_name
 from adasearch.trials import begin_trial
 
 if TYPE_CHECKING:
     from adasearch.callbacks import Say
     from adasearch.data import Dataset
-    from adasearch.plans import ResolvedStudy
+    from adasearch.request import ResolvedStudy
 
-__all__ = ["FOLDER", "Taker"]
+__all__ = ["FOLDER", "SEEDS", "Taker", "histories_of", "longest_window", "with_profile"]
 
 FOLDER = "profiles"
 """Of the results, with the runs of profiles."""
@@ -257,3 +273,67 @@ def _default_name(setting: Setting) -> str:
     name = slug(setting.device_name).lower()
     count = setting.threads
     return name if setting.device != "cpu" else f"{name}-{count}-thread{'s' if count > 1 else ''}"
+
+
+SEEDS = 3
+
+
+def longest_window(space: "Space") -> int:
+    """Return the longest window that a space of DEBA's has, in intervals."""
+    return max(int(end) for end in space.ends("window"))
+
+
+def with_profile(
+    study: "ResolvedStudy", store: Store, console: Console, *, threads: int, options: RunOptions
+) -> "ResolvedStudy":
+    """Return a study with the stability profile that its quantiles are of; it is taken if there is none.
+
+    A study without quantiles, or that has its profile, is returned as it is.
+
+    Raises:
+        InputError: the profile diverged, and predicts nothing.
+    """
+    if not study.scheduler_space.quantiles() or study.record.stability_profile is not None:
+        return study
+    # A profile is taken in this process: with one worker, on the device that is here.
+    alone = replace(study, record=replace(study.record, workers=1, device=local_device()))
+    tell = partial(say, console)
+    with StepDisplay(console) as progress:
+        taker = Taker(alone, store, tell, progress, options, threads=threads)
+        needed = longest_window(study.scheduler_space) + AFTER_WINDOW
+        found, misfits = taker.fitting(needed)
+        if found is None:
+            for name, why in misfits.items():
+                tell(f"profile {name} is not used: {'; '.join(why)}")
+            tell(
+                f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
+                f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
+            )
+            with store.locks.hold(FOLDER), with_threads(threads):
+                found = taker.stability(needed, SEEDS)
+    if study.record.workers > 1:
+        tell(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
+    if found.diverged:
+        raise InputError(
+            f"profile {found.profile} predicts nothing, since {found.diverged} of its {found.seeds} runs "
+            "diverged; give thresholds as float: [low, high], or a lower --set train/lr"
+        )
+    return replace(study, record=replace(study.record, stability_profile=found.profile))
+
+
+def histories_of(store: Store, profile: str) -> list[list[Signals]]:
+    """Return the signals of every complete run of a stability profile, by seed.
+
+    Raises:
+        InputError: it is not in the store.
+    """
+    trials = [trial for trial in store.trials(FOLDER) if trial.study == profile]
+    intervals = store.intervals(FOLDER)
+    found = [
+        [record.signals for record in intervals.get(trial.trial_id, [])]
+        for trial in trials
+        if trial.status == "complete"
+    ]
+    if not found:
+        raise InputError(f"stability profile {profile} has no runs in {store.name}/{FOLDER}")
+    return found

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from adasearch.profiles import FIGURES, SpeedProfile, StabilityProfile
+from adasearch.profiles import SpeedProfile, StabilityProfile
+from adasearch.stability import FIGURES
 from adasearch.tables import Column, render
 
 __all__ = ["profile_tables"]

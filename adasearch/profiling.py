@@ -5,8 +5,7 @@ were cut, and their summary and the speed profile are the files beside them (:mo
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,24 +13,22 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import AFTER_WINDOW, CALIBRATED
+from adasearch.devices import local_device
 from adasearch.errors import InputError
+from adasearch.execute import with_threads
 from adasearch.naming import slug
-from adasearch.profile_runs import FOLDER, Taker
+from adasearch.profile_runs import FOLDER, SEEDS, Taker, longest_window
 from adasearch.profiles import SpeedProfile, StabilityProfile
 from adasearch.progress import StepDisplay, say
-from adasearch.records import Signals
 from adasearch.run_options import RunOptions
-from adasearch.single_run import local_device
 from adasearch.store import Store
 
 if TYPE_CHECKING:
-    from adasearch.plans import Request, ResolvedStudy
-    from adasearch.spaces import Space
+    from adasearch.request import Request
 
-__all__ = ["KINDS", "ProfileWish", "histories_of", "profile", "with_profile", "with_threads"]
+__all__ = ["KINDS", "ProfileWish", "profile"]
 
 KINDS = ("stability", "speed")
-SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +62,6 @@ class ProfileWish:
             raise InputError(
                 f"--device-profile must be letters, digits, '_', '.' or '-' but got {self.name!r}"
             )
-
-
-def longest_window(space: "Space") -> int:
-    """Return the longest window that a space of DEBA's has, in intervals."""
-    return max(int(end) for end in space.ends("window"))
 
 
 def profile(
@@ -112,72 +104,3 @@ def profile(
                 if "speed" in wish.kinds:
                     speed.append(taker.speed(wish.name))
     return stability, speed
-
-
-def with_profile(
-    study: "ResolvedStudy", store: Store, console: Console, *, threads: int, options: RunOptions
-) -> "ResolvedStudy":
-    """Return a study with the stability profile that its quantiles are of; it is taken if there is none.
-
-    A study without quantiles, or that has its profile, is returned as it is.
-
-    Raises:
-        InputError: the profile diverged, and predicts nothing.
-    """
-    if not study.scheduler_space.quantiles() or study.record.stability_profile is not None:
-        return study
-    # A profile is taken in this process: with one worker, on the device that is here.
-    alone = replace(study, record=replace(study.record, workers=1, device=local_device()))
-    tell = partial(say, console)
-    with StepDisplay(console) as progress:
-        taker = Taker(alone, store, tell, progress, options, threads=threads)
-        needed = longest_window(study.scheduler_space) + AFTER_WINDOW
-        found, misfits = taker.fitting(needed)
-        if found is None:
-            for name, why in misfits.items():
-                tell(f"profile {name} is not used: {'; '.join(why)}")
-            tell(
-                f"{study.record.study}: thresholds given as quantiles need a stability profile, which comes "
-                f"first: {SEEDS} runs of {needed} intervals at a fixed batch"
-            )
-            with store.locks.hold(FOLDER), with_threads(threads):
-                found = taker.stability(needed, SEEDS)
-    if study.record.workers > 1:
-        tell(f"profile {found.profile} was taken with 1 worker, not {study.record.workers}")
-    if found.diverged:
-        raise InputError(
-            f"profile {found.profile} predicts nothing, since {found.diverged} of its {found.seeds} runs "
-            "diverged; give thresholds as float: [low, high], or a lower --set train/lr"
-        )
-    return replace(study, record=replace(study.record, stability_profile=found.profile))
-
-
-def histories_of(store: Store, profile: str) -> list[list[Signals]]:
-    """Return the signals of every complete run of a stability profile, by seed.
-
-    Raises:
-        InputError: it is not in the store.
-    """
-    trials = [trial for trial in store.trials(FOLDER) if trial.study == profile]
-    intervals = store.intervals(FOLDER)
-    found = [
-        [record.signals for record in intervals.get(trial.trial_id, [])]
-        for trial in trials
-        if trial.status == "complete"
-    ]
-    if not found:
-        raise InputError(f"stability profile {profile} has no runs in {store.name}/{FOLDER}")
-    return found
-
-
-@contextmanager
-def with_threads(count: int) -> Iterator[None]:
-    """Let this process compute with so many threads, as a worker of a search does."""
-    import torch
-
-    former = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(former)

@@ -9,16 +9,15 @@ from itertools import count, groupby
 from rich.console import Console
 
 from adasearch.clocks import curve_of
-from adasearch.devices import device_name
+from adasearch.devices import device_name, local_device
 from adasearch.errors import AdasearchError, InputError
+from adasearch.execute import interval_line, run_and_keep
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
 from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
-from adasearch.replay import find_trial
 from adasearch.run_options import RunOptions
 from adasearch.same_course import SAME, TOLERANCE, Difference, conditions, differences
-from adasearch.single_run import interval_line, local_device, run_and_keep
 from adasearch.spans import rungs_of
 from adasearch.store import Store
 from adasearch.stored_names import check_stored_names
@@ -60,9 +59,8 @@ def rerun(
         InputError: no such trial, one that did not complete, or other data than then.
         AdasearchError: the run failed, or it differs from its source beyond the tolerance.
     """
-    from adasearch.confirm import data_of
     from adasearch.data import load_dataset
-    from adasearch.profiling import with_threads
+    from adasearch.execute import data_of, with_threads
     from adasearch.schedulers import make_scheduler
 
     options = options or RunOptions()
@@ -71,7 +69,7 @@ def rerun(
         if value is not None and not least <= value < math.inf:
             raise InputError(f"{name} must be at least {least} but got {value:g}")
     store.check_writable()
-    source, former = find_trial(store, trial_id)
+    source, former = store.find_trial(trial_id)
     study = _study(store, source, former)
     check_stored_names(store.name, study, source)
     if study.device != "cpu":

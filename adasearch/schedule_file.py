@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from adasearch.errors import InputError
-from adasearch.naming import source_of
 from adasearch.records import Limits, Value
 from adasearch.schedulers import BatchSizeScheduler, make_scheduler
+from adasearch.study_naming import source_of
 from adasearch.train_config import Hyperparameters, hyperparameters_of
 from adasearch.yaml_text import plain_error, read_yaml
 

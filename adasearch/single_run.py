@@ -1,40 +1,28 @@
 """One run without Ray, kept in ``<results>/train/``."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.calibration import thresholds
-from adasearch.devices import device_name
-from adasearch.errors import StoreError
+from adasearch.devices import device_name, local_device
+from adasearch.execute import interval_line, run_and_keep
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
-from adasearch.modelled import SpeedCurve, modelled
 from adasearch.profile_files import ProfileStore
 from adasearch.progress import StepDisplay, say
-from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
+from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
 from adasearch.run_options import RunOptions
 from adasearch.store import Store
-from adasearch.trials import begin_trial, close_trial
+from adasearch.trials import begin_trial
 
 if TYPE_CHECKING:
-    from adasearch.data import Dataset
-    from adasearch.plans import Request
-    from adasearch.schedulers import BatchSizeScheduler
+    from adasearch.request import Request
 
-__all__ = ["interval_line", "local_device", "run_and_keep", "train_once"]
-
-
-def local_device() -> str:
-    """Return what this process trains on."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+__all__ = ["train_once"]
 
 
 def train_once(
@@ -52,7 +40,7 @@ def train_once(
     from adasearch.clocks import curve_of
     from adasearch.data import load_dataset
     from adasearch.plans import resolve
-    from adasearch.profiling import histories_of, with_profile
+    from adasearch.profile_runs import histories_of, with_profile
 
     options = options or RunOptions()
     options.check()
@@ -90,85 +78,6 @@ def train_once(
 
         curve = curve_of(store, record)
         return run_and_keep(trial, record, intervals, None, data, store, options, heard, curve)
-
-
-def run_and_keep(
-    trial: TrialRecord,
-    study: StudyRecord,
-    intervals: list[IntervalRecord],
-    scheduler: "BatchSizeScheduler | None",
-    data: "Dataset",
-    store: Store,
-    options: RunOptions,
-    heard: Callable[[IntervalRecord], None],
-    curve: SpeedCurve | None = None,
-    *,
-    evaluate_at: tuple[int, ...] = (),
-    test: bool = False,
-) -> TrialRecord:
-    """Train a trial in this process from what is stored of it to its end, and keep what comes of it.
-
-    ``intervals`` are the stored ones, and are added to; ``scheduler`` None is the study's. ``heard`` is told
-    of each interval; ``curve`` gives modelled seconds; ``evaluate_at`` and ``test`` are the run's own.
-    After Ctrl-C, or where the store cannot be written, the trial's row says "running", so that it goes on
-    another time.
-
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    import torch
-
-    from adasearch.checkpoint import Checkpoints
-    from adasearch.memory import PeakMemory, default_limit
-    from adasearch.schedulers import make_scheduler
-    from adasearch.train import TrainConfig, train
-
-    config = TrainConfig.of(
-        study,
-        trial,
-        device_batch=options.device_batch,
-        memory_limit=options.memory_limit or default_limit(),
-        evaluate_at=evaluate_at,
-        test=test,
-    )
-    checkpoints = Checkpoints(
-        store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
-    )
-    memory = PeakMemory(torch.device(study.device))
-    status: Status = "complete"
-    error: str | None = None
-    try:
-        scheduler = scheduler or make_scheduler(study.scheduler, trial.fields_of("scheduler"))
-        for interval in train(
-            config, scheduler, study.limits, data, device=study.device, checkpoints=checkpoints
-        ):
-            del intervals[interval.signals.interval :]
-            former = intervals[-1] if intervals else None
-            intervals.append(interval if curve is None else modelled(interval, former, curve))
-            heard(interval)
-            if interval.checkpoint_seconds is not None:
-                store.write_intervals(trial, intervals)
-    except KeyboardInterrupt:
-        if intervals:
-            store.write_intervals(trial, intervals)
-        raise
-    except StoreError:  # the trial goes on another time
-        raise
-    except Exception as failure:  # whatever ends the run is its row's error
-        status, error = "failed", f"{type(failure).__name__}: {failure}"
-    trial = close_trial(
-        trial,
-        intervals,
-        status=status,
-        error=error,
-        ended_at=datetime.now(timezone.utc),
-        peak_memory_bytes=memory.read(),
-    )
-    if intervals:
-        store.write_intervals(trial, intervals)
-    store.write_trial(trial)
-    store.remove_checkpoints(trial)
-    return trial
 
 
 def _begin_or_go_on(
@@ -212,18 +121,3 @@ def _begin_or_go_on(
 
 def _lock(trial: TrialRecord) -> str:
     return f"train/checkpoints/{trial.trial_id}"
-
-
-def interval_line(record: IntervalRecord) -> str:
-    """Return what a person sees of an interval as one line."""
-    signals, decision = record.signals, record.decision
-    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
-    change = (
-        ""
-        if decision.action == "hold"
-        else f"  {decision.action} to {decision.batch_size}: {decision.reason}"
-    )
-    return (
-        f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
-        f"loss {signals.train_loss:.3f}{error}{change}"
-    )

@@ -34,7 +34,6 @@ from adasearch.trials import RESERVED, folder_of
 
 __all__ = ["Store"]
 
-
 R = TypeVar("R", StudyRecord, TrialRecord)
 
 
@@ -164,6 +163,21 @@ class Store:
         found = list(self._records(study, "trials", trial_of))
         pa.default_memory_pool().release_unused()  # of thousands of rows, as columns, some 40 MB
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
+
+    def find_trial(self, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
+        """Return a trial of a study or of ``train`` with its intervals.
+
+        Raises:
+            InputError: there is no such trial.
+        """
+        known: list[str] = []
+        for folder in [*(study.study for study in self.studies()), "train"]:
+            for trial in self.trials(folder):
+                if trial.trial_id == trial_id:
+                    return trial, self.intervals(folder).get(trial_id, [])
+                known.append(trial.trial_id)
+        some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+        raise InputError(f"unknown trial {trial_id!r} in {self.name}; there are: {some or 'none'}")
 
     def stamp(self, study: str) -> object:
         """Return what differs once a trial of a study was written; it opens no file."""

@@ -18,9 +18,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from adasearch.calibration import CALIBRATED
 from adasearch.choice import pick_trials
-from adasearch.profiles import FIGURES, StabilityProfile
+from adasearch.profiles import StabilityProfile
 from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.spaces import Space, parse_space
+from adasearch.stability import FIGURES
 from adasearch.yaml_text import parse_yaml
 
 __all__ = ["MOST", "Donor", "donors_of", "has_profile", "nearest_first", "point_of"]

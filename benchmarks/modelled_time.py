@@ -31,9 +31,9 @@ from rich.console import Console
 
 from adasearch.commands import ProfileWish, profile, train_once
 from adasearch.modelled import SpeedCurve, modelled_trial
-from adasearch.plans import Request
 from adasearch.profile_files import ProfileStore
 from adasearch.records import TrialRecord
+from adasearch.request import Request
 from adasearch.run_options import RunOptions
 from adasearch.store import Store
 

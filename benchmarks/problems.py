@@ -12,9 +12,10 @@ from rich.console import Console
 
 from adasearch.callbacks import no_progress
 from adasearch.modelled import SpeedCurve, modelled_trial
-from adasearch.plans import Request, ResolvedStudy, resolve
+from adasearch.plans import resolve
 from adasearch.progress import say
 from adasearch.records import IntervalRecord, Params, TrialRecord, Value
+from adasearch.request import Request, ResolvedStudy
 from adasearch.spans import rungs_of
 from adasearch.train_config import TrainConfig
 from adasearch.trials import begin_trial

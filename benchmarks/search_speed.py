@@ -23,8 +23,8 @@ from rich.console import Console
 
 from adasearch.commands import ProfileWish, profile
 from adasearch.paired import estimate
-from adasearch.plans import Request
 from adasearch.profile_files import ProfileStore
+from adasearch.request import Request
 from adasearch.run_options import RunOptions
 from adasearch.tables import Column, between
 from adasearch.tuning.cluster import connect

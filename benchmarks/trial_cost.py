@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import torch
 
-from adasearch.plans import Request
+from adasearch.request import Request
 from adasearch.tables import Column
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, spread

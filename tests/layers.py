@@ -77,24 +77,24 @@ ROOMS = {
 
 TODAY = {
     "user_code": "own",
-    "schedulers": "kinds paths",
+    "schedulers": "paths",
     "io": "naming credentials yaml_text files tables progress",
     "environment": "versions devices",
     "runtime": "run_options",
     "data": "data data_spec splits batches permutations crops streaming sources",
-    "signals": "measure noise per_example sampling",
-    "networks": "models nano dry_run",
+    "signals": "measure noise per_example sampling flat_gradient",
+    "networks": "models nano full blocks dry_run",
     "training": "train train_config run passes memory buffers checkpoint timing precision update parallel",
     "controller": "controller controller_state running_interval sampler processes",
     "store": "store schemas rows parts courses compacted trials locks lease shelves stored_names",
     "doctor": "doctor findings leftovers repair course_check",
-    "profiles": "profiles modelled profile_files calibration clocks",
-    "runs": "profile_runs speed",
-    "commands": "profiling single_run rerun confirm commands catalogue export dashboard",
+    "profiles": "profiles stability modelled profile_files calibration clocks",
+    "runs": "profile_runs speed execute",
+    "commands": "profiling replay_command single_run rerun confirm commands catalogue export dashboard",
     "analysis": "profile_tables replay choice analysis comparison evidence confirmed_tables paired targets "
     "traces same_course importance importance_table interaction ablation prediction outlook transfer",
     "spaces": "spaces field_space study_spaces experiments optuna_study",
-    "studies": "plans identity spans controls",
+    "studies": "plans request confirmation study_naming identity spans controls",
     "plots": "plots evidence_plots importance_plots profile_plots replay_plot",
     "report": "report report_basis report_axes report_svg report_tables report_figures report_signals "
     "report_overview report_courses report_health report_importance",
@@ -104,7 +104,7 @@ TODAY = {
 
 NAMES = {
     **{"data_spec": "spec", "train_config": "config", "plans": "resolve", "sampling": "sampled_steps"},
-    **{"files": "filesystem", "naming": "text", "data": "load"},
+    **{"files": "filesystem", "naming": "text", "data": "load", "study_naming": "naming"},
 }
 
 FILES = {

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from adasearch.devices import here
 from adasearch.modelled import SIGNAL_SETS
-from adasearch.profiles import Figure, SpeedPoint, SpeedProfile, StabilityProfile
+from adasearch.profiles import Figure, SpeedPoint, SpeedProfile, StabilityProfile, here
 from adasearch.records import StudyRecord
 from tests.rows import START
 

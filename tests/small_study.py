@@ -8,9 +8,10 @@ from pathlib import Path
 from adasearch.choice import pick_trials
 from adasearch.data import Dataset, load_dataset
 from adasearch.data_spec import DataSpec
-from adasearch.plans import Request, ResolvedStudy, resolve
+from adasearch.plans import resolve
 from adasearch.profile_files import ProfileStore
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
+from adasearch.request import Request, ResolvedStudy
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
 from adasearch.train import TrainConfig, train

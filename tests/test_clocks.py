@@ -8,12 +8,12 @@ import pytest
 
 from adasearch.clocks import judged, with_clock
 from adasearch.comparison import compare
-from adasearch.devices import here
 from adasearch.errors import InputError
-from adasearch.plans import Request, resolve
+from adasearch.plans import resolve
 from adasearch.profile_files import ProfileStore
-from adasearch.profiles import SpeedProfile
+from adasearch.profiles import SpeedProfile, here
 from adasearch.records import StudyRecord
+from adasearch.request import Request
 from adasearch.store import Store
 from tests.profile_rows import speed_of
 from tests.rows import STUDY, interval_at, study_of, trial_of

@@ -12,7 +12,7 @@ from rich.console import Console
 from adasearch.choice import Pick, pick_trials
 from adasearch.cli import main
 from adasearch.comparison import compare
-from adasearch.confirm import Job, jobs_of
+from adasearch.confirmation import Job, jobs_of
 from adasearch.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
 from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec

@@ -12,8 +12,9 @@ from adasearch.errors import InputError
 from adasearch.experiments import experiment_names, load_experiment
 from adasearch.models import ARCHITECTURES
 from adasearch.optuna_study import combinations, distributions_of
-from adasearch.plans import Request, resolve
+from adasearch.plans import resolve
 from adasearch.records import Value
+from adasearch.request import Request
 from adasearch.schedulers import SCHEDULERS
 from adasearch.schedulers.deba import Deba
 from adasearch.store import Store

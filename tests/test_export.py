@@ -11,7 +11,6 @@ import adasearch
 from adasearch.cli import main
 from adasearch.errors import InputError
 from adasearch.export import export
-from adasearch.naming import source_of
 from adasearch.paths import Turn, path_of, points_text
 from adasearch.records import Decision, IntervalRecord, Limits
 from adasearch.replay import virtual_decisions
@@ -19,6 +18,7 @@ from adasearch.schedule_file import load_schedule, training_flags
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
+from adasearch.study_naming import source_of
 from tests.rows import interval_at, study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from adasearch.measure import FUSE_BELOW, MEASURED, GradientMeter, Layout, gradients_of
+from adasearch.flat_gradient import FUSE_BELOW, Layout, gradients_of
+from adasearch.measure import MEASURED, GradientMeter
 
 PER_STEP = frozenset({"grad_norm", "grad_component_variance"})
 MEAN = frozenset({"mean_grad_norm", "mean_grad_component_variance"})

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from adasearch.data import Batches, Dataset
-from adasearch.measure import FUSE_BELOW, GradientSignals
+from adasearch.flat_gradient import FUSE_BELOW
+from adasearch.measure import GradientSignals
 from adasearch.models import ARCHITECTURES, build_model
 from adasearch.noise import KEPT_GROUPS, NOISE, NoiseMeter, NoiseSignals
 from adasearch.per_example import example_gradients

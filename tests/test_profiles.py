@@ -5,16 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.profiles import (
-    FIGURES,
-    Setting,
-    differences,
-    mean_interval,
-    noise_scale,
-    run_figures,
-    stability_figures,
-)
+from adasearch.profiles import Setting, differences
 from adasearch.records import Signals
+from adasearch.stability import FIGURES, mean_interval, noise_scale, run_figures, stability_figures
 from tests.rows import interval_at
 
 SETTING = Setting(

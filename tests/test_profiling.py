@@ -9,9 +9,9 @@ import pytest
 from adasearch import profile_runs, speed
 from adasearch.cli import main
 from adasearch.profile_files import ProfileStore
-from adasearch.profiles import FIGURES
 from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord
+from adasearch.stability import FIGURES
 from adasearch.store import Store
 from tests.profile_rows import speed_of
 

@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from adasearch.cli import main
 from adasearch.data import load_dataset
 from adasearch.errors import InputError
-from adasearch.plans import Request, resolve
+from adasearch.plans import resolve
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord
-from adasearch.replay import NOTE, decided, replay, virtual_decisions
+from adasearch.replay import decided, virtual_decisions
+from adasearch.replay_command import NOTE, replay
 from adasearch.replay_plot import replay_sizes
+from adasearch.request import Request
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba

@@ -6,7 +6,7 @@ import pytest
 
 from adasearch.calibration import thresholds
 from adasearch.profile_files import ProfileStore
-from adasearch.profiling import histories_of
+from adasearch.profile_runs import histories_of
 from adasearch.store import Store
 from tests import own_nets
 from tests.test_profiling import SHORT, TINY

@@ -36,7 +36,7 @@ from adasearch.optuna_study import distributions_of
 from adasearch.outlook import outlook
 from adasearch.profile_files import ProfileStore
 from adasearch.repair import repair
-from adasearch.replay import replay
+from adasearch.replay_command import replay
 from adasearch.rerun import rerun
 from adasearch.schedule_file import load_schedule
 from adasearch.schemas import SCHEMAS, Table

@@ -19,8 +19,8 @@ from adasearch.commands import train_once
 from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
-from adasearch.plans import Request
 from adasearch.records import IntervalRecord, Limits
+from adasearch.request import Request
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.sources import ImageReader, open_source
 from adasearch.splits import Dataset

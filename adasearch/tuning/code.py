@@ -17,24 +17,14 @@ from types import ModuleType
 from typing import Any
 
 from adasearch.errors import InputError
-from adasearch.naming import source_of
 from adasearch.own import load_own
-from adasearch.records import StudyRecord
 
-__all__ = ["named_by", "runtime_env"]
+__all__ = ["runtime_env"]
 
 SUFFIXES = frozenset({".py", ".json", ".toml", ".txt", ".yaml", ".yml"})
 LARGEST_BYTES = 20 * 1024**2  # of all that is sent; adasearch itself is one
 PACKAGE = Path(__file__).parents[1]
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray tells a submitted job of its own runtime_env
-
-
-def named_by(study: StudyRecord) -> list[str]:
-    """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
-    from adasearch.sources import KINDS
-
-    names = (study.architecture, study.scheduler, source_of(study.dataset)[0])
-    return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import pytest
 import adasearch
 from adasearch.errors import InputError
 from adasearch.own import load_own
-from adasearch.tuning.code import JOB_CONFIG, named_by, runtime_env
+from adasearch.study_naming import named_by
+from adasearch.tuning.code import JOB_CONFIG, runtime_env
 from tests.rows import STUDY
 
 
