@@ -13,32 +13,15 @@ import pandas as pd
 from adasearch.choice import (
     NO_CHANGE,
     NO_GAIN,
-    Choice,
     Pick,
-    baseline_of,
-    choose,
-    comparable,
     complete,
-    error_bound,
     pick_trials,
     searched,
 )
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
-__all__ = [
-    "Choice",
-    "SearchRow",
-    "baseline_of",
-    "choose",
-    "comparable",
-    "complete_trials",
-    "describe",
-    "error_bound",
-    "pareto_front",
-    "search_rows",
-    "settings_rows",
-]
+__all__ = ["SearchRow", "complete_trials", "describe", "pareto_front", "search_rows", "settings_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

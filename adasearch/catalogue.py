@@ -68,7 +68,7 @@ def _architectures() -> Listing:
 
 
 def _schedulers() -> Listing:
-    from adasearch.schedulers import SCHEDULERS
+    from adasearch.schedulers.registry import SCHEDULERS
 
     rows: list[dict[str, object]] = [
         {
@@ -88,7 +88,7 @@ def _plain(value: object) -> str:
 
 
 def _datasets() -> Listing:
-    from adasearch.sources import SOURCES
+    from adasearch.sources.registry import SOURCES
 
     return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
 

@@ -164,8 +164,9 @@ def _claim(
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
     from adasearch.clocks import curve_of
     from adasearch.identity import check_identity
+    from adasearch.spans import rungs_of
     from adasearch.tuning.proposals import StudyPlan
-    from adasearch.tuning.rungs import RECALLED, rungs_of
+    from adasearch.tuning.rungs import RECALLED
 
     plans = []
     for study in resolved:

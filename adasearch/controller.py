@@ -39,7 +39,9 @@ from adasearch.processes import Processes
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.running_interval import GROUPED, RunningInterval, missing_signals
 from adasearch.sampler import Part, ResizableBatchSampler, limits_for
-from adasearch.schedulers import BatchSizeScheduler, decide, make_scheduler
+from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.contract import decide
+from adasearch.schedulers.registry import make_scheduler
 from adasearch.update import Update
 
 __all__ = ["BatchSizeController"]

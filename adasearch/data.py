@@ -13,24 +13,16 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from adasearch.batches import Batches
 from adasearch.callbacks import Progress, no_progress
-from adasearch.data_spec import MEMORY_LIMIT, DataSpec
+from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
-from adasearch.sources import Examples, decode_all, keep_numbers, kept_numbers, open_source
-from adasearch.splits import Augmentation, Dataset, ExampleSplit, Split
+from adasearch.sources.base import Examples
+from adasearch.sources.cache import decode_all, keep_numbers, kept_numbers
+from adasearch.sources.registry import open_source
+from adasearch.splits import Augmentation, Dataset, Split
 from adasearch.streaming import RowLoader, StreamedSplit
 
-__all__ = [
-    "MEMORY_LIMIT",
-    "Augmentation",
-    "Batches",
-    "Dataset",
-    "ExampleSplit",
-    "Split",
-    "StreamedSplit",
-    "load_dataset",
-]
+__all__ = ["load_dataset"]
 
 VALIDATION_SHARE = 0.1
 SMALL_POOL = 10_000  # examples; below it a tenth is too few to compare errors, so a fifth is taken

@@ -18,8 +18,8 @@ from adasearch.study_naming import source_of
 from adasearch.trials import close_trial
 
 if TYPE_CHECKING:
-    from adasearch.data import Dataset
-    from adasearch.schedulers import BatchSizeScheduler
+    from adasearch.schedulers.base import BatchSizeScheduler
+    from adasearch.splits import Dataset
 
 __all__ = ["data_of", "interval_line", "run_and_keep", "with_threads"]
 
@@ -52,8 +52,9 @@ def run_and_keep(
 
     from adasearch.checkpoint import Checkpoints
     from adasearch.memory import PeakMemory, default_limit
-    from adasearch.schedulers import make_scheduler
-    from adasearch.train import TrainConfig, train
+    from adasearch.schedulers.registry import make_scheduler
+    from adasearch.train import train
+    from adasearch.train_config import TrainConfig
 
     config = TrainConfig.of(
         study,
@@ -134,7 +135,7 @@ def with_threads(count: int) -> Iterator[None]:
 def data_of(study: StudyRecord, console: Console) -> DataSpec:
     """Return the data of a study, after a look whether they are the same still."""
     from adasearch.data import load_dataset
-    from adasearch.sources import absolute
+    from adasearch.sources.registry import absolute
 
     source, image_size = source_of(study.dataset)
     spec = DataSpec(source=absolute(source), image_size=image_size, subset=study.subset, seed=study.seed)

@@ -24,19 +24,23 @@ low by ``tr(Sigma) / n`` or so.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch._C._distributed_c10d import GradBucket
 
 from adasearch.flat_gradient import Layout, added, gradients_of, inner_product, square_norm
 from adasearch.measure import NoiseSignals
 from adasearch.per_example import example_gradients
 from adasearch.sampling import costly_stride_of, stride_of
 
-__all__ = ["NOISE", "Form", "GradBucket", "NoiseMeter", "NoiseSignals"]
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import GradBucket as Bucket
+else:  # the public name, which has no type
+    Bucket = dist.GradBucket
+
+__all__ = ["NOISE", "Bucket", "Form", "NoiseMeter"]
 
 Form = Literal["per_example", "workers", "passes", "halves"]
 
@@ -175,7 +179,7 @@ class NoiseMeter:
                 p.grad = None
         self._taken += 1
 
-    def take_bucket(self, bucket: GradBucket) -> None:
+    def take_bucket(self, bucket: Bucket) -> None:
         """Take in a part of this worker's own gradient, before DDP reduces it."""
         if self._moments:
             self._add_square([bucket.buffer()], self._own, scale=1 / self._world**2)

@@ -22,8 +22,7 @@ from adasearch.prediction import (
 from adasearch.profile_files import ProfileStore
 from adasearch.profiles import Setting, SpeedProfile, StabilityProfile
 from adasearch.records import StudyRecord
-from adasearch.schedulers import scheduler_class
-from adasearch.schedulers.registry import BASELINE
+from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store import Store
 from adasearch.tables import Column, render, times
 

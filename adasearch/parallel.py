@@ -8,7 +8,7 @@ from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from adasearch.noise import GradBucket, NoiseMeter
+from adasearch.noise import Bucket, NoiseMeter
 from adasearch.timing import Stopwatch
 
 __all__ = ["in_parallel", "show_gradients"]
@@ -28,7 +28,7 @@ def show_gradients(parallel: DistributedDataParallel, noise: NoiseMeter, clock: 
     The hook holds neither the run nor DDP: a cycle through DDP would never be freed.
     """
 
-    def hook(group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+    def hook(group: dist.ProcessGroup, bucket: Bucket) -> torch.futures.Future[Tensor]:
         if noise.sampling:
             with clock.section("measure"):
                 noise.take_bucket(bucket)

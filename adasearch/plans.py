@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from adasearch.callbacks import Progress, Say, no_progress
 from adasearch.clocks import with_clock
-from adasearch.data import Dataset, load_dataset
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.identity import check_together, refuse_other
@@ -21,16 +21,16 @@ from adasearch.naming import slug
 from adasearch.profiles import SpeedProfile, here
 from adasearch.records import Limits, StudyRecord
 from adasearch.request import Request, ResolvedStudy
-from adasearch.schedulers import scheduler_class
-from adasearch.schedulers.registry import BASELINE
-from adasearch.sources import absolute, fetch
+from adasearch.schedulers.registry import BASELINE, scheduler_class
+from adasearch.sources.registry import absolute, fetch
 from adasearch.spans import interval_examples
+from adasearch.splits import Dataset
 from adasearch.study_naming import study_name
 from adasearch.study_spaces import parse_fixed, scheduler_space_of, train_space_of
 from adasearch.trials import RESERVED
 from adasearch.versions import versions
 
-__all__ = ["interval_examples", "resolve", "study_name", "versions"]
+__all__ = ["resolve"]
 
 T = TypeVar("T")
 Lookup = Callable[[str], StudyRecord | None]

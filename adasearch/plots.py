@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from adasearch.analysis import SearchRow, complete_trials, error_bound, pareto_front, search_rows
+from adasearch.analysis import SearchRow, complete_trials, pareto_front, search_rows
+from adasearch.choice import error_bound
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.registry import BASELINE

@@ -46,8 +46,8 @@ from adasearch.trials import begin_trial
 
 if TYPE_CHECKING:
     from adasearch.callbacks import Say
-    from adasearch.data import Dataset
     from adasearch.request import ResolvedStudy
+    from adasearch.splits import Dataset
 
 __all__ = ["FOLDER", "SEEDS", "Taker", "histories_of", "longest_window", "with_profile"]
 

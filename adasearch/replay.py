@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
-from adasearch.schedulers import BatchSizeScheduler, decide
+from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.contract import decide
 
 __all__ = ["decided", "virtual_decisions"]
 

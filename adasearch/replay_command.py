@@ -6,7 +6,8 @@ from pathlib import Path
 from adasearch.errors import AdasearchError, InputError
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
 from adasearch.replay import decided, virtual_decisions
-from adasearch.schedulers import BatchSizeScheduler, make_scheduler
+from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.registry import make_scheduler
 from adasearch.store import Store
 from adasearch.tables import Column, number, render
 

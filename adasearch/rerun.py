@@ -61,7 +61,7 @@ def rerun(
     """
     from adasearch.data import load_dataset
     from adasearch.execute import data_of, with_threads
-    from adasearch.schedulers import make_scheduler
+    from adasearch.schedulers.registry import make_scheduler
 
     options = options or RunOptions()
     options.check()

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.batches import Batches
 from adasearch.buffers import JoinedBuffers
-from adasearch.data import Batches, Dataset, ExampleSplit
-from adasearch.measure import GradientMeter, GradientSignals
+from adasearch.measure import GradientMeter, GradientSignals, NoiseSignals
 from adasearch.memory import is_out_of_memory, room_for_passes, watched
 from adasearch.models import build_model
-from adasearch.noise import NoiseMeter, NoiseSignals
+from adasearch.noise import NoiseMeter
 from adasearch.parallel import in_parallel, show_gradients
 from adasearch.passes import Passes, PassTooLarge
 from adasearch.per_example import mixes_examples
 from adasearch.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
-from adasearch.splits import LAYOUT
+from adasearch.splits import LAYOUT, Dataset, ExampleSplit
 from adasearch.timing import Stopwatch
 from adasearch.train_config import TrainConfig, lr_factor
 from adasearch.update import Update, make_optimizer

@@ -11,8 +11,8 @@ from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from adasearch.measure import GradientMeter, GradientSignals
-from adasearch.noise import NOISE, GradBucket, NoiseMeter, NoiseSignals
+from adasearch.measure import GradientMeter, GradientSignals, NoiseSignals
+from adasearch.noise import NOISE, Bucket, NoiseMeter
 from adasearch.records import Signals
 from adasearch.sampler import Part
 from adasearch.sampling import stride_of
@@ -144,7 +144,7 @@ class RunningInterval:
         if self._sampling and self._noise.form == "passes" and self._noise.sampling:
             self._noise.take(examples)
 
-    def _reduce(self, group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+    def _reduce(self, group: dist.ProcessGroup, bucket: Bucket) -> torch.futures.Future[Tensor]:
         """Show a process's own gradient to the meter and reduce it, as DDP does without a hook."""
         if self._sampling and self._noise.sampling:
             self._noise.take_bucket(bucket)

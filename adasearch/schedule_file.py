@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from adasearch.errors import InputError
 from adasearch.records import Limits, Value
-from adasearch.schedulers import BatchSizeScheduler, make_scheduler
+from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.registry import make_scheduler
 from adasearch.study_naming import source_of
 from adasearch.train_config import Hyperparameters, hyperparameters_of
 from adasearch.yaml_text import plain_error, read_yaml

@@ -35,8 +35,8 @@ from adasearch.calibration import CALIBRATED, QUANTILE
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import FieldSpace
 from adasearch.records import Value
-from adasearch.schedulers import make_scheduler, scheduler_class
 from adasearch.schedulers.fields import WRAPPERS, field_kinds, fits, wanted
+from adasearch.schedulers.registry import make_scheduler, scheduler_class
 from adasearch.yaml_text import plain_error, read_yaml
 
 __all__ = ["Space", "load_space", "parse_space", "space_names"]

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import torch
 from scipy import stats
 
-from adasearch.data import Dataset
 from adasearch.memory import PeakMemory
 from adasearch.modelled import SIGNAL_SETS, signals_paid
 from adasearch.profiles import SpeedPoint
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold
-from adasearch.train import TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import TrainConfig
 
 __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 

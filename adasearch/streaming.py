@@ -20,7 +20,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from adasearch.crops import Crops
 from adasearch.errors import InputError
-from adasearch.sources import Examples
+from adasearch.sources.base import Examples
 from adasearch.splits import Feed
 
 __all__ = ["RowLoader", "StreamedSplit"]

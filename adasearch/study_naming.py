@@ -44,7 +44,7 @@ def source_of(dataset: str) -> tuple[str, int | None]:
 
 def named_by(study: StudyRecord) -> list[str]:
     """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
-    from adasearch.sources import KINDS
+    from adasearch.sources.registry import KINDS
 
     names = (study.architecture, study.scheduler, source_of(study.dataset)[0])
     return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]

@@ -7,9 +7,8 @@ from adasearch.callbacks import Say
 from adasearch.errors import InputError, unknown
 from adasearch.field_space import scalar
 from adasearch.records import Limits, Value
-from adasearch.schedulers import scheduler_class
 from adasearch.schedulers.fields import field_kinds
-from adasearch.schedulers.registry import BASELINE
+from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces import Space, load_space, parse_space, space_names
 from adasearch.yaml_text import parse_yaml
 

@@ -11,14 +11,14 @@ import torch
 from torch import distributed as dist
 
 from adasearch.checkpoint import Checkpoints, Progress
-from adasearch.data import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.run import Run
-from adasearch.schedulers import BatchSizeScheduler, decide
-from adasearch.schedulers.base import hold
-from adasearch.train_config import Hyperparameters, TrainConfig, lr_factor
+from adasearch.schedulers.base import BatchSizeScheduler, hold
+from adasearch.schedulers.contract import decide
+from adasearch.splits import Dataset
+from adasearch.train_config import TrainConfig
 
-__all__ = ["DivergedError", "Hyperparameters", "TrainConfig", "lr_factor", "train"]
+__all__ = ["DivergedError", "train"]
 
 
 class DivergedError(ArithmeticError):

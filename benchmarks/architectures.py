@@ -23,7 +23,8 @@ from adasearch.dry_run import multiply_adds
 from adasearch.models import ARCHITECTURES, SCALES, build_model, trained
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from common import random_images
 
 BATCH = 64  # examples

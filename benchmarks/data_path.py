@@ -20,11 +20,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.batches import Batches
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.models import build_model
 from adasearch.run import Run
-from adasearch.splits import Split
+from adasearch.splits import Dataset, Split
 from adasearch.tables import Column, number, times
 from adasearch.train_config import Hyperparameters, TrainConfig
 from common import Row, interleaved, keep, parser_of, per, random_images, spread

@@ -12,7 +12,7 @@ from adasearch.per_example import mixes_examples
 from adasearch.run import Run
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.timing import Stopwatch
-from adasearch.train import Hyperparameters, TrainConfig
+from adasearch.train_config import Hyperparameters, TrainConfig
 from common import Clock, random_images
 from decisions import LIMITS, row_of
 

@@ -29,12 +29,13 @@ import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 
-from adasearch.commands import ProfileWish, profile, train_once
 from adasearch.modelled import SpeedCurve, modelled_trial
 from adasearch.profile_files import ProfileStore
+from adasearch.profiling import ProfileWish, profile
 from adasearch.records import TrialRecord
 from adasearch.request import Request
 from adasearch.run_options import RunOptions
+from adasearch.single_run import train_once
 from adasearch.store import Store
 
 GROWING = (

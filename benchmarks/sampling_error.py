@@ -20,7 +20,7 @@ from adasearch.data_spec import DataSpec
 from adasearch.run import Run
 from adasearch.sampling import costly_stride_of, stride_of
 from adasearch.tables import Column, fraction
-from adasearch.train import Hyperparameters, TrainConfig
+from adasearch.train_config import Hyperparameters, TrainConfig
 from common import Row, keep, parser_of
 
 NETWORKS = ("mobilenet_v3_small", "vit_b_16", "resnet18")

@@ -21,9 +21,9 @@ from functools import partial
 import torch
 from rich.console import Console
 
-from adasearch.commands import ProfileWish, profile
 from adasearch.paired import estimate
 from adasearch.profile_files import ProfileStore
+from adasearch.profiling import ProfileWish, profile
 from adasearch.request import Request
 from adasearch.run_options import RunOptions
 from adasearch.tables import Column, between

@@ -10,8 +10,9 @@ import torch
 from hypothesis import configuration, settings
 from torch import Tensor
 
-from adasearch.data import Dataset, ExampleSplit, load_dataset
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
+from adasearch.splits import Dataset, ExampleSplit
 from tests.small_study import write_small_study
 
 # Hypothesis keeps notes even without a database, from collection on: before any fixture runs.

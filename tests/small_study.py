@@ -6,15 +6,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from adasearch.choice import pick_trials
-from adasearch.data import Dataset, load_dataset
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.plans import resolve
 from adasearch.profile_files import ProfileStore
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
 from adasearch.request import Request, ResolvedStudy
 from adasearch.schedulers import make_scheduler
+from adasearch.splits import Dataset
 from adasearch.store import Store
-from adasearch.train import TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import TrainConfig
 from adasearch.trials import begin_trial, close_trial
 from adasearch.versions import versions
 from tests.profile_rows import speed_of, stability_of

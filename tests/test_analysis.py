@@ -9,17 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.analysis import (
-    baseline_of,
-    choose,
-    comparable,
     complete_trials,
     describe,
-    error_bound,
     pareto_front,
     search_rows,
     settings_rows,
     with_params,
 )
+from adasearch.choice import baseline_of, choose, comparable, error_bound
 from adasearch.records import Params, Status, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 from tests.rows import STUDY, study_of, trial_of

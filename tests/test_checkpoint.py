@@ -12,14 +12,15 @@ from torch import nn
 
 from adasearch import checkpoint
 from adasearch.checkpoint import KEPT, Checkpoints
-from adasearch.data import Dataset
 from adasearch.models import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler, make_scheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.deba import Deba
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 
 LIMITS = Limits(smallest=8, largest=64)
 GROWING = Deba(confidence_threshold=100, stability_threshold=100, window=3, cooldown=1, growth=1.4)

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adasearch.data import Dataset
 from adasearch.models import ARCHITECTURES
 from adasearch.noise import NOISE
 from adasearch.records import Limits
+from adasearch.splits import Dataset
 from adasearch.timing import Stopwatch
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.test_train import Recipe
 
 sizes: list[tuple[str, int]] = []

@@ -21,7 +21,8 @@ from adasearch.paths import Turn
 from adasearch.records import Limits, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from adasearch.trials import close_trial
 from adasearch.tuning.repeats import ConfirmPlan, Repeats
 from tests.rows import START, study_of, trial_of

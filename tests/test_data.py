@@ -9,12 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from adasearch.batches import Batches
 from adasearch.callbacks import Progress
-from adasearch.data import Augmentation, Batches, Dataset, ExampleSplit, Split, load_dataset
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
-from adasearch.sources import Examples
-from adasearch.sources.base import ArrayReader
+from adasearch.sources.base import ArrayReader, Examples
+from adasearch.splits import Augmentation, Dataset, ExampleSplit, Split
 from tests.conftest import images_of
 
 Sizes = st.lists(st.integers(1, 60), min_size=1, max_size=12)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adasearch.data import Dataset
 from adasearch.modelled import (
     SIGNAL_SETS,
     SpeedCurve,
@@ -20,7 +19,9 @@ from adasearch.modelled import (
 )
 from adasearch.records import Limits, Signals
 from adasearch.speed import FixedBatch
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.rows import STUDY, interval_at, trial_of
 
 CURVE = SpeedCurve(

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torchvision.models import get_model_weights
 
-from adasearch.data import Dataset
 from adasearch.dry_run import check_output, dry_run, multiply_adds
 from adasearch.errors import InputError
 from adasearch.models import ARCHITECTURES, SCALES, build_model, check_model, count_parameters, pixels
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces import load_space
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 
 DEBA = "resnet18 resnet50 densenet121 efficientnet_b0 mobilenet_v3_small mobilenet_v3_large vit_b_16".split()
 ADABATCH = "alexnet vgg11 vgg11_bn vgg16 vgg16_bn vgg19 vgg19_bn resnet20".split()

@@ -5,14 +5,15 @@ import sys
 import pytest
 import torch
 
-from adasearch.data import Dataset
 from adasearch.dry_run import dry_run
 from adasearch.errors import InputError
 from adasearch.models import build_model, check_model, check_name
-from adasearch.plans import study_name
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.study_naming import study_name
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 
 LINE = "tests.own_nets:"
 

@@ -12,17 +12,19 @@ import pytest
 import torch
 from torch import nn
 
-from adasearch.data import Batches, Dataset
+from adasearch.batches import Batches
 from adasearch.flat_gradient import FUSE_BELOW
-from adasearch.measure import GradientSignals
+from adasearch.measure import GradientSignals, NoiseSignals
 from adasearch.models import ARCHITECTURES, build_model
-from adasearch.noise import KEPT_GROUPS, NOISE, NoiseMeter, NoiseSignals
+from adasearch.noise import KEPT_GROUPS, NOISE, NoiseMeter
 from adasearch.per_example import example_gradients
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.sampling import COSTLY_SHARE, COSTLY_STEPS
 from adasearch.schedulers.base import LR_SCHEDULES, hold
 from adasearch.schedulers.constant import Constant
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.conftest import HandClock
 
 ALL = NOISE

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from adasearch import memory, run
-from adasearch.data import Dataset
 from adasearch.memory import PeakMemory, default_limit, is_out_of_memory, room_for_passes, watched
 from adasearch.models import ARCHITECTURES
 from adasearch.noise import NOISE
@@ -19,7 +18,9 @@ from adasearch.records import IntervalRecord, Limits
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.test_train import Recipe
 
 CPU = torch.device("cpu")

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from adasearch.analysis import comparable, complete_trials, describe, search_rows
+from adasearch.analysis import complete_trials, describe, search_rows
+from adasearch.choice import comparable
 from adasearch.plots import batch_sizes, deba_signals, pareto
 from adasearch.records import (
     Action,

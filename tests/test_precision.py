@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from adasearch import run
 from adasearch.checkpoint import Checkpoints
-from adasearch.data import Dataset
 from adasearch.models import ARCHITECTURES
 from adasearch.noise import NOISE
 from adasearch.precision import let_cudnn_try, set_tf32
 from adasearch.records import IntervalRecord, Limits, Precision
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from adasearch.update import Update
 from tests.test_train import Recipe
 

@@ -16,7 +16,7 @@ from adasearch.cli import cli
 from adasearch.comparison import confirmed
 from adasearch.confirmed_tables import confirmed_tables
 from adasearch.outlook import outlook
-from adasearch.sources import decode
+from adasearch.sources.registry import decode
 from adasearch.spaces import parse_space
 from adasearch.store import Store
 from adasearch.testing import check_scheduler

@@ -24,7 +24,8 @@ from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba
 from adasearch.store import Store
-from adasearch.train import TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial
 from adasearch.versions import versions
 

@@ -24,7 +24,8 @@ from adasearch.same_course import differences
 from adasearch.schedulers import make_scheduler
 from adasearch.spans import rungs_of
 from adasearch.store import Store
-from adasearch.train import TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial
 from adasearch.versions import git_commit, versions
 from tests.rows import interval_at

@@ -18,7 +18,7 @@ from adasearch.records import Value
 from adasearch.schedulers import SCHEDULERS, make_scheduler, scheduler_class
 from adasearch.schedulers.fields import field_names
 from adasearch.spaces import Space, load_space, parse_space, space_names
-from adasearch.train import Hyperparameters
+from adasearch.train_config import Hyperparameters
 
 Kind = Literal["architectures", "schedulers"]
 KINDS: tuple[Kind, ...] = ("architectures", "schedulers")

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch import speed
-from adasearch.data import Dataset
 from adasearch.modelled import SIGNAL_SETS
 from adasearch.profiles import SpeedPoint
 from adasearch.records import IntervalRecord, Limits
 from adasearch.speed import FixedBatch, ladder, measure_point, median_interval
-from adasearch.train import Hyperparameters, TrainConfig
+from adasearch.splits import Dataset
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.rows import interval_at
 
 CONFIG = TrainConfig(

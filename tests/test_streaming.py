@@ -15,17 +15,19 @@ from rich.console import Console
 from torch import Tensor
 
 from adasearch.batches import Batches
-from adasearch.commands import train_once
 from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.records import IntervalRecord, Limits
 from adasearch.request import Request
 from adasearch.schedulers.adabatch import AdaBatch
-from adasearch.sources import ImageReader, open_source
+from adasearch.single_run import train_once
+from adasearch.sources.base import ImageReader
+from adasearch.sources.registry import open_source
 from adasearch.splits import Dataset
 from adasearch.streaming import PIECE, RowLoader, StreamedSplit
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.conftest import images_of
 from tests.pictures import Calls, pictures, write_folder, write_image, write_pictures
 

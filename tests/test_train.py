@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.batches import Batches
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.measure import MEASURED, GradientMeter
@@ -24,7 +25,9 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
-from adasearch.train import DivergedError, Hyperparameters, TrainConfig, lr_factor, train
+from adasearch.splits import Dataset
+from adasearch.train import DivergedError, train
+from adasearch.train_config import Hyperparameters, TrainConfig, lr_factor
 from tests.conftest import HandClock, images_of
 
 LIMITS = Limits(smallest=1, largest=512)

@@ -15,7 +15,8 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import adasearch.run
-from adasearch.data import Batches, Dataset, load_dataset
+from adasearch.batches import Batches
+from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
 from adasearch.measure import MEASURED
 from adasearch.models import build_model
@@ -25,7 +26,9 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.train import DivergedError, Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import DivergedError, train
+from adasearch.train_config import Hyperparameters, TrainConfig
 from tests.test_noise import Observer, by_groups, examples_of, expected_signals
 
 WORLD = 2

@@ -13,11 +13,12 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from adasearch.checkpoint import Checkpoints
-from adasearch.data import Dataset
 from adasearch.models import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits
 from adasearch.schedulers.deba import Deba
-from adasearch.train import Hyperparameters, TrainConfig, train
+from adasearch.splits import Dataset
+from adasearch.train import train
+from adasearch.train_config import Hyperparameters, TrainConfig
 
 WORLD = 2
 CUT = 3

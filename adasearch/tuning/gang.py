@@ -194,7 +194,7 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     from adasearch.memory import PeakMemory, default_limit
     from adasearch.passes import PassTooLarge
     from adasearch.run import Halted
-    from adasearch.schedulers import make_scheduler
+    from adasearch.schedulers.registry import make_scheduler
     from adasearch.train import DivergedError, train
 
     if device.type == "cuda":

@@ -12,10 +12,11 @@ from adasearch.errors import AdasearchError, StoreError
 from adasearch.modelled import modelled
 from adasearch.records import IntervalRecord, Status, TrialRecord
 from adasearch.schedulers.registry import BASELINE
+from adasearch.spans import rungs_of
 from adasearch.store import Store
 from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial
-from adasearch.tuning.rungs import Rungs, rungs_of
+from adasearch.tuning.rungs import Rungs
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
 from adasearch.tuning.trial_source import Plan, TrialSource
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord
 from adasearch.spans import rungs_of
 
-__all__ = ["RECALLED", "Rungs", "ranks_of", "rungs_of"]
+__all__ = ["RECALLED", "Rungs", "ranks_of"]
 
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from adasearch.errors import InputError
-from adasearch.sources import decode, keep_numbers, kept_numbers
-from adasearch.sources.cache import VERSION
+from adasearch.sources.cache import VERSION, keep_numbers, kept_numbers
+from adasearch.sources.registry import decode
 from tests.pictures import Calls, assert_equal, pictures, write_folder, write_pictures
 
 # Decodes a source, but waits before each image while a file exists, and tells what it does.
 DECODER = """
 import sys, time
 from pathlib import Path
-from adasearch.sources import base, decode
+from adasearch.sources import base
+from adasearch.sources.registry import decode
 
 real = base.pixels
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adasearch.errors import InputError
-from adasearch.sources import decode, open_source
+from adasearch.sources.registry import decode, open_source
 from tests.pictures import Calls, in_folder_order, pictures, write_folder, write_image
 
 

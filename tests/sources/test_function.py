@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from adasearch.errors import InputError
-from adasearch.sources import decode, open_source
+from adasearch.sources.registry import decode, open_source
 from tests.pictures import Calls, pictures
 
 IMAGES = pictures(6)

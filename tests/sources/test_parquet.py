@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from adasearch.errors import InputError
-from adasearch.sources import decode, open_source
+from adasearch.sources.registry import decode, open_source
 from tests.pictures import Calls, assert_equal, encoded, pictures, write_parquet, write_pictures
 
 REAL_CIFAR10 = Path(__file__).parents[3] / "shared" / "data" / "cifar10"

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from adasearch.errors import InputError
-from adasearch.sources import KINDS, SOURCES, absolute, decode, fetch, open_source
+from adasearch.sources.registry import KINDS, SOURCES, absolute, decode, fetch, open_source
 
 
 @pytest.mark.parametrize(

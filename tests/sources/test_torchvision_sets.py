@@ -14,7 +14,7 @@ import pytest
 import torchvision
 
 from adasearch.errors import AdasearchError, InputError
-from adasearch.sources import decode, fetch
+from adasearch.sources.registry import decode, fetch
 from tests.pictures import assert_equal, pictures
 
 CIFAR_KEYS = {"cifar10": ("labels", "label_names"), "cifar100": ("fine_labels", "fine_label_names")}

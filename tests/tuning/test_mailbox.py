@@ -7,7 +7,7 @@ import pytest
 
 from adasearch.data_spec import DataSpec
 from adasearch.records import Limits
-from adasearch.train import Hyperparameters, TrainConfig
+from adasearch.train_config import Hyperparameters, TrainConfig
 from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
 from tests.rows import interval_at

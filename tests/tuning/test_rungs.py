@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.records import IntervalRecord
-from adasearch.tuning.rungs import FEWEST, RECALLED, Rungs, ranks_of, rungs_of
+from adasearch.spans import rungs_of
+from adasearch.tuning.rungs import FEWEST, RECALLED, Rungs, ranks_of
 from tests.rows import STUDY, at_marks, interval_at
 
 # STUDY's budget of 1600 examples puts the rungs at 400 and 800; at_marks ends an interval at each 400.
