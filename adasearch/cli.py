@@ -28,10 +28,9 @@ from adasearch.cli_options import (
 )
 from adasearch.cli_profile import predict, profile
 from adasearch.cli_store import compact, doctor, rerun
-from adasearch.credentials import redacted
 from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError
-from adasearch.naming import printable
-from adasearch.run_options import RunOptions
+from adasearch.naming import printable, redacted
+from adasearch.runtime import RunOptions
 
 __all__ = ["main"]
 

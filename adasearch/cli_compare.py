@@ -77,8 +77,7 @@ def compare(results: str, importance: bool, evaluator: str | None, by: str | Non
 
 def _importance(store: "Store", evaluator: str, *, form: str, margin: float, **selection: Any) -> str:
     from adasearch.comparison import select
-    from adasearch.importance import importance_rows
-    from adasearch.importance_table import importance_table
+    from adasearch.importance import importance_rows, importance_table
     from adasearch.paired import check_margin
 
     check_margin(margin)

@@ -15,7 +15,7 @@ from adasearch.cli_options import (
     slot_options,
 )
 from adasearch.errors import InputError, Interrupted
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 
 __all__ = ["confirm", "export", "report"]
 

@@ -6,7 +6,7 @@ import click
 
 from adasearch.cli_options import FORMAT, NETWORK, RESULTS, RUN_OPTIONS, popped, training_options
 from adasearch.errors import InputError
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 
 __all__ = ["predict", "profile"]
 

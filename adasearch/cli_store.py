@@ -7,7 +7,7 @@ import click
 from adasearch.cli_options import RESULTS, RUN_OPTIONS, popped, run_options
 from adasearch.errors import AdasearchError
 from adasearch.naming import printable
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 
 __all__ = ["compact", "doctor", "rerun"]
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch._version import __version__
 from adasearch.choice import complete
 from adasearch.comparison import compare
-from adasearch.devices import local_device
+from adasearch.confirm import confirm
 from adasearch.errors import InputError
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
@@ -25,6 +25,7 @@ from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.single_run import train_once
 from adasearch.store import Store
+from adasearch.versions import local_device
 
 if TYPE_CHECKING:
     from adasearch.request import Request, ResolvedStudy
@@ -90,13 +91,6 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     if whole:
         _print_tables(resolved, store, console)
     return whole
-
-
-def confirm(runtime: Runtime, **options: Any) -> bool:
-    """Run candidates and controls on fresh seeds, see :func:`adasearch.confirm.confirm`."""
-    from adasearch.confirm import confirm as run
-
-    return run(runtime, **options)
 
 
 def _finished(store: Store, study: "ResolvedStudy") -> int:

@@ -12,7 +12,7 @@ from adasearch.errors import InputError, StoreError
 from adasearch.modelled import SpeedCurve, modelled
 from adasearch.progress import StepDisplay
 from adasearch.records import IntervalRecord, Status, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.store import Store
 from adasearch.study_naming import source_of
 from adasearch.trials import close_trial

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
-from adasearch.credentials import redacted
 from adasearch.errors import InputError, StoreError
+from adasearch.naming import redacted
 
 __all__ = [
     "below",

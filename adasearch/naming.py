@@ -1,10 +1,14 @@
-"""What studies are called, and what a name out of a file may be."""
+"""Texts that are shown or that name files: names, slugs, what steers a terminal, and secrets."""
 
 import re
 
-__all__ = ["is_name", "printable", "slug"]
+__all__ = ["is_name", "printable", "redacted", "slug"]
 
 LONGEST = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
+_USER = re.compile(r"(://)[^\s@/:]*:(?!\d+/)[^\s@]*@")  # not a port; an unquoted secret may hold slashes
+_QUERY = re.compile(
+    r"(?i)([?&][^=&\s]*(?:key|secret|token|password|credential|signature)[^=&\s]*=)[^&\s'\"]+"
+)
 
 
 def is_name(text: str) -> bool:
@@ -33,3 +37,12 @@ def slug(text: str) -> str:
     kind, colon, place = text.partition(":")
     last = f"{kind}-{place.rstrip('/').rsplit('/', 1)[-1]}" if colon else text
     return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")
+
+
+def redacted(text: str) -> str:
+    """Return a text with the credentials in its URIs made unreadable.
+
+    >>> redacted("s3://KEY:SECRET@bucket/x?secret_key=SECRET&region=eu and hdfs://host:8020/a@b")
+    's3://***@bucket/x?secret_key=***&region=eu and hdfs://host:8020/a@b'
+    """
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1***@", text))

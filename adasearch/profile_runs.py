@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import AFTER_WINDOW
-from adasearch.devices import local_device
 from adasearch.errors import InputError
 from adasearch.execute import with_threads
 from adasearch.progress import StepDisplay, say
 from adasearch.records import Signals
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.store import Store
+from adasearch.versions import local_device
 
 if TYPE_CHECKING:
     from adasearch.request import ResolvedStudy

@@ -11,9 +11,9 @@ Opens without torch and without ray.
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from adasearch.devices import device_name, driver_version
 from adasearch.modelled import SpeedCurve, saturation_size
 from adasearch.records import Params, Precision, StudyRecord
+from adasearch.versions import device_name, driver_version
 
 __all__ = ["Figure", "Setting", "SpeedPoint", "SpeedProfile", "StabilityProfile", "differences", "here"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import AFTER_WINDOW, CALIBRATED
-from adasearch.devices import local_device
 from adasearch.errors import InputError
 from adasearch.execute import with_threads
 from adasearch.naming import slug
 from adasearch.profile_runs import FOLDER, SEEDS, Taker, longest_window
 from adasearch.profiles import SpeedProfile, StabilityProfile
 from adasearch.progress import StepDisplay, say
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.store import Store
+from adasearch.versions import local_device
 
 if TYPE_CHECKING:
     from adasearch.request import Request

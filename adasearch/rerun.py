@@ -9,20 +9,20 @@ from itertools import count, groupby
 from rich.console import Console
 
 from adasearch.clocks import curve_of
-from adasearch.devices import device_name, local_device
 from adasearch.errors import AdasearchError, InputError
 from adasearch.execute import interval_line, run_and_keep
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
 from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.same_course import SAME, TOLERANCE, Difference, conditions, differences
 from adasearch.spans import rungs_of
 from adasearch.store import Store
 from adasearch.stored_names import check_stored_names
 from adasearch.tables import Column, number, render
 from adasearch.trials import begin_trial, folder_of
+from adasearch.versions import device_name, local_device
 
 __all__ = ["rerun"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.calibration import thresholds
-from adasearch.devices import device_name, local_device
 from adasearch.execute import interval_line, run_and_keep
 from adasearch.identity import check_device
 from adasearch.locks import StudyLocked
 from adasearch.profile_files import ProfileStore
 from adasearch.progress import StepDisplay, say
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.store import Store
 from adasearch.trials import begin_trial
+from adasearch.versions import device_name, local_device
 
 if TYPE_CHECKING:
     from adasearch.request import Request

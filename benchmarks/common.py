@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adasearch.devices import device_name
 from adasearch.speed import FEWEST, median_interval
 from adasearch.splits import Augmentation, Dataset, Split
 from adasearch.tables import Column, render
-from adasearch.versions import versions
+from adasearch.versions import device_name, versions
 
 __all__ = [
     "Clock",

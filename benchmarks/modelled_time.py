@@ -34,7 +34,7 @@ from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, profile
 from adasearch.records import TrialRecord
 from adasearch.request import Request
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.single_run import train_once
 from adasearch.store import Store
 

@@ -25,7 +25,7 @@ from adasearch.paired import estimate
 from adasearch.profile_files import ProfileStore
 from adasearch.profiling import ProfileWish, profile
 from adasearch.request import Request
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.tables import Column, between
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, positive

@@ -78,9 +78,8 @@ ROOMS = {
 TODAY = {
     "user_code": "own",
     "schedulers": "paths",
-    "io": "naming credentials yaml_text files tables progress",
-    "environment": "versions devices",
-    "runtime": "run_options",
+    "io": "naming yaml_text files tables progress",
+    "environment": "versions",
     "data": "data data_spec splits batches permutations crops streaming sources",
     "signals": "measure noise per_example sampling flat_gradient",
     "networks": "models nano full blocks dry_run",
@@ -92,7 +91,7 @@ TODAY = {
     "runs": "profile_runs speed execute",
     "commands": "profiling replay_command single_run rerun confirm commands catalogue export dashboard",
     "analysis": "profile_tables replay choice analysis comparison evidence confirmed_tables paired targets "
-    "traces same_course importance importance_table interaction ablation prediction outlook transfer",
+    "traces same_course importance interaction ablation prediction outlook transfer",
     "spaces": "spaces field_space study_spaces experiments optuna_study",
     "studies": "plans request confirmation study_naming identity spans controls",
     "plots": "plots evidence_plots importance_plots profile_plots replay_plot",

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from adasearch.errors import InputError
-from adasearch.importance import FEWEST, ImportanceRow, importance_rows
-from adasearch.importance_table import importance_table
+from adasearch.importance import FEWEST, ImportanceRow, importance_rows, importance_table
 from adasearch.records import Params, StudyRecord, TrialRecord
 from tests.rows import study_of, trial_of
 

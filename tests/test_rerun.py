@@ -14,12 +14,11 @@ from rich.console import Console
 from adasearch.cli import main
 from adasearch.data import load_dataset
 from adasearch.data_spec import DataSpec
-from adasearch.devices import device_name
 from adasearch.doctor import examine
 from adasearch.errors import AdasearchError, InputError
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.rerun import rerun
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.same_course import differences
 from adasearch.schedulers import make_scheduler
 from adasearch.spans import rungs_of
@@ -27,7 +26,7 @@ from adasearch.store import Store
 from adasearch.train import train
 from adasearch.train_config import TrainConfig
 from adasearch.trials import close_trial
-from adasearch.versions import git_commit, versions
+from adasearch.versions import device_name, git_commit, versions
 from tests.rows import interval_at
 
 DEBA, CONSTANT = "resnet18-nano-deba-digits", "resnet18-nano-constant-digits"

@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adasearch.devices import device_name
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.store import Store
+from adasearch.versions import device_name
 from tests import faulty
 
 pytestmark = pytest.mark.ray

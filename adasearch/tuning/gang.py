@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import ray
 from ray import tune
 
-from adasearch.devices import device_name
 from adasearch.errors import StoreError
 from adasearch.records import IntervalRecord
 from adasearch.tuning.halt import Halt
 from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.settings import GangSettings
 from adasearch.tuning.task import Delivery, Outcome, TrialTask
+from adasearch.versions import device_name
 
 __all__ = ["GangTrainable"]
 

@@ -13,7 +13,7 @@ from adasearch.errors import InputError
 from adasearch.modelled import SpeedCurve
 from adasearch.optuna_study import STATES, combinations, frozen_trial, new_study, objectives
 from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.spaces import Space
 from adasearch.trials import begin_trial
 from adasearch.tuning.first_points import first_points

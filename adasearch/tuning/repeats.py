@@ -7,7 +7,7 @@ from adasearch.controls import Repeat, repeats_of
 from adasearch.data_spec import DataSpec
 from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 from adasearch.trials import begin_trial
 from adasearch.versions import versions
 

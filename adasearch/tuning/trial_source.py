@@ -6,7 +6,7 @@ from typing import Protocol
 from adasearch.data_spec import DataSpec
 from adasearch.modelled import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.run_options import RunOptions
+from adasearch.runtime import RunOptions
 
 __all__ = ["Plan", "TrialSource"]
 
