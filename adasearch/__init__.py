@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
 
 _HOME = {
-    "BatchSizeController": "adasearch.controller",
+    "BatchSizeController": "adasearch.controller.controller",
     "Limits": "adasearch.records",
     "SCHEDULERS": "adasearch.schedulers",
     "load_schedule": "adasearch.schedule_file",

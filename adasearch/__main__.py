@@ -30,7 +30,7 @@ def run() -> None:
     atexit.register(leave)  # before all others, so that it is called after them
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        from adasearch.cli import main
+        from adasearch.cli.main import main
 
         main()
     except SystemExit as stop:

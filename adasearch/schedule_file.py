@@ -10,12 +10,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from adasearch.errors import InputError
+from adasearch.io.yaml_text import plain_error, read_yaml
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
-from adasearch.study_naming import source_of
-from adasearch.train_config import Hyperparameters, hyperparameters_of
-from adasearch.yaml_text import plain_error, read_yaml
+from adasearch.studies.naming import source_of
+from adasearch.training.config import Hyperparameters, hyperparameters_of
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
 

@@ -1,7 +1,7 @@
 """What every architecture costs: parameters, multiply-adds, time and memory of a short training.
 
 Trains each form in a process of its own on random images of CIFAR's size at batch 64, on one thread, through
-:func:`adasearch.train.train`. The first interval warms up; of the next three the least counts, since
+:func:`adasearch.training.loop.train`. The first interval warms up; of the next three the least counts, since
 neighbours on the machine only ever slow one down. They lengthen the seconds far more than the core's own
 ("core s": the time that the process computed), so a nano form shall take less than 20 of these for 10,000
 images. Prints a table and keeps it as Parquet, one row per form.
@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adasearch.dry_run import multiply_adds
-from adasearch.models import ARCHITECTURES, SCALES, build_model, trained
+from adasearch.networks.dry_run import multiply_adds
+from adasearch.networks.registry import ARCHITECTURES, SCALES, build_model, trained
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
-from adasearch.train import train
-from adasearch.train_config import Hyperparameters, TrainConfig
+from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.loop import train
 from common import random_images
 
 BATCH = 64  # examples

@@ -17,12 +17,12 @@ from multiprocessing.synchronize import Barrier
 
 import torch
 
-from adasearch.data import load_dataset
+from adasearch.data.load import load_dataset
+from adasearch.io.tables import Column
 from adasearch.schedulers import make_scheduler
-from adasearch.tables import Column
-from adasearch.train import train
+from adasearch.training.loop import train
 from adasearch.tuning.cluster import connect
-from adasearch.tuning.task import TrialTask
+from adasearch.tuning.messages import TrialTask
 from common import Row, keep, parser_of, positive
 from searches import ours
 from trial_cost import constant

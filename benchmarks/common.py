@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from adasearch.speed import FEWEST, median_interval
-from adasearch.splits import Augmentation, Dataset, Split
-from adasearch.tables import Column, render
-from adasearch.versions import device_name, versions
+from adasearch.data.splits import Augmentation, Dataset, Split
+from adasearch.environment import device_name, versions
+from adasearch.io.tables import Column, render
+from adasearch.runs.speed import FEWEST, median_interval
 
 __all__ = [
     "Clock",

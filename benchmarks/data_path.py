@@ -20,14 +20,14 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from adasearch.batches import Batches
-from adasearch.data import load_dataset
-from adasearch.data_spec import DataSpec
-from adasearch.models import build_model
-from adasearch.run import Run
-from adasearch.splits import Dataset, Split
-from adasearch.tables import Column, number, times
-from adasearch.train_config import Hyperparameters, TrainConfig
+from adasearch.data.batches import Batches
+from adasearch.data.load import load_dataset
+from adasearch.data.spec import DataSpec
+from adasearch.data.splits import Dataset, Split
+from adasearch.io.tables import Column, number, times
+from adasearch.networks.registry import build_model
+from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.run import Run
 from common import Row, interleaved, keep, parser_of, per, random_images, spread
 
 NETWORK = "mobilenet_v3_small"

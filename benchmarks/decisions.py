@@ -13,6 +13,7 @@ import torch
 from bs_scheduler import MultiStepBS, StepBS
 from torch.utils.data import DataLoader, TensorDataset
 
+from adasearch.io.tables import Column
 from adasearch.records import Limits, Signals
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
@@ -21,7 +22,6 @@ from adasearch.schedulers.divebatch import DiveBatch
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
 from adasearch.schedulers.ramp import Ramp
 from adasearch.schedulers.seesaw import Seesaw
-from adasearch.tables import Column
 from common import Clock, Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, spread
 
 EPOCHS = 100

@@ -17,8 +17,8 @@ SEARCH += ["--epochs", "1", "--interval", "0.25"]
 
 DRIVER = """
 import sys, time
-from adasearch import commands
-from adasearch.cli import main
+from adasearch.commands import _search as commands
+from adasearch.cli.main import main
 
 class Noting(commands.SearchDisplay):
     def ended(self, trial):

@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from adasearch.models import build_model
-from adasearch.tables import Column, times
+from adasearch.io.tables import Column, times
+from adasearch.networks.registry import build_model
 from common import Row, clock_of, clocked, interleaved, keep, parser_of, per, spread
 
 NETWORKS = (

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from adasearch.measure import GradientMeter
-from adasearch.noise import NoiseMeter
-from adasearch.per_example import mixes_examples
-from adasearch.run import Run
 from adasearch.schedulers import BatchSizeScheduler
-from adasearch.timing import Stopwatch
-from adasearch.train_config import Hyperparameters, TrainConfig
+from adasearch.signals.gradients import GradientMeter
+from adasearch.signals.noise import NoiseMeter
+from adasearch.signals.per_example import mixes_examples
+from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.run import Run
+from adasearch.training.stopwatch import Stopwatch
 from common import Clock, random_images
 from decisions import LIMITS, row_of
 

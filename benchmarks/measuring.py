@@ -24,10 +24,10 @@ from rich.progress import track
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from adasearch.noise import NOISE
+from adasearch.io.tables import Column
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.deba import Deba
-from adasearch.tables import Column
+from adasearch.signals.noise import NOISE
 from common import (
     Clock,
     Row,

@@ -29,14 +29,13 @@ import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 
-from adasearch.modelled import SpeedCurve, modelled_trial
-from adasearch.profile_files import ProfileStore
-from adasearch.profiling import ProfileWish, profile
+from adasearch.commands import ProfileWish, profile, train_once
+from adasearch.profiles.modelled_time import SpeedCurve, modelled_trial
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord
-from adasearch.request import Request
 from adasearch.runtime import RunOptions
-from adasearch.single_run import train_once
 from adasearch.store import Store
+from adasearch.studies.request import Request
 
 GROWING = (
     "scheduler/confidence_threshold=3",
@@ -96,7 +95,7 @@ def main() -> None:
     parser.add_argument("--core-seconds", action="store_true")
     arguments = parser.parse_args()
     if arguments.core_seconds:
-        patch("adasearch.timing.time", SimpleNamespace(perf_counter=time.process_time)).start()
+        patch("adasearch.training.stopwatch.time", SimpleNamespace(perf_counter=time.process_time)).start()
     torch.set_num_threads(1)
     quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
     rows = []

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from adasearch.models import build_model
-from adasearch.splits import LAYOUT
-from adasearch.tables import Column, fraction
+from adasearch.data.splits import LAYOUT
+from adasearch.io.tables import Column, fraction
+from adasearch.networks.registry import build_model
 from common import Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, spread
 
 NETWORKS = ("resnet18", "mobilenet_v3_small", "vit_b_16")

@@ -11,17 +11,17 @@ from optuna.distributions import BaseDistribution
 from rich.console import Console
 
 from adasearch.callbacks import no_progress
-from adasearch.modelled import SpeedCurve, modelled_trial
-from adasearch.plans import resolve
-from adasearch.progress import say
+from adasearch.io.progress import say
+from adasearch.profiles.modelled_time import SpeedCurve, modelled_trial
 from adasearch.records import IntervalRecord, Params, TrialRecord, Value
-from adasearch.request import Request, ResolvedStudy
-from adasearch.spans import rungs_of
-from adasearch.train_config import TrainConfig
-from adasearch.trials import begin_trial
-from adasearch.tuning.first_points import first_points
-from adasearch.tuning.settings import GangSettings
-from adasearch.tuning.task import TrialTask
+from adasearch.store.trials import begin_trial
+from adasearch.studies.request import Request, ResolvedStudy
+from adasearch.studies.resolve import resolve
+from adasearch.studies.spans import rungs_of
+from adasearch.training.config import TrainConfig
+from adasearch.tuning.initial_points import first_points
+from adasearch.tuning.messages import TrialTask
+from adasearch.tuning.resources import GangSettings
 
 __all__ = ["Course", "End", "Problem", "Stretch", "problem_of", "settings_for"]
 

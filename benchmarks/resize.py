@@ -19,10 +19,10 @@ from bs_scheduler import LambdaBS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from adasearch.batches import Batches
-from adasearch.sampler import ResizableBatchSampler
-from adasearch.splits import Dataset
-from adasearch.tables import Column
+from adasearch.controller.sampler import ResizableBatchSampler
+from adasearch.data.batches import Batches
+from adasearch.data.splits import Dataset
+from adasearch.io.tables import Column
 from common import Row, in_units, keep, parser_of, random_images, spread
 from data_path import InMemory, torchvision_loader
 

@@ -15,12 +15,12 @@ from statistics import fmean
 
 import torch
 
-from adasearch.data import load_dataset
-from adasearch.data_spec import DataSpec
-from adasearch.run import Run
-from adasearch.sampling import costly_stride_of, stride_of
-from adasearch.tables import Column, fraction
-from adasearch.train_config import Hyperparameters, TrainConfig
+from adasearch.data.load import load_dataset
+from adasearch.data.spec import DataSpec
+from adasearch.io.tables import Column, fraction
+from adasearch.signals.sampled_steps import costly_stride_of, stride_of
+from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.run import Run
 from common import Row, keep, parser_of
 
 NETWORKS = ("mobilenet_v3_small", "vit_b_16", "resnet18")

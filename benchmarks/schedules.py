@@ -13,13 +13,13 @@ reference's, by the speed profile: growth saves no more than that on equally man
 import math
 from collections.abc import Mapping, Sequence
 
-from adasearch.clocks import curve_of, intervals_of
-from adasearch.modelled import SpeedCurve
-from adasearch.profile_files import ProfileStore
+from adasearch.analysis.time_to_target import median_reached, to_target
+from adasearch.io.tables import Column, fraction, number, render, times
+from adasearch.profiles.clock import curve_of, intervals_of
+from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import IntervalRecord, Limits, StudyRecord, TrialRecord
 from adasearch.store import Store
-from adasearch.tables import Column, fraction, number, render, times
-from adasearch.targets import median_reached, to_target
 from common import Row, keep, parser_of
 
 AIM = 1.5

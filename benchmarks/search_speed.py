@@ -21,12 +21,12 @@ from functools import partial
 import torch
 from rich.console import Console
 
-from adasearch.paired import estimate
-from adasearch.profile_files import ProfileStore
-from adasearch.profiling import ProfileWish, profile
-from adasearch.request import Request
+from adasearch.analysis.paired_tests import estimate
+from adasearch.commands import ProfileWish, profile
+from adasearch.io.tables import Column, between
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.runtime import RunOptions
-from adasearch.tables import Column, between
+from adasearch.studies.request import Request
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, positive
 from problems import Course, problem_of

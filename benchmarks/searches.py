@@ -1,6 +1,6 @@
 """Whole searches of one study as people would run them: ours, and Ray Tune's own ways over the same space.
 
-What each does is the same training, :func:`adasearch.train.train`, on the same data:
+What each does is the same training, :func:`adasearch.training.loop.train`, on the same data:
 
 - :func:`ours`: adasearch's search;
 - :func:`optuna_search_on_gangs`: ``OptunaSearch``, with or without ASHA, on adasearch's long-lived workers;
@@ -22,15 +22,15 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from adasearch.optuna_study import objectives
 from adasearch.records import IntervalRecord, Params, TrialRecord, Value
+from adasearch.spaces.optuna_trials import objectives
 from adasearch.store import Store
-from adasearch.trials import begin_trial
+from adasearch.store.trials import begin_trial
 from adasearch.tuning.engine import DRIVER_RESOURCES, run_search
-from adasearch.tuning.gang import GangTrainable
-from adasearch.tuning.proposals import StudyPlan
-from adasearch.tuning.settings import GangSettings
-from adasearch.tuning.task import TrialTask
+from adasearch.tuning.messages import TrialTask
+from adasearch.tuning.optuna_source import StudyPlan
+from adasearch.tuning.resources import GangSettings
+from adasearch.tuning.worker_group import GangTrainable
 from problems import Course, End, Problem, Stretch, settings_for
 
 __all__ = ["optuna_search_fresh", "optuna_search_on_gangs", "ours"]
@@ -249,9 +249,9 @@ def _train(config: dict[str, Any]) -> None:
     import ray.train
     import torch
 
-    from adasearch.data import load_dataset
+    from adasearch.data.load import load_dataset
     from adasearch.schedulers import make_scheduler
-    from adasearch.train import train
+    from adasearch.training.loop import train
 
     torch.set_num_threads(1)
     task: TrialTask = config["task"]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import psutil
 import torch
 
-from adasearch.tables import Column
+from adasearch.io.tables import Column
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, spread
 from problems import Course

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from adasearch.io.tables import Column
 from adasearch.store import Store
-from adasearch.tables import Column
 from common import Row, interleaved, keep, parser_of, spread
 from store_scale import write
 

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 from optuna.samplers import RandomSampler
 
-from adasearch.optuna_study import new_study, stored_spaces
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord
-from adasearch.spaces import load_space
+from adasearch.spaces.optuna_trials import new_study, stored_spaces
+from adasearch.spaces.space import load_space
 from adasearch.store import Store
-from adasearch.trials import begin_trial, close_trial
+from adasearch.store.trials import begin_trial, close_trial
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CONFIRMING = 10
@@ -30,14 +30,14 @@ from functools import partial
 from adasearch.store import Store
 what, results = sys.argv[1:]
 if what == "compare":
-    from adasearch.comparison import compare as act
+    from adasearch.analysis.compare import compare as act
 else:
     import ray.tune, torch  # which a search has imported by then
-    from adasearch.data_spec import DataSpec
-    from adasearch.optuna_study import stored_spaces
-    from adasearch.tuning.ledger import Ledger
-    from adasearch.tuning.proposals import Proposals, StudyPlan
-    from adasearch.tuning.rungs import RECALLED
+    from adasearch.data.spec import DataSpec
+    from adasearch.spaces.optuna_trials import stored_spaces
+    from adasearch.tuning.search_state import Ledger
+    from adasearch.tuning.optuna_source import Proposals, StudyPlan
+    from adasearch.tuning.stopper import RECALLED
 
     class Nobody:
         started = progressed = restarted = ended = staticmethod(lambda *what: None)

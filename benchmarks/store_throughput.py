@@ -21,12 +21,12 @@ from ray.train._internal.storage import StorageContext
 from ray.tune import ExperimentAnalysis, ResultGrid
 from ray.tune.experiment import Trial
 
-from adasearch.compacted import SETTLED_SECONDS
+from adasearch.io.tables import Column, number
 from adasearch.records import IntervalRecord, TrialRecord
-from adasearch.rows import interval_row
 from adasearch.store import Store
-from adasearch.tables import Column, number
-from adasearch.trials import begin_trial
+from adasearch.store.compaction import SETTLED_SECONDS
+from adasearch.store.rows import interval_row
+from adasearch.store.trials import begin_trial
 from common import Row, keep, parser_of, per, positive, spread
 from store_scale import course, study_of
 

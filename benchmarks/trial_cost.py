@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import torch
 
-from adasearch.request import Request
-from adasearch.tables import Column
+from adasearch.io.tables import Column
+from adasearch.studies.request import Request
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, spread
 from problems import Course, Problem, problem_of

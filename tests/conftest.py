@@ -10,9 +10,9 @@ import torch
 from hypothesis import configuration, settings
 from torch import Tensor
 
-from adasearch.data import load_dataset
-from adasearch.data_spec import DataSpec
-from adasearch.splits import Dataset, ExampleSplit
+from adasearch.data.load import load_dataset
+from adasearch.data.spec import DataSpec
+from adasearch.data.splits import Dataset, ExampleSplit
 from tests.small_study import write_small_study
 
 # Hypothesis keeps notes even without a database, from collection on: before any fixture runs.
@@ -71,5 +71,5 @@ class HandClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     """Let the stopwatch read a clock that stands still until the test moves it."""
     hand = HandClock()
-    monkeypatch.setattr("adasearch.timing.time", SimpleNamespace(perf_counter=hand))
+    monkeypatch.setattr("adasearch.training.stopwatch.time", SimpleNamespace(perf_counter=hand))
     return hand

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adasearch.optuna_study import STATES, distributions_of, frozen_trial, new_study
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.spaces.optuna_trials import STATES, distributions_of, frozen_trial, new_study
 from adasearch.store import Store
 
 

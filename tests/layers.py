@@ -75,37 +75,6 @@ ROOMS = {
     "__main__": Room("cli"),
 }
 
-TODAY = {
-    "user_code": "own",
-    "schedulers": "paths",
-    "io": "naming yaml_text files tables progress",
-    "environment": "versions",
-    "data": "data data_spec splits batches permutations crops streaming sources",
-    "signals": "measure noise per_example sampling flat_gradient",
-    "networks": "models nano full blocks dry_run",
-    "training": "train train_config run passes memory buffers checkpoint timing precision update parallel",
-    "controller": "controller controller_state running_interval sampler processes",
-    "store": "store schemas rows parts courses compacted trials locks lease shelves stored_names",
-    "doctor": "doctor findings leftovers repair course_check",
-    "profiles": "profiles stability modelled profile_files calibration clocks",
-    "runs": "profile_runs speed execute",
-    "commands": "profiling replay_command single_run rerun confirm commands catalogue export dashboard",
-    "analysis": "profile_tables replay choice analysis comparison evidence confirmed_tables paired targets "
-    "traces same_course importance interaction ablation prediction outlook transfer",
-    "spaces": "spaces field_space study_spaces experiments optuna_study",
-    "studies": "plans request confirmation study_naming identity spans controls",
-    "plots": "plots evidence_plots importance_plots profile_plots replay_plot",
-    "report": "report report_basis report_axes report_svg report_tables report_figures report_signals "
-    "report_overview report_courses report_health report_importance",
-    "cli": "cli cli_options cli_compare cli_dashboard cli_evidence cli_profile cli_store",
-}
-"""Modules that still stand in the street, by the room that they belong to."""
-
-NAMES = {
-    **{"data_spec": "spec", "train_config": "config", "plans": "resolve", "sampling": "sampled_steps"},
-    **{"files": "filesystem", "naming": "text", "data": "load", "study_naming": "naming"},
-}
-
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for path in sorted(ROOT.rglob("*.py"))
@@ -145,9 +114,8 @@ class Import:
 
 
 def room_of(file: str) -> str:
-    """Return the room of a file, which need not exist."""
-    first = file.partition(".")[0]
-    return next((room for room, old in TODAY.items() if first in old.split()), first)
+    """Return the room of a file: its folder, or its own name where it stands in the package itself."""
+    return file.partition(".")[0]
 
 
 def imports_of(file: str, tree: ast.AST, *, lazily: bool = False, typing: bool = False) -> Iterator[Import]:
@@ -198,13 +166,10 @@ def breaches(room: str) -> list[str]:
     allowed = {room, *EVERYONE, *row.imports.split()}
     found = []
     for file in (each for each in FILES if room_of(each) == room):
-        module = NAMES.get(file, file.rpartition(".")[2])
-        rules = {"torch": row.may_torch(module), "ray": row.ray}
+        rules = {"torch": row.may_torch(file), "ray": row.ray}
         for each in IMPORTS[file]:
             if each.ours is not None:
-                target = room_of(each.ours)
-                inner = f"{target}.{NAMES.get(each.ours, each.ours.rpartition('.')[2])}"
-                if not {target, inner} & allowed:
+                if not {room_of(each.ours), each.ours} & allowed:
                     found.append(str(each))
             elif each.heavy is not None and not each.typing and rules[each.heavy] == "no":
                 found.append(str(each))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from adasearch.sources.base import Decoded
+from adasearch.data.sources.base import Decoded
 
 
 def pictures(count: int, size: int = 8, seed: int = 0) -> np.ndarray:

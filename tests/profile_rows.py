@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from adasearch.modelled import SIGNAL_SETS
-from adasearch.profiles import Figure, SpeedPoint, SpeedProfile, StabilityProfile, here
+from adasearch.profiles.modelled_time import SIGNAL_SETS
+from adasearch.profiles.profile import Figure, SpeedPoint, SpeedProfile, StabilityProfile, here
 from adasearch.records import StudyRecord
 from tests.rows import START
 

@@ -5,20 +5,20 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from adasearch.choice import pick_trials
-from adasearch.data import load_dataset
-from adasearch.data_spec import DataSpec
-from adasearch.plans import resolve
-from adasearch.profile_files import ProfileStore
+from adasearch.analysis.selection import pick_trials
+from adasearch.data.load import load_dataset
+from adasearch.data.spec import DataSpec
+from adasearch.data.splits import Dataset
+from adasearch.environment import versions
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
-from adasearch.request import Request, ResolvedStudy
 from adasearch.schedulers import make_scheduler
-from adasearch.splits import Dataset
 from adasearch.store import Store
-from adasearch.train import train
-from adasearch.train_config import TrainConfig
-from adasearch.trials import begin_trial, close_trial
-from adasearch.versions import versions
+from adasearch.store.trials import begin_trial, close_trial
+from adasearch.studies.request import Request, ResolvedStudy
+from adasearch.studies.resolve import resolve
+from adasearch.training.config import TrainConfig
+from adasearch.training.loop import train
 from tests.profile_rows import speed_of, stability_of
 
 __all__ = ["write_small_study", "write_the_evidence"]

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from adasearch.store import Store
+from tests.commands.test_search import TINY, adasearch, all_trials, finished, run, wait_for
 from tests.invariants import check
 from tests.nodes import RAY, Nodes, nodes, wait_until_listening
-from tests.test_search import TINY, adasearch, all_trials, finished, run, wait_for
 
 pytestmark = pytest.mark.ray
 

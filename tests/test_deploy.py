@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from adasearch.cli import cli
+from adasearch.cli.main import cli
 from adasearch.tuning.cluster import Capacity, slots_for
 
 DEPLOY = Path(__file__).parent.parent / "docs" / "deploy"

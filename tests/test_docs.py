@@ -14,10 +14,10 @@ import click
 import pytest
 import yaml
 
-from adasearch.cli import cli
+from adasearch.cli.main import cli
 from adasearch.schedulers import SCHEDULERS
-from adasearch.schemas import SCHEMAS
-from adasearch.spaces import parse_space
+from adasearch.spaces.space import parse_space
+from adasearch.store.schemas import SCHEMAS
 from tests.small_study import write_small_study
 
 ROOT = Path(__file__).parent.parent

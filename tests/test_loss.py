@@ -19,10 +19,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.commands.test_search import adasearch, all_trials, run
 from tests.invariants import Ended, check
 from tests.memory_faults import fill_memory, kernel_may_kill, kill_by_kernel, monitor_env
 from tests.nodes import Nodes, named, nodes
-from tests.test_search import adasearch, all_trials, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.soak]
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from adasearch.catalogue import catalogue
-from adasearch.cli import cli
-from adasearch.comparison import confirmed
-from adasearch.confirmed_tables import confirmed_tables
-from adasearch.outlook import outlook
-from adasearch.sources.registry import decode
-from adasearch.spaces import parse_space
+from adasearch.analysis.compare import confirmed
+from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.prediction_table import outlook
+from adasearch.cli.main import cli
+from adasearch.commands import catalogue
+from adasearch.data.sources.registry import decode
+from adasearch.spaces.space import parse_space
 from adasearch.store import Store
 from adasearch.testing import check_scheduler
 
@@ -58,7 +58,7 @@ def test_network_of_the_readme_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     (code,) = [block for language, block in BLOCKS if language == "python" and "make_net" in block]
     (tmp_path / "net_from_the_readme.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    from adasearch.models import check_model
+    from adasearch.networks.registry import check_model
 
     check_model("net_from_the_readme:make_net", "nano", classes=10, image_size=16)
 

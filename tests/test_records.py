@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from adasearch.records import Action, Decision, IntervalRecord, Limits, Signals, StudyRecord, TrialRecord
-from adasearch.trials import close_trial
+from adasearch.store.trials import close_trial
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 END = START + timedelta(minutes=5)

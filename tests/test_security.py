@@ -23,25 +23,22 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adasearch.catalogue import catalogue
-from adasearch.checkpoint import Checkpoints
-from adasearch.cli import main
-from adasearch.comparison import compare
-from adasearch.dashboard import Mirror
-from adasearch.doctor import examine
+from adasearch.analysis.compare import compare
+from adasearch.analysis.prediction_table import outlook
+from adasearch.cli.main import main
+from adasearch.commands import catalogue, export, replay, rerun
+from adasearch.commands._dashboard import Mirror
+from adasearch.doctor.examine import examine
+from adasearch.doctor.repair import repair
 from adasearch.errors import AdasearchError, InputError
-from adasearch.experiments import load_experiment
-from adasearch.export import export
-from adasearch.optuna_study import distributions_of
-from adasearch.outlook import outlook
-from adasearch.profile_files import ProfileStore
-from adasearch.repair import repair
-from adasearch.replay_command import replay
-from adasearch.rerun import rerun
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.schedule_file import load_schedule
-from adasearch.schemas import SCHEMAS, Table
-from adasearch.spaces import load_space
+from adasearch.spaces.experiments import load_experiment
+from adasearch.spaces.optuna_trials import distributions_of
+from adasearch.spaces.space import load_space
 from adasearch.store import Store
+from adasearch.store.schemas import SCHEMAS, Table
+from adasearch.training.checkpoint import Checkpoints
 from tests.profile_rows import speed_of, stability_of
 from tests.rows import START, interval_at, study_of, trial_of
 

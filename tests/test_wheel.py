@@ -30,14 +30,15 @@ def test_wheel_holds_search_spaces_templates_and_types(unpacked: Path) -> None:
     held = unpacked / "adasearch" / "search_spaces"
     assert {path.relative_to(held) for path in held.rglob("*.yaml")} == shipped
     assert (unpacked / "adasearch" / "py.typed").exists()
-    templates = {path.name for path in (ROOT / "adasearch" / "templates").iterdir()}
-    assert {path.name for path in (unpacked / "adasearch" / "templates").iterdir()} == templates != set()
+    here, there = (root / "adasearch" / "report" / "templates" for root in (ROOT, unpacked))
+    assert {path.name for path in there.iterdir()} == {path.name for path in here.iterdir()} != set()
     assert not (unpacked / "tests").exists()
 
 
 def test_wheel_finds_its_spaces_from_another_directory(unpacked: Path, tmp_path: Path) -> None:
     code = (
-        "import adasearch, adasearch.cli; print(adasearch.__file__); adasearch.cli.main(['list', 'spaces'])"
+        "import adasearch; print(adasearch.__file__)\n"
+        "from adasearch.cli.main import main; main(['list', 'spaces'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

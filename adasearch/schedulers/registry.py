@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import cast
 
 from adasearch.errors import InputError, require, unknown
-from adasearch.own import load_own
 from adasearch.records import Signals, Value
 from adasearch.schedulers.accordion import Accordion
 from adasearch.schedulers.adabatch import AdaBatch
@@ -26,6 +25,7 @@ from adasearch.schedulers.plateau import Plateau
 from adasearch.schedulers.ramp import Ramp
 from adasearch.schedulers.seesaw import Seesaw
 from adasearch.schedulers.simigrad import SimiGrad
+from adasearch.user_code import load_own
 
 __all__ = ["BASELINE", "SCHEDULERS", "field_defaults", "make_scheduler", "scheduler_class"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from adasearch.errors import AdasearchError, InputError, one_line
-from adasearch.tuning.code import runtime_env
+from adasearch.tuning.runtime_env import runtime_env
 
 __all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
 

@@ -13,15 +13,15 @@ from types import FrameType
 import optuna
 from ray import tune
 
-from adasearch.files import below, remove_folder
-from adasearch.store import Store
-from adasearch.tuning.gang import GangTrainable
-from adasearch.tuning.hooks import AskTell, Halving
-from adasearch.tuning.ledger import Ledger, SearchListener
-from adasearch.tuning.memory_kills import killed_is_dead
-from adasearch.tuning.proposals import Proposals, StudyPlan
-from adasearch.tuning.settings import GangSettings
+from adasearch.io.filesystem import below, remove_folder
+from adasearch.store.store import Store
+from adasearch.tuning.optuna_source import Proposals, StudyPlan
+from adasearch.tuning.ray_patches import killed_is_dead
+from adasearch.tuning.resources import GangSettings
+from adasearch.tuning.search_state import Ledger, SearchListener
 from adasearch.tuning.trial_source import TrialSource
+from adasearch.tuning.tune_adapters import AskTell, Halving
+from adasearch.tuning.worker_group import GangTrainable
 
 __all__ = ["run_search", "run_trials"]
 

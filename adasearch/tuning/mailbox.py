@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from adasearch.records import IntervalRecord
-from adasearch.tuning.task import Delivery, Outcome, TrialTask
+from adasearch.tuning.messages import Delivery, Outcome, TrialTask
 
 __all__ = ["Mailbox", "Message"]
 

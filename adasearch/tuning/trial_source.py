@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from adasearch.data_spec import DataSpec
-from adasearch.modelled import SpeedCurve
+from adasearch.data.spec import DataSpec
+from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
 

@@ -6,7 +6,7 @@ import yaml
 from site_markdown import arguments, table
 
 from adasearch.records import Decision, IntervalRecord, Signals
-from adasearch.schemas import SCHEMAS
+from adasearch.store.schemas import SCHEMAS
 
 __all__ = ["columns_page"]
 
@@ -23,7 +23,7 @@ def columns_page() -> str:
     records = {
         name: text for record in (Decision, IntervalRecord, Signals) for name, text in _said(record).items()
     }
-    parts = ["# Columns\n\nGenerated from `adasearch/schemas.py`. Errors are fractions in [0, 1].\n"]
+    parts = ["# Columns\n\nGenerated from `adasearch/store/schemas.py`. Errors are fractions in [0, 1].\n"]
     for name, schema in SCHEMAS.items():
         known = {**(records if name == "intervals" else {}), **own["every"], **own[name]}
         missing, strange = set(schema.names) - set(known), set(own[name]) - set(schema.names)

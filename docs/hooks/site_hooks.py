@@ -12,7 +12,7 @@ from site_columns import columns_page
 from site_methods import index_page, method_page
 from site_spaces import experiments_page, spaces_page
 
-from adasearch.cli import cli
+from adasearch.cli.main import cli
 from adasearch.schedulers import SCHEDULERS
 
 __all__ = ["on_config", "on_files", "on_page_markdown"]

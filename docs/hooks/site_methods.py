@@ -9,7 +9,7 @@ from site_markdown import arguments, paragraphs, table
 from site_spaces import ranges, spaces_of
 
 from adasearch.schedulers import SCHEDULERS
-from adasearch.spaces import load_space
+from adasearch.spaces.space import load_space
 
 __all__ = ["index_page", "method_page"]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from site_markdown import table
 
-from adasearch.experiments import experiment_names, load_experiment
-from adasearch.field_space import FieldSpace
-from adasearch.spaces import load_space, space_names
+from adasearch.spaces.experiments import experiment_names, load_experiment
+from adasearch.spaces.field import FieldSpace
+from adasearch.spaces.space import load_space, space_names
 
 __all__ = ["experiments_page", "ranges", "spaces_of", "spaces_page"]
 

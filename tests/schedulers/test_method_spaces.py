@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from adasearch.schedulers import SCHEDULERS, make_scheduler
-from adasearch.spaces import load_space, space_names
+from adasearch.spaces.space import load_space, space_names
 
 
 def fields(values: Mapping[str, object]) -> dict[str, object]:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.data_spec import DataSpec
+from adasearch.data.spec import DataSpec
 from adasearch.records import Limits
-from adasearch.train_config import Hyperparameters, TrainConfig
+from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.tuning.mailbox import Mailbox, Message
-from adasearch.tuning.task import Delivery, Outcome, TrialTask
+from adasearch.tuning.messages import Delivery, Outcome, TrialTask
 from tests.rows import interval_at
 
 NOW, SOON = 0.01, 5.0  # seconds: not worth waiting for, and never reached by a test that passes

@@ -1,4 +1,4 @@
-"""Where rank 0 listens for the others; groups of real workers are in ``tests/test_train_workers.py``."""
+"""Where rank 0 listens for the others; real workers are in ``tests/training/test_loop_workers.py``."""
 
 from datetime import timedelta
 

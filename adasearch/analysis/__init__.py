@@ -1,0 +1,1 @@
+"""Stored results into tables: which trial counts, and what it gained."""

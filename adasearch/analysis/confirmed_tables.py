@@ -1,0 +1,136 @@
+"""The tables of what was confirmed, as people read them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from adasearch.analysis.confirmed import ConfirmedRow, whole_verdict
+from adasearch.analysis.paired_tests import FEWEST, LEVEL, TIME_MARGIN
+from adasearch.analysis.time_to_target import NOT_REACHED
+from adasearch.io.tables import Column, between, fraction, number, render
+
+__all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
+
+MIB = 2**20
+
+
+def confirmed_parts(
+    rows: Sequence[ConfirmedRow],
+) -> list[tuple[str, list[dict[str, object]], list[Column]]]:
+    """Return title, rows and columns of each table: the verdicts, what each candidate took, its controls."""
+    candidates = [_cells(row) for row in rows if row.table == "confirmed"]
+    controls = [_cells(row) for row in rows if row.table == "controls"]
+    parts = [
+        ("Confirmed: fresh seeds, test split", candidates, _VERDICTS),
+        ("What the candidates took", candidates, _COSTS),
+        ("The candidates against their controls", controls, _CONTROLS),
+    ]
+    return [part for part in parts if part[1]]
+
+
+def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> str:
+    """Return the verdicts, what each candidate cost, its controls, and what the columns mean.
+
+    ``form`` is "text" or "markdown"; ``mark`` is added to the titles.
+    """
+    parts = [
+        render(cells, columns, form, title=f"{title}{mark}")
+        for title, cells, columns in confirmed_parts(rows)
+    ]
+    return "\n".join([*parts, *confirmed_notes(rows), ""])
+
+
+def _cells(row: ConfirmedRow) -> dict[str, object]:
+    """Return a row's values, intervals joined with their means."""
+    return {
+        **asdict(row),
+        "error": between(row.test_error, row.test_error_low, row.test_error_high, 100, "%"),
+        "spent": between(row.seconds, row.seconds_low, row.seconds_high, 1, "s"),
+        "difference": between(
+            row.error_difference, row.error_difference_low, row.error_difference_high, 100, "pp", sign="+"
+        ),
+        "gain": between(row.speedup, row.speedup_low, row.speedup_high, 1, "x", digits=2),
+        "gain_default": between(
+            row.speedup_default, row.speedup_default_low, row.speedup_default_high, 1, "x", digits=2
+        ),
+        "words": whole_verdict(row),
+        "memory": None if row.peak_memory_bytes is None else row.peak_memory_bytes / MIB,
+        "reached_of": f"{row.reached} of {row.seeds}",
+    }
+
+
+def _reached(value: object) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _whole(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    assert isinstance(value, int | float)
+    return f"{value:.0f}"
+
+
+_WHO = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
+_VERDICTS = [
+    *_WHO,
+    Column("seeds", "seeds"),
+    Column("error", "test error"),
+    Column("difference", "vs reference"),
+    Column("spent", "time"),
+    Column("gain", "speed-up"),
+    Column("time_saved", "time saved", fraction),
+    Column("words", "verdict"),
+    Column("gain_default", "vs default"),
+    Column("time_saved_default", "time saved", fraction),
+    Column("verdict_default", "verdict vs default"),
+]
+_COSTS = [
+    *_WHO,
+    Column("target_error", "target", fraction),
+    Column("reached_of", "reached"),
+    Column("target_seconds", "seconds to it", _reached),
+    Column("target_examples", "examples", _whole),
+    Column("target_steps", "steps", _whole),
+    Column("train_seconds", "measured s", number),
+    Column("modelled_seconds", "modelled s", number),
+    Column("mean_batch_size", "mean batch", number),
+    Column("final_batch_size", "final batch", _whole),
+    Column("adaptations", "changes", number),
+    Column("measure_share", "measuring", fraction),
+    Column("memory", "peak MiB", _whole),
+]
+_CONTROLS = [
+    *_WHO,
+    Column("role", "control"),
+    Column("seeds", "seeds"),
+    Column("error", "its test error"),
+    Column("spent", "its time"),
+    Column("target_seconds", "seconds to target", _reached),
+    Column("mean_batch_size", "batch", number),
+    Column("difference", "candidate's error"),
+    Column("gain", "candidate's speed-up"),
+    Column("verdict", "candidate is"),
+]
+
+
+def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
+    """Return what the columns mean, and which runs are missing."""
+    clocks = " and ".join(sorted({row.clock for row in rows}))
+    margin = 100 * rows[0].error_margin
+    notes = [
+        f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
+        f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
+        f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
+        f"{FEWEST} pairs; worse: a higher error, or a longer time without a lower error;",
+        f"target: the reference's median validation error and {margin:g} pp, median over",
+        f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
+        "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",
+    ]
+    fullest = {row.study: max(each.seeds for each in rows if each.study == row.study) for row in rows}
+    for row in rows:
+        if row.unfinished or row.failed or row.seeds < fullest[row.study]:
+            notes.append(
+                f"{row.study}, {row.role}: {row.seeds} of {fullest[row.study]} seeds complete, "
+                f"{row.failed} failed, {row.unfinished} unfinished"
+            )
+    return notes

@@ -1,0 +1,265 @@
+"""``adasearch predict``: from stored profiles and studies to guesses, and how good such guesses were."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from adasearch.analysis.compare import confirmed
+from adasearch.analysis.prediction import (
+    FEWEST_OTHERS,
+    Checked,
+    Outcome,
+    Prediction,
+    Range,
+    Traits,
+    ceiling,
+    leave_one_out,
+    pays,
+    predict,
+)
+from adasearch.analysis.selection import pick_trials
+from adasearch.errors import InputError
+from adasearch.io.tables import Column, render, times
+from adasearch.profiles.clock import profile_of
+from adasearch.profiles.profile import Setting, SpeedProfile, StabilityProfile
+from adasearch.profiles.profile_store import ProfileStore
+from adasearch.records import StudyRecord
+from adasearch.schedulers.registry import BASELINE, scheduler_class
+from adasearch.store.store import Store
+
+__all__ = ["outcomes_of", "outlook", "traits_of"]
+
+DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
+
+
+def traits_of(store: Store) -> list[Traits]:
+    """Return the traits of every network and data set that has both profiles, the newest of each.
+
+    A stability profile with a run that diverged predicts nothing, and is left out.
+    """
+    profiles = ProfileStore(store.name)
+    speed = {_key(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
+    steady = {
+        _key(each.setting): each
+        for each in sorted(profiles.stability(), key=lambda p: p.created_at)
+        if not each.diverged
+    }
+    return [_traits(speed[key], steady[key]) for key in speed.keys() & steady.keys()]
+
+
+def outcomes_of(store: Store) -> list[Outcome]:
+    """Return what each adaptive study was worth beside its reference: as confirmed, else as searched.
+
+    Studies without a reference, a complete trial or both profiles are left out.
+    """
+    records = store.studies()
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    picks = pick_trials(records, trials)
+    chosen = {name: pick.trial.trial_id for name, pick in picks.items() if pick.trial}
+    rows = {
+        row.study: row
+        for row in confirmed(store, records, trials)
+        if row.role == "candidate" and row.source_trial_id == chosen.get(row.study)
+    }
+    profiles = ProfileStore(store.name)
+    speed, steady = profiles.speed(), [each for each in profiles.stability() if not each.diverged]
+    found = []
+    for study in records:
+        pick, row = picks[study.study], rows.get(study.study)
+        traits = _of_study(study, speed, steady)
+        if study.scheduler == BASELINE or traits is None:
+            continue
+        sure = row is not None and row.speedup is not None and row.error_difference is not None
+        if sure:
+            assert row is not None
+            assert row.speedup is not None
+            assert row.error_difference is not None
+            gain, change = row.speedup, row.error_difference
+        elif pick.trial is None or pick.reference is None:
+            continue
+        else:
+            gain = pick.reference.seconds(study.clock) / pick.trial.seconds(study.clock)
+            assert pick.trial.val_error is not None
+            assert pick.reference.val_error is not None
+            change = pick.trial.val_error - pick.reference.val_error
+        found.append(
+            Outcome(
+                traits=traits,
+                scheduler=study.scheduler,
+                speedup=gain,
+                error_change=change,
+                confirmed=sure,
+            )
+        )
+    return found
+
+
+def outlook(
+    store: Store,
+    *,
+    architectures: Sequence[str] = (),
+    schedulers: Sequence[str] = (),
+    check: bool = False,
+    form: str = "text",
+) -> str:
+    """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
+
+    Raises:
+        InputError: no profiles, or none of a network that was named.
+    """
+    for name in schedulers or ():
+        scheduler_class(name)
+    outcomes = outcomes_of(store)
+    if check:
+        if architectures or schedulers:
+            raise InputError("--check guesses every network and scheduler that was searched; give it alone")
+        return _checked_table(leave_one_out(outcomes), form)
+    traits = traits_of(store)
+    known = {each.architecture for each in traits}
+    for name in architectures:
+        if name not in known:
+            raise InputError(
+                f"{name} has no speed and stability profile in {store.name}; "
+                f"'adasearch profile --architecture {name}' takes them"
+            )
+    if not traits:
+        raise InputError(f"no network has a speed and a stability profile in {store.name}; see 'profile'")
+    wanted = [each for each in traits if not architectures or each.architecture in architectures]
+    guesses = [
+        predict(each, scheduler, outcomes) for scheduler in schedulers or DEFAULT for each in _sorted(wanted)
+    ]
+    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search")
+    return table if form in ("csv", "json") else "\n".join([table, *NOTES, ""])
+
+
+NOTES = [
+    "ceiling: throughput at the best batch size over that at the default one, by the speed profile;",
+    "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what",
+    "the store knows of other networks; pays: five percent faster or more, at most a point worse, over the",
+    "whole range; may pay: on average; unlikely: not on average; not worth it: nowhere in the range, or the",
+    "ceiling is below 1.05x: a larger batch than the default one is no faster here.",
+    "'adasearch predict --check' tells how good such guesses were",
+]
+
+
+def _of_study(
+    study: StudyRecord, speed: Sequence[SpeedProfile], steady: Sequence[StabilityProfile]
+) -> Traits | None:
+    own = profile_of(study, study.device_profile, speed) if study.device_profile else None
+    network = (study.architecture, study.scale, study.fingerprint)
+    fast = (
+        [own] if own else sorted((e for e in speed if _key(e.setting) == network), key=lambda e: e.created_at)
+    )
+    calm = sorted((e for e in steady if _key(e.setting) == network), key=lambda e: e.created_at)
+    return _traits(fast[-1], calm[-1]) if fast and calm else None
+
+
+def _key(setting: Setting) -> tuple[str, str, str]:
+    return setting.architecture, setting.scale, setting.fingerprint
+
+
+def _traits(speed: SpeedProfile, steady: StabilityProfile) -> Traits:
+    figures = {each.name: each.mean for each in steady.figures if each.epoch is None}
+    return Traits(
+        architecture=steady.setting.architecture,
+        scale=steady.setting.scale,
+        dataset=steady.setting.dataset,
+        ceiling=ceiling(speed.curve, steady.batch_size),
+        stability_score=figures.get("stability_score"),
+        noise_scale=figures.get("noise_scale"),
+    )
+
+
+def _sorted(traits: Sequence[Traits]) -> list[Traits]:
+    return sorted(traits, key=lambda each: (each.dataset, each.architecture, each.scale))
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+COLUMNS = [
+    Column("architecture", "architecture"),
+    Column("dataset", "dataset"),
+    Column("scheduler", "scheduler"),
+    Column("ceiling", "ceiling", times),
+    Column("stability_score", "stability score", lambda value: f"{value:.2f}"),
+    Column("noise_scale", "noise scale", lambda value: f"{value:.0f}"),
+    Column("speedup", "speed-up", lambda value: _span(value, "{:.2f}x", 1)),
+    Column("error_change", "change of error", lambda value: _span(value, "{:+.1f}", 100)),
+    Column("networks", "from networks"),
+    Column("answer", "answer"),
+]
+CHECKED = [
+    *COLUMNS[:4],
+    COLUMNS[6],
+    Column("speedup_found", "found", times),
+    COLUMNS[7],
+    Column("error_change_found", "found", lambda value: _points(value)),
+    Column("confirmed", "confirmed"),
+    Column("right", "pays or not: right"),
+    Column("inside", "inside both ranges"),
+]
+
+
+def _span(value: object, form: str, unit: float) -> str:
+    assert isinstance(value, Range)
+    mean, low, high = (form.format(unit * each) for each in (value.mean, value.low, value.high))
+    return f"{mean} ({low} to {high})"
+
+
+def _points(value: object) -> str:
+    assert isinstance(value, float)
+    return f"{100 * value:+.1f}"
+
+
+def _row(guess: Prediction) -> dict[str, object]:
+    return {
+        **asdict(guess.traits),
+        "scheduler": guess.scheduler,
+        "speedup": guess.speedup,
+        "error_change": guess.error_change,
+        "networks": guess.networks,
+        "answer": guess.answer,
+    }
+
+
+def _checked_row(each: Checked) -> dict[str, object]:
+    return {
+        **_row(each.prediction),
+        "speedup_found": each.outcome.speedup,
+        "error_change_found": each.outcome.error_change,
+        "confirmed": "yes" if each.outcome.confirmed else "no",
+        "right": "yes" if each.right else "no",
+        "inside": "yes" if each.inside else "no",
+    }
+
+
+def _raw(row: dict[str, object]) -> dict[str, object]:
+    """Return a row for machines: a range is three columns."""
+    flat: dict[str, object] = {}
+    for name, value in row.items():
+        if name in ("speedup", "error_change"):
+            ends = asdict(value) if isinstance(value, Range) else dict.fromkeys(("mean", "low", "high"))
+            flat |= {f"{name}_{end}": number for end, number in ends.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _table(rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str) -> str:
+    raw = form in ("csv", "json")
+    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title)
+
+
+def _checked_table(checked: Sequence[Checked], form: str) -> str:
+    table = _table([_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out")
+    if form in ("csv", "json"):
+        return table
+    if not checked:
+        return f"too few networks: a guess needs outcomes of at least {FEWEST_OTHERS} others\n"
+    paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
+    often = max(paid.count(True), paid.count(False))
+    hits = sum(each.right for each in checked)
+    inside = sum(each.inside for each in checked)
+    return table + (
+        f"pays or not: {hits} of {len(checked)} right (always giving the commoner answer: {often}); "
+        f"{inside} of {len(checked)} outcomes inside both 90 % ranges\n"
+    )

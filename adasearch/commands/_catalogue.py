@@ -1,0 +1,131 @@
+"""What there is to choose from, and the studies of a results folder, as tables."""
+
+import dataclasses
+
+from rich.console import Console
+from rich.progress import track
+
+from adasearch.errors import unknown
+from adasearch.io.tables import Column, render
+from adasearch.store.store import Store
+
+__all__ = ["CATALOGUES", "catalogue"]
+
+LISTED_SIZE = 32  # pixels
+ARCHITECTURES_TITLE = (
+    f"At {LISTED_SIZE}x{LISTED_SIZE} pixels and 10 classes. Also: any classification network of torchvision "
+    "(--scale full), module:function"
+)
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments", "studies")
+
+
+def catalogue(what: str, *, results: str, form: str = "text") -> str:
+    """Return a table of what there is: architectures, schedulers, datasets, spaces or studies."""
+    columns = {
+        "architectures": _architectures,
+        "schedulers": _schedulers,
+        "datasets": _datasets,
+        "spaces": _spaces,
+        "experiments": _experiments,
+    }
+    if what == "studies":
+        return _studies(Store(results, must_exist=True), form)
+    if what not in columns:
+        raise unknown("list", what, CATALOGUES)
+    rows, headers = columns[what]()
+    title = ARCHITECTURES_TITLE if what == "architectures" else ""
+    return render(rows, [Column(header, header, _grouped) for header in headers], form, title=title)
+
+
+Listing = tuple[list[dict[str, object]], list[str]]
+
+
+def _grouped(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _architectures() -> Listing:
+    """Count on the meta device: no weights are allocated and nothing is computed."""
+    import torch
+
+    from adasearch.networks.dry_run import multiply_adds
+    from adasearch.networks.registry import ARCHITECTURES, SCALES, build_model, pixels, trained
+
+    rows: list[dict[str, object]] = []
+    console = Console(stderr=True)
+    for name in track(
+        ARCHITECTURES, "counting", console=console, transient=True, disable=not console.is_terminal
+    ):
+        row: dict[str, object] = {"name": name}
+        for scale in SCALES:
+            with torch.device("meta"):
+                network = build_model(name, scale, classes=10, image_size=LISTED_SIZE)
+            row[f"{scale} parameters"] = trained(network)
+            row[f"{scale} pixels"] = pixels(name, scale)
+            row[f"{scale} multiply-adds"] = multiply_adds(network, LISTED_SIZE)
+        rows.append(row)
+    return rows, list(rows[0])
+
+
+def _schedulers() -> Listing:
+    from adasearch.schedulers.registry import SCHEDULERS
+
+    rows: list[dict[str, object]] = [
+        {
+            "name": name,
+            "what": (cls.__doc__ or "").splitlines()[0].replace("`", ""),
+            "fields": ", ".join(f"{field.name}={_plain(field.default)}" for field in dataclasses.fields(cls)),  # type: ignore[arg-type]
+        }
+        for name, cls in SCHEDULERS.items()
+    ]
+    return rows, ["name", "what", "fields"]
+
+
+def _plain(value: object) -> str:
+    """Return a value as --set takes it, in quotes unless it is a number or one word."""
+    text = str(value)
+    return f'"{text}"' if isinstance(value, str) and not text.isidentifier() else text
+
+
+def _datasets() -> Listing:
+    from adasearch.data.sources.registry import SOURCES
+
+    return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
+
+
+def _spaces() -> Listing:
+    from adasearch.spaces.space import load_space, space_names
+
+    rows: list[dict[str, object]] = []
+    for kind in ("architectures", "schedulers"):
+        for name in space_names(kind):
+            space = load_space(kind, name)
+            rows.append({"name": name, "kind": kind, "searched": ", ".join(space.distributions())})
+    return rows, ["name", "kind", "searched"]
+
+
+def _experiments() -> Listing:
+    from adasearch.spaces.experiments import experiment_names, load_experiment
+
+    rows: list[dict[str, object]] = [
+        {"name": name, "what": load_experiment(name).about} for name in experiment_names()
+    ]
+    return rows, ["name", "what"]
+
+
+def _studies(store: Store, form: str) -> str:
+    rows: list[dict[str, object]] = []
+    for study in store.studies():
+        trials = store.trials(study.study)
+        statuses = [trial.status for trial in trials if trial.phase == "search"]
+        rows.append(
+            {
+                "name": study.study,
+                **{status: statuses.count(status) for status in ("complete", "pruned", "failed", "running")},
+                "confirming": sum(trial.phase == "confirm" for trial in trials),
+                "epochs": study.budget / study.train_examples,
+                "train examples": study.train_examples,
+            }
+        )
+    headers = ["name", "complete", "pruned", "failed", "running", "confirming", "epochs", "train examples"]
+    return render(rows, [Column(header, header) for header in headers], form)

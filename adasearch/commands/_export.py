@@ -1,0 +1,120 @@
+"""From a stored trial to a schedule file: as the rule that reacts, or as the path that it took."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, cast
+
+from adasearch.analysis.compare import confirmed
+from adasearch.analysis.confirmed import BY_NAME, whole_verdict
+from adasearch.analysis.selection import NO_GAIN, pick_trials
+from adasearch.errors import InputError, unknown
+from adasearch.records import StudyRecord, TrialRecord, Value
+from adasearch.schedule_file import VERSION, Provenance, Schedule
+from adasearch.schedulers.points import path_of, points_text
+from adasearch.schedulers.registry import BASELINE, field_defaults
+from adasearch.store.store import Store
+from adasearch.store.trusted_names import check_stored_names
+from adasearch.training.config import hyperparameters_of
+
+__all__ = ["Form", "export"]
+
+Form = Literal["rule", "ramp"]
+
+
+def export(
+    store: Store, study: str, *, output: str, form: Form = "rule", trial_id: str | None = None
+) -> list[str]:
+    """Write the schedule that a study found to a YAML file; return what is to be said of it.
+
+    ``form`` "rule" writes the scheduler with its fields, "ramp" the sizes that the trial took as a timetable
+    of examples. The trial is the candidate, or the complete trial of lowest error, unless it is given.
+
+    Raises:
+        InputError: an unknown study or trial, one that is not complete, or a file that cannot be written.
+    """
+    records = store.studies()
+    record = next((each for each in records if each.study == study), None)
+    if record is None:
+        raise unknown("study", study, [each.study for each in records])
+    trials = [trial for each in records for trial in store.trials(each.study)]
+    pick = pick_trials(records, trials)[study]
+    own = [trial for trial in trials if trial.study == study]
+    trial, verdict = pick.trial, pick.verdict
+    if trial_id is not None:
+        trial = _named(own, trial_id)
+        verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else BY_NAME
+    if trial is None:
+        raise InputError(f"study {study} has no complete trial to export")
+    check_stored_names(store.name, record, trial)
+    for row in confirmed(store, records, trials):
+        if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
+            verdict = whole_verdict(row)
+    schedule = _schedule(record, trial, own, form, verdict, store)
+    schedule.write(Path(output))
+    said = [f"{output}: {schedule.name} of {trial.trial_id} ({verdict})"]
+    if trial_id is None and pick.verdict in (NO_GAIN, "no reference"):
+        said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
+    return said
+
+
+def _named(trials: Sequence[TrialRecord], trial_id: str) -> TrialRecord:
+    known = {trial.trial_id: trial for trial in trials}
+    if trial_id not in known:
+        raise unknown("trial", trial_id, known)
+    if known[trial_id].status != "complete":
+        raise InputError(f"trial {trial_id} must be complete but is {known[trial_id].status}")
+    return known[trial_id]
+
+
+def _schedule(
+    study: StudyRecord,
+    trial: TrialRecord,
+    trials: Sequence[TrialRecord],
+    form: Form,
+    verdict: str,
+    store: Store,
+) -> Schedule:
+    name = trial.scheduler
+    fields = field_defaults(name) | trial.fields_of("scheduler")
+    if form == "ramp":
+        intervals = store.intervals(study.study).get(trial.trial_id, [])
+        if not intervals:
+            raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
+        turns = path_of(intervals, study.interval)
+        name, fields = ("ramp", {"points": points_text(turns)}) if turns else (BASELINE, {})
+    settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
+    return Schedule(
+        schedule_version=VERSION,
+        name=name,
+        fields=fields,
+        batch_size=cast(int, settings.pop("batch_size")),
+        smallest=study.smallest,
+        largest=study.largest,
+        multiple_of=study.multiple_of,
+        interval=study.interval / study.train_examples,
+        epochs=study.budget / study.train_examples,
+        train=settings,
+        provenance=Provenance(
+            study=study.study,
+            trial=trial.trial_id,
+            form=form,
+            verdict=verdict,
+            val_error=trial.val_error,
+            search_seed=trial.seed,
+            confirm_seeds=tuple(
+                each.seed
+                for each in trials
+                if (each.phase, each.role, each.status) == ("confirm", "candidate", "complete")
+                and each.source_trial_id == trial.trial_id
+            ),
+            architecture=study.architecture,
+            scale=study.scale,
+            dataset=study.dataset,
+            subset=study.subset,
+            fingerprint=study.fingerprint,
+            train_examples=study.train_examples,
+            precision=study.precision,
+            versions=dict(trial.versions),
+        ),
+    )

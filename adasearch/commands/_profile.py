@@ -1,0 +1,107 @@
+"""``adasearch profile``: takes a network's stability and speed profiles in this process and keeps them.
+
+The runs at a fixed batch are trials of phase "profile" in ``<results>/profiles/``, which go on where they
+were cut, and their summary and the speed profile are the files beside them
+(:mod:`adasearch.profiles.profile_store`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.environment import local_device
+from adasearch.errors import InputError
+from adasearch.io.progress import StepDisplay, say
+from adasearch.io.text import slug
+from adasearch.profiles.profile import SpeedProfile, StabilityProfile
+from adasearch.profiles.quantiles import AFTER_WINDOW, CALIBRATED
+from adasearch.runs.execute import with_threads
+from adasearch.runs.profile_runner import FOLDER, SEEDS, Taker, longest_window
+from adasearch.runtime import RunOptions
+from adasearch.store.store import Store
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["KINDS", "ProfileWish", "profile"]
+
+KINDS = ("stability", "speed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileWish:
+    """What to profile.
+
+    Args:
+        intervals: length of a run; None is the longest window of the scheduler's space and 20 more.
+        seeds: runs, at least 1.
+        kinds: of ``KINDS``.
+        name: of the speed profile; None names it after the device.
+        threads: of this process on a CPU, at least 1.
+        space: DEBA's, whose longest window counts.
+    """
+
+    intervals: int | None = None
+    seeds: int = SEEDS
+    kinds: Sequence[str] = KINDS
+    name: str | None = None
+    threads: int = 1
+    space: str = "deba"
+
+    def check(self) -> None:
+        """Refuse values that break a rule."""
+        for name in ("intervals", "seeds", "threads"):
+            value = getattr(self, name)
+            flag = "cpus-per-worker" if name == "threads" else name
+            if value is not None and value < 1:
+                raise InputError(f"--{flag} must be at least 1 but got {value}")
+        if self.name is not None and slug(self.name) != self.name:
+            raise InputError(
+                f"--device-profile must be letters, digits, '_', '.' or '-' but got {self.name!r}"
+            )
+
+
+def profile(
+    request: "Request", wish: ProfileWish, *, results: str, console: Console, options: RunOptions
+) -> tuple[list[StabilityProfile], list[SpeedProfile]]:
+    """Take the profiles that were asked for, or find them, of every architecture of a request.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        StudyLocked: another process takes profiles for this results folder.
+    """
+    from adasearch.spaces.space import load_space
+    from adasearch.studies.identity import check_device
+    from adasearch.studies.resolve import resolve
+
+    wish.check()
+    options.check()
+    if request.workers is not None and request.workers > 1:
+        raise InputError(f"profiles are taken with one worker but got --workers {request.workers}")
+    if wish.intervals is not None and request.epochs is not None:
+        raise InputError("give --intervals or --epochs, not both")
+    space = load_space("schedulers", wish.space)
+    if space.scheduler not in CALIBRATED:
+        raise InputError(f"--space {wish.space} is for {space.scheduler}, not {' or '.join(CALIBRATED)}")
+    length = wish.intervals or longest_window(space) + AFTER_WINDOW
+    store = Store(results)
+    store.check_writable()
+    request = replace(request, schedulers=("constant",), baseline=False, device=local_device())
+    stability, speed = [], []
+    with StepDisplay(console) as progress:
+        studies = resolve(request, lambda name: None, partial(say, console), progress)
+        for study in studies:
+            check_device(study.record)
+        with store.locks.hold(FOLDER), with_threads(wish.threads):
+            for study in studies:
+                spans = length if request.epochs is None else study.record.budget / study.record.interval
+                taker = Taker(study, store, partial(say, console), progress, options, threads=wish.threads)
+                if "stability" in wish.kinds:
+                    stability.append(taker.stability(math.ceil(spans), wish.seeds))
+                if "speed" in wish.kinds:
+                    speed.append(taker.speed(wish.name))
+    return stability, speed

@@ -1,0 +1,230 @@
+"""One function per command; the command line, notebooks and tests call the same ones."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch._version import __version__
+from adasearch.analysis.compare import compare
+from adasearch.analysis.selection import complete
+from adasearch.environment import local_device
+from adasearch.errors import InputError
+from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
+from adasearch.profiles.profile_store import ProfileStore
+from adasearch.records import TrialRecord, Value
+from adasearch.runs.profile_runner import histories_of, with_profile
+from adasearch.runtime import Runtime
+from adasearch.schedulers.registry import BASELINE
+from adasearch.store.locks import StudyLocked
+from adasearch.store.store import Store
+from adasearch.studies.identity import check_device
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request, ResolvedStudy
+    from adasearch.tuning.optuna_source import StudyPlan
+
+__all__ = ["search"]
+
+
+def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
+    """Search every study of a request and print the tables; return False if it was interrupted.
+
+    A stability profile that thresholds given as quantiles need is taken first.
+
+    Raises:
+        InputError: bad input; nothing was written, but for such a profile.
+        StudyLocked: another live search holds a study.
+        AdasearchError: Ray cannot be reached, or the store cannot be written.
+    """
+    runtime.check()
+    store = Store(results)
+    store.check_writable()
+    request = replace(request, device=_device(runtime, gpus=None), threads=runtime.cpus_per_worker)
+    resolved = _resolve(request, runtime, store, console)
+    if runtime.transfer and any(study.record.sampler == "grid" for study in resolved):
+        raise InputError("--transfer does not go with --sampler grid, which tries every combination in turn")
+    for study in resolved:
+        if runtime.address is None:
+            check_device(study.record)
+        if not _optional(study, request):
+            store.locks.check_free(study.record.study)
+    if all(_finished(store, study) >= runtime.trials for study in resolved):
+        _print_tables(resolved, store, console)
+        return True
+    resolved = _profiled(resolved, runtime, store, console)
+    from adasearch.studies.naming import named_by
+    from adasearch.tuning.cluster import connect
+    from adasearch.tuning.resources import gangs_for
+
+    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
+    own = [name for study in resolved for name in named_by(study.record)]
+    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    # Ray's files go once Ray has ended.
+    with ExitStack() as files, joined as capacity, ExitStack() as locks:
+        from adasearch.tuning.engine import run_search  # which imports ray
+
+        if _device(runtime, gpus=capacity.gpus) != request.device:
+            request = replace(request, device=_device(runtime, gpus=capacity.gpus))
+            resolved = _resolve(request, runtime, store, console)
+        for study in resolved:
+            check_device(study.record)
+        resolved = _profiled(resolved, runtime, store, console)
+        settings, slots = gangs_for(
+            runtime,
+            capacity,
+            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
+            workers=resolved[0].record.workers,
+            device=request.device,
+            say=partial(say, console),
+        )
+        plans = _claim(request, resolved, runtime, store, locks, console)
+        with SearchDisplay(console, _goals(plans)) as display:
+            whole = run_search(plans, store, settings, slots=slots, listener=display)
+    if whole:
+        _print_tables(resolved, store, console)
+    return whole
+
+
+def _finished(store: Store, study: "ResolvedStudy") -> int:
+    if not study.stored:
+        return 0
+    return _ended(store.trials(study.record.study))
+
+
+def _ended(trials: Sequence[TrialRecord]) -> int:
+    """Count the trials of a search that ended; what confirmed it since is none of them."""
+    return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
+
+
+def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
+    stored = {study.study for study in store.studies()}  # not a baseline that another search holds
+    names = [study.record.study for study in resolved if study.record.study in stored]
+    say(console, compare(store, studies=names, force=True))
+
+
+def _device(runtime: Runtime, *, gpus: float | None) -> str:
+    """Return what the workers train on; ``gpus`` is what the cluster has, None before it is known."""
+    if runtime.gpus_per_worker is not None:
+        return "cuda" if runtime.gpus_per_worker else "cpu"
+    if gpus is None:
+        return local_device()
+    return "cuda" if gpus else "cpu"
+
+
+def _resolve(request: "Request", runtime: Runtime, store: Store, console: Console) -> "list[ResolvedStudy]":
+    from adasearch.studies.resolve import resolve
+
+    with StepDisplay(console) as progress:
+        resolved = resolve(
+            request, store.study, partial(say, console), progress, ProfileStore(store.name).speed()
+        )
+    workers = {study.record.workers for study in resolved}
+    if len(workers) > 1:
+        raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
+    gpus = runtime.gpus_per_worker or 0
+    if gpus != int(gpus) and max(workers) > 1:
+        raise InputError(f"--gpus-per-worker may be a fraction only with one worker but got {gpus:g}")
+    return resolved
+
+
+def _profiled(
+    studies: "Sequence[ResolvedStudy]", runtime: Runtime, store: Store, console: Console
+) -> "list[ResolvedStudy]":
+    threads, options = runtime.cpus_per_worker, runtime.options
+    return [with_profile(study, store, console, threads=threads, options=options) for study in studies]
+
+
+def _optional(study: "ResolvedStudy", request: "Request") -> bool:
+    """Tell whether a search may go on without a study: a baseline that nobody asked for by name."""
+    return study.record.scheduler == BASELINE and BASELINE not in request.schedulers
+
+
+def _claim(
+    request: "Request",
+    resolved: "Sequence[ResolvedStudy]",
+    runtime: Runtime,
+    store: Store,
+    locks: ExitStack,
+    console: Console,
+) -> "list[StudyPlan]":
+    """Lock every study and write its identity; a baseline that another search holds is left to it."""
+    from adasearch.profiles.clock import curve_of
+    from adasearch.studies.identity import check_identity
+    from adasearch.studies.spans import rungs_of
+    from adasearch.tuning.optuna_source import StudyPlan
+    from adasearch.tuning.stopper import RECALLED
+
+    plans = []
+    for study in resolved:
+        name = study.record.study
+        try:
+            locks.enter_context(store.locks.hold(name))
+        except StudyLocked as error:
+            if not _optional(study, request):
+                raise
+            say(console, f"{error}; going on without it")
+            continue
+        # Under the lock: another search may have written the study since it was resolved.
+        stored = store.trials(name)
+        check_identity(store.study(name), study.record, stored)
+        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
+            which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
+            say(console, f"{which}, whose measured seconds may not compare with those to come")
+        stability = study.record.stability_profile
+        plans.append(
+            StudyPlan(
+                study=study.record,
+                train_space=study.train_space,
+                scheduler_space=study.scheduler_space,
+                data=study.data,
+                trials=runtime.trials,
+                stored=stored,
+                intervals=store.intervals(
+                    name, [trial.trial_id for trial in stored if trial.status == "running"]
+                ),
+                recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
+                options=runtime.options,
+                threads=runtime.cpus_per_worker,
+                curve=curve_of(store, study.record),
+                profile=histories_of(store, stability) if stability else (),
+                early=_early(study, store, console) if runtime.transfer else (),
+            )
+        )
+    for study in resolved:
+        if not study.stored and any(plan.study.study == study.record.study for plan in plans):
+            store.write_study(study.record)
+    return plans
+
+
+def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
+    """Return what suited other networks and data sets, as points of this study; the user hears of whom."""
+    from adasearch.analysis.transfer import MOST, donors_of, has_profile, nearest_first, point_of
+
+    records = store.studies()
+    trials = [trial for record in records for trial in store.trials(record.study)]
+    donors = donors_of(study.record, records, trials)
+    profiles = ProfileStore(store.name).stability()
+    chosen = nearest_first(study.record, donors, profiles)[:MOST]
+    names = ", ".join(donor.study.study for donor in chosen)
+    from_whom = f"tries first what suited {names}" if chosen else "there is no other study to learn from"
+    if chosen and not has_profile(study.record, profiles):
+        from_whom += " (by name: without a stability profile none is nearer than another)"
+    say(console, f"{study.record.study}: {from_whom}")
+    return [point_of(donor, study.train_space, study.scheduler_space) for donor in chosen]
+
+
+def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
+    return [
+        Goal(
+            study=plan.study.study,
+            budget=plan.study.budget,
+            trials=plan.trials,
+            finished=_ended(plan.stored),
+            best=min((trial.known_error for trial in complete(plan.stored)), default=None),
+        )
+        for plan in plans
+    ]

@@ -1,0 +1,286 @@
+"""Batches of any size for a torch ``DataLoader``, from an endless stream of permutations.
+
+A size change takes effect on the next batch not yet drawn. A loader with worker processes draws ahead
+(``num_workers * prefetch_factor`` items), so the batches already on their way keep the size they were drawn
+with; :meth:`ResizableBatchSampler.take` says, in order, what each item that arrives really is.
+
+Epochs. One pass over the loader is one permutation, and the first batch that reaches its end is the pass's
+last. With ``drop_last=False`` that batch is completed from the next permutation, so it is never short and
+every example comes exactly once per permutation, whatever the sizes. With ``drop_last=True`` the rest of a
+permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does. There is no
+``len``: how many batches an epoch has is not known before the sizes are.
+"""
+
+import math
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
+
+from torch import distributed as dist
+from torch.utils.data import Sampler
+
+from adasearch.data.permutations import PermutationStream, part_rows
+from adasearch.errors import InputError, require
+from adasearch.records import Limits
+
+__all__ = ["Part", "ResizableBatchSampler", "SamplerState", "limits_for"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One item of the loader: a global batch's share of this process, or a piece of that share.
+
+    Args:
+        batch_size: of the global batch it belongs to, in examples.
+        examples: how many examples this item holds.
+        number: which of the ``passes`` pieces of this process's share it is, from 0.
+        passes: into how many pieces the share was cut, at least 1.
+    """
+
+    batch_size: int
+    examples: int
+    number: int
+    passes: int
+
+    @property
+    def first(self) -> bool:
+        """Whether a batch begins with this part."""
+        return self.number == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether this part completes its batch."""
+        return self.number == self.passes - 1
+
+
+class SamplerState(TypedDict):
+    """Where a sampler is: numbers and one short list."""
+
+    examples: int
+    seed: int
+    drop_last: bool
+    epoch: int
+    offset: int
+    batch_size: int
+    drawn: list[int]
+
+
+class ResizableBatchSampler(Sampler[list[int]]):
+    """A batch sampler whose batch size may change at any time, between any two batches.
+
+    For each item that the loader hands out call :meth:`take`, once the batch it completes has been used
+    :meth:`finish`, and after each pass :meth:`end_epoch`; :class:`~adasearch.BatchSizeController` does all
+    three. What was taken and not finished comes again: on the next pass over the loader if a loop was left
+    early, or after loading a checkpoint. So nothing is skipped or repeated, however far the loader was ahead.
+
+    Args:
+        examples: length of the data set, at least 1.
+        batch_size: to begin with; examples per optimiser step over all processes, at least one each.
+        device_batch: greatest number of examples in one item; larger shares are cut into parts whose sizes
+            differ by at most one. At least 4 (so that no part of a batch of two or more examples a process
+            has fewer than two, which BatchNorm needs); None never cuts.
+        least_passes: parts that each share is cut into at least, where two examples are left for each.
+        seed: of the permutations.
+        drop_last: leave out the rest of a permutation that does not fill a batch.
+        num_replicas: processes that share each batch; None asks ``torch.distributed``.
+        rank: of this process among them; None asks ``torch.distributed``.
+
+    >>> sampler = ResizableBatchSampler(10, batch_size=4)
+    >>> drawing = iter(sampler)
+    >>> len(next(drawing)), sampler.take().batch_size
+    (4, 4)
+    >>> sampler.finish()
+    >>> sampler.resize(6)
+    >>> len(next(drawing)), sampler.take().batch_size
+    (6, 6)
+    """
+
+    def __init__(
+        self,
+        examples: int,
+        batch_size: int,
+        *,
+        device_batch: int | None = None,
+        least_passes: int = 1,
+        seed: int = 0,
+        drop_last: bool = False,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        together = dist.is_available() and dist.is_initialized()
+        self.num_replicas = (
+            (dist.get_world_size() if together else 1) if num_replicas is None else num_replicas
+        )
+        self.rank = (dist.get_rank() if together else 0) if rank is None else rank
+        require(examples >= 1, "examples must be at least 1", examples=examples)
+        inside = 0 <= self.rank < self.num_replicas
+        require(inside, "rank must lie in [0, num_replicas)", rank=self.rank, num_replicas=self.num_replicas)
+        fits = device_batch is None or device_batch >= 4
+        require(fits, "device_batch must be at least 4", device_batch=device_batch)
+        self._examples = examples
+        self._device_batch = device_batch
+        self._least_passes = least_passes
+        self._seed = seed
+        self._drop_last = drop_last
+        self._epoch = 0
+        self._offset = 0  # in the stream, of the first batch that was not finished
+        self._finished = 0  # batches
+        self._drawn: deque[int] = deque()  # sizes of the batches from _offset on that have their size already
+        self._parts: deque[Part] = deque()  # drawn and not taken
+        self._taken: Part | None = None
+        self._pass = 0  # which iterator is the live one
+        self._exhausted = False
+        self._stream = PermutationStream(examples, partial(_seed_of, seed))
+        self.resize(batch_size)
+
+    @property
+    def batch_size(self) -> int:
+        """Size of the next batch not yet drawn."""
+        return self._batch_size
+
+    @property
+    def epoch(self) -> int:
+        """Passes over the loader that were completed."""
+        return self._epoch
+
+    @property
+    def drawn(self) -> int:
+        """Batches drawn so far, finished or still on their way."""
+        return self._finished + len(self._drawn)
+
+    def resize(self, batch_size: int) -> None:
+        """Draw all further batches with this size.
+
+        Raises:
+            ValueError: a process would get no example or, with ``drop_last``, an epoch no batch.
+        """
+        least = self.num_replicas
+        require(batch_size >= least, "batch_size must be at least 1 per process", batch_size=batch_size)
+        full = not self._drop_last or batch_size <= self._examples
+        require(full, f"with drop_last batch_size must be at most {self._examples}", batch_size=batch_size)
+        self._batch_size = batch_size
+
+    def passes(self, batch_size: int) -> int:
+        """Return into how many parts each process's share of a batch is cut."""
+        share = self.num_replicas * (self._device_batch or batch_size)
+        least = min(self._least_passes, batch_size // (2 * self.num_replicas))
+        return max(math.ceil(batch_size / share), least)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Draw the rest of the epoch, from the first batch that was not finished."""
+        self._pass += 1
+        self._parts.clear()
+        self._taken = None
+        self._exhausted = False
+        return self._draw(self._pass)
+
+    def _draw(self, live: int) -> Iterator[list[int]]:
+        """Yield the example numbers of this process's parts, batch after batch."""
+        end = (self._epoch + 1) * self._examples
+        offset, batch = self._offset, self._finished
+        while offset < end:
+            if live != self._pass:
+                raise RuntimeError("another iterator over the same ResizableBatchSampler was begun")
+            ahead = batch - self._finished
+            size = self._drawn[ahead] if ahead < len(self._drawn) else self._batch_size
+            if self._drop_last and offset + size > end:
+                break
+            if ahead == len(self._drawn):
+                self._drawn.append(size)
+            indices = self._stream.indices(offset, size)
+            passes = self.passes(size)
+            for number in range(passes):
+                rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
+                mine = indices[rows].tolist()
+                self._parts.append(Part(batch_size=size, examples=len(mine), number=number, passes=passes))
+                yield mine
+            offset += size
+            batch += 1
+        self._exhausted = True
+
+    def take(self) -> Part:
+        """Return what the item is that the loader handed out; call it once for each item, in order."""
+        if not self._parts:
+            raise RuntimeError("take() was called more often than the loader handed out items")
+        self._taken = self._parts.popleft()
+        return self._taken
+
+    def finish(self) -> None:
+        """Count the batch whose last part was taken as used."""
+        if self._taken is None or not self._taken.last:
+            raise RuntimeError("finish() needs the last part of a batch to be taken first")
+        self._offset += self._drawn.popleft()
+        self._finished += 1
+        self._taken = None
+
+    def end_epoch(self) -> bool:
+        """Begin the next epoch if all batches of this one were finished; tell whether they were."""
+        if not self._exhausted or self._drawn:
+            return False
+        self._epoch += 1
+        if self._drop_last:
+            self._offset = self._epoch * self._examples
+        self._exhausted = False
+        return True
+
+    def state_dict(self) -> SamplerState:
+        """Return the position after the last finished batch, and the sizes of those drawn beyond it."""
+        return {
+            "examples": self._examples,
+            "seed": self._seed,
+            "drop_last": self._drop_last,
+            "epoch": self._epoch,
+            "offset": self._offset,
+            "batch_size": self._batch_size,
+            "drawn": list(self._drawn),
+        }
+
+    def load_state_dict(self, state: SamplerState) -> None:
+        """Go on where another sampler of the same data, seed and ``drop_last`` was.
+
+        The number of processes and ``device_batch`` may differ.
+
+        Raises:
+            ValueError: the other sampler's stream was another one.
+        """
+        for name, theirs, mine in (
+            ("examples", state["examples"], self._examples),
+            ("seed", state["seed"], self._seed),
+            ("drop_last", state["drop_last"], self._drop_last),
+        ):
+            require(theirs == mine, f"the checkpoint has {name}={theirs}", **{name: mine})
+        for size in (*state["drawn"], state["batch_size"]):
+            self.resize(size)
+        self._epoch, self._offset = state["epoch"], state["offset"]
+        self._drawn = deque(state["drawn"])
+        self._finished = 0
+        self._parts.clear()
+        self._taken = None
+        self._pass += 1
+        self._exhausted = False
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """Return the seed of one permutation, so that any can be drawn alone."""
+    return random.Random(f"{seed}/{number}").getrandbits(63)
+
+
+def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:
+    """Return the limits if the sampler can draw every size in them; None stands for those of a search.
+
+    Raises:
+        ValueError: it cannot, or there are too few examples for those of a search.
+    """
+    if limits is None:
+        smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
+        if largest < smallest:
+            raise InputError(f"{examples} examples are too few for the default limits; give limits=")
+        return Limits(smallest=smallest, largest=largest)
+    enough = limits.smallest >= processes
+    require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
+    full = not drop_last or limits.largest <= examples
+    require(full, f"with drop_last limits.largest must be at most {examples}", largest=limits.largest)
+    return limits

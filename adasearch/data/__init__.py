@@ -1,0 +1,1 @@
+"""What is trained on: sources of images, splits, batches, and the stream of permutations."""

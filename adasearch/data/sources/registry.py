@@ -1,0 +1,146 @@
+"""Where images come from, one kind of source per file.
+
+To add a kind: one file here and one line in ``KINDS``. :func:`open_source` lists the examples and reads no
+more images than it must; :func:`decode` reads them all. Every source takes an image size: images are then
+resized by their shorter side and cropped to the middle. Without one all images have to be squares of the
+first one's size.
+"""
+
+import difflib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from adasearch.callbacks import Progress, no_progress
+from adasearch.data.sources.base import Decoded, Examples, ImageReader, Kind
+from adasearch.data.sources.cache import decode_all
+from adasearch.data.sources.digits import DIGITS
+from adasearch.data.sources.folder import FOLDER
+from adasearch.data.sources.function import open_function
+from adasearch.data.sources.parquet import PARQUET
+from adasearch.data.sources.torchvision_sets import CIFAR10, CIFAR100, FASHION_MNIST
+from adasearch.errors import InputError, unknown
+
+__all__ = ["SOURCES", "absolute", "decode", "fetch", "open_source"]
+
+KINDS: dict[str, Kind] = {
+    "digits": DIGITS,
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "fashion_mnist": FASHION_MNIST,
+    "parquet": PARQUET,
+    "folder": FOLDER,
+}
+SOURCES = {kind.usage: kind.what for kind in KINDS.values()} | {
+    "module:function": "your own: a function that returns (train, test) as data sets of PyTorch's kind"
+}
+
+
+def open_source(source: str, *, image_size: int | None = None, progress: Progress = no_progress) -> Examples:
+    """List the examples of a source named as in ``SOURCES``.
+
+    Raises:
+        InputError: an unknown source, files that are missing or damaged or hold something else, or labels
+            that do not match the classes.
+    """
+    if image_size is not None and image_size < 1:
+        raise InputError(f"--image-size must be at least 1 but got {image_size}")
+    known, place = _kind(source)
+    listing = open_function(source, progress) if known is None else known.open(place, progress)
+    labels = listing.labels.astype(np.int64)
+    classes = int(labels.max()) + 1 if listing.classes is None else listing.classes
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise InputError(
+            f"{listing.reader.where(wrong[0])}: label {labels[wrong[0]]} is outside 0 to {classes - 1}"
+        )
+    own_size = listing.arrays.shape[-1] if listing.arrays is not None else None
+    size = image_size or own_size or _size_of_first(listing.reader)
+    return Examples(
+        source=source,
+        reader=listing.reader,
+        labels=labels,
+        classes=classes,
+        test_from=listing.test_from,
+        flip=listing.flip,
+        image_size=size,
+        names=listing.names,
+        state=listing.state,
+        arrays=listing.arrays if size == own_size else None,
+        remote=listing.remote,
+        fitted=image_size is not None,
+    )
+
+
+def decode(source: str, progress: Progress = no_progress, *, image_size: int | None = None) -> Decoded:
+    """Return the examples of a source, all images decoded and in memory (or mapped from the cache).
+
+    Raises:
+        InputError: as :func:`open_source`, or an image cannot be read or has another size.
+    """
+    return decode_all(open_source(source, image_size=image_size, progress=progress), progress)
+
+
+def fetch(source: str) -> None:
+    """Download a source to its place, if it is not there yet.
+
+    Raises:
+        InputError: this kind of source cannot be downloaded.
+        AdasearchError: the download failed.
+    """
+    known, place = _kind(source)
+    if known is None or known.fetch is None:
+        able = ", ".join(name for name, kind in KINDS.items() if kind.fetch is not None)
+        raise InputError(f"--download is for {able} but got --dataset {source}")
+    known.fetch(place)
+
+
+def absolute(source: str) -> str:
+    """Return a source whose path does not depend on the working directory.
+
+    >>> absolute("digits"), absolute("parquet:s3://bucket/images"), absolute("my_module:load")
+    ('digits', 'parquet:s3://bucket/images', 'my_module:load')
+    """
+    kind = source.partition(":")[0]
+    if kind not in KINDS or not KINDS[kind].local:
+        return source
+    _, place = _kind(source)
+    return source if "://" in place else f"{kind}:{Path(place).expanduser().absolute()}"
+
+
+def _kind(source: str) -> tuple[Kind | None, str]:
+    """Return the kind and place of a source; no kind for a function of the user's own.
+
+    Raises:
+        InputError: neither.
+    """
+    name, colon, place = source.partition(":")
+    if name not in KINDS:
+        if not colon or not place or _misspelt(name):
+            raise unknown("dataset", source, SOURCES)
+        return None, place
+    kind = KINDS[name]
+    if colon and not kind.local:
+        raise unknown("dataset", source, SOURCES)
+    place = place or kind.place or ""
+    if not place and kind.place is None:
+        raise unknown("dataset", source, SOURCES)
+    return kind, place
+
+
+def _misspelt(name: str) -> bool:
+    """Tell whether a name is close to a kind's and no module."""
+    near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.8)
+    return bool(near) and importlib.util.find_spec(name) is None
+
+
+def _size_of_first(reader: ImageReader) -> int:
+    """Return the size that all images have to have where none was asked for."""
+    image = reader.image(0)
+    if image.width != image.height:
+        raise InputError(
+            f"{reader.where(0)}: {image.width}x{image.height} pixels; images that are not square need "
+            "--image-size N (224 is usual for photographs), which resizes and crops all of them to NxN"
+        )
+    return image.width

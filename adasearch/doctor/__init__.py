@@ -1,0 +1,1 @@
+"""What is wrong in a results folder, and what can be repaired."""

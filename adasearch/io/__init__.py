@@ -1,0 +1,1 @@
+"""Files, YAML, names and what a terminal shows."""

@@ -1,0 +1,195 @@
+"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from adasearch.io.text import printable
+from adasearch.records import IntervalRecord, TrialRecord
+
+__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say"]
+
+STEP_SECONDS = 1.0  # a step that is over sooner needs no display
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A study of a search: examples per trial, trials wanted and finished, and its best error so far."""
+
+    study: str
+    budget: int
+    trials: int
+    finished: int
+    best: float | None
+
+
+@dataclass(slots=True)
+class _Running:
+    trial: TrialRecord
+    last: IntervalRecord | None = None
+    val_error: float | None = None
+
+
+class SearchDisplay:
+    """Shows running trials, the best error per study so far, and the time left."""
+
+    def __init__(self, console: Console, goals: Sequence[Goal]) -> None:
+        self._console = console
+        self._budgets = {goal.study: goal.budget for goal in goals}
+        self._best = {goal.study: goal.best for goal in goals if goal.best is not None}
+        finished = sum(min(goal.finished, goal.trials) for goal in goals)
+        self._outstanding = sum(goal.trials for goal in goals) - finished
+        self._ended = 0
+        self._running: dict[str, _Running] = {}
+        self._began: float | None = None
+        self._bar = Progress(
+            TextColumn("trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task(
+            "", total=finished + self._outstanding, completed=finished, left="workers are starting"
+        )
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "SearchDisplay":
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(f"workers are starting; {self._outstanding} trials to run")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def started(self, trial: TrialRecord) -> None:
+        """Add a running trial."""
+        self._running[trial.trial_id] = _Running(trial)
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        """Take in an interval of a running trial."""
+        if self._began is None:
+            self._began = time.monotonic()
+            if not self._console.is_terminal:
+                self._console.print("training")
+        running = self._running[trial.trial_id]
+        running.last = record
+        running.val_error = running.val_error if record.val_error is None else record.val_error
+        self._bar.update(self._task, left=self._left())
+
+    def restarted(self, trial: TrialRecord) -> None:
+        """Say that a trial goes on although its workers were lost."""
+        say(self._console, f"{trial.trial_id}: its workers ended; it goes on with new ones")
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Take a trial off, and say how it ended."""
+        self._running.pop(trial.trial_id, None)
+        self._ended += 1
+        if trial.status == "complete" and trial.val_error is not None:
+            self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, 1.0))
+        self._bar.update(self._task, advance=1, left=self._left())
+        done = self._bar.tasks[0]
+        say(self._console, f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}")
+        if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
+            say(self._console, self._left())
+
+    def _left(self) -> str:
+        if self._began is None:
+            return "workers are starting"
+        done = self._ended + sum(self._share(running) for running in self._running.values())
+        if done <= 0:
+            return "training"
+        spent = time.monotonic() - self._began
+        return f"about {duration(spent / done * (self._outstanding - done))} left"
+
+    def _share(self, running: _Running) -> float:
+        if running.last is None:
+            return 0.0
+        return min(1.0, running.last.signals.examples_seen / self._budgets[running.trial.study])
+
+    def _render(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for name in ("running", "done", "batch", "train loss", "error", "best of study"):
+            table.add_column(name, justify="left" if name == "running" else "right")
+        for running in list(self._running.values()):
+            last = running.last
+            best = self._best.get(running.trial.study)
+            table.add_row(
+                Text(running.trial.trial_id),  # no markup
+                f"{self._share(running):.0%}",
+                "-" if last is None else str(last.decision.batch_size),
+                "-" if last is None else f"{last.signals.train_loss:.3f}",
+                "-" if running.val_error is None else f"{running.val_error:.1%}",
+                "-" if best is None else f"{best:.1%}",
+            )
+        return Group(table, self._bar)
+
+
+def say(console: Console, text: str) -> None:
+    """Print lines as they are: names may look like rich's markup; what steers a terminal is spelt out."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    console.print(lines, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+class StepDisplay:
+    """A progress callback: a bar on a terminal; elsewhere a line at the start, if it takes a while."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began: dict[str, float] = {}  # of each step
+        self._said: set[str] = set()
+        self._shown: dict[str, TaskID] = {}
+        self._bar = Progress(console=console, transient=True)
+
+    def __enter__(self) -> "StepDisplay":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar.tasks:
+            self._bar.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are done of the step ``what``; steps may follow each other."""
+        began = self._began.setdefault(what, time.monotonic())
+        if self._console.is_terminal:
+            if what not in self._shown:
+                self._bar.start()
+                self._shown[what] = self._bar.add_task(escape(what), total=total)
+            self._bar.update(self._shown[what], completed=done, total=total, visible=done < total)
+        elif what not in self._said and done < total and time.monotonic() - began > STEP_SECONDS:
+            self._said.add(what)
+            say(self._console, f"{what}: {done} of {total} so far")
+
+
+def _line(trial: TrialRecord) -> str:
+    parts = [f"{trial.trial_id} {trial.status}"]
+    if trial.error:
+        parts.append(trial.error)
+    if trial.val_error is not None:
+        parts.append(f"error {trial.val_error:.1%}")
+    if trial.train_seconds is not None:
+        parts.append(f"{trial.train_seconds:.1f} s")
+    if trial.adaptations:
+        parts.append(f"{trial.adaptations} changes to batch {trial.final_batch_size}")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person would say it.
+
+    >>> duration(42), duration(600), duration(9000)
+    ('42 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

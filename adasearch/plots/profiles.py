@@ -1,0 +1,115 @@
+"""Profiles and what they promise, as figures; see :mod:`adasearch.plots` for the house rules."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from adasearch.analysis.paired_tests import ERROR_MARGIN
+from adasearch.analysis.prediction import Outcome
+from adasearch.plots.search import ADAPTIVE, GREY, INK, WIDTH, left_title, plain_axes
+from adasearch.profiles.profile import SpeedProfile
+from adasearch.records import TrialRecord
+
+__all__ = ["modelled_against_measured", "score_against_gain", "throughput"]
+
+BAND = 0.05  # of the measured time, within which modelled time should lie
+
+
+def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
+    """Draw how many times faster than at the smallest batch each network works, against the batch size."""
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = plain_axes(figure.add_subplot())
+    axes.set_xscale("log", base=2)
+    ends = []
+    for place, profile in enumerate(profiles):
+        rates = [point.batch_size / point.step_seconds for point in profile.points]
+        gains = [rate / rates[0] for rate in rates]
+        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        name = profile.setting.architecture
+        dashes = "-" if place < len(ADAPTIVE) else "--"
+        axes.plot(profile.curve.sizes, gains, dashes, marker=shape, color=colour, gid=name)
+        ends.append((gains[-1], profile.curve.sizes[-1], name, colour))
+    _name_ends(axes, ends)
+    axes.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("batch size (examples per step)")
+    axes.set_ylabel("examples per second,\ntimes those at the smallest size")
+    left_title(axes, "What a larger batch saves on this device")
+    return figure
+
+
+def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
+    """Draw the speed-up over the tuned reference against the stability score, one panel per scheduler.
+
+    Full marks: at most a point of error above the reference; hollow ones: more, so that times do not
+    compare. Outcomes without a score are left out.
+    """
+    names = list(dict.fromkeys(each.scheduler for each in outcomes))
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        plain_axes(axes)
+        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        for each in outcomes:
+            score = each.traits.stability_score
+            if each.scheduler != name or score is None:
+                continue
+            equal = each.error_change <= ERROR_MARGIN
+            face = colour if equal else "none"
+            axes.plot(score, each.speedup, shape, color=colour, mfc=face, gid=each.traits.architecture)
+            axes.annotate(
+                each.traits.architecture,
+                (score, each.speedup),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        axes.margins(x=0.35, y=0.2)
+        axes.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set_xlabel("stability score")
+        left_title(axes, name)
+    panels[0].set_ylabel("speed-up over the reference")
+    return figure
+
+
+def modelled_against_measured(trials: Sequence[TrialRecord]) -> Figure:
+    """Draw each trial's modelled seconds against its measured ones; the grey band is 5 % to either side."""
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = plain_axes(figure.add_subplot())
+    timed = [trial for trial in trials if trial.modelled_seconds and trial.train_seconds]
+    for place, name in enumerate(dict.fromkeys(trial.architecture for trial in timed)):
+        own = [trial for trial in timed if trial.architecture == name]
+        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        measured = [trial.train_seconds or 0.0 for trial in own]
+        modelled = [trial.modelled_seconds or 0.0 for trial in own]
+        axes.plot(measured, modelled, shape, color=colour, alpha=0.6, mew=0, gid=name, label=name)
+    if timed:
+        top = max(max(trial.modelled_seconds or 0.0, trial.train_seconds or 0.0) for trial in timed)
+        axes.fill_between([0, top], [0, (1 - BAND) * top], [0, (1 + BAND) * top], color=GREY, alpha=0.3)
+        axes.legend(frameon=False, fontsize=8.5)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("measured seconds of a trial")
+    axes.set_ylabel("modelled seconds")
+    return figure
+
+
+def _name_ends(axes: Axes, ends: list[tuple[float, int, str, str]]) -> None:
+    """Name each line at its right end, names moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    gap, floor = (high - low) / 18, -float("inf")
+    for gain, size, name, colour in sorted(ends):
+        floor = max(gain, floor + gap)
+        axes.annotate(
+            name,
+            (size, gain),
+            xytext=(size * 1.12, floor),
+            textcoords="data",
+            va="center",
+            fontsize=8.5,
+            color=colour or INK,
+            annotation_clip=False,
+        )

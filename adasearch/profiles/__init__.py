@@ -1,0 +1,1 @@
+"""What is known of a network before any search: how steady its training is, and how fast."""

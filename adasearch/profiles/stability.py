@@ -1,0 +1,94 @@
+"""How steadily a network trains at a fixed batch, in figures over seeds."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from adasearch.profiles.profile import Figure
+from adasearch.records import Signals
+from adasearch.schedulers.base import variation
+
+__all__ = ["FIGURES", "mean_interval", "noise_scale", "run_figures", "stability_figures"]
+
+EPS = 1e-8  # guards divisions, as in DEBA
+
+PARTS = 10  # of a run, for the noise scale over time
+
+CONFIDENCE = 0.95
+
+FIGURES = ("stability_score", "grad_norm_variation", "loss_variation", "noise_scale")
+"""The figures of a run, see :func:`run_figures`."""
+
+
+def run_figures(history: Sequence[Signals]) -> dict[str, float]:
+    """Return the figures of one run at a fixed batch; NaN where one cannot be had.
+
+    * ``stability_score`` = 1 / (1 + CV), CV the standard deviation of the gradient norm over intervals
+      divided by its mean: in (0, 1], and 1 for a norm that never changes. Ours; the paper's is not known.
+    * ``grad_norm_variation``: mean over intervals of DEBA's dG, ``|‖g_t‖ - ‖g_{t-1}‖| / ‖g_{t-1}‖``.
+    * ``loss_variation``: likewise of DEBA's dL, of the training loss.
+    * ``noise_scale``: tr(Sigma) / |G|^2 in examples (McCandlish et al. 2018), each summed over the run first.
+    """
+    norms = [row.grad_norm for row in history if row.grad_norm is not None]
+    pairs = range(2, len(history) + 1)
+    mean = statistics.fmean(norms) if norms else 0.0
+    return {
+        "stability_score": 1 / (1 + statistics.pstdev(norms) / mean) if mean > 0 else math.nan,
+        "grad_norm_variation": _mean([variation(history[:end], "grad_norm", EPS) for end in pairs]),
+        "loss_variation": _mean([variation(history[:end], "train_loss", EPS) for end in pairs]),
+        "noise_scale": noise_scale(history),
+    }
+
+
+def noise_scale(history: Sequence[Signals]) -> float:
+    """Return tr(Sigma) / |G|^2 of some intervals in examples; NaN if the estimate of |G|^2 is not positive.
+
+    Each is the mean over all measured steps, since a ratio of two noisy numbers is biased.
+    """
+    rows = [row for row in history if row.grad_noise is not None and row.grad_sq_norm is not None]
+    noise = math.fsum((row.grad_noise or 0.0) * row.noise_count for row in rows)
+    square = math.fsum((row.grad_sq_norm or 0.0) * row.noise_count for row in rows)
+    return noise / square if square > 0 else math.nan
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Return mean, low and high end of the 95 % t interval of a mean over seeds that cannot be negative.
+
+    None where it cannot be said: all without finite values, the ends with fewer than two.
+
+    >>> mean_interval([1.0])
+    (1.0, None, None)
+    >>> [round(x, 3) for x in mean_interval([1.0, 2.0, 3.0])]
+    [2.0, 0.0, 4.484]
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None, None, None
+    mean = statistics.fmean(finite)
+    if len(finite) < 2:
+        return mean, None, None
+    from scipy import stats  # takes a while to import
+
+    error = statistics.stdev(finite) / math.sqrt(len(finite))
+    half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1))
+    return mean, max(0.0, mean - half), mean + half  # no figure is negative
+
+
+def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, ...]:
+    """Return every figure over seeds, and the noise scale of each tenth of the run.
+
+    Args:
+        histories: one per seed, equally long, none of a run that diverged.
+    """
+    runs = [run_figures(history) for history in histories]
+    found = [Figure(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
+    length = min(len(history) for history in histories)
+    ends = sorted({math.ceil(length * part / PARTS) for part in range(1, PARTS + 1)})
+    for start, end in zip([0, *ends], ends, strict=False):
+        values = [noise_scale(history[start:end]) for history in histories]
+        found.append(Figure("noise_scale", histories[0][end - 1].epoch, *mean_interval(values)))
+    return tuple(found)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values) if values else math.nan

@@ -1,0 +1,118 @@
+"""What stands behind the numbers: which trials there are, what failed, and what they ran on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adasearch.analysis.compare import unfinished
+from adasearch.io.progress import duration
+from adasearch.records import StudyRecord, TrialRecord
+from adasearch.report.selection import Basis
+from adasearch.schedulers.registry import BASELINE
+
+__all__ = ["Failure", "failures", "missing", "setup", "states"]
+
+SHOWN = 20  # kinds of failures, and values of a line of the set-up
+LONG = 400  # characters of an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error, how many trials it ended, and one of them."""
+
+    error: str
+    count: int
+    trial_id: str
+
+
+def states(found: Basis) -> dict[str, dict[str, int]]:
+    """Return how many trials of each chosen study's search have which status."""
+    counted: dict[str, dict[str, int]] = {}
+    for study in found.chosen:
+        own = [t for t in found.trials if t.study == study.study and t.phase == "search"]
+        counted[study.study] = dict(Counter(trial.status for trial in own))
+    return counted
+
+
+def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
+    """Return the errors that ended trials, the most frequent first; at most ``SHOWN``."""
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for trial in trials:
+        if trial.status == "failed":
+            error = trial.error or "no error was stored"
+            error = error if len(error) <= LONG else f"{error[:LONG]}…"
+            first.setdefault(error, trial.trial_id)
+            count[error] += 1
+    return [
+        Failure(error=error, count=times, trial_id=first[error]) for error, times in count.most_common(SHOWN)
+    ]
+
+
+def missing(found: Basis) -> list[str]:
+    """Return a sentence for everything that the report would show if it were there."""
+    if not found.chosen:
+        return ["There is no study in this folder yet: 'adasearch search' begins one."]
+    lines = unfinished(found.rows)
+    confirmed = {row.study for row in found.evidence}
+    for row in found.rows:
+        if row.verdict == "no reference":
+            lines.append(f"{row.study}: there is no complete constant trial to compare it with")
+    open_ = [
+        r.study for r in found.rows if r.scheduler != BASELINE and r.trial_id and r.study not in confirmed
+    ]
+    if open_:
+        lines.append(
+            f"not confirmed: {', '.join(open_)}; 'adasearch confirm' runs the candidates and their controls "
+            "on fresh seeds"
+        )
+    for each in found.evidence:
+        if each.unfinished or each.failed:
+            lines.append(
+                f"{each.study}, {each.role}: {each.seeds} seeds complete, {each.failed} failed, "
+                f"{each.unfinished} unfinished"
+            )
+    return lines
+
+
+def setup(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list[tuple[str, str]]:
+    """Return name and value of what the studies ran with; several values where they differ."""
+    lines = [
+        (
+            "data",
+            [f"{s.dataset}: {s.train_examples:,} to train, {s.val_examples:,} to validate" for s in studies],
+        ),
+        ("budget", [f"{s.budget / s.train_examples:g} epochs, {s.budget:,} examples" for s in studies]),
+        (
+            "interval",
+            [f"{s.interval:,} examples, {s.interval / s.train_examples:.3g} epochs" for s in studies],
+        ),
+        ("batch sizes", [f"{s.smallest} to {s.largest}" for s in studies]),
+        ("search", [f"{s.sampler}, stopper {s.stopper}, objectives {s.objectives}" for s in studies]),
+        ("clock", [f"{s.clock}{f' ({s.device_profile})' if s.device_profile else ''}" for s in studies]),
+        ("hardware", [f"{t.device}, workers: {t.workers}" for t in trials]),
+        ("precision", [f"{s.precision}{', compiled' if s.compile else ''}" for s in studies]),
+        ("seeds", [f"{t.phase}: {_seeds(trials, t.phase)}" for t in trials]),
+        ("versions", [", ".join(f"{name} {value}" for name, value in t.versions.items()) for t in trials]),
+    ]
+    begun = [trial.started_at for trial in trials]
+    ended = [trial.ended_at for trial in trials if trial.ended_at is not None]
+    if begun:
+        until = f" to {max(ended):%Y-%m-%d %H:%M}" if ended else ""
+        lines.append(("when", [f"{min(begun):%Y-%m-%d %H:%M}{until} UTC"]))
+    parts = [(t.train_seconds, t.eval_seconds) for t in trials]
+    spent = sum(part or 0.0 for pair in parts for part in pair)
+    lines.append(("time in all", [f"{duration(spent)} of training and evaluation, all trials"]))
+    return [(name, _distinct(values)) for name, values in lines if any(values)]
+
+
+def _distinct(values: Sequence[str]) -> str:
+    counted = Counter(value for value in values if value)
+    shown = [value for value, _ in counted.most_common(SHOWN)]
+    more = [f"and {len(counted) - SHOWN} more"] if len(counted) > SHOWN else []
+    return "; ".join([*shown, *more])
+
+
+def _seeds(trials: Sequence[TrialRecord], phase: str) -> str:
+    seeds = sorted({trial.seed for trial in trials if trial.phase == phase})
+    return ", ".join(map(str, seeds[:SHOWN])) + (f" and {len(seeds) - SHOWN} more" if seeds[SHOWN:] else "")

@@ -1,0 +1,204 @@
+"""One HTML file of a results folder that needs nothing else: no network, no server, no other file.
+
+What stands in it is computed where the tables of ``compare`` are; why the figures are SVG that matplotlib
+drew is told in :mod:`adasearch.report.svg`. Every name and text of a user passes through jinja2's escaping,
+and the page forbids itself to load anything or to run a script that is not its own.
+
+Opens without torch and without ray.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from adasearch._version import __version__
+from adasearch.analysis.importance import ImportanceRow
+from adasearch.analysis.search_table import complete_trials
+from adasearch.analysis.selection import baseline_of, comparable, pick_trials
+from adasearch.callbacks import Progress
+from adasearch.errors import InputError, StoreError
+from adasearch.io.filesystem import locate, write_whole
+from adasearch.profiles.clock import intervals_of
+from adasearch.records import IntervalRecord, StudyRecord
+from adasearch.report.health import failures, missing, setup, states
+from adasearch.report.importance_figure import importance_picture, searched_importances
+from adasearch.report.network_figures import course_pictures, front_picture, ledger_picture
+from adasearch.report.overview_figures import speed_picture, states_picture
+from adasearch.report.runs import courses, drawn_trials, reached_cases
+from adasearch.report.selection import Basis, gather
+from adasearch.report.signal_figures import reached_picture, signal_picture
+from adasearch.report.svg import THEME, Picture
+from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
+from adasearch.schedulers.registry import BASELINE
+from adasearch.store.store import Store
+
+__all__ = ["report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What the page says of one network."""
+
+    anchor: str
+    title: str
+    said: Sequence[str]
+    pictures: Sequence[Picture]
+
+
+def report(
+    store: Store,
+    output: str,
+    *,
+    progress: Progress,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> str:
+    """Write the report of some studies (default: all) to ``output``, and return a line that says so.
+
+    Studies that are empty or unfinished show what is there, and what is missing is named. ``clock`` and
+    ``device_profile`` judge by other seconds, and ``force`` marks studies that are not alike, as ``compare``
+    does.
+
+    Raises:
+        InputError: as :func:`~adasearch.analysis.compare.compare` does, or ``output`` cannot be written.
+    """
+    if os.path.isdir(output):
+        raise InputError(f"--output must be a file but {output!r} is a folder")
+    found = gather(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    groups = _groups(found)
+    sections = []
+    for done, group in enumerate(groups):
+        progress("drawing networks", done, len(groups))
+        names = {study.study for study in group}
+        drawn = drawn_trials(group, [trial for trial in found.trials if trial.study in names])
+        intervals = {
+            name: rows for study in group for name, rows in intervals_of(store, study, drawn).items()
+        }
+        sections.append(_section(f"network-{done}", group, found, intervals))
+    progress("drawing networks", len(groups), len(groups))
+    page = _page(store.name, found, _told_apart(sections, groups))
+    files, path = locate(output, "--output")
+    try:
+        write_whole(files, path, memoryview(page.encode()))
+    except StoreError as error:
+        raise InputError(f"--output {output!r} cannot be written: {error}") from error
+    runs = sum(trial.study in {each.study for each in found.chosen} for trial in found.trials)
+    return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"
+
+
+def _groups(found: Basis) -> list[list[StudyRecord]]:
+    """Return the chosen studies with their baselines, by network and whatever else must be alike."""
+    pool = {study.study: study for study in found.chosen}
+    for study in found.chosen:
+        baseline = baseline_of(study, found.studies)
+        if baseline is not None:
+            pool.setdefault(baseline.study, baseline)
+    return sorted(comparable(list(pool.values())), key=lambda group: (group[0].architecture, group[0].scale))
+
+
+def _section(
+    anchor: str,
+    group: Sequence[StudyRecord],
+    found: Basis,
+    intervals: Mapping[str, Sequence[IntervalRecord]],
+) -> Section:
+    """Return everything about one network, in the order in which a reader asks."""
+    about = f"{group[0].architecture}, {group[0].scale}, on {group[0].dataset}"
+    clock, names = group[0].clock, {study.study for study in group}
+    trials = [trial for trial in found.trials if trial.study in names]
+    standing = courses(group, trials, intervals)
+    bounds = [pick.error_bound for pick in pick_trials(group, trials).values()]
+    bound = next((each for each in bounds if each is not None), None)
+    points = complete_trials(group, trials)
+    cases = [
+        (study.scheduler if not place else f"{study.scheduler}, candidate {place + 1}", case)
+        for study in group
+        for place, case in enumerate(reached_cases(study, found.evidence, trials, intervals))
+    ]
+    importances = searched_importances(group, trials)
+    schedulers = sorted(study.scheduler for study in group if study.scheduler != BASELINE)
+    drawn = [
+        front_picture(about, points, standing, schedulers=schedulers, bound=bound, clock=clock),
+        *course_pictures(about, standing, clock),
+        *(reached_picture(about, case, clock, name=name) for name, case in cases),
+        *(signal_picture(about, course) for course in standing if course.role == "scheduler"),
+        ledger_picture(about, standing),
+        *_importances(about, group, importances),
+    ]
+    return Section(
+        anchor=anchor,
+        title=about,
+        said=[*said(found, names), *_unexplained(importances)],
+        pictures=[each for each in drawn if each is not None],
+    )
+
+
+def _importances(
+    about: str, group: Sequence[StudyRecord], rows: Sequence[ImportanceRow]
+) -> list[Picture | None]:
+    """Return which settings mattered in each study of a network."""
+    studies = {study.study: study.scheduler for study in reversed(group)}
+    alone = len(set(studies.values())) == len(studies)
+    return [
+        importance_picture(about, [row for row in rows if row.study == study], name=name if alone else study)
+        for study, name in studies.items()
+    ]
+
+
+def _unexplained(rows: Sequence[ImportanceRow]) -> list[str]:
+    """Return why a study's settings have no importance, where they have none."""
+    notes = dict.fromkeys(f"{row.scheduler}: {row.note}" for row in rows if row.note)
+    return [f"What mattered is not known ({'; '.join(notes)})."] if notes else []
+
+
+def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyRecord]]) -> list[Section]:
+    """Return the sections with their studies' names in the titles that would be the same."""
+    titles = [section.title for section in sections]
+    return [
+        replace(section, title=f"{section.title} ({', '.join(study.study for study in group)})")
+        if titles.count(section.title) > 1
+        else section
+        for section, group in zip(sections, groups, strict=True)
+    ]
+
+
+def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
+    chosen = {study.study for study in found.chosen}
+    trials = [trial for trial in found.trials if trial.study in chosen]
+    environment = Environment(
+        loader=PackageLoader("adasearch.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=holds_words, cell_class=cell_class)
+    script = (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        name=name,
+        version=__version__,
+        written=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+        unlike=found.unlike,
+        theme=THEME,
+        script=script,
+        digest=digest,
+        studies=len(chosen),
+        trials=len(trials),
+        verdicts=verdicts(found),
+        speed=speed_picture(found.evidence, found.rows),
+        sections=sections,
+        missing=missing(found),
+        states=states_picture(states(found)),
+        failures=failures(trials),
+        setup=setup(found.chosen, trials),
+        tables=all_tables(found),
+    )

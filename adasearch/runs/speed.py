@@ -1,0 +1,149 @@
+"""How fast a network trains on this device: seconds per step, and per measuring, against the batch size.
+
+Measured through :func:`adasearch.training.loop.train`, so that a profile times what a trial does, with its
+clocks: events on a GPU, synchronised once per block of steps. Run it alone on the device.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from scipy import stats
+
+from adasearch.data.splits import Dataset
+from adasearch.profiles.modelled_time import SIGNAL_SETS, signals_paid
+from adasearch.profiles.profile import SpeedPoint
+from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.schedulers.base import LR_SCHEDULES, hold
+from adasearch.training.config import TrainConfig
+from adasearch.training.loop import train
+from adasearch.training.memory import PeakMemory
+
+__all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
+
+BLOCK_SECONDS = 0.1  # of steps that are timed together at least
+BLOCK_STEPS = (2, 64)
+SIGNAL_STEPS = 8  # at least; one of them is measured where that takes extra passes
+FEWEST = 6  # blocks; a 95 % interval of a median needs as many
+MOST = 60  # blocks
+NARROW = 0.02  # half the width of the interval, as a share of the median, at which it is narrow
+SETTLED_LR = 1e-4  # weights that hardly move cannot overflow, and a step takes as long
+
+
+@dataclass(frozen=True, slots=True)
+class FixedBatch:
+    """Keeps the batch size, and has signals measured all the same."""
+
+    needs: frozenset[str] = frozenset()
+    lr_schedules: frozenset[str] = LR_SCHEDULES
+
+    def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        """Hold."""
+        return hold(history[-1], "a profile runs at a fixed batch")
+
+
+def ladder(limits: Limits) -> list[int]:
+    """Return the batch sizes to profile: from the smallest on by doubling, and the largest.
+
+    >>> ladder(Limits(smallest=16, largest=143))
+    [16, 32, 64, 128, 143]
+    """
+    sizes = []
+    size = limits.smallest
+    while size < limits.largest:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, limits.largest]
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return median, low and high end of its 95 % interval from order statistics; needs at least 6 values.
+
+    >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    (3.5, 1.0, 6.0)
+    """
+    ends = stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    return statistics.median(values), float(ends.low), float(ends.high)
+
+
+def measure_point(
+    config: TrainConfig,
+    batch_size: int,
+    data: Dataset,
+    device: str,
+    *,
+    most_seconds: float,
+    heard: Callable[[], None] = lambda: None,
+) -> SpeedPoint:
+    """Time one batch size: steps that measure nothing, then each signal set.
+
+    Blocks of steps are timed until the interval of the median is narrow (2 %), or ``most_seconds`` are spent.
+    The first block of each is not counted. ``heard`` is called after each block.
+
+    Raises:
+        torch.OutOfMemoryError: not even the smallest pass fits.
+    """
+    memory = PeakMemory(torch.device(device))
+    steps = BLOCK_STEPS[0]
+    probe = next(_blocks(config, batch_size, steps, frozenset(), data, device))
+    lasting = _plain(probe) / steps
+    steps = min(max(steps, round(BLOCK_SECONDS / lasting)), BLOCK_STEPS[1])
+    found: list[float] = []
+    spent, interval = 0.0, (lasting, lasting, lasting)
+    device_batch = probe.device_batch
+    for record in _blocks(config, batch_size, steps, frozenset(), data, device):
+        device_batch = record.device_batch
+        found.append(_plain(record) / steps)
+        spent += record.train_seconds
+        heard()
+        if len(found) >= FEWEST:
+            interval = median_interval(found)
+            narrow = (interval[2] - interval[1]) / 2 <= NARROW * interval[0]
+            if narrow or spent > most_seconds or len(found) >= MOST:
+                break
+    measuring = {}
+    for name, needs in SIGNAL_SETS.items():
+        needs = needs | SIGNAL_SETS["noise"] if name == "products" else needs
+        each: list[float] = []
+        spent = 0.0
+        for record in _blocks(config, batch_size, max(steps, SIGNAL_STEPS), needs, data, device):
+            times = sum(signals_paid(record.signals, max(steps, SIGNAL_STEPS)).values())
+            each.append(record.measure_seconds / max(1, times))
+            spent += record.train_seconds
+            heard()
+            if len(each) >= FEWEST or spent > most_seconds / 4:
+                break
+        measuring[name] = statistics.median(each)
+    return SpeedPoint(
+        batch_size=batch_size,
+        device_batch=device_batch,
+        step_seconds=interval[0],
+        step_seconds_low=interval[1],
+        step_seconds_high=interval[2],
+        repeats=len(found),
+        measure_seconds=measuring,
+        peak_memory_bytes=memory.read(),
+    )
+
+
+def _plain(record: IntervalRecord) -> float:
+    return record.train_seconds - record.measure_seconds - record.resize_seconds
+
+
+def _blocks(
+    config: TrainConfig, batch_size: int, steps: int, needs: frozenset[str], data: Dataset, device: str
+) -> Iterator[IntervalRecord]:
+    """Yield blocks of steps as intervals, the first one, which warms up, left out."""
+    span = batch_size * steps
+    hyper = replace(
+        config.hyperparameters, batch_size=batch_size, lr=SETTLED_LR, lr_schedule="constant", warmup=0.0
+    )
+    whole = span * (MOST + 2)
+    timed = replace(
+        config, hyperparameters=hyper, budget=whole, interval=span, evaluate_every=whole, evaluate_at=()
+    )
+    limits = Limits(smallest=batch_size, largest=batch_size)
+    records = train(timed, FixedBatch(needs), limits, data, device=device)
+    next(records)
+    yield from records

@@ -1,0 +1,1 @@
+"""Gradients in, numbers out: the signals that schedulers ask for."""

@@ -1,0 +1,304 @@
+"""The noise between examples, from whatever gradients of parts of a batch there are.
+
+A step's batch of N examples falls into K groups; n_k examples with mean gradient g_k in group k, and
+``g = sum_k (n_k / N) g_k`` the step's gradient. The examples' gradients being independent, with mean G and
+covariance Sigma, g_k has mean G and covariance ``Sigma / n_k``, so that::
+
+    E sum_k n_k |g_k|^2 = N |G|^2 + K tr(Sigma),    E N |g|^2 = N |G|^2 + tr(Sigma)
+
+and, for groups of any sizes, equal or not, these two are unbiased::
+
+    tr(Sigma) ~ (1 / (K - 1)) sum_k n_k |g_k - g|^2 = (1 / (K - 1)) (sum_k n_k |g_k|^2 - N |g|^2)
+    |G|^2     ~ |g|^2 - tr(Sigma) / N
+
+With groups of one example the first is the sample variance of the examples' gradients; with K equal groups
+of b it is ``b / (K - 1) * sum_k |g_k - g|^2`` (the worker form of the norm test), and with two halves
+``N / 4 * |g_1 - g_2|^2`` (McCandlish et al. 2018, arXiv 1812.06162, appendix A). In the same way::
+
+    Var_i(<g_i, g>) ~ (1 / (K - 1)) sum_k n_k (<g_k, g> - |g|^2)^2
+
+The halves whose cosine is taken are the first ``K // 2`` groups and the rest, unequal where K is odd.
+What differs from textbook sampling: examples come without replacement, which within one permutation of n
+examples makes the first about ``n / (n - 1)`` times the covariance over the training split, and the second
+low by ``tr(Sigma) / n`` or so.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from adasearch.signals.flat_gradient import Layout, added, gradients_of, inner_product, square_norm
+from adasearch.signals.gradients import NoiseSignals
+from adasearch.signals.per_example import example_gradients
+from adasearch.signals.sampled_steps import costly_stride_of, stride_of
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import GradBucket as Bucket
+else:  # the public name, which has no type
+    Bucket = dist.GradBucket
+
+__all__ = ["NOISE", "Bucket", "Form", "NoiseMeter"]
+
+Form = Literal["per_example", "workers", "passes", "halves"]
+
+NOISE = frozenset(
+    {"grad_noise", "grad_sq_norm", "batch_grad_sq_norm", "half_cosine", "inner_product_variance"}
+)
+"""Signals that :class:`NoiseMeter` can measure."""
+
+KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
+EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB in single precision
+
+
+class NoiseMeter:
+    """Measures what the gradients of parts of a batch tell about the noise between examples.
+
+    Per interval: :meth:`begin`, then at each step :attr:`passes` forward and backward passes of losses
+    weighted so that the gradients sum up to the step's, and :meth:`observe` after the last; at the end
+    :meth:`finish`. In between, on steps where :attr:`sampling` holds, the forms differ:
+
+    * "workers", with several processes: :meth:`take_bucket` from a communication hook of DDP, before the
+      reduction. A group is one worker's part of the batch. No second backward pass; two numbers are
+      reduced per interval, and for ``half_cosine`` one more gradient on each step that is measured.
+    * "passes", with one process that accumulates gradients: :meth:`take` after each backward pass.
+    * "halves", with one process and one pass: a step that is measured runs as two passes, each of half the
+      batch, whose gradients sum up to the step's; :meth:`take` after each. BatchNorm normalises each half
+      by the half's own statistics and updates its running statistics twice on such a step, so training
+      itself differs a little from a run that measures nothing. Other networks train alike to rounding.
+    * "per_example", asked for with ``network``: :meth:`take_examples` after the last backward pass, on the
+      step's examples. A group is one example. Leaves the step itself alone.
+
+    Attributes:
+        active: whether anything is measured at all.
+        form: where the groups come from in this interval; None if no signal needs groups.
+        measured: steps of this interval that were measured.
+
+    Args:
+        parameters: the trained parameters; those without a gradient count as zeros.
+        needs: which of ``NOISE`` to measure. With none of them every method is free.
+        world: number of processes.
+        rank: of this process.
+        network: give it to have the examples' own gradients; see :func:`example_gradients`.
+        least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        needs: frozenset[str],
+        *,
+        world: int = 1,
+        rank: int = 0,
+        network: nn.Module | None = None,
+        least: int = 1,
+    ) -> None:
+        self._parameters = list(parameters)
+        self._layout = Layout(parameters)
+        self.active = bool(needs & NOISE)
+        self._moments = bool(needs & {"grad_noise", "grad_sq_norm"})
+        self._half = "half_cosine" in needs
+        self._inner = "inner_product_variance" in needs
+        self._grouped = self._moments or self._half or self._inner
+        self._world, self._rank, self._least = world, rank, least
+        self._examples = None if network is None else example_gradients(network)
+        device = parameters[0].device
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64
+        # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
+        self._sums = torch.zeros(4, dtype=self._dtype, device=device)
+        self.form: Form | None = None
+        # Of the step under way; sums of parts of it are gradients, and those are lists of tensors.
+        self._taken = 0  # passes, or examples
+        self._total: list[Tensor | None] = []  # the step's gradient so far, by parameter
+        self._half_sum: list[Tensor] = []  # the first half's part of it
+        self._kept: list[tuple[int, list[Tensor]]] = []  # groups' parts of it, and how many examples each
+        self._local: dict[Tensor, Tensor] = {}  # this worker's part of it, by parameter
+
+    @property
+    def hooked(self) -> bool:
+        """Whether :meth:`take_bucket` is to be called from a communication hook."""
+        return self._grouped and self._world > 1 and self._examples is None
+
+    @property
+    def sampling(self) -> bool:
+        """Whether the step under way is measured."""
+        return self.active and self._measurable and self._steps % self._stride == self._offset
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that this worker is to make on the step under way."""
+        return 2 if self.form == "halves" and self.sampling else self._passes
+
+    def begin(self, steps: int, batch_size: int, passes: int) -> None:
+        """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
+        self._passes, self._size = passes, batch_size
+        self.form = self._form()
+        # The batch is cut into world * passes parts that differ by at most one; this worker's are in line.
+        base, extra = divmod(batch_size, self._world * passes)
+        first = self._rank * passes
+        self._first = first * base + min(first, extra)
+        self._own = passes * base + min(max(extra - first, 0), passes)
+        groups: dict[Form, int] = {
+            "per_example": batch_size,
+            "workers": min(self._world, batch_size),  # a worker may be left without an example
+            "passes": passes,
+            "halves": 2 if batch_size >= 2 * self._least else 1,
+        }
+        self._groups = groups[self.form] if self.form else 0
+        self._measurable = self._groups != 1
+        # Extra passes, or one more gradient that is reduced.
+        costly = self.form in ("halves", "per_example") or (self.form == "workers" and self._half)
+        self._stride = costly_stride_of(steps) if costly else stride_of(steps)
+        self._offset = min(self._stride, steps) // 2 if costly else 0
+        self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
+        self._steps = self.measured = 0
+        self._begin_step()
+
+    def take(self, examples: int) -> None:
+        """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
+        parts = self._layout.joined(gradients_of(self._parameters))
+        if self._moments:
+            self._add_square(parts, examples)
+        if self._half and self._taken < self.passes // 2:
+            self._half_sum = added(self._half_sum, parts)
+        if self._inner:
+            kept = min(self.passes, KEPT_GROUPS)
+            group = self._taken * kept // self.passes
+            if group == len(self._kept):
+                self._kept.append((examples, added([], parts)))
+            else:
+                count, total = self._kept[group]
+                self._kept[group] = (count + examples, added(total, parts))
+        for number, p in enumerate(self._parameters):
+            so_far, gradient = self._total[number], p.grad
+            if gradient is not None:
+                # The additions that accumulation would have made, so the step's gradient is the same.
+                self._total[number] = gradient if so_far is None else so_far.add_(gradient)
+                p.grad = None
+        self._taken += 1
+
+    def take_bucket(self, bucket: Bucket) -> None:
+        """Take in a part of this worker's own gradient, before DDP reduces it."""
+        if self._moments:
+            self._add_square([bucket.buffer()], self._own, scale=1 / self._world**2)
+        if self._half or self._inner:
+            for p, gradient in zip(bucket.parameters(), bucket.gradients(), strict=True):
+                # The bucket holds it in the parameter's own memory format, which "gradients" does not know.
+                own = gradient.as_strided(p.shape, p.stride(), gradient.storage_offset())
+                self._local[p] = own / self._world  # the mean over workers is the step's gradient
+
+    def take_examples(self, images: Tensor, labels: Tensor) -> None:
+        """Take in some of this worker's examples, in their order; the step's gradient is there already."""
+        assert self._examples is not None, "no network was given"
+        size = self._size
+        chunk = max(1, EXAMPLE_COMPONENTS // sum(p.numel() for p in self._parameters))
+        for some_images, some_labels in zip(images.split(chunk), labels.split(chunk), strict=True):
+            count = len(some_labels)
+            if not count:
+                continue
+            gradients = [gradient.flatten(1) for gradient in self._examples(some_images, some_labels)]
+            if self._moments:
+                squares = [gradient.square().sum() for gradient in gradients]
+                self._sums[0] += torch.stack(squares).to(self._dtype).sum()
+            if self._inner:
+                whole = [gradient.flatten() for gradient in gradients_of(self._parameters)]
+                pairs = zip(gradients, whole, strict=True)
+                dots = torch.stack([gradient @ part for gradient, part in pairs]).to(self._dtype).sum(dim=0)
+                spread = (dots - square_norm(whole, self._dtype)).square().sum()
+                self._sums[1] += spread / (size - 1)
+            if self._half:
+                first = min(max(size // 2 - self._first - self._taken, 0), count)
+                halves = [
+                    gradient[:first].sum(dim=0).view(p.shape) / size
+                    for gradient, p in zip(gradients, self._parameters, strict=True)
+                ]
+                self._half_sum = added(self._half_sum, self._layout.joined(halves))
+            self._taken += count
+
+    def observe(self) -> None:
+        """Take in the step's gradient, after reduction over workers and before the update."""
+        if self.sampling:
+            if self.form in ("passes", "halves"):
+                for p, total in zip(self._parameters, self._total, strict=True):
+                    p.grad = total
+            whole = self._layout.joined(gradients_of(self._parameters))
+            square = square_norm(whole, self._dtype)
+            self._sums[2] += square
+            if self.form == "workers" and (self._half or self._inner):
+                local = self._layout.joined(
+                    torch.zeros_like(p) if (own := self._local.get(p)) is None else own
+                    for p in self._parameters
+                )
+                self._kept = [(self._own, local)]
+                first = self._rank < self._world // 2
+                self._half_sum = local if first else [torch.zeros_like(part) for part in local]
+            if self._inner and self.form != "per_example":
+                groups = self._groups if self.form == "workers" else len(self._kept)
+                for examples, parts in self._kept:
+                    product = inner_product(parts, whole, self._dtype) * (self._size / max(examples, 1))
+                    self._sums[1] += examples * (product - square).square() / (groups - 1)
+            if self._half:
+                self._sums[3] += self._cosine(whole)
+            self.measured += 1
+            self._begin_step()
+        self._steps += 1
+
+    def settle(self, scale: float | None) -> None:
+        """After a measured step whose gradients were ``scale`` times as large: divide; None takes it back."""
+        if scale is None:
+            self._sums.copy_(self._kept_sums)
+            self.measured -= 1
+        else:
+            factors = torch.tensor([scale**2, scale**4, scale**2, 1.0], dtype=torch.float64).to(self._sums)
+            self._sums.copy_(self._kept_sums + (self._sums - self._kept_sums) / factors)
+        self._kept_sums.copy_(self._sums)
+
+    def finish(self) -> NoiseSignals:
+        """Return the interval's signals, equal on all workers; waits for the device once."""
+        if not self.active:
+            return NoiseSignals()
+        if self._world > 1 and self.form is not None:
+            dist.all_reduce(self._sums[:2])
+        squares, inner, whole, cosine = (self._sums / self.measured).tolist()
+        # Rounding may push a sum of squares below; NaN stays NaN.
+        noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
+        return NoiseSignals(
+            grad_noise=noise if self._moments else None,
+            grad_sq_norm=whole - noise / self._size if self._moments else None,
+            noise_count=self.measured,
+            batch_grad_sq_norm=whole,
+            half_cosine=cosine if self._half else None,
+            inner_product_variance=inner if self._inner else None,
+        )
+
+    def _form(self) -> Form | None:
+        if not self._grouped:
+            return None
+        if self._examples is not None:
+            return "per_example"
+        if self.hooked:
+            return "workers"
+        return "passes" if self._passes > 1 else "halves"
+
+    def _begin_step(self) -> None:
+        """Forget the step before."""
+        self._taken = 0
+        self._total = [None] * len(self._parameters)
+        self._half_sum, self._kept, self._local = [], [], {}
+
+    def _add_square(self, parts: Sequence[Tensor], examples: int, scale: float = 1.0) -> None:
+        """Add ``n_k |g_k|^2`` for a group's part ``(n_k / N) g_k`` of the step's gradient."""
+        weight = scale * self._size**2 / max(examples, 1)
+        self._sums[0] += square_norm(parts, self._dtype) * weight
+
+    def _cosine(self, whole: Sequence[Tensor]) -> Tensor:
+        """Return the cosine between the first half's part of the step's gradient and the rest of it."""
+        first = self._half_sum or [torch.zeros_like(part) for part in whole]
+        if self._world > 1:
+            for part in first:
+                dist.all_reduce(part)
+        second = [part - one for part, one in zip(whole, first, strict=True)]
+        norms = square_norm(first, self._dtype).sqrt() * square_norm(second, self._dtype).sqrt()
+        return inner_product(first, second, self._dtype) / norms

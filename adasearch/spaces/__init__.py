@@ -1,0 +1,1 @@
+"""Search spaces, and trials as Optuna sees them."""

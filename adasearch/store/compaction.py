@@ -1,0 +1,192 @@
+"""``<results>/<study>/compacted/{trials,intervals}.parquet``: many small files in one, beside them.
+
+A compacted file says of every file that it holds the name, the time of its last change, its size and its
+number of rows. A reader takes the rows of files that are still there as they were from it, and reads those
+that are new or changed themselves; so it sees exactly what it would see without it.
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from adasearch.callbacks import Progress, no_progress
+from adasearch.errors import InputError
+from adasearch.io.filesystem import kind_at, listed, write_whole
+from adasearch.store.parquet_file import PartError, read_part, read_with_metadata
+from adasearch.store.schemas import SCHEMAS, Table
+
+__all__ = [
+    "COMPACTED",
+    "Piece",
+    "compacted_file",
+    "compacted_rows",
+    "read_compacted",
+    "read_pieces",
+    "write_compacted",
+]
+
+COMPACTED: tuple[Table, ...] = ("trials", "intervals")
+"""The tables of many files."""
+
+FEW = 16  # files that are read sooner one by one than out of thousands
+SETTLED_SECONDS = 2  # a file that is younger may change once more within one tick of a file system's clock
+SOURCES = b"adasearch.sources"
+
+Skipped = Callable[[str, PartError], None]
+Source = tuple[str, int, int, int]
+"""A file that was compacted: its name, time of change in nanoseconds, size in bytes, and rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one or several files, in the order of ``sources``."""
+
+    sources: Sequence[Source]
+    rows: pa.Table
+
+
+def compacted_file(folder: str, table: Table) -> str:
+    """Return the path of a folder's compacted table."""
+    return f"{folder}/compacted/{table}.parquet"
+
+
+def read_pieces(
+    files: pafs.FileSystem,
+    folder: str,
+    table: Table,
+    *,
+    skipped: Skipped,
+    names: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
+    until: int | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[Piece]:
+    """Yield all rows of a folder's table in the order of its files, or those of the files ``names``.
+
+    ``columns`` are those that are wanted, all by default; ``skipped`` is told of files that cannot be read;
+    files changed after ``until`` (in ns) are left out.
+
+    Raises:
+        InputError: a newer version wrote a file.
+        StoreError: the folder cannot be listed, or a file of an object store not be read.
+    """
+    items = [
+        item
+        for item in listed(files, f"{folder}/{table}")
+        if item.base_name.endswith(".parquet")
+        and not item.base_name.startswith(".")
+        and (names is None or item.base_name in names)
+        and (until is None or (item.mtime_ns or until) < until)
+    ]
+    known: dict[tuple[str, int, int], tuple[int, int]] = {}
+    rows = SCHEMAS[table].empty_table()
+    if table in COMPACTED and len(items) > (1 if names is None else FEW):
+        try:
+            rows, sources = read_compacted(files, folder, table, columns)
+            known = _offsets(sources)
+        except PartError as error:
+            skipped(compacted_file(folder, table), error)
+    run: list[Source] = []  # of files whose rows follow each other in the compacted ones
+    begin = end = 0
+    for done, item in enumerate(items):
+        progress(f"{folder.rpartition('/')[2]}: {table} read", done, len(items))
+        state = (item.base_name, item.mtime_ns or 0, item.size or 0)
+        place = known.get(state)
+        if run and (place is None or place[0] != end):
+            yield Piece(run, rows.slice(begin, end - begin))
+            run = []
+        if place is not None:
+            begin = begin if run else place[0]
+            end = place[0] + place[1]
+            run.append((*state, place[1]))
+            continue
+        try:
+            part = read_part(files, item.path, table, columns)
+        except PartError as error:
+            skipped(item.path, error)
+            continue
+        yield Piece([(*state, part.num_rows)], part)
+    if run:
+        yield Piece(run, rows.slice(begin, end - begin))
+
+
+def read_compacted(
+    files: pafs.FileSystem, folder: str, table: Table, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, Sequence[Source]]:
+    """Return the rows of a folder's compacted table and the files that they are of; none without one.
+
+    ``columns`` are those that are wanted, all by default.
+
+    Raises:
+        PartError: it cannot be read, or is not ours.
+        InputError: a newer version wrote it.
+    """
+    path = compacted_file(folder, table)
+    if kind_at(files, path) == pafs.FileType.NotFound:
+        return SCHEMAS[table].empty_table(), []
+    rows, metadata = read_with_metadata(files, path, table, columns)
+    try:
+        sources = [
+            (str(name), int(at), int(size), int(count))
+            for name, at, size, count in json.loads(metadata[SOURCES])
+        ]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise PartError("foreign", "it does not say which files it holds") from error
+    if any(count < 0 for *_, count in sources) or sum(count for *_, count in sources) != rows.num_rows:
+        raise PartError("foreign", "its rows are not those of the files that it names")
+    return rows, sources
+
+
+def compacted_rows(files: pafs.FileSystem, folder: str, table: Table, name: str) -> pa.Table | None:
+    """Return the rows that a file of a folder had when it was compacted, None if nothing holds them."""
+    if table not in COMPACTED:
+        return None
+    try:
+        rows, sources = read_compacted(files, folder, table)
+    except (PartError, InputError):
+        return None
+    begin = 0
+    for source, _, _, count in sources:
+        if source == name:
+            return rows.slice(begin, count)
+        begin += count
+    return None
+
+
+def _offsets(sources: Sequence[Source]) -> dict[tuple[str, int, int], tuple[int, int]]:
+    """Return where the rows of each file begin and how many there are, by name, time of change and size."""
+    places, begin = {}, 0
+    for name, at, size, count in sources:
+        if at:  # some stores do not tell the time, so that a change would not be seen
+            places[name, at, size] = (begin, count)
+        begin += count
+    return places
+
+
+def write_compacted(
+    files: pafs.FileSystem, folder: str, table: Table, *, skipped: Skipped, progress: Progress
+) -> int:
+    """Write a folder's compacted table over its former self; return its rows.
+
+    Files that changed just now are left for the next time.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    until = time.time_ns() - SETTLED_SECONDS * 10**9
+    pieces = list(read_pieces(files, folder, table, skipped=skipped, until=until, progress=progress))
+    if not pieces:
+        return 0
+    rows = pa.concat_tables([piece.rows for piece in pieces])
+    sources = json.dumps([source for piece in pieces for source in piece.sources]).encode()
+    rows = rows.replace_schema_metadata({**SCHEMAS[table].metadata, SOURCES: sources})
+    data = io.BytesIO()
+    pq.write_table(rows, data, compression="zstd", row_group_size=2**17)
+    write_whole(files, compacted_file(folder, table), data.getbuffer())
+    return int(rows.num_rows)

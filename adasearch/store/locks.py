@@ -1,0 +1,122 @@
+"""One live search per study: a lock of the operating system on a disk, a lease on an object store.
+
+``<results>/<study>/.lock`` ends with its process, however that ends; ``.owner`` beside it says who holds it.
+What holds on an object store is in :mod:`adasearch.store.lease`.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pyarrow.fs as pafs
+from filelock import FileLock, Timeout
+
+from adasearch.errors import AdasearchError, StoreError
+from adasearch.io.filesystem import dead_drafts, is_local, write_whole
+from adasearch.io.text import printable
+from adasearch.store.lease import Holder, Lease, holder_on, take
+from adasearch.store.lease_backends import shelf_for
+
+__all__ = ["Locks", "StudyLocked"]
+
+
+class StudyLocked(AdasearchError):  # noqa: N818 - a state, not a mistake
+    """Another live search holds the study."""
+
+
+class Locks:
+    """The locks of a results folder, which lies at ``root`` of a file system and is called ``name``."""
+
+    def __init__(self, files: pafs.FileSystem, root: str, name: str) -> None:
+        self._files, self._root, self._name = files, root, name
+        self._local = is_local(files)
+        self._leases: dict[str, Lease] = {}
+
+    def check_free(self, study: str) -> None:
+        """Check that no other live search holds a study.
+
+        Raises:
+            StudyLocked: one does.
+            StoreError: that cannot be told here, for want of access.
+        """
+        if not self._local:
+            shelf = shelf_for(self._files, self._name, self._lease_file(study), to_read=True)
+            if (holder := holder_on(shelf)) is not None:
+                raise _held(study, str(holder))
+            return
+        lock = Path(self._root, study, ".lock")
+        if lock.exists():
+            try:
+                with FileLock(lock, timeout=0):
+                    return
+            except Timeout as error:
+                raise _held(study, self._owner(study)) from error
+            except OSError as error:
+                raise StoreError(f"cannot lock {lock}: {error.strerror or error}") from error
+
+    def check(self) -> None:
+        """Check that whatever this process holds on an object store stays its own while something is written.
+
+        Raises:
+            StoreError: a lease is lost.
+        """
+        for lease in list(self._leases.values()):
+            lease.check()
+
+    @contextmanager
+    def hold(self, study: str, wait_seconds: float = 0) -> Iterator[None]:
+        """Hold a study for one live search: on a disk until the process ends, elsewhere by a lease.
+
+        Raises:
+            StudyLocked: another live search holds it; the message names its host and process.
+            StoreError: the folder cannot be written.
+        """
+        with self._file_lock(study, wait_seconds) if self._local else self._lease(study, wait_seconds):
+            yield
+
+    @contextmanager
+    def _file_lock(self, study: str, wait_seconds: float) -> Iterator[None]:
+        folder = Path(self._root, study)
+        with ExitStack() as held:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
+                for draft, _ in dead_drafts(folder):
+                    draft.unlink(missing_ok=True)
+                owner = f"host {socket.gethostname()}, process {os.getpid()}"
+                write_whole(self._files, str(folder / ".owner"), memoryview(owner.encode()))
+            except Timeout as error:
+                raise _held(study, self._owner(study)) from error
+            except OSError as error:
+                raise StoreError(f"cannot lock {folder}: {error.strerror or error}") from error
+            # What is left after this names a search that was killed; see "adasearch doctor".
+            held.callback((folder / ".owner").unlink, missing_ok=True)
+            yield
+
+    @contextmanager
+    def _lease(self, study: str, wait_seconds: float) -> Iterator[None]:
+        taken = take(shelf_for(self._files, self._name, self._lease_file(study)), study, wait_seconds)
+        if isinstance(taken, Holder):
+            raise _held(study, str(taken))
+        self._leases[study] = taken
+        try:
+            yield
+        finally:
+            del self._leases[study]
+            taken.give_back()
+
+    def _lease_file(self, study: str) -> str:
+        return f"{self._root}/.leases/{study}.json"
+
+    def _owner(self, study: str) -> str:
+        try:
+            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
+        except OSError:
+            who = ""
+        return who or "it has just begun or ended"
+
+
+def _held(study: str, who: str) -> StudyLocked:
+    return StudyLocked(f"study {study} is held by another live search ({who})")

@@ -1,0 +1,181 @@
+"""Records to rows of the tables and back."""
+
+import dataclasses
+import json
+import math
+from typing import Any, get_args, get_type_hints
+
+from adasearch.io.text import is_name
+from adasearch.records import (
+    Action,
+    Decision,
+    IntervalRecord,
+    Signals,
+    Status,
+    StudyRecord,
+    TrialRecord,
+    Value,
+)
+from adasearch.store.schemas import Table
+
+__all__ = [
+    "ACTIONS",
+    "DEFAULTS",
+    "ERRORS",
+    "POSITIVE",
+    "REQUIRED",
+    "SPENT",
+    "interval_of",
+    "interval_row",
+    "plain",
+    "row_of",
+    "study_of",
+    "trial_of",
+]
+
+_SIGNALS = [field.name for field in dataclasses.fields(Signals)]
+_COSTS = [
+    field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
+]
+
+
+def _defaults(*records: type) -> dict[str, Any]:
+    fields = [field for record in records for field in dataclasses.fields(record)]
+    told = {field.name: field.default for field in fields if field.default not in (dataclasses.MISSING, None)}
+    return told | {field.name: "{}" for field in fields if field.default_factory is dict}
+
+
+DEFAULTS: dict[Table, dict[str, Any]] = {
+    "studies": _defaults(StudyRecord),
+    "trials": _defaults(TrialRecord),
+    "intervals": _defaults(IntervalRecord, Signals),
+    "profiles": {},
+}
+"""What a null stands for in the columns whose fields cannot be None: an older version did not write them."""
+
+
+def _required(*records: type) -> frozenset[str]:
+    hints = {name: hint for record in records for name, hint in get_type_hints(record).items()}
+    return frozenset(name for name, hint in hints.items() if type(None) not in get_args(hint))
+
+
+REQUIRED: dict[Table, frozenset[str]] = {
+    "studies": _required(StudyRecord),
+    "trials": _required(TrialRecord),
+    "intervals": (_required(IntervalRecord, Signals) - {"signals", "decision"})
+    | {"trial_id", "next_batch_size", "next_lr_scale", "action", "reason"},
+}
+"""The columns without which a row is no record."""
+
+POSITIVE: dict[Table, tuple[str, ...]] = {
+    "studies": ("train_examples", "val_examples", "budget", "interval", "evaluate_every", "workers"),
+    "trials": ("workers",),
+    "intervals": ("step", "examples_seen", "initial_batch_size", "batch_size", "next_batch_size", "passes"),
+}
+"""The columns of whole numbers that others are divided by, or that count what must be there."""
+
+ACTIONS: tuple[str, ...] = get_args(Action)
+SPENT = ("train_seconds", "modelled_seconds", "measure_seconds", "resize_seconds", "eval_seconds")
+ERRORS = ("val_error", "test_error")
+
+
+def row_of(record: StudyRecord | TrialRecord) -> dict[str, Any]:
+    """Return a study or a trial as a row."""
+    row = dataclasses.asdict(record)
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
+
+
+def interval_row(record: IntervalRecord) -> dict[str, Any]:
+    """Return an interval as a row, but for its trial's id."""
+    return {
+        # Not asdict, which copies each number deeply: that took most of the time of writing a trial.
+        **{name: getattr(record.signals, name) for name in _SIGNALS},
+        "action": record.decision.action,
+        "reason": record.decision.reason,
+        "next_batch_size": record.decision.batch_size,
+        "next_lr_scale": record.decision.lr_scale,
+        **{name: getattr(record, name) for name in _COSTS},
+    }
+
+
+def study_of(row: dict[str, Any]) -> StudyRecord:
+    """Return the study of a row.
+
+    Raises:
+        ValueError: it lacks something, or holds what no study has.
+    """
+    _check(row, "studies")
+    _check_names(row, "study")
+    if row["clock"] not in ("measured", "modelled"):
+        raise ValueError(f"clock must be measured or modelled but is {row['clock']!r}")
+    study = StudyRecord(**{**row, "versions": plain(row["versions"])})
+    _ = study.limits  # which refuses limits that contradict each other
+    return study
+
+
+def trial_of(row: dict[str, Any]) -> TrialRecord:
+    """Return the trial of a row.
+
+    Raises:
+        ValueError: it lacks something, or holds what no trial has.
+    """
+    _check(row, "trials")
+    _check_names(row, "study", "trial_id")
+    if row["status"] not in get_args(Status):
+        raise ValueError(f"status must be one of {', '.join(get_args(Status))} but is {row['status']!r}")
+    for name in ERRORS:
+        if row[name] is not None and not 0 <= row[name] <= 1:
+            raise ValueError(f"{name} must lie in 0 to 1 but is {row[name]}")
+    for name in SPENT:
+        if row[name] is not None and not 0 <= row[name] < math.inf:
+            raise ValueError(f"{name} must be at least 0 but is {row[name]}")
+    return TrialRecord(**{**row, **{name: plain(row[name]) for name in ("params", "versions")}})
+
+
+def _check(row: dict[str, Any], table: Table) -> None:
+    for name in REQUIRED[table]:
+        if row[name] is None:
+            raise ValueError(f"{name} is missing")
+    for name in POSITIVE[table]:
+        if row[name] < 1:
+            raise ValueError(f"{name} must be at least 1 but is {row[name]}")
+
+
+def _check_names(row: dict[str, Any], *names: str) -> None:
+    """Refuse what would be looked up or written elsewhere."""
+    for name in names:
+        if not is_name(row[name]):
+            raise ValueError(f"{name} {row[name]!r} is no name of a file")
+
+
+def plain(text: str) -> dict[str, Value]:
+    """Return the values of a JSON object by name.
+
+    Raises:
+        ValueError: it is none, or holds more than plain values.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{text[:80]!r} is no JSON object")
+    for name, value in found.items():
+        words = [each for each in (name, value) if isinstance(each, str)]
+        if not (isinstance(value, bool | int | float | str) and all(map(str.isprintable, words))):
+            raise ValueError(f"{name!r} must be a number, a name, true or false")
+    return found
+
+
+def interval_of(row: dict[str, Any]) -> IntervalRecord:
+    """Return the interval of a row."""
+    return IntervalRecord(
+        signals=Signals(**{name: row[name] for name in _SIGNALS}),
+        decision=Decision(
+            batch_size=row["next_batch_size"],
+            lr_scale=row["next_lr_scale"],
+            action=row["action"],
+            reason=row["reason"],
+        ),
+        **{name: row[name] for name in _COSTS},
+    )

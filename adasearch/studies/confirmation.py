@@ -1,0 +1,146 @@
+"""Which runs confirm what was found, and which of them are still to be made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from adasearch.analysis.selection import NO_CHANGE, NO_GAIN, Pick, comparable, pick_trials
+from adasearch.errors import InputError, unknown
+from adasearch.io.progress import say
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.points import path_of
+from adasearch.schedulers.registry import BASELINE
+from adasearch.store.store import Store
+from adasearch.store.trusted_names import check_stored_names
+from adasearch.studies.controls import Controls, Repeat, matched, repeats_of, spread
+
+__all__ = ["Job", "jobs_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One study to be confirmed: all its runs, and what is stored of it."""
+
+    study: StudyRecord
+    repeats: Sequence[Repeat]
+    stored: Sequence[TrialRecord]
+    sources: Mapping[str, TrialRecord]
+
+    @property
+    def outstanding(self) -> list[Repeat]:
+        """The runs that did not end yet."""
+        former = repeats_of(self.stored)
+        return [run for run in self.repeats if run not in former or former[run].status == "running"]
+
+    @property
+    def seconds(self) -> float:
+        """What the outstanding runs take, one after the other, as the search's own trials took."""
+        spent = {name: _spent(trial) for name, trial in self.sources.items()}
+        longest = max(spent.values(), default=0.0)  # a decay trains at the small size throughout
+        return sum(
+            longest if run.role == "decay" else spent.get(run.source_trial_id, longest)
+            for run in self.outstanding
+        )
+
+
+def _spent(trial: TrialRecord) -> float:
+    return (trial.train_seconds or 0.0) + (trial.eval_seconds or 0.0)
+
+
+def jobs_of(
+    store: Store,
+    studies: Sequence[str],
+    trials: Sequence[str],
+    *,
+    seeds: int,
+    controls: Controls,
+    console: Console,
+) -> list[Job]:
+    """Return what there is to confirm: the named trials, or what stands for each adaptive study.
+
+    Raises:
+        InputError: an unknown study or trial, or nothing to confirm.
+    """
+    records = store.studies()
+    stored = {each.study: store.trials(each.study) for each in records}
+    for name in studies:
+        if name not in stored:
+            raise unknown("study", name, stored)
+    everything = [trial for each in stored.values() for trial in each]
+    named = [_named(trial_id, everything) for trial_id in trials]
+    wanted = studies or [trial.study for trial in named] or list(stored)
+    picks = pick_trials(records, everything)
+    jobs = []
+    for study in (each for each in records if each.study in wanted and each.scheduler != BASELINE):
+        candidates = [trial for trial in named if trial.study == study.study]
+        chosen = picks[study.study].trial
+        if not named and chosen is not None:
+            candidates = [chosen]
+            _say(study, picks[study.study], console)
+        if not candidates:
+            say(console, f"{study.study}: nothing to confirm, no complete trial")
+            continue
+        intervals = store.intervals(study.study)
+        tuned = _searched_adabatch(study, records, picks)
+        runs: dict[Repeat, None] = {}
+        for candidate in candidates:
+            turns = path_of(_intervals(candidate, intervals), study.interval)
+            pick = picks[study.study]
+            runs |= dict.fromkeys(
+                matched(study, candidate, turns, pick, controls=controls, adabatch=tuned)
+            )  # controls that candidates share are made once
+        names = {run.source_trial_id for run in runs}
+        sources = {trial.trial_id: trial for trial in everything if trial.trial_id in names}
+        for trial in sources.values():
+            check_stored_names(store.name, study, trial)
+        jobs.append(
+            Job(
+                study=study,
+                repeats=spread(study, list(runs), seeds),
+                stored=stored[study.study],
+                sources=sources,
+            )
+        )
+    if not jobs:
+        raise InputError("there is nothing to confirm: no adaptive study has a complete trial")
+    return jobs
+
+
+def _named(trial_id: str, trials: Sequence[TrialRecord]) -> TrialRecord:
+    known = {
+        trial.trial_id: trial
+        for trial in trials
+        if trial.phase == "search" and trial.status == "complete" and trial.scheduler != BASELINE
+    }
+    if trial_id not in known:
+        raise unknown("complete adaptive trial", trial_id, known)
+    return known[trial_id]
+
+
+def _intervals(
+    trial: TrialRecord, intervals: Mapping[str, Sequence[IntervalRecord]]
+) -> Sequence[IntervalRecord]:
+    if trial.trial_id not in intervals:
+        raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
+    return intervals[trial.trial_id]
+
+
+def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
+    said = {
+        NO_GAIN: f"{NO_GAIN}: its complete trial of lowest error is confirmed",
+        NO_CHANGE: "its candidate made no change of batch size, so that controls of its path are left out",
+        "no reference": "no complete constant trial to compare with",
+    }
+    if pick.verdict in said:
+        say(console, f"{study.study}: {said[pick.verdict]}")
+
+
+def _searched_adabatch(
+    study: StudyRecord, records: Sequence[StudyRecord], picks: Mapping[str, Pick]
+) -> TrialRecord | None:
+    for group in comparable(records):
+        if study in group and study.scheduler != "adabatch":
+            found = [each for each in group if each.scheduler == "adabatch"]
+            return picks[found[0].study].trial if found else None
+    return None

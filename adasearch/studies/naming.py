@@ -1,0 +1,50 @@
+"""What studies are called, and what of a study is a name of the user's own code."""
+
+from adasearch.errors import InputError
+from adasearch.io.text import LONGEST, slug
+from adasearch.records import StudyRecord
+
+__all__ = ["NUMBERED", "named_by", "source_of", "study_name"]
+
+NUMBERED = 20  # bytes that a trial's id adds to its study's name
+
+
+def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
+    """Return a study's default name; paths, ``module:function`` and ``module:Class`` become slugs.
+
+    >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
+    'resnet18-nano-deba-parquet-cifar10'
+    >>> study_name("resnet18", "full", "deba", "folder:/data/imagenet@224")
+    'resnet18-full-deba-folder-imagenet-224'
+    >>> study_name("my_package.nets:make_net", "full", "my_module:MyScheduler", "digits")
+    'my_package.nets-make_net-full-my_module-MyScheduler-digits'
+
+    Raises:
+        InputError: it is too long for a folder's name.
+    """
+    parts = [prefix, architecture, scale, scheduler, dataset]
+    name = "-".join(slug(part) for part in parts if part)
+    if len(name) > LONGEST - NUMBERED:
+        raise InputError(
+            f"a study's name must have at most {LONGEST - NUMBERED} characters but {name!r} has {len(name)}; "
+            "it is made of --study and the names of network, scheduler and data"
+        )
+    return name
+
+
+def source_of(dataset: str) -> tuple[str, int | None]:
+    """Return the source and the image size of a data set as studies name it.
+
+    >>> source_of("folder:/data/pets@64"), source_of("digits")
+    (('folder:/data/pets', 64), ('digits', None))
+    """
+    source, at, size = dataset.rpartition("@")
+    return (source, int(size)) if at and size.isdigit() else (dataset, None)
+
+
+def named_by(study: StudyRecord) -> list[str]:
+    """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
+    from adasearch.data.sources.registry import KINDS
+
+    names = (study.architecture, study.scheduler, source_of(study.dataset)[0])
+    return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]

@@ -1,0 +1,1 @@
+"""One training run, as a generator of interval records."""

@@ -1,0 +1,173 @@
+"""A run to a file and back: ``<results>/<study>/checkpoints/<trial>/<intervals>.pt``.
+
+A checkpoint after k intervals counts only where the k intervals are stored, too: whoever resumes says how
+many are (``Checkpoints.stored``), takes the newest checkpoint that is not ahead of them, and goes on from
+there. So no order of writing, and no crash between two writes, can lose or double an interval.
+"""
+
+import io
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import distributed as dist
+
+from adasearch.errors import StoreError
+from adasearch.io.filesystem import listed, locate, read_whole, write_whole
+from adasearch.records import Decision, Signals
+from adasearch.training.buffers import mean_state
+from adasearch.training.run import Run
+
+__all__ = ["Checkpoints", "Progress"]
+
+VERSION = 2
+SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
+KEPT = 2  # the newest may be ahead of the stored intervals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a run knows at the end of an interval beside its network: all that decisions rest on."""
+
+    history: tuple[Signals, ...]
+    decision: Decision
+    evaluated: int
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: path or URI; every node's workers must reach it.
+        every: intervals between two checkpoints; None for one every 30 seconds, 0 for none.
+        stored: how many intervals of the run are stored; a checkpoint that is ahead of them is not loaded.
+    """
+
+    def __init__(self, folder: str, *, every: int | None = None, stored: int = 0) -> None:
+        self._files, self._root = locate(folder)
+        self._every = every
+        self._stored = stored
+        self._last = time.monotonic()
+
+    def due(self, intervals: int, run: Run) -> bool:
+        """Tell whether a checkpoint is due after so many intervals; every worker is told the same."""
+        if self._every is not None:
+            return self._every > 0 and intervals % self._every == 0
+        due = torch.tensor(float(time.monotonic() - self._last >= SECONDS), device=run.device)
+        if run.world > 1:
+            dist.broadcast(due, src=0)
+        return bool(due)
+
+    def save(self, run: Run, progress: Progress, identity: Sequence[str]) -> None:
+        """Write the run's state and remove older ones; every worker takes part, rank 0 writes.
+
+        ``identity`` says what the run is, beside this module's version of the format.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        state = {
+            "identity": [VERSION, *identity],
+            "progress": asdict(progress),
+            "device_batch": run.passes.device_batch,
+            "step": run.step,
+            "examples_seen": run.examples_seen,
+            "network": run.network.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+            "scaler": {} if run.scaler is None else run.scaler.state_dict(),
+            "workers": _gathered(_own_state(run)),
+        }
+        if run.rank == 0:
+            data = io.BytesIO()
+            torch.save(state, data)
+            write_whole(self._files, f"{self._root}/{len(progress.history):08d}.pt", data.getbuffer())
+            self._remove_others(len(progress.history))
+        self._last = time.monotonic()
+
+    def load(self, run: Run, identity: Sequence[str]) -> Progress | None:
+        """Take ``run`` to the newest checkpoint that counts; None, and the run as it was, if there is none.
+
+        A checkpoint that cannot be read, or is of another identity or version, is passed over.
+        """
+        found = [path for path in self._paths() if _intervals(path) <= self._stored]
+        for path in reversed(found):
+            state = self._read(path)
+            if state.get("identity") == [VERSION, *identity]:
+                return _restored(run, state)
+        return None
+
+    def _remove_others(self, intervals: int) -> None:
+        """Remove what is older than the newest two, and what a former attempt wrote ahead of them."""
+        paths = self._paths()
+        behind = [path for path in paths if _intervals(path) <= intervals]
+        for path in paths:
+            if path not in behind[-KEPT:]:
+                with suppress(OSError):
+                    self._files.delete_file(path)
+
+    def _paths(self) -> list[str]:
+        """Return the checkpoints in order of intervals."""
+        found = listed(self._files, self._root)
+        return [item.path for item in found if re.fullmatch(r"\d+\.pt", item.base_name)]
+
+    def _read(self, path: str) -> dict[str, Any]:
+        """Return a checkpoint's state; nothing if it is damaged or something else."""
+        try:
+            whole = read_whole(self._files, path).to_pybytes()
+            state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
+        except (StoreError, MemoryError):
+            raise
+        except Exception:  # whatever a truncated or foreign file makes of torch's reader
+            return {}
+        return state if isinstance(state, dict) else {}
+
+
+def _intervals(path: str) -> int:
+    return int(path.rpartition("/")[2].removesuffix(".pt"))
+
+
+def _own_state(run: Run) -> dict[str, Any]:
+    """Return what differs between workers: BatchNorm's statistics and random numbers to come."""
+    device_rng = torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None
+    return {"buffers": run.buffers.state(), "rng": torch.get_rng_state(), "device_rng": device_rng}
+
+
+def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return [own]
+    every: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(every, own)
+    return every
+
+
+def _restored(run: Run, state: dict[str, Any]) -> Progress:
+    run.network.load_state_dict(state["network"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    if run.scaler is not None:
+        run.scaler.load_state_dict(state["scaler"])
+    run.step, run.examples_seen = state["step"], state["examples_seen"]
+    run.passes.device_batch = min(run.passes.device_batch, state["device_batch"])
+    workers = state["workers"]
+    if len(workers) == run.world:
+        own = workers[run.rank]
+        run.buffers.load(own["buffers"])
+        torch.set_rng_state(own["rng"])
+        if own["device_rng"] is not None and run.device.type == "cuda":
+            torch.cuda.set_rng_state(own["device_rng"], run.device)
+    else:  # other workers than before: the mean statistics, and dropout drawn anew
+        run.buffers.load(mean_state([each["buffers"] for each in workers]))
+        torch.manual_seed(run.config.seed + run.rank + run.step)
+    progress = state["progress"]
+    names = {field.name for field in fields(Signals)}
+    return Progress(
+        history=tuple(
+            Signals(**{name: value for name, value in row.items() if name in names})
+            for row in progress["history"]
+        ),
+        decision=Decision(**progress["decision"]),
+        evaluated=progress["evaluated"],
+    )

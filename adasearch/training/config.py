@@ -1,0 +1,190 @@
+"""What a training run is told: what may be searched, the learning rate's course, and everything else."""
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+from adasearch.errors import InputError, require, unknown
+from adasearch.records import Precision, StudyRecord, TrialRecord, Value
+from adasearch.schedulers.base import LR_SCHEDULES
+from adasearch.schedulers.fields import fits, wanted
+
+__all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of", "lr_factor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """What an architecture's search space may contain: everything about training but the scheduler.
+
+    Args:
+        batch_size: initial batch size, global examples per optimiser step, at least 1.
+        lr: learning rate at factor 1, greater than 0.
+        lr_schedule: "constant", "cosine", "one_cycle", "staircase" or "step"; see :func:`lr_factor`.
+        lr_decay: factor of each stage of "staircase", in (0, 1]; other schedules do not use it.
+        lr_stages: equal stages of "staircase", at least 1.
+        warmup: share of the budget over which the learning rate rises linearly from 0, in [0, 1).
+        weight_decay: at least 0; decoupled for AdamW.
+        optimizer: "sgd" (with momentum) or "adamw".
+        momentum: of SGD, in [0, 1).
+        nesterov: Nesterov's form of momentum; needs momentum greater than 0.
+    """
+
+    batch_size: int = 64
+    lr: float = 0.1
+    lr_schedule: str = "cosine"
+    lr_decay: float = 0.1
+    lr_stages: int = 3
+    warmup: float = 0.0
+    weight_decay: float = 5e-4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the domain."""
+        require(self.batch_size >= 1, "batch_size must be at least 1", batch_size=self.batch_size)
+        require(0 < self.lr < math.inf, "lr must be greater than 0", lr=self.lr)
+        known = self.lr_schedule in LR_SCHEDULES
+        require(known, f"lr_schedule must be one of {sorted(LR_SCHEDULES)}", lr_schedule=self.lr_schedule)
+        require(0 < self.lr_decay <= 1, "lr_decay must lie in (0, 1]", lr_decay=self.lr_decay)
+        require(self.lr_stages >= 1, "lr_stages must be at least 1", lr_stages=self.lr_stages)
+        require(0 <= self.warmup < 1, "warmup must lie in [0, 1)", warmup=self.warmup)
+        require(
+            0 <= self.weight_decay < math.inf,
+            "weight_decay must be at least 0",
+            weight_decay=self.weight_decay,
+        )
+        require(
+            self.optimizer in ("sgd", "adamw"), "optimizer must be 'sgd' or 'adamw'", optimizer=self.optimizer
+        )
+        require(0 <= self.momentum < 1, "momentum must lie in [0, 1)", momentum=self.momentum)
+        require(
+            not self.nesterov or self.momentum > 0,
+            "nesterov needs momentum greater than 0",
+            nesterov=self.nesterov,
+            momentum=self.momentum,
+        )
+
+
+def hyperparameters_of(values: Mapping[str, Value]) -> Hyperparameters:
+    """Return the training's settings from values by name; those left out have their defaults.
+
+    Raises:
+        InputError: an unknown name, or a value that is refused.
+    """
+    kinds = get_type_hints(Hyperparameters)
+    for name, value in values.items():
+        if name not in kinds:
+            raise unknown("field of training", name, kinds)
+        if not fits(kinds[name], value):
+            raise InputError(f"{name} takes {wanted(kinds[name])} but got {reprlib.repr(value)}")
+    try:
+        return Hyperparameters(**values)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One run: the network, its hyperparameters, and spans in training examples.
+
+    Args:
+        architecture: a name of ``ARCHITECTURES``.
+        scale: "nano" or "full".
+        seed: of the weights, the order of the examples and the augmentation.
+        hyperparameters: see :class:`Hyperparameters`.
+        budget: examples to train on, at least 1.
+        interval: examples between two decisions, at least 1.
+        evaluate_every: examples between two evaluations, at least 1.
+        evaluate_at: further marks, in examples seen, at which to evaluate.
+        device_batch: greatest number of examples per forward pass and device, at least 4 (so that no pass
+            has fewer than two, which BatchNorm needs); None finds it, see :mod:`adasearch.training.passes`.
+        memory_limit: bytes that a process on a CPU may take before a pass is cut in two; None for no limit.
+        precision: "float32"; "tf32", the same with products that round to TF32, on a GPU; "bfloat16" or
+            "float16" for automatic mixed precision, the latter with a scaled loss: a step whose gradients
+            overflow leaves the weights alone and gives no signal, but its examples and its loss count.
+        compile: whether ``torch.compile`` makes the network's kernels; pays on a GPU or in long runs.
+        test: whether the run ends with an evaluation on the test split, which the data must then have.
+        per_example: whether noise signals are estimated from each example's own gradient, which costs more
+            and which networks with BatchNorm or dropout do not allow; see :mod:`adasearch.signals.noise`.
+    """
+
+    architecture: str
+    scale: str
+    seed: int
+    hyperparameters: Hyperparameters
+    budget: int
+    interval: int
+    evaluate_every: int
+    evaluate_at: tuple[int, ...] = ()
+    device_batch: int | None = None
+    memory_limit: int | None = None
+    precision: Precision = "float32"
+    compile: bool = False
+    per_example: bool = False
+    test: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the domain."""
+        for name in ("budget", "interval", "evaluate_every"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} must be at least 1 example", **{name: value})
+        if self.device_batch is not None:
+            fits = self.device_batch >= 4
+            require(fits, "device_batch must be at least 4", device_batch=self.device_batch)
+        known = self.precision in get_args(Precision)
+        require(known, f"precision must be one of {get_args(Precision)}", precision=self.precision)
+        scaled = self.precision == "float16" and self.per_example
+        require(
+            not scaled, "gradients per example are not scaled, so float16 cannot have them", per_example=True
+        )
+
+    @classmethod
+    def of(cls, study: StudyRecord, trial: TrialRecord, **changes: Any) -> "TrainConfig":
+        """Return the run that a trial of a study stands for, but for ``changes`` of other fields."""
+        run = cls(
+            architecture=study.architecture,
+            scale=study.scale,
+            seed=trial.seed,
+            hyperparameters=hyperparameters_of(trial.fields_of("train")),
+            budget=study.budget,
+            interval=study.interval,
+            evaluate_every=study.evaluate_every,
+            precision=study.precision,
+            per_example=study.per_example,
+            compile=study.compile,
+        )
+        return replace(run, **changes)
+
+
+def lr_factor(hyper: Hyperparameters, progress: float) -> float:
+    """Return the factor on the learning rate at ``progress`` = examples seen / budget, in [0, 1].
+
+    After a linear warm-up, p being the share of the rest: "constant" 1; "cosine" ``(1 + cos(pi p)) / 2``;
+    "step" 1, 0.1, 0.01 with drops at one half and three quarters of the budget; "one_cycle" a linear rise
+    from 0.04 over the first 30 % and a cosine fall to 0. "staircase" is ``lr_decay ** k`` in the k-th of
+    ``lr_stages`` equal parts of the whole budget, warm-up included, as in AdaBatch's constant runs.
+
+    >>> [round(lr_factor(Hyperparameters(lr_schedule="cosine"), p), 2) for p in (0.0, 0.5, 1.0)]
+    [1.0, 0.5, 0.0]
+    >>> [lr_factor(Hyperparameters(lr_schedule="step", warmup=0.1), p) for p in (0.05, 0.4, 0.6, 0.8)]
+    [0.5, 1.0, 0.1, 0.01]
+    >>> stairs = Hyperparameters(lr_schedule="staircase", lr_decay=0.5, lr_stages=4)
+    >>> [lr_factor(stairs, p) for p in (0.0, 0.25, 0.6, 1.0)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+    if progress < hyper.warmup:
+        return progress / hyper.warmup
+    p = (min(progress, 1.0) - hyper.warmup) / (1 - hyper.warmup)
+    if hyper.lr_schedule == "cosine":
+        return (1 + math.cos(math.pi * p)) / 2
+    if hyper.lr_schedule == "step":
+        return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+    if hyper.lr_schedule == "staircase":
+        return hyper.lr_decay ** min(math.floor(progress * hyper.lr_stages), hyper.lr_stages - 1)
+    if hyper.lr_schedule == "one_cycle":
+        rise = 0.3
+        return 0.04 + 0.96 * p / rise if p < rise else (1 + math.cos(math.pi * (p - rise) / (1 - rise))) / 2
+    return 1.0

@@ -1,0 +1,154 @@
+"""One training run as a generator of interval records.
+
+Tune, the store, a notebook and a test consume the same records; stopping early is stopping to iterate.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+
+import torch
+from torch import distributed as dist
+
+from adasearch.data.splits import Dataset
+from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.schedulers.base import BatchSizeScheduler, hold
+from adasearch.schedulers.contract import decide
+from adasearch.training.checkpoint import Checkpoints, Progress
+from adasearch.training.config import TrainConfig
+from adasearch.training.run import Run
+
+__all__ = ["DivergedError", "train"]
+
+
+class DivergedError(ArithmeticError):
+    """A loss became NaN or infinite; the message says which and when."""
+
+
+def train(
+    config: TrainConfig,
+    scheduler: BatchSizeScheduler,
+    limits: Limits,
+    data: Dataset,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoints: Checkpoints | None = None,
+    halted: Callable[[], bool] = lambda: False,
+) -> Iterator[IntervalRecord]:
+    """Train and yield one record per interval, until the budget is used.
+
+    With ``checkpoints`` the run begins at the newest one, and yields the intervals from there on, equal to
+    those of a run that was not cut (bit for bit on a CPU with as many workers).
+
+    An interval ends at the first step at or after its mark of examples and has at least one step. The last
+    interval decides nothing. With several processes every rank yields equal signals and decisions.
+    ``halted`` is asked before each step whether the run shall stop; all ranks must be told the same.
+
+    Raises:
+        Halted: the run was told to stop within an interval, of which nothing is left.
+        DivergedError: after yielding the interval whose training or validation loss is NaN or infinite.
+        ValueError: the initial batch size lies outside the limits, the network has no gradients per example
+            although they were asked for, or the scheduler broke its contract.
+    """
+    hyper = config.hyperparameters
+    if not limits.admit(hyper.batch_size):
+        raise ValueError(f"the initial batch_size={hyper.batch_size} lies outside {limits}")
+    run = Run(config, scheduler.needs, data.to(torch.device(device)), torch.device(device))
+    history: list[Signals] = []
+    decision = Decision(batch_size=hyper.batch_size, lr_scale=1.0, action="hold", reason="initial batch size")
+    evaluated = 0
+    same = replace(config, device_batch=None, memory_limit=None)  # they may change between two attempts
+    identity = [repr(same), repr(scheduler), repr(limits), data.fingerprint]
+    former = checkpoints.load(run, identity) if checkpoints else None
+    if former is not None:
+        history, decision, evaluated = list(former.history), former.decision, former.evaluated
+    while run.examples_seen < config.budget:
+        batch_size, lr_scale = decision.batch_size, decision.lr_scale
+        mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
+        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale, halted)
+        over = run.examples_seen >= config.budget
+        val_loss = val_error = test_error = None
+        wanted = "val_loss" in scheduler.needs
+        if over or wanted or _crossed(config, evaluated, run.examples_seen):
+            evaluated = run.examples_seen
+            with run.clock.section("eval"):
+                val_loss, val_error = run.evaluate(run.data.val)
+        if over and config.test:
+            assert run.data.test is not None, "the data were loaded without their test split"
+            with run.clock.section("eval"):
+                _, test_error = run.evaluate(run.data.test)
+        signals = Signals(
+            interval=len(history),
+            epoch=run.examples_seen / len(data.train),
+            step=run.step,
+            examples_seen=run.examples_seen,
+            initial_batch_size=hyper.batch_size,
+            batch_size=batch_size,
+            lr=run.lr,
+            lr_scale=lr_scale,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            **asdict(gradient),
+            **asdict(noise),
+        )
+        steps = signals.step - (history[-1].step if history else 0)
+        history.append(signals)
+        losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
+        broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
+        with run.clock.section("resize"):
+            if over or broken:
+                decision = hold(signals, broken[0] if broken else "end of the budget")
+            else:
+                decision = decide(scheduler, history, limits)
+                _assert_agreed(run, decision)
+        if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
+            progress = Progress(history=tuple(history), decision=decision, evaluated=evaluated)
+            with run.clock.section("checkpoint"):
+                checkpoints.save(run, progress, identity)
+        seconds = run.clock.read()
+        yield IntervalRecord(
+            signals=signals,
+            decision=decision,
+            device_batch=run.passes.device_batch,
+            passes=run.passes.count(batch_size),
+            val_error=val_error,
+            train_seconds=seconds["train"] + seconds["resize"],
+            measure_seconds=seconds.get("measure", 0.0) + _extra_seconds(seconds, noise.noise_count, steps),
+            resize_seconds=seconds["resize"],
+            eval_seconds=seconds.get("eval", 0.0),
+            noise_form=run.noise.form if noise.noise_count else None,
+            compile_seconds=seconds.get("compile", 0.0),
+            checkpoint_seconds=seconds.get("checkpoint"),
+            out_of_memory=run.passes.shrunk,
+            test_error=test_error,
+        )
+        if broken:
+            raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
+
+
+def _assert_agreed(run: Run, decision: Decision) -> None:
+    """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
+    if run.world > 1:
+        wish = (float(decision.batch_size), decision.lr_scale)
+        both = torch.tensor([*wish, *(-x for x in wish)], device=run.device, dtype=run.meter.dtype)
+        dist.all_reduce(both, op=dist.ReduceOp.MAX)
+        if not torch.equal(both[:2], -both[2:]):
+            raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
+
+
+def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:
+    """Return how much longer the steps took that ran as two halves, beside the interval's other steps.
+
+    Where there are no others it is the time of their second halves, which is no less.
+    """
+    halves = seconds.get("halves", 0.0)
+    others = steps - halved
+    whole = seconds["whole"] / others * halved if others and "whole" in seconds else halves / 2
+    return max(0.0, halves - whole)
+
+
+def _crossed(config: TrainConfig, before: int, now: int) -> bool:
+    """Tell whether an evaluation is due: a multiple of the cadence, or a further mark, was passed."""
+    if now // config.evaluate_every > before // config.evaluate_every:
+        return True
+    return any(before < mark <= now for mark in config.evaluate_at)

@@ -1,0 +1,151 @@
+"""One study's Optuna side: it proposes parameters and is told the truth about what came of them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from adasearch.data.spec import DataSpec
+from adasearch.environment import versions
+from adasearch.errors import InputError
+from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.profiles.quantiles import thresholds
+from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
+from adasearch.runtime import RunOptions
+from adasearch.spaces.optuna_trials import STATES, combinations, frozen_trial, new_study, objectives
+from adasearch.spaces.space import Space
+from adasearch.store.trials import begin_trial
+from adasearch.tuning.initial_points import first_points
+
+__all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
+
+STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
+
+SAMPLERS = ("tpe", "random", "grid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
+
+    ``intervals`` are those of trials that go on; ``recall`` reads columns of the others', for the rungs.
+    ``options`` and ``threads`` are how its trials run, which is no part of what they are. Modelled seconds
+    come from ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are
+    points to try right after the first ones, unless a stored trial had them.
+    """
+
+    study: StudyRecord
+    train_space: Space
+    scheduler_space: Space
+    data: DataSpec
+    trials: int
+    stored: Sequence[TrialRecord]
+    intervals: Mapping[str, Sequence[IntervalRecord]]
+    recall: Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]] = dict
+    options: RunOptions = field(default_factory=RunOptions)
+    curve: SpeedCurve | None = None
+    threads: int = 1
+    profile: Sequence[Sequence[Signals]] = ()
+    early: Sequence[Params] = ()
+
+
+class Proposals:
+    """Asks Optuna for a study's next trial and tells it each outcome.
+
+    Optuna is refilled from the stored trials in order. Complete trials carry both values; a trial that was
+    stopped early is PRUNED without intermediate values (in a study of two objectives they crash TPE); a
+    failed one is FAIL. Trials that were running when a search ended come first, under their own numbers.
+    With the sampler "grid" the number alone says which combination a trial is and, by the round, its seed.
+    """
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+        self._distributions = {**plan.train_space.distributions(), **plan.scheduler_space.distributions()}
+        self._fixed = {**plan.train_space.fixed(), **plan.scheduler_space.fixed()}
+        stored = [trial for trial in plan.stored if trial.phase == "search"]
+        self._study = new_study(sampler=_sampler(plan.study, asked=len(stored)))
+        self._live: dict[str, optuna.Trial] = {}
+        self._next_number = max((trial.number for trial in stored), default=-1) + 1
+        for trial in stored:
+            if lacking := sorted(self._distributions.keys() - trial.params.keys()):
+                raise InputError(f"{trial.trial_id} is stored without {', '.join(lacking)}")
+        finished = [trial for trial in stored if trial.status != "running"]
+        interrupted = [trial for trial in stored if trial.status == "running"]
+        self.left = max(0, plan.trials - len(finished))
+        for trial in finished:
+            self._study.add_trial(frozen_trial(trial, self._distributions, plan.study.clock))
+        for trial in interrupted[: self.left]:
+            self._enqueue({name: trial.params[name] for name in self._distributions}, trial.number)
+        self._interrupted = {trial.number: trial.params for trial in interrupted}
+        self._round = 1  # trials that share a seed, one after another
+        if plan.study.sampler == "grid":
+            grid = combinations(self._distributions)
+            self._round = len(grid)
+            for number in range(self._next_number, self._next_number + self.left - len(interrupted)):
+                self._enqueue(grid[number % self._round], number)
+            return
+        default = {**plan.train_space.first(), **plan.scheduler_space.first()}
+        first: list[Params] = [default]
+        if plan.study.sampler == "tpe":
+            first = first_points(default, self._distributions, self._fixed)
+        for point in (*first, *plan.early):
+            if not any(all(trial.params.get(name) == point[name] for name in point) for trial in stored):
+                self._study.enqueue_trial(dict(point), skip_if_exists=True)
+
+    @property
+    def plan(self) -> StudyPlan:
+        """What this was made from."""
+        return self._plan
+
+    def ask(self) -> TrialRecord:
+        """Return the next trial, which begins now."""
+        self.left -= 1
+        asked = self._study.ask(self._distributions)
+        number = asked.user_attrs.get("number")
+        if number is None:
+            number = self._next_number
+            self._next_number += 1
+        params = self._interrupted.get(number)
+        if params is None:
+            params = {**self._fixed, **asked.params}
+            params |= thresholds(self._plan.study.scheduler, params, self._plan.profile)
+        study = self._plan.study
+        trial = begin_trial(
+            study,
+            phase="search",
+            number=number,
+            params=params,
+            seed=study.seed + number // self._round,
+            versions=versions(self._plan.threads),
+        )
+        self._live[trial.trial_id] = asked
+        return trial
+
+    def tell(self, trial: TrialRecord) -> TrialRecord:
+        """Tell Optuna how a trial ended; return it with the status that was told.
+
+        A complete trial with a value that is not finite counts as failed.
+        """
+        asked = self._live.pop(trial.trial_id)
+        if trial.status == "complete":
+            values = objectives(trial, self._plan.study.clock)
+            if all(map(math.isfinite, values)):
+                self._study.tell(asked, values)
+                return trial
+            trial = replace(trial, status="failed", error=f"its objectives are {values}")
+        self._study.tell(asked, state=STATES[trial.status])
+        return trial
+
+    def _enqueue(self, searched: Params, number: int) -> None:
+        """Let a trial of these parameters and this number be asked for next, after those enqueued before."""
+        self._study.enqueue_trial(dict(searched), user_attrs={"number": number})
+
+
+def _sampler(study: StudyRecord, *, asked: int) -> BaseSampler:
+    # With the seed alone a resumed search would draw its first points again.
+    seed = (study.seed * 1_000_003 + asked) % 2**32
+    if study.sampler != "tpe":  # a grid leaves nothing to draw
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, constant_liar=True)

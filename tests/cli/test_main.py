@@ -1,0 +1,732 @@
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from adasearch import __version__, commands
+from adasearch.cli.main import cli, main
+from adasearch.commands import _catalogue
+from adasearch.store import Store
+from adasearch.tuning.cluster import Capacity
+from adasearch.tuning.optuna_source import StudyPlan
+from tests.rows import STUDY, study_of, trial_of
+
+COMMANDS = sorted(cli.commands)
+CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments")
+SEARCH = ["search", "--architecture", "resnet18"]
+TINY = ["--dataset", "digits", "--subset", "100", "--largest", "48", "--epochs", "1", "--interval", "0.5"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs commands in an empty folder, in this process."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capture = capture
+
+    def __call__(self, *arguments: str) -> Finished:
+        self._capture.readouterr()
+        code: object = 0
+        try:
+            main(list(arguments))
+        except SystemExit as stop:
+            code = stop.code
+        assert isinstance(code, int)
+        out, err = self._capture.readouterr()
+        return Finished(code, out, err)
+
+    @property
+    def store(self) -> Store:
+        return Store("results")
+
+    def refuses(self, *arguments: str, says: str) -> None:
+        """Check exit 2, one line on stderr that says so, and that nothing was written."""
+        before = sorted(self.folder.rglob("*"))
+        finished = self(*arguments)
+        assert says in finished.err
+        assert finished.code == 2
+        assert finished.err.startswith("adasearch: ")
+        assert len(finished.err.splitlines()) == 1
+        assert sorted(self.folder.rglob("*")) == before
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("COLUMNS", "500")
+
+    def no_ray(address: str | None, **options: object) -> None:
+        pytest.fail("this would start Ray")
+
+    monkeypatch.setattr("adasearch.tuning.cluster.connect", no_ray)
+    return Shell(tmp_path, capsys)
+
+
+# --- bad input --------------------------------------------------------------------------------------
+
+BAD_SETTINGS = [
+    (["--dataset", "digitz"], "unknown dataset 'digitz'; did you mean 'digits'?"),
+    (["--dataset", "parquet:nowhere"], "no Parquet file there"),
+    (["--dataset", "parquet:bad.parquet"], "bad.parquet is damaged or no Parquet file"),
+    (["--dataset", "parquet:labels.parquet"], "labels.parquet: label -1 is outside 0 to "),
+    (["--dataset", "cifar10:nowhere"], "no intact torchvision copy"),
+    (["--dataset", "fashion_mnist:nowhere"], "nowhere'; add --download to fetch it there"),
+    (["--dataset", "folder:nowhere"], "nowhere: no such folder"),
+    (["--dataset", "nowhere_at_all:load"], "cannot be imported: ModuleNotFoundError"),
+    (["--dataset", "math:pi"], "dataset 'math:pi' must be a function but is float"),
+    (["--dataset", "os:getpid"], "must return a pair (train, test) of map-style data sets"),
+    (["--image-size", "0"], "--image-size must be at least 1 but got 0"),
+    (["--download"], "--download is for cifar10, cifar100, fashion_mnist but got --dataset digits"),
+    (["--scale", "tiny"], "'tiny' is not one of"),
+    (["--space", "deba_shrot"], "unknown space for schedulers 'deba_shrot'; did you mean 'deba_short'?"),
+    (["--space", "none.yaml"], "space none.yaml: No such file"),
+    (["--space", "broken.yaml"], "space broken.yaml is not YAML"),
+    (["--space", "key.yaml"], "space key.yaml: feilds: unknown key"),
+    (["--space", "field.yaml"], "unknown field of deba 'windw'; did you mean 'window'?"),
+    (["--space", "empty.yaml"], "the range must run from a lower to a higher number but got [5, 5]"),
+    (["--space", "reversed.yaml"], "the range must run from a lower to a higher number but got [9, 3]"),
+    (["--space", "outside.yaml"], "growth must be greater than 1 but got growth=0.5"),
+    (
+        ["--space", "quantile.yaml"],
+        "field growth takes no quantile; those that do: deba: confidence_threshold",
+    ),
+    (["--space", "adabatch"], "--space adabatch is for adabatch, not deba"),
+    (["--train-space", "vit_b_16"], "--train-space vit_b_16 is for vit_b_16, not resnet18"),
+    (["--train-space", "resnet-18"], "unknown space for architectures 'resnet-18'; did you mean 'resnet18'?"),
+    (["--train-space", "sizes.yaml"], "batch_size must lie in 16 to 143 but got 512"),
+    (["--set", "scheduler/windw=5"], "'windw'; did you mean 'window'?"),
+    (["--set", "train/momentun=0.5"], "'momentun'; did you mean 'momentum'?"),
+    (["--set", "lr=0.1"], "--set must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got 'lr=0.1'"),
+    (["--set", "train/lr=["], "--set train/lr needs a number, a name, true or false but got '['"),
+    (["--set", "train/lr=-1"], "lr must be greater than 0 but got lr=-1"),
+    (["--set", "scheduler/window=2"], "window must be 0 (full history) or at least 3 but got window=2"),
+    (["--set", "train/batch_size=8"], "--set train/batch_size must lie in 16 to 143 but got 8"),
+    (
+        ["--smallest", "64", "--largest", "32"],
+        "largest must be at least smallest but got smallest=64, largest=32",
+    ),
+    (["--largest", "8"], "largest must be at least smallest but got smallest=16, largest=8"),
+    (["--subset", "100"], "largest must be at least smallest but got smallest=16, largest=12"),
+    (["--smallest", "0"], "--smallest must be at least 1 but got 0"),
+    (["--largest", "-5"], "--largest must be at least 1 but got -5"),
+    (["--subset", "0"], "--subset must be at least 1 but got 0"),
+    (["--subset", "5"], "--subset must lie between 10 (one example a class)"),
+    (["--subset", "100000"], "but got 100000"),
+    (["--epochs", "0"], "--epochs must be greater than 0 but got 0"),
+    (["--epochs", "nan"], "--epochs must be greater than 0 but got nan"),
+    (["--epochs", "many"], "'many' is not a valid float"),
+    (["--interval", "0"], "--interval must be greater than 0 but got '0'"),
+    (["--interval", "-0.5"], "--interval must be greater than 0 but got '-0.5'"),
+    (["--interval", "often"], "--interval must be epochs (0.5) or examples (2000ex) but got 'often'"),
+    (["--interval", "nan"], "--interval must be epochs (0.5) or examples (2000ex) but got 'nan'"),
+    (["--seed", "-1"], "--seed must lie in 0 to 2^31 - 1 but got -1"),
+    (["--precision", "float8"], "'float8' is not one of"),
+    (["--results", "file"], "results 'file' must be a folder but is a file"),
+    (["--results", "file/below"], "must be writable but"),
+    (["--results", "nowhere://x"], "results 'nowhere://x' cannot be reached"),
+    (["--nonsense", "1"], "No such option"),
+]
+BAD_SEARCHES = [
+    (["--architecture", "resnet19"], "unknown architecture 'resnet19'; did you mean 'resnet18'?"),
+    (["--architecture", "squeezenet1_1"], "architecture 'squeezenet1_1' has no nano form"),
+    (
+        ["--architecture", "vgg11", "--scale", "full"],
+        "architecture 'vgg11' (full) needs images of at least 32 pixels but got 16",
+    ),
+    (["--architecture", "no_such_module:net"], "architecture 'no_such_module:net' cannot be imported"),
+    (["--architecture", "tests.own_nets:CONSTANT"], "must be a function of classes and image_size"),
+    (["--architecture", "tests.own_nets:raises"], "and raised RuntimeError: no luck"),
+    (["--architecture", "tests.own_nets:none"], "must return a torch.nn.Module but returned type NoneType"),
+    (["--architecture", "tests.own_nets:thousand"], "(2, 1000): it is built for 1000 classes"),
+    (
+        ["--architecture", "tests.own_nets:for_large_images"],
+        "fails on images of 16x16 pixels; 48x48 would do",
+    ),
+    (["--scheduler", "debba"], "unknown scheduler 'debba'; did you mean 'deba'?"),
+    (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
+    (["--scheduler", "json:loads"], "must be a dataclass"),
+    (["--space", "deba", "--scheduler", "deba", "--scheduler", "adabatch"], "but got 2: deba, adabatch"),
+    (["--space", "deba", "--scheduler", "constant"], "exactly one scheduler besides constant but got 0"),
+    (["--scheduler", "adabatch", "--set", "scheduler/window=5"], "searched schedulers 'window'"),
+    (["--trials", "0"], "--trials must be at least 1 but got 0"),
+    (["--slots", "0"], "--slots must be at least 1 but got 0"),
+    (["--workers", "0"], "--workers must be at least 1 but got 0"),
+    (["--cpus-per-worker", "-1"], "--cpus-per-worker must be at least 1 but got -1"),
+    (["--attempts", "0"], "--attempts must be at least 1 but got 0"),
+    (["--gpus-per-worker", "-1"], "--gpus-per-worker must be at least 0 but got -1"),
+    (["--gpus-per-worker", "nan"], "--gpus-per-worker must be at least 0 but got nan"),
+    (["--gpus-per-worker", "0.5", "--workers", "2"], "a fraction only with one worker but got 0.5"),
+    (["--workers", "8", "--smallest", "8"], "--smallest must be at least 2 x workers = 16 but got 8"),
+    (["--sampler", "gird"], "'gird' is not one of"),
+    (
+        ["--sampler", "grid"],
+        "--sampler grid takes choices and fixed values but train/batch_size is a range",
+    ),
+    (
+        "--experiment deba_window --scale nano --dataset digits --subset 300 --largest 64 --transfer".split(),
+        "--transfer does not go with --sampler grid, which tries every combination in turn",
+    ),
+    (["--stopper", "sometimes"], "'sometimes' is not one of"),
+    (["--study", "a/b"], "--study must be letters, digits, '_', '.' or '-' and not reserved but got 'a/b'"),
+    (["--study", "train"], "not reserved but got 'train'"),
+    (["--trials", "few"], "'few' is not a valid integer"),
+]
+
+
+def png(shade: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, shade, shade)).save(data, "png")
+    return data.getvalue()
+
+
+@pytest.fixture
+def bad_files(shell: Shell) -> Shell:
+    folder = shell.folder
+    folder.joinpath("file").write_text("mine")
+    folder.joinpath("bad.parquet").write_bytes(b"PAR1 and then nothing")
+    images = [{"bytes": png(shade)} for shade in (0, 100, 200)]
+    pq.write_table(pa.table({"image": images, "label": [0, -1, 1]}), folder / "labels.parquet")
+    spaces = {
+        "broken": "scheduler: deba\nfields: {window: [",
+        "key": "scheduler: deba\nfeilds: {}",
+        "field": "scheduler: deba\nfields: {windw: {int: [3, 9]}}",
+        "empty": "scheduler: deba\nfields: {window: {int: [5, 5]}}",
+        "reversed": "scheduler: deba\nfields: {window: {int: [9, 3]}}",
+        "outside": "scheduler: deba\nfields: {growth: {float: [0.5, 2.0]}}",
+        "quantile": "scheduler: deba\nfields: {growth: {quantile: [0.1, 0.9]}}",
+        "sizes": "architecture: resnet18\nfields: {batch_size: {int: [16, 512]}}",
+    }
+    for name, text in spaces.items():
+        folder.joinpath(f"{name}.yaml").write_text(text)
+    return shell
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [*BAD_SETTINGS, *BAD_SEARCHES], ids=lambda a: " ".join(a)[:40]
+)
+def test_search_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[str], says: str) -> None:
+    bad_files.refuses(*SEARCH, *arguments, says=says)
+
+
+def test_search_on_the_cpu_refuses_tf32(bad_files: Shell) -> None:
+    says = "--precision tf32 needs a GPU but the device is cpu"
+    bad_files.refuses(*SEARCH, "--precision", "tf32", "--gpus-per-worker", "0", says=says)
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD_SETTINGS, ids=lambda a: " ".join(a)[:40])
+def test_train_refuses_bad_input_in_one_line(bad_files: Shell, arguments: list[str], says: str) -> None:
+    bad_files.refuses("train", "--architecture", "resnet18", "--scheduler", "deba", *arguments, says=says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["serch"], "No such command 'serch'"),
+        (["search"], "give --architecture NAME"),
+        (["train"], "give --architecture NAME (see 'list architectures') or --schedule FILE"),
+        (["train", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
+        (["train", "--architecture", "resnet18", "--scheduler", "debba"], "unknown scheduler 'debba'"),
+        (["compare"], "results 'results' must be an existing folder but is not there"),
+        (["compare", "--results", "file"], "results 'file' must be a folder but is a file"),
+        (["compare", "--format", "xml"], "'xml' is not one of"),
+        (["list"], "Missing argument"),
+        (["list", "optimisers"], "'optimisers' is not one of"),
+        (["list", "studies"], "results 'results' must be an existing folder but is not there"),
+    ],
+)
+def test_other_commands_refuse_bad_input_in_one_line(
+    bad_files: Shell, arguments: list[str], says: str
+) -> None:
+    bad_files.refuses(*arguments, says=says)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_search_refuses_results_that_cannot_be_written(shell: Shell) -> None:
+    shell.folder.chmod(0o555)
+    shell.refuses(*SEARCH, says="must be writable but")
+
+
+# --- help -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_shows_an_example_that_names_the_command(shell: Shell, command: str) -> None:
+    finished = shell(*filter(None, (command, "--help")))
+    assert finished.code == 0
+    assert "Example:" in finished.out
+    assert f"adasearch {command}" in finished.out.partition("Example:")[2]
+    assert not finished.err
+
+
+def test_without_arguments_help_is_shown(shell: Shell) -> None:
+    assert shell() == shell("--help")
+
+
+def test_version_is_told(shell: Shell) -> None:
+    assert __version__ in shell("--version").out
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Run a command in a process of its own and return the top-level modules that it imported."""
+    code = (
+        "import sys; from adasearch.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_slow(shell: Shell, command: str) -> None:
+    loaded = modules_after(*filter(None, (command, "--help")))
+    assert "click" in loaded
+    assert not loaded & {"torch", "ray", "pandas", "pyarrow", "optuna", "numpy", "yaml"}
+
+
+def test_compare_and_list_studies_import_neither_torch_nor_ray(shell: Shell) -> None:
+    shell.store.write_study(STUDY)
+    for arguments in (["compare"], ["list", "studies"]):
+        assert not modules_after(*arguments) & {"torch", "ray", "optuna"}
+
+
+# --- data -------------------------------------------------------------------------------------------
+
+
+def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
+    for row in range(60):
+        place = shell.folder / "images" / f"class {row % 3}" / f"{row}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + row, 40), (row % 3 * 80, row, 9)).save(place)
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "folder:images", "--image-size",
+                     "16", "--epochs", "1", "--largest", "16", "--set", "train/batch_size=16")  # fmt: skip
+    assert (finished.code, finished.err) == (0, "")
+    assert "resnet18-nano-constant-folder-images-16-train-0: error" in finished.out
+    (trial,) = shell.store.trials("train")
+    assert trial.dataset == "folder:images@16"
+
+
+def test_train_takes_a_function_of_the_current_folder(shell: Shell) -> None:
+    (shell.folder / "squares_of_mine.py").write_text(
+        "import torch\n"
+        "from torch.utils.data import TensorDataset\n"
+        "def load():\n"
+        "    images = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)\n"
+        "    return TensorDataset(images, torch.arange(100) % 2), None\n"
+    )
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "squares_of_mine:load",
+                     "--epochs", "1", "--largest", "16", "--set", "train/batch_size=16")  # fmt: skip
+    assert (finished.code, finished.err) == (0, "")
+
+
+def test_download_without_network_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    finished = shell("train", "--architecture", "resnet18", "--dataset", "cifar10", "--download")
+    assert finished.code == 1
+    assert finished.err.startswith("adasearch: dataset cifar10 cannot be downloaded to 'data': ")
+    assert len(finished.err.splitlines()) == 1
+    assert not shell.store.studies()
+
+
+# --- list -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("architectures", {"resnet18", "mobilenet_v3_small", "vit_b_16", "vgg19_bn", "resnet20"}),
+        ("schedulers", {"constant", "adabatch", "deba"}),
+        ("datasets", {"digits", "fashion_mnist[:ROOT]", "parquet:PATH", "folder:PATH", "module:function"}),
+        ("spaces", {"resnet18", "deba", "deba_short", "constant"}),
+    ],
+)
+def test_list_names_what_there_is(shell: Shell, what: str, names: set[str]) -> None:
+    finished = shell("list", what)
+    assert (finished.code, finished.err) == (0, "")
+    assert all(name in finished.out for name in names)
+    rows = json.loads(shell("list", what, "--format", "json").out)["rows"]
+    assert names <= {row["name"] for row in rows}
+    assert not shell.store.studies()
+
+
+def test_list_architectures_shows_size_input_and_cost_at_both_scales(shell: Shell) -> None:
+    rows = json.loads(shell("list", "architectures", "--format", "json").out)["rows"]
+    (vgg,) = [row for row in rows if row["name"] == "vgg11"]
+    assert vgg == {
+        "name": "vgg11",
+        "nano parameters": 135_018,
+        "nano pixels": "at least 8",
+        "nano multiply-adds": 6_341_248,
+        "full parameters": 9_225_610,
+        "full pixels": "at least 32",
+        "full multiply-adds": 152_769_536,
+    }
+
+
+def test_list_schedulers_is_plain_text_whose_values_can_be_set(shell: Shell) -> None:
+    rows = json.loads(shell("list", "schedulers", "--format", "json").out)["rows"]
+    fields = {row["name"]: row["fields"] for row in rows}
+    assert fields["increase_instead_of_decay"] == 'milestones="30, 60, 80", factor=5.0'
+    assert 'shape=geometric, growth=16.0, points="", coupling=none' in fields["ramp"]
+    assert not [row for row in rows if "`" in row["what"] or not row["what"].endswith(".")]
+
+
+def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
+    shell.store.write_study(STUDY)
+    for n, status in enumerate(("complete", "complete", "pruned", "failed", "running")):
+        shell.store.write_trial(trial_of(STUDY, n, status=status))  # type: ignore[arg-type]
+    (row,) = json.loads(shell("list", "studies", "--format", "json").out)["rows"]
+    assert row == {
+        "name": STUDY.study,
+        "complete": 2,
+        "pruned": 1,
+        "failed": 1,
+        "running": 1,
+        "confirming": 0,
+        "epochs": 4.0,
+        "train examples": 400,
+    }
+
+
+def test_list_accepts_every_catalogue_and_no_other() -> None:
+    assert {*CATALOGUES, "studies"} == set(_catalogue.CATALOGUES)
+
+
+# --- compare ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "csv", "json"])
+def test_compare_prints_every_format(shell: Shell, form: str) -> None:
+    shell.store.write_study(STUDY)
+    finished = shell("compare", "--format", form)
+    assert (finished.code, finished.err) == (0, "")
+    assert "no complete trial" in finished.out
+
+
+def test_compare_of_an_empty_folder_says_what_is_missing(shell: Shell) -> None:
+    Path("results").mkdir()
+    finished = shell("compare")
+    assert finished.code == 0
+    assert "no study in results" in finished.out
+
+
+def test_compare_of_an_unknown_study_is_refused(shell: Shell) -> None:
+    shell.store.write_study(STUDY)
+    shell.refuses("compare", "--study", "resnet18-nano-deba-digit", says=f"did you mean '{STUDY.study}'?")
+
+
+# --- train ------------------------------------------------------------------------------------------
+
+
+def test_train_prints_and_keeps_a_run(shell: Shell) -> None:
+    finished = shell("train", "--architecture", "resnet18", "--scheduler", "deba", *TINY)
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.splitlines()[-1].startswith("resnet18-nano-deba-digits-train-0: error ")
+    (trial,) = shell.store.trials("train")
+    assert (trial.status, trial.phase, trial.number, trial.params["scheduler/rule"]) == (
+        "complete",
+        "train",
+        0,
+        "settle",
+    )
+    records = shell.store.intervals("train")[trial.trial_id]
+    assert [record.signals.interval for record in records] == [0, 1]
+    assert sum("epoch" in line for line in finished.out.splitlines()) >= 2
+    assert not shell.store.studies()
+
+
+def test_train_again_is_another_run(shell: Shell) -> None:
+    for _ in range(2):
+        assert shell("train", "--architecture", "resnet18", *TINY, "--set", "train/lr=1e-3").code == 0
+    first, second = shell.store.trials("train")
+    assert (first.number, second.number) == (0, 1)
+    assert first.params["train/lr"] == second.params["train/lr"] == 0.001
+    assert first.val_error == second.val_error
+
+
+def test_train_takes_a_network_of_ones_own_from_the_current_folder(shell: Shell) -> None:
+    code = """
+from torch import nn
+
+def make_net(classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, classes))
+"""
+    shell.folder.joinpath("my_nets.py").write_text(code)
+    finished = shell("train", "--architecture", "my_nets:make_net", *TINY)
+    assert (finished.code, finished.err) == (0, "")
+    assert "my_nets:make_net has no search space of its own and takes 'any'" in finished.out
+    (trial,) = shell.store.trials("train")
+    assert (trial.trial_id, trial.status) == ("my_nets-make_net-nano-constant-digits-train-0", "complete")
+    assert trial.params["train/optimizer"] == "adamw"
+
+
+def test_train_that_diverges_is_a_failed_row_and_exit_1(shell: Shell) -> None:
+    finished = shell("train", "--architecture", "resnet18", *TINY, "--set", "train/lr=1e30")
+    assert finished.code == 1
+    assert len(finished.err.splitlines()) == 1
+    assert "train_loss is " in finished.err
+    (trial,) = shell.store.trials("train")
+    assert trial.status == "failed"
+    assert "train_loss is " in str(trial.error)
+
+
+def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell) -> None:
+    finished = shell("train", "--architecture", "resnet18", "--scheduler", "tests.faulty:LeavesLimits", *TINY)
+    assert finished.code == 1
+    assert len(finished.err.splitlines()) == 1
+    (trial,) = shell.store.trials("train")
+    assert trial.status == "failed"
+    assert "scheduler LeavesLimits() chose batch_size" in str(trial.error)
+
+
+def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "train_once", interrupted)
+    finished = shell("train", "--architecture", "resnet18", "--results", "my results")
+    assert finished.code == 130
+    assert finished.err.lstrip() == (  # a terminal's ^C leaves the line unfinished
+        "adasearch: interrupted; what is finished is kept. "
+        "To go on: adasearch train --architecture resnet18 --results 'my results'\n"
+    )
+
+
+# --- search, up to the engine -----------------------------------------------------------------------
+
+
+@dataclass
+class Engine:
+    """Stands in for Ray: a cluster of two CPUs, and a search that ends at once."""
+
+    whole: bool = True
+    asked: list[list[StudyPlan]] = field(default_factory=list)
+
+    @contextmanager
+    def connect(self, address: str | None, **options: object) -> Iterator[Capacity]:
+        yield Capacity(nodes=((2.0, 0.0),))
+
+    def run_search(self, plans: list[StudyPlan], *arguments: object, **options: object) -> bool:
+        self.asked.append(plans)
+        return self.whole
+
+
+@pytest.fixture
+def engine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    monkeypatch.setattr("adasearch.tuning.cluster.connect", engine.connect)
+    module = ModuleType("adasearch.tuning.engine")
+    module.__dict__["run_search"] = engine.run_search
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return engine
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--workers", "3"],
+            "a trial needs --workers 3 worker(s) with 1 CPU(s) and 0 GPU(s) each, but the cluster has 2 CPU",
+        ),
+        (["--cpus-per-worker", "3"], "but the cluster has 2 CPU(s) and 0 GPU(s)"),
+        (["--gpus-per-worker", "1"], "but the cluster has 2 CPU(s) and 0 GPU(s)"),
+        (["--slots", "3"], "--slots 3 trials of 1 worker(s) with 1 CPU(s) and 0 GPU(s) each do not fit"),
+    ],
+)
+def test_search_refuses_more_than_the_cluster_has(shell: Shell, arguments: list[str], says: str) -> None:
+    shell.refuses(*SEARCH, *arguments, says=says)
+
+
+def test_search_writes_the_studies_and_prints_the_table(shell: Shell, engine: Engine) -> None:
+    finished = shell(*SEARCH, "--scheduler", "adabatch", "--largest", "64", "--trials", "3")
+    assert (finished.code, finished.err) == (0, "")
+    studies = shell.store.studies()
+    assert [study.scheduler for study in studies] == ["adabatch", "constant"]
+    assert {study.largest for study in studies} == {64}
+    assert finished.out.count("initial batch sizes lie in 16 to 64 only") == 1
+    assert "adabatch allows train/lr_schedule constant only" in finished.out
+    assert "no complete trial" in finished.out
+    assert [plan.study.scheduler for plan in engine.asked[0]] == ["constant", "adabatch"]
+    assert {plan.trials for plan in engine.asked[0]} == {3}
+
+
+def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -> None:
+    flags = ["--epochs", "2", "--seed", "3", "--set", "train/lr=0.05", "--interval", "100ex"]
+    shell(*SEARCH, *flags)
+    before = shell.store.studies()
+    trial = trial_of(before[1], 0, val_error=0.1, seconds=1)
+    shell.store.write_trial(trial)
+    for again in (flags, []):  # what is left open is taken from the stored study
+        assert shell(*SEARCH, *again).code == 0
+        assert shell.store.studies() == before
+    assert [list(plan.stored) for plan in engine.asked[-1]] == [[], [trial]]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("flags", "field_name"),
+    [
+        (["--epochs", "7"], "budget"),
+        (["--seed", "1"], "seed"),
+        (["--interval", "0.25"], "interval"),
+        (["--largest", "64"], "largest"),
+        (["--subset", "500"], "subset"),
+        (["--sampler", "random"], "sampler"),
+        (["--stopper", "none"], "stopper"),
+        (["--precision", "bfloat16"], "precision"),
+        (["--workers", "2"], "workers"),
+        (["--space", "deba_short"], "scheduler_space"),
+        (["--set", "train/lr=0.1"], "train_space"),
+    ],
+)
+def test_search_refuses_a_study_of_another_identity(shell: Shell, flags: list[str], field_name: str) -> None:
+    shell(*SEARCH)
+    shell.refuses(*SEARCH, *flags, says=f" exists with {field_name}=")
+
+
+@pytest.mark.usefixtures("engine")
+def test_search_under_a_prefix_is_another_study(shell: Shell) -> None:
+    shell(*SEARCH)
+    assert shell(*SEARCH, "--epochs", "7", "--study", "mine").code == 0
+    assert {study.study for study in shell.store.studies()} == {
+        f"{prefix}resnet18-nano-{name}-digits" for prefix in ("", "mine-") for name in ("constant", "deba")
+    }
+
+
+def test_search_goes_on_without_a_baseline_that_another_search_holds(shell: Shell, engine: Engine) -> None:
+    with shell.store.locks.hold(study_of("constant").study):
+        finished = shell(*SEARCH)
+    assert finished.code == 0
+    assert f"process {os.getpid()}); going on without it" in finished.out
+    assert [plan.study.scheduler for plan in engine.asked[0]] == ["deba"]
+    assert [study.scheduler for study in shell.store.studies()] == ["deba"]
+
+
+def test_search_ends_at_once_where_another_search_holds_its_study(shell: Shell, engine: Engine) -> None:
+    with shell.store.locks.hold(STUDY.study):
+        finished = shell(*SEARCH)
+    assert finished.code == 1
+    assert f"study {STUDY.study} is held by another live search (host " in finished.err
+    assert len(finished.err.splitlines()) == 1
+    assert not engine.asked
+    assert not shell.store.studies()
+
+
+def test_search_that_was_interrupted_says_how_to_go_on(shell: Shell, engine: Engine) -> None:
+    engine.whole = False
+    finished = shell(*SEARCH)
+    assert finished.code == 130
+    assert finished.err.endswith("To go on: adasearch search --architecture resnet18\n")
+    assert "verdict" not in finished.out
+
+
+def test_search_without_a_baseline_searches_the_scheduler_alone(shell: Shell, engine: Engine) -> None:
+    shell(*SEARCH, "--no-baseline")
+    assert [plan.study.scheduler for plan in engine.asked[0]] == ["deba"]
+
+
+def test_finished_trials_are_told_to_the_engine_in_order(shell: Shell, engine: Engine) -> None:
+    shell(*SEARCH, "--no-baseline")
+    (study,) = shell.store.studies()
+    for n in (2, 0, 1):
+        shell.store.write_trial(replace(trial_of(study, n), status="failed"))
+    shell(*SEARCH, "--no-baseline")
+    assert [trial.number for trial in engine.asked[-1][0].stored] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("engine")
+def test_trials_without_an_identity_are_not_continued(shell: Shell) -> None:
+    shell(*SEARCH, "--no-baseline")
+    (study,) = shell.store.studies()
+    shell.store.write_trial(trial_of(study, 0))
+    (identity,) = Path("results", study.study, "studies").glob("*.parquet")
+    identity.write_bytes(identity.read_bytes()[:100])
+    finished = shell(*SEARCH, "--no-baseline", "--epochs", "7")
+    assert finished.code == 2
+    assert "has 1 trials but no readable identity" in finished.err.splitlines()[-1]
+    assert len(identity.read_bytes()) == 100
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_space_is_the_same_whatever_the_order_of_its_fields(shell: Shell) -> None:
+    fields = ["  window: {int: [3, 9]}", "  cooldown: {int: [1, 5]}"]
+    for name, lines in (("a", fields), ("b", fields[::-1])):
+        Path(f"{name}.yaml").write_text("\n".join(["scheduler: deba", "fields:", *lines]))
+    assert shell(*SEARCH, "--space", "a.yaml").code == 0
+    assert shell(*SEARCH, "--space", "b.yaml").code == 0
+
+
+def test_a_finished_search_does_not_start_ray(shell: Shell, engine: Engine) -> None:
+    shell(*SEARCH, "--no-baseline", "--trials", "1")
+    (study,) = shell.store.studies()
+    shell.store.write_trial(trial_of(study, 0, val_error=0.1, seconds=1))
+    finished = shell(*SEARCH, "--no-baseline", "--trials", "1")
+    assert finished.code == 0
+    assert "starting Ray" not in finished.out
+    assert "no reference" in finished.out
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_flags_given_twice_count_once(shell: Shell) -> None:
+    assert (
+        shell(*SEARCH, "--architecture", "resnet18", "--scheduler", "deba", "--scheduler", "deba").code == 0
+    )
+    assert [study.scheduler for study in shell.store.studies()] == ["constant", "deba"]
+
+
+def test_training_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """With -9, so that nothing is told; the same command goes on under the same name."""
+    words = "--architecture mobilenet_v3_small --scheduler deba --subset 400 --epochs 8 --interval 0.25"
+    command = [sys.executable, "-m", "adasearch", "train", *words.split(), "--checkpoint-every", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(7):  # lines, one per interval
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    store = Store(str(tmp_path / "results"))
+    (trial,) = store.trials("train")
+    assert trial.status == "running"
+    before = store.intervals("train")[trial.trial_id]
+    assert len(before) >= 4
+    assert store.study_of(trial) is not None
+
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"{trial.trial_id} goes on after" in again.stdout
+    (done,) = store.trials("train")
+    after = store.intervals("train")[trial.trial_id]
+    assert done.status == "complete"
+    assert after[: len(before)] == before
+    assert [record.signals.interval for record in after] == list(range(32))
+    assert not list(tmp_path.rglob("*.pt"))
+
+    third = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert third.returncode == 0
+    assert [trial.number for trial in store.trials("train")] == [0, 1]

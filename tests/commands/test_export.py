@@ -1,0 +1,239 @@
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adasearch
+from adasearch.analysis.replay import virtual_decisions
+from adasearch.cli.main import main
+from adasearch.commands import export
+from adasearch.errors import InputError
+from adasearch.records import Decision, IntervalRecord, Limits
+from adasearch.schedule_file import load_schedule, training_flags
+from adasearch.schedulers import make_scheduler
+from adasearch.schedulers.points import Turn, path_of, points_text
+from adasearch.schedulers.ramp import Ramp
+from adasearch.store import Store
+from adasearch.studies.naming import source_of
+from tests.rows import interval_at, study_of, trial_of
+
+STUDY = "resnet18-nano-deba-digits"
+LIMITS = Limits(smallest=16, largest=96)
+
+
+@pytest.fixture
+def store(small_results: Path) -> Store:
+    return Store(str(small_results))
+
+
+def turning(*points: tuple[int, int, float]) -> list[IntervalRecord]:
+    """A run of one interval of 400 examples a point: (examples seen, next size, next factor)."""
+    records = []
+    size, factor = 32, 1.0
+    for number, (seen, to_size, to_factor) in enumerate(points):
+        record = interval_at(number, seen=seen)
+        decision = Decision(
+            batch_size=to_size,
+            lr_scale=to_factor,
+            action="hold" if to_size == size else "grow" if to_size > size else "shrink",
+            reason="because",
+        )
+        signals = dataclasses.replace(record.signals, batch_size=size, lr_scale=factor)
+        records.append(dataclasses.replace(record, signals=signals, decision=decision))
+        size, factor = to_size, to_factor
+    return records
+
+
+# --- the path ---------------------------------------------------------------------------------------
+
+
+def test_path_names_the_marks_and_not_the_ends_of_the_last_batches() -> None:
+    # Intervals of 400 that overshoot: a run of another size turns at the same marks.
+    run = turning((416, 48, 1.0), (800, 48, 1.0), (1215, 48, 0.5), (1600, 24, 0.5))
+    assert path_of(run, 400) == [Turn(400, 48, 1.0), Turn(1200, 48, 0.5), Turn(1600, 24, 0.5)]
+    assert points_text(path_of(run, 400)) == "48*1.0@400, 48*0.5@1200, 24*0.5@1600"
+
+
+@given(st.lists(st.tuples(st.integers(16, 96), st.sampled_from([1.0, 0.5, 1 / 3, 1.5])), max_size=12))
+def test_ramp_takes_the_very_path(wishes: Sequence[tuple[int, float]]) -> None:
+    run = turning(*((400 * (number + 1) + 7, *wish) for number, wish in enumerate(wishes)))
+    turns = path_of(run, 400)
+    rule = make_scheduler("ramp", {"points": points_text(turns)}) if turns else None
+    if rule is not None:
+        replayed = virtual_decisions([record.signals for record in run], rule, LIMITS)
+        assert [(each.batch_size, each.lr_scale) for each in replayed] == list(wishes)
+
+
+# --- export -----------------------------------------------------------------------------------------
+
+
+def test_rule_holds_scheduler_settings_and_provenance(store: Store, tmp_path: Path) -> None:
+    said = export(store, STUDY, output=str(tmp_path / "found.yaml"))
+    found = load_schedule(tmp_path / "found.yaml")
+    trial = next(t for t in store.trials(STUDY) if t.trial_id == found.provenance.trial)
+    assert said[0] == f"{tmp_path}/found.yaml: deba of {trial.trial_id} ({found.provenance.verdict})"
+    assert found.scheduler == make_scheduler("deba", trial.fields_of("scheduler"))
+    assert (found.batch_size, found.limits) == (16, Limits(smallest=16, largest=64))
+    assert (found.interval, found.epochs, found.train["lr"]) == (0.25, 2.0, trial.params["train/lr"])
+    origin = found.provenance
+    assert (origin.study, origin.search_seed, origin.confirm_seeds) == (STUDY, trial.seed, ())
+    assert origin.versions == trial.versions
+
+
+def test_ramp_replays_the_trial(store: Store, tmp_path: Path) -> None:
+    trial = f"{STUDY}-search-1"
+    export(store, STUDY, output=str(tmp_path / "found.yaml"), form="ramp", trial_id=trial)
+    found = load_schedule(tmp_path / "found.yaml")
+    made = store.intervals(STUDY)[trial][:-1]
+    decisions = virtual_decisions([record.signals for record in made], found.scheduler, found.limits)
+    assert [d.batch_size for d in decisions] == [record.decision.batch_size for record in made]
+    assert any(d.action == "grow" for d in decisions)
+
+
+def test_path_without_a_turn_is_a_constant_size(store: Store, tmp_path: Path) -> None:
+    export(store, STUDY.replace("deba", "constant"), output=str(tmp_path / "found.yaml"), form="ramp")
+    assert load_schedule(tmp_path / "found.yaml").name == "constant"
+
+
+def test_without_a_candidate_the_trial_of_lowest_error_is_taken_and_named_so(tmp_path: Path) -> None:
+    store, study = Store(str(tmp_path / "results")), study_of("deba")
+    store.write_study(study)
+    store.write_study(study_of("constant"))
+    for trial in (
+        trial_of(study_of("constant"), 0, val_error=0.1, seconds=5, params={"train/lr": 0.1}),
+        trial_of(study, 0, val_error=0.3, seconds=9, params={"train/lr": 0.1}),
+        trial_of(study, 1, val_error=0.2, seconds=9, params={"train/lr": 0.2}),
+    ):
+        store.write_trial(dataclasses.replace(trial, params={**trial.params, "train/batch_size": 32}))
+    said = export(store, study.study, output=str(tmp_path / "found.yaml"))
+    assert said[1] == "no gain in search: the complete trial of lowest error was taken"
+    found = load_schedule(tmp_path / "found.yaml").provenance
+    assert (found.trial, found.verdict) == (f"{study.study}-search-1", "no gain in search")
+
+
+def test_public_name_gives_a_scheduler_that_decides(store: Store, tmp_path: Path) -> None:
+    export(store, STUDY, output=str(tmp_path / "found.yaml"), form="ramp")
+    found = adasearch.load_schedule(tmp_path / "found.yaml")
+    seen = [record.signals for record in store.intervals(STUDY)[found.provenance.trial]]
+    assert found.limits.admit(found.scheduler.decide(seen, found.limits).batch_size)
+
+
+def test_training_takes_just_the_spans_that_were_meant(store: Store, tmp_path: Path) -> None:
+    export(store, STUDY, output=str(tmp_path / "found.yaml"))
+    found = load_schedule(tmp_path / "found.yaml")
+    origin = found.provenance.model_copy(update={"train_examples": 1437})
+    third = found.model_copy(update={"interval": 479 / 1437, "provenance": origin})
+    flags = training_flags(third)
+    assert -(-float(flags["interval"]) * 1437 // 1) == 479  # rounded up
+    assert flags["dataset"], flags["subset"] == ("digits", 120)
+    assert source_of("folder:/a@b@32") == ("folder:/a@b", 32)
+
+
+def test_train_runs_the_schedule(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trial = f"{STUDY}-search-0"
+    for words in (
+        ["export", STUDY, "--results", store.name, "--output", "found.yaml", "--trial", trial],
+        ["train", "--schedule", "found.yaml"],
+    ):
+        main(words)
+    (made,) = Store("results").intervals("train").values()
+    sizes = [record.signals.batch_size for record in store.intervals(STUDY)[trial]]
+    assert [record.signals.batch_size for record in made] == sizes  # the same seed, so the same run
+
+
+# --- bad input --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("study", "trial", "says"),
+    [
+        ("resnet18-nano-debba-digits", None, "did you mean 'resnet18-nano-deba-digits'"),
+        (STUDY, "resnet18-nano-deba-digits-search-7", "unknown trial 'resnet18-nano-deba-digits-search-7'"),
+    ],
+)
+def test_export_refuses(store: Store, tmp_path: Path, study: str, trial: str | None, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        export(store, study, output=str(tmp_path / "found.yaml"), trial_id=trial)
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_refuses_what_cannot_be_written_and_what_is_not_complete(tmp_path: Path) -> None:
+    store, study = Store(str(tmp_path / "results")), study_of("deba")
+    store.write_study(study)
+    store.write_trial(trial_of(study, 0, status="running"))
+    with pytest.raises(InputError, match="has no complete trial to export"):
+        export(store, study.study, output=str(tmp_path / "found.yaml"))
+    with pytest.raises(InputError, match="must be complete but is running"):
+        export(store, study.study, output="x.yaml", trial_id=f"{study.study}-search-0")
+    store.write_trial(trial_of(study, 0, val_error=0.1, seconds=5, params={"train/batch_size": 32}))
+    with pytest.raises(InputError, match=r"--output .*: No such file or directory"):
+        export(store, study.study, output=str(tmp_path / "no" / "found.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schedule_version": 2}, "must be at most 1 for this adasearch but got 2"),
+        ({"name": "debba"}, "unknown scheduler 'debba'"),
+        ({"fields": {"windw": 3}}, "unknown field of deba 'windw'"),
+        ({"batch_size": 8}, "batch_size must lie in .* but got 8"),
+        ({"interval": 0}, "interval must be greater than 0 but got 0"),
+        ({"train": {"lr": -1}}, "lr must be greater than 0 but got lr=-1"),
+        ({"train": {"rate": 1}}, "train has no field 'rate'"),
+        ({"colour": 1}, "colour.* unknown key"),
+        ({"smallest": 128}, "largest must be at least smallest"),
+    ],
+)
+def test_load_refuses_in_one_line(
+    store: Store, tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    path = tmp_path / "found.yaml"
+    export(store, STUDY, output=str(path))
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+    with pytest.raises(InputError, match=says) as refused:
+        load_schedule(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "No such file"),
+        ("a: [", "is not YAML"),
+        ("- 1", "must be a mapping"),
+        ("a: 1", "schedule_version"),
+    ],
+)
+def test_load_refuses_what_is_no_schedule(tmp_path: Path, text: str | None, says: str) -> None:
+    path = tmp_path / "found.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_schedule(path)
+
+
+def test_ramp_is_what_a_ramp_file_loads() -> None:
+    assert make_scheduler("ramp", {"points": "64*0.5@9"}) == Ramp(points="64*0.5@9")
+
+
+def test_schedule_beside_a_scheduler_is_refused_and_flags_come_first(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(store, STUDY, output="found.yaml", form="ramp")
+    for words, says in (
+        (["--scheduler", "deba"], "--schedule names a scheduler already"),
+        (["--set", "scheduler/window=3"], "unknown field of the searched schedulers 'window'"),
+        (["--epochs", "0"], "--epochs must be greater than 0 but got 0"),
+        (["--dataset", "digits", "--subset", "1"], "--subset must lie between 10"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "--schedule", "found.yaml", *words])
+        assert stop.value.code == 2
+        assert says in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["found.yaml"]

@@ -1,0 +1,131 @@
+"""Folders of image files: layouts, what is refused, and what tells two folders apart."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adasearch.data.sources.registry import decode, open_source
+from adasearch.errors import InputError
+from tests.pictures import Calls, in_folder_order, pictures, write_folder, write_image
+
+
+def refused(place: Path, image_size: int | None = None) -> str:
+    """Return the message with which a folder is refused."""
+    with pytest.raises(InputError) as caught:
+        decode(f"folder:{place}", image_size=image_size)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_one_tree_of_classes_is_read_class_after_class(tmp_path: Path) -> None:
+    images = pictures(8)
+    labels = write_folder(tmp_path, images)
+    (tmp_path / "README.txt").write_text("no class")
+    (tmp_path / "class 0" / "notes.txt").write_text("no image")
+    found = decode(f"folder:{tmp_path}")
+    np.testing.assert_array_equal(found.images, in_folder_order(images))
+    assert found.labels.tolist() == labels
+    assert (found.classes, found.test_from, found.flip) == (3, None, True)
+
+
+@pytest.mark.parametrize("test", ["val", "test"])
+def test_train_and_val_or_test_are_splits(tmp_path: Path, test: str) -> None:
+    images = pictures(10)
+    labels = write_folder(tmp_path / "train", images[:6])
+    more = write_folder(tmp_path / test, images[6:])
+    found = decode(f"folder:{tmp_path}")
+    expected = [in_folder_order(images[:6]), in_folder_order(images[6:])]
+    np.testing.assert_array_equal(found.images, np.concatenate(expected))
+    assert found.labels.tolist() == labels + more
+    assert found.test_from == 6
+
+
+def test_imagenets_test_folder_without_labels_is_not_used(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", pictures(6))
+    write_folder(tmp_path / "val", pictures(3))
+    write_image(tmp_path / "test" / "unlabelled.png", pictures(1)[0])
+    assert decode(f"folder:{tmp_path}").test_from == 6
+    assert len(decode(f"folder:{tmp_path}").labels) == 9
+
+
+def test_where_both_have_classes_test_is_the_test_split(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", pictures(6))
+    write_folder(tmp_path / "val", pictures(3))
+    write_folder(tmp_path / "test", pictures(4))
+    assert len(decode(f"folder:{tmp_path}").labels) == 10
+
+
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    for name in ("bus", "train"):
+        write_image(tmp_path / name / "1.png", pictures(1)[0])
+    assert decode(f"folder:{tmp_path}").classes == 2
+
+
+def test_a_class_that_the_test_split_lacks_is_no_error(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", pictures(6))
+    write_folder(tmp_path / "val", pictures(2))
+    assert decode(f"folder:{tmp_path}").labels.tolist() == [0, 0, 1, 1, 2, 2, 0, 1]
+
+
+def test_images_of_any_shape_need_an_image_size(tmp_path: Path) -> None:
+    for row, (height, width) in enumerate([(9, 9), (6, 12), (20, 7)]):
+        write_image(tmp_path / f"{row % 2}" / f"{row}.png", pictures(1, size=20)[0, :, :height, :width])
+    assert "image file" in (message := refused(tmp_path))
+    assert "7x20 pixels but 9x9 expected; images of several sizes need --image-size N" in message
+    assert decode(f"folder:{tmp_path}", image_size=5).images.shape == (3, 3, 5, 5)
+
+
+def test_listing_is_shown(tmp_path: Path) -> None:
+    write_folder(tmp_path, pictures(6))
+    calls = Calls()
+    open_source(f"folder:{tmp_path}", progress=calls)
+    assert (f"listing {tmp_path.name}", 3, 3) in calls.told
+    assert ("looking at image files", 6, 6) in calls.told
+
+
+def test_fingerprint_of_files_depends_on_names_sizes_labels_and_the_image_size_only(tmp_path: Path) -> None:
+    images = pictures(6)
+    for name in ("here", "there", "label", "content", "name"):
+        write_folder(tmp_path / name, images)
+    os.utime(tmp_path / "there" / "class 0" / "0000.png", ns=(0, 10**9))
+    (tmp_path / "label" / "class 0" / "0000.png").rename(tmp_path / "label" / "class 1" / "0000.png")
+    (tmp_path / "name" / "class 0" / "0000.png").rename(tmp_path / "name" / "class 0" / "0001.png")
+    write_image(tmp_path / "content" / "class 0" / "0000.png", images[0] * 0)  # takes fewer bytes
+
+    def fingerprint(name: str, image_size: int | None = None) -> str:
+        return open_source(f"folder:{tmp_path / name}", image_size=image_size).fingerprint
+
+    assert fingerprint("here") == fingerprint("there")
+    others = {fingerprint(name) for name in ("here", "label", "content", "name")}
+    assert len(others | {fingerprint("here", 5), fingerprint("here", 6)}) == 6
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path / "nowhere") == f"dataset folder:{tmp_path / 'nowhere'}: no such folder"
+
+
+def test_folder_without_classes_is_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.png", pictures(1)[0])
+    assert "expected a folder for each class" in refused(tmp_path)
+
+
+def test_class_without_images_is_refused_by_name(tmp_path: Path) -> None:
+    write_folder(tmp_path, pictures(6))
+    (tmp_path / "empty").mkdir()
+    assert refused(tmp_path).startswith(f"class folder {tmp_path / 'empty'} has no image file (.jpg")
+
+
+def test_class_of_the_test_split_alone_is_refused_by_name(tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", pictures(6))
+    write_folder(tmp_path / "val", pictures(8), classes=4)
+    message = refused(tmp_path)
+    assert f"{tmp_path / 'val'} has a class 'class 3' that is not among the 3 classes" in message
+
+
+def test_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
+    write_folder(tmp_path, pictures(6))
+    broken = tmp_path / "class 1" / "0004.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    assert refused(tmp_path).startswith(f"image file {broken}: the image cannot be read")

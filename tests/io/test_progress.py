@@ -1,0 +1,30 @@
+"""What is shown while data are read."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from adasearch.io.progress import StepDisplay
+
+
+def test_steps_are_told_in_a_line_each_once_they_take_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("adasearch.io.progress.time.monotonic", lambda: now)
+    out = io.StringIO()
+    with StepDisplay(Console(file=out, width=200)) as show:
+        for what, pace in (("listing", 0.1), ("decoding", 0.6), ("measuring", 2.0)):
+            for done in range(1, 4):
+                show(what, done, 3)
+                now += pace
+    assert out.getvalue().splitlines() == ["decoding: 3 of 3 so far", "measuring: 2 of 3 so far"][1:]
+
+
+def test_a_terminal_shows_a_bar_for_each_step() -> None:
+    out = io.StringIO()
+    with StepDisplay(Console(file=out, width=200, force_terminal=True)) as show:
+        for what in ("listing", "decoding"):
+            for done in range(4):
+                show(what, done, 3)
+    assert "listing" in out.getvalue()
+    assert "decoding" in out.getvalue()

@@ -1,0 +1,98 @@
+"""Profiles to Parquet and back, to one file and into another store."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from adasearch.errors import InputError
+from adasearch.profiles.profile_store import ProfileStore
+from tests.profile_rows import speed_of, stability_of
+from tests.rows import STUDY, study_of
+
+SPEED = speed_of(STUDY)
+STEADY = stability_of(STUDY)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ProfileStore:
+    return ProfileStore(str(tmp_path / "here"))
+
+
+def test_profiles_come_back_as_they_were(store: ProfileStore) -> None:
+    store.write(SPEED)
+    store.write(STEADY)
+    assert store.speed() == [SPEED]
+    assert store.stability() == [STEADY]
+
+
+def test_nothing_stored_is_no_profile(store: ProfileStore) -> None:
+    assert store.speed() == []
+    assert store.stability() == []
+
+
+def test_profile_that_diverged_has_no_figures_and_is_there(store: ProfileStore) -> None:
+    diverged = replace(STEADY, figures=(), diverged=1)
+    store.write(diverged)
+    assert store.stability() == [diverged]
+
+
+def test_file_holds_one_row_per_size_that_any_engine_reads(store: ProfileStore, tmp_path: Path) -> None:
+    store.write(SPEED)
+    (file,) = (tmp_path / "here" / "profiles").glob("*.parquet")
+    rows = pq.read_table(file).to_pylist()
+    assert [row["batch_size"] for row in rows] == [16, 64]
+    assert {row["kind"] for row in rows} == {"speed"}
+    assert rows[0]["measure_noise_seconds"] == 0.25
+    assert rows[0]["saturation_batch_size"] == 16
+
+
+def test_profiles_travel_in_one_file(store: ProfileStore, tmp_path: Path) -> None:
+    other = speed_of(study_of("deba", "vit_b_16"))
+    for profile in (SPEED, other, STEADY):
+        store.write(profile)
+    file = str(tmp_path / "out.parquet")
+    there = ProfileStore(str(tmp_path / "there"))
+    assert store.export(file, "abacus") == 2
+    assert there.take_in(file) == 2
+    assert there.speed() == [SPEED, other]
+    assert there.take_in(file) == 0  # they are there
+    assert store.export(file, None) == 3
+    assert there.take_in(file) == 1
+    assert there.stability() == [STEADY]
+
+
+def test_import_replaces_nothing(store: ProfileStore, tmp_path: Path) -> None:
+    store.write(SPEED)
+    file = str(tmp_path / "out.parquet")
+    store.export(file, None)
+    store.write(speed_of(STUDY, factor=2.0))
+    with pytest.raises(InputError, match="another profile 'abacus' of resnet18 is there already"):
+        store.take_in(file)
+    assert store.speed() == [speed_of(STUDY, factor=2.0)]
+
+
+def test_export_of_nothing_and_import_of_anything_else_are_refused(
+    store: ProfileStore, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--export: there is no profile in"):
+        store.export(str(tmp_path / "out.parquet"), None)
+    store.write(SPEED)
+    with pytest.raises(InputError, match="there is no profile 'h100' in"):
+        store.export(str(tmp_path / "out.parquet"), "h100")
+    bad = tmp_path / "bad.parquet"
+    with pytest.raises(InputError, match=r"--import .*bad.parquet: "):
+        store.take_in(str(bad))
+    bad.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(InputError, match=r"--import .*bad.parquet: "):
+        store.take_in(str(bad))
+
+
+def test_damaged_file_is_skipped_and_named(
+    store: ProfileStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.write(SPEED)
+    (tmp_path / "here" / "profiles" / "zz.parquet").write_bytes(b"no")
+    assert store.speed() == [SPEED]
+    assert "skipping unreadable" in capsys.readouterr().err

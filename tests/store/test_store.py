@@ -1,0 +1,563 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar, get_type_hints
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adasearch.errors import AdasearchError, InputError
+from adasearch.records import (
+    Action,
+    Decision,
+    IntervalRecord,
+    Params,
+    Precision,
+    Signals,
+    Status,
+    StudyRecord,
+    TrialRecord,
+)
+from adasearch.store import Store
+from adasearch.store.locks import StudyLocked
+from adasearch.store.rows import ERRORS
+from adasearch.store.rows import POSITIVE as POSITIVE_COLUMNS
+from adasearch.store.rows import SPENT as SPENT_COLUMNS
+from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
+from adasearch.store.trials import RESERVED
+from tests.rows import START, STUDY, interval_at, trial_of
+
+R = TypeVar("R")
+TABLES: tuple[Table, ...] = ("studies", "trials", "intervals")
+TRIAL = trial_of(STUDY, 3, val_error=0.125, seconds=2.5, params={"train/lr": 0.1, "scheduler/rule": "settle"})
+INTERVALS = [interval_at(0, action="grow"), interval_at(1, val_error=0.125)]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def store(results: Path) -> Store:
+    return Store(str(results))
+
+
+@pytest.fixture
+def full(store: Store) -> Store:
+    """A store with one study, one trial and its two intervals."""
+    store.write_study(STUDY)
+    store.write_intervals(TRIAL, INTERVALS)
+    store.write_trial(TRIAL)
+    return store
+
+
+def trial_file(results: Path, table: str = "trials", trial: TrialRecord = TRIAL) -> Path:
+    return results / trial.study / table / f"{trial.trial_id}.parquet"
+
+
+# --- schemas ----------------------------------------------------------------------------------------
+
+NAMED_IN_THE_DESIGN = {
+    "studies": "study architecture scale scheduler dataset fingerprint subset seed budget interval "
+    "evaluate_every workers objectives clock device_profile sampler stopper train_space scheduler_space "
+    "smallest largest versions",
+    "trials": "trial_id number study phase role source_trial_id architecture scale scheduler dataset seed "
+    "params status error val_error test_error train_seconds modelled_seconds measure_seconds resize_seconds "
+    "eval_seconds examples_seen epochs steps mean_batch_size final_batch_size adaptations peak_memory_bytes "
+    "workers device versions started_at ended_at",
+    "intervals": "trial_id interval epoch step examples_seen batch_size next_batch_size device_batch passes "
+    "action reason lr lr_scale train_loss val_loss val_error grad_norm grad_component_variance train_seconds "
+    "modelled_seconds measure_seconds resize_seconds eval_seconds",
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_have_the_columns_that_other_tools_rely_on(table: Table) -> None:
+    assert set(NAMED_IN_THE_DESIGN[table].split()) <= set(SCHEMAS[table].names)
+
+
+def names_of(record: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(record)}
+
+
+def test_schemas_hold_every_field_of_the_records_and_nothing_else() -> None:
+    assert set(SCHEMAS["studies"].names) == names_of(StudyRecord)
+    assert set(SCHEMAS["trials"].names) == names_of(TrialRecord)
+    decided = {"batch_size": "next_batch_size", "lr_scale": "next_lr_scale"}
+    decision = {decided.get(name, name) for name in names_of(Decision)}
+    costs = names_of(IntervalRecord) - {"signals", "decision"}
+    assert set(SCHEMAS["intervals"].names) == {"trial_id"} | names_of(Signals) | decision | costs
+
+
+def test_columns_have_the_types_of_their_fields() -> None:
+    arrow: dict[object, pa.DataType] = {
+        int: pa.int64(),
+        float: pa.float64(),
+        str: pa.string(),
+        datetime: pa.timestamp("us", tz="UTC"),
+    }
+    arrow |= {kind | None: arrow[kind] for kind in (int, float, str, datetime)}
+    records: dict[Table, list[type]] = {
+        "studies": [StudyRecord],
+        "trials": [TrialRecord],
+        "intervals": [IntervalRecord, Signals],
+    }
+    for table, classes in records.items():
+        hints = {name: kind for record in classes for name, kind in get_type_hints(record).items()}
+        columns = {field.name: field.type for field in SCHEMAS[table]}
+        typed = {name: arrow[kind] for name, kind in hints.items() if kind in arrow}
+        assert len(typed) > 15
+        assert {name: columns[name] for name in typed} == typed
+
+
+# --- round trips ------------------------------------------------------------------------------------
+
+INTS = st.integers(-(2**63), 2**63 - 1)
+FLOATS = st.floats(allow_nan=False)
+POSITIVE = st.integers(1, 2**63 - 1)
+SHARES = st.none() | st.floats(0, 1)
+SPENT = st.floats(0, allow_infinity=False)
+TEXT = st.text(st.characters(exclude_categories=("C", "Z")), max_size=8)  # what need not be spelt out
+TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(timezone.utc))
+VALUES: dict[object, st.SearchStrategy[object]] = {
+    **{bool: st.booleans(), int: INTS, float: FLOATS, str: TEXT, datetime: TIMES},
+    Params: st.dictionaries(TEXT, st.booleans() | st.integers() | FLOATS | TEXT, max_size=3),
+    Action: st.sampled_from(["grow", "shrink", "hold"]),
+    Precision: st.sampled_from(["float32", "bfloat16"]),
+    Status: st.sampled_from(["running", "complete", "pruned", "failed"]),
+}
+VALUES |= {kind | None: st.none() | VALUES[kind] for kind in (int, float, str, datetime)}
+
+
+def any_record(record: type[R], **given: st.SearchStrategy[object]) -> st.SearchStrategy[R]:
+    """Any record of a class; a field whose type has no row in ``VALUES`` must be given."""
+    hints = get_type_hints(record)
+    return st.builds(
+        record, **{name: given[name] if name in given else VALUES[hints[name]] for name in hints}
+    )
+
+
+STUDIES = any_record(
+    StudyRecord,
+    study=st.just("s"),
+    clock=st.sampled_from(["measured", "modelled"]),
+    smallest=st.integers(1, 9),
+    largest=st.integers(9, 2**62),
+    multiple_of=st.just(1),
+    **dict.fromkeys(POSITIVE_COLUMNS["studies"], POSITIVE),
+)
+TRIALS = any_record(
+    TrialRecord,
+    study=st.just("s"),
+    trial_id=st.just("s"),
+    phase=st.just("search"),
+    workers=POSITIVE,
+    **dict.fromkeys(ERRORS, SHARES),
+    **dict.fromkeys(SPENT_COLUMNS, st.none() | SPENT),
+)
+MEASURED = ("train_seconds", "measure_seconds", "resize_seconds", "eval_seconds")
+COUNTED = ("step", "examples_seen", "initial_batch_size", "batch_size")
+SCALES = st.floats(0, exclude_min=True, allow_infinity=False)
+RECORDS = any_record(
+    IntervalRecord,
+    signals=any_record(Signals, lr_scale=SCALES, **dict.fromkeys(COUNTED, POSITIVE)),
+    decision=any_record(Decision, batch_size=POSITIVE, lr_scale=SCALES),
+    passes=POSITIVE,
+    modelled_seconds=st.none() | SPENT,
+    **dict.fromkeys(MEASURED, SPENT),
+    **dict.fromkeys(ERRORS, SHARES),
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(str(tmp_path_factory.mktemp("shared")))
+
+
+@given(study=STUDIES)
+def test_study_comes_back_as_it_was_written(shared: Store, study: StudyRecord) -> None:
+    shared.write_study(study)
+    assert shared.study("s") == study
+    assert shared.studies() == [study]
+
+
+@given(trial=TRIALS)
+def test_trial_comes_back_as_it_was_written(shared: Store, trial: TrialRecord) -> None:
+    shared.write_trial(trial)
+    assert shared.trials("s") == [trial]
+
+
+@given(records=st.lists(RECORDS, max_size=3))
+def test_intervals_come_back_as_they_were_written(shared: Store, records: list[IntervalRecord]) -> None:
+    ordered = [
+        replace(record, signals=replace(record.signals, interval=index))
+        for index, record in enumerate(records)
+    ]
+    trial = replace(TRIAL, study="s", trial_id="s")
+    shared.write_intervals(trial, ordered)
+    assert shared.intervals("s").get("s", []) == ordered
+
+
+def test_trials_come_back_by_number_and_intervals_by_trial(store: Store) -> None:
+    numbers = [10, 9, 0]
+    for number in numbers:
+        trial = trial_of(STUDY, number)
+        store.write_trial(trial)
+        store.write_intervals(trial, INTERVALS[: 1 + number % 2])
+    assert [trial.number for trial in store.trials(STUDY.study)] == sorted(numbers)
+    counts = {trial_id: len(records) for trial_id, records in store.intervals(STUDY.study).items()}
+    assert counts == {f"{STUDY.study}-search-{number}": 1 + number % 2 for number in numbers}
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+def test_each_trial_and_table_has_a_file_of_its_own(full: Store, results: Path) -> None:
+    full.write_trial(trial_of(STUDY, 4))
+    files = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
+    study = STUDY.study
+    assert files == {
+        f"{study}/studies/{study}.parquet",
+        f"{study}/trials/{study}-search-3.parquet",
+        f"{study}/trials/{study}-search-4.parquet",
+        f"{study}/intervals/{study}-search-3.parquet",
+    }
+
+
+def test_row_of_an_ended_trial_replaces_its_running_one(store: Store, results: Path) -> None:
+    store.write_trial(replace(TRIAL, status="running", val_error=None))
+    store.write_trial(TRIAL)
+    assert store.trials(STUDY.study) == [TRIAL]
+    assert [path.name for path in trial_file(results).parent.iterdir()] == [trial_file(results).name]
+
+
+def test_single_runs_lie_in_a_folder_that_is_no_study(full: Store, results: Path) -> None:
+    run = trial_of(STUDY, 0, phase="train")
+    full.write_trial(run)
+    full.write_intervals(run, INTERVALS)
+    assert (results / "train" / "trials" / f"{run.trial_id}.parquet").exists()
+    assert full.trials("train") == [run]
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert full.studies() == [STUDY]
+    assert "train" in RESERVED
+    assert set(full.frame("trials")["phase"]) == {"search"}
+
+
+def test_frames_have_every_row_and_column(full: Store) -> None:
+    for table in TABLES:
+        frame = full.frame(table)
+        assert list(frame.columns) == SCHEMAS[table].names
+        assert len(frame) == (2 if table == "intervals" else 1)
+    assert full.frame("trials", [STUDY.study])["val_error"].item() == 0.125
+    assert full.frame("trials", ["another"]).empty
+
+
+def test_frame_of_some_columns(full: Store, store: Store) -> None:
+    wanted = ["val_error", "trial_id"]
+    pd.testing.assert_frame_equal(
+        full.frame("intervals", columns=wanted), full.frame("intervals")[wanted], check_dtype=False
+    )
+    assert list(store.frame("trials", columns=wanted).columns) == wanted
+    with pytest.raises(InputError, match=r"unknown column 'val_eror'.*val_error"):
+        full.frame("intervals", columns=["val_eror"])
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_frame_of_nothing_has_the_columns(store: Store, table: Table) -> None:
+    frame = store.frame(table)
+    assert frame.empty
+    assert list(frame.columns) == SCHEMAS[table].names
+
+
+def test_nothing_is_there_before_something_is_written(store: Store, results: Path) -> None:
+    store.check_writable()
+    assert (store.studies(), store.trials("x"), store.intervals("x"), store.study("x")) == ([], [], {}, None)
+    assert not results.exists()
+
+
+# --- damage -----------------------------------------------------------------------------------------
+
+
+def test_hidden_and_other_files_are_no_rows(
+    full: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trial_file(results).parent
+    (folder / f".{TRIAL.trial_id}.123").write_bytes(b"half")
+    (folder / ".hidden.parquet").write_bytes(b"half")
+    (folder / "notes.txt").write_text("mine")
+    (results / ".ray").mkdir()
+    (results / "file").write_text("mine")
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert full.studies() == [STUDY]
+    assert not capsys.readouterr().err
+
+
+def one_line(capsys: pytest.CaptureFixture[str], path: Path) -> bool:
+    lines = capsys.readouterr().err.splitlines()
+    return len(lines) == 1 and str(path) in lines[0]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, -1])
+def test_truncated_file_is_skipped_and_named(
+    full: Store, results: Path, kept: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = trial_of(STUDY, 4)
+    full.write_trial(broken)
+    path = trial_file(results, trial=broken)
+    path.write_bytes(path.read_bytes()[:kept])
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert one_line(capsys, path)
+
+
+def test_folder_with_the_name_of_a_file_is_skipped_and_named(
+    full: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trial_file(results).with_name("folder.parquet")
+    path.mkdir()
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert one_line(capsys, path)
+
+
+def test_parquet_of_somebody_else_is_skipped_and_named(
+    full: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trial_file(results).with_name("foreign.parquet")
+    pq.write_table(pa.table({"trial_id": ["x"], "val_error": ["high"]}), path)
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert one_line(capsys, path)
+    assert list(full.frame("trials")["trial_id"]) == [TRIAL.trial_id]
+    assert one_line(capsys, path)
+
+
+def test_file_of_another_table_is_skipped_and_named(
+    full: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trial_file(results).with_name("moved.parquet")
+    path.write_bytes(trial_file(results, "intervals").read_bytes())
+    assert full.trials(STUDY.study) == [TRIAL]
+    assert one_line(capsys, path)
+
+
+def test_file_of_a_newer_version_is_refused_by_name(full: Store, results: Path) -> None:
+    path = trial_file(results)
+    table = pq.read_table(path).append_column("later", pa.array([1]))
+    newer = {"adasearch.table": "trials", "adasearch.schema_version": str(SCHEMA_VERSION + 1)}
+    pq.write_table(table.replace_schema_metadata(newer), path)
+    with pytest.raises(InputError, match=f"version {SCHEMA_VERSION + 1}.* up to {SCHEMA_VERSION}") as caught:
+        full.trials(STUDY.study)
+    assert str(path) in str(caught.value)
+
+
+def test_folder_that_cannot_be_listed_is_named(full: Store, results: Path) -> None:
+    (results / "other").mkdir()
+    (results / "other" / "trials").write_text("a file where a table would be")
+    with pytest.raises(AdasearchError, match="cannot read") as caught:
+        full.trials("other")
+    assert str(results / "other" / "trials") in str(caught.value)
+
+
+def test_failed_write_names_the_file_and_leaves_the_former_one(full: Store, results: Path) -> None:
+    (results / "other").write_text("a file where a study's folder would be")
+    trial = replace(TRIAL, study="other")
+    with pytest.raises(AdasearchError, match="cannot write") as caught:
+        full.write_trial(trial)
+    assert str(results / "other" / "trials") in str(caught.value)
+    assert not isinstance(caught.value, InputError)
+    assert full.trials(STUDY.study) == [TRIAL]
+
+
+# --- the results folder -----------------------------------------------------------------------------
+
+
+def test_results_that_are_a_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="must be a folder but is a file"):
+        Store(str(path))
+    with pytest.raises(InputError, match="must be writable"):
+        Store(str(path / "below")).check_writable()
+
+
+def test_results_that_are_not_there_are_refused_where_they_must_be(results: Path) -> None:
+    with pytest.raises(InputError, match="must be an existing folder but is not there") as caught:
+        Store(str(results), must_exist=True)
+    assert repr(str(results)) in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_results_that_cannot_be_written_are_refused(results: Path) -> None:
+    results.mkdir()
+    results.chmod(0o555)
+    with pytest.raises(InputError, match="must be writable"):
+        Store(str(results / "below")).check_writable()
+
+
+@pytest.mark.parametrize("place", ["nowhere://bucket/x", "fsspec+nowhere://bucket", "~no_such_person_here/x"])
+def test_results_at_no_known_place_are_refused(place: str) -> None:
+    with pytest.raises(InputError, match="cannot be reached"):
+        Store(place)
+
+
+# --- other file systems -----------------------------------------------------------------------------
+
+
+def test_file_uri_is_the_local_folder(full: Store, results: Path) -> None:
+    same = Store(results.as_uri(), must_exist=True)
+    assert same.trials(STUDY.study) == [TRIAL]
+    other = trial_of(STUDY, 4)
+    same.write_trial(other)
+    assert full.trials(STUDY.study) == [TRIAL, other]
+    with same.ray_folder(shared=False) as place:
+        assert place == f"{results}/.ray"
+    with same.locks.hold(STUDY.study), pytest.raises(StudyLocked), full.locks.hold(STUDY.study):
+        pass
+
+
+def test_object_store_keeps_tables_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
+    monkeypatch.setattr(memory, "store", {})
+    monkeypatch.setattr(memory, "pseudo_dirs", [""])
+    monkeypatch.setattr("adasearch.store.lease_backends.SETTLE_SECONDS", 0.01)
+    uri = "fsspec+memory://bucket/results"
+    store = Store(uri)
+    store.check_writable()
+    with store.locks.hold(STUDY.study):
+        store.write_study(STUDY)
+        store.write_trial(replace(TRIAL, status="running"))
+        store.write_intervals(TRIAL, INTERVALS)
+        store.write_trial(TRIAL)
+    again = Store(uri, must_exist=True)
+    assert again.studies() == [STUDY]
+    assert again.trials(STUDY.study) == [TRIAL]
+    assert again.intervals(STUDY.study) == {TRIAL.trial_id: INTERVALS}
+    with again.ray_folder(shared=True) as place:
+        assert place == f"{uri}/.ray"
+    with again.ray_folder(shared=False) as place:
+        assert Path(place).is_dir()
+    assert not Path(place).exists()
+    study = f"/bucket/results/{STUDY.study}"
+    assert sorted(memory.store) == [
+        f"/bucket/results/.leases/{STUDY.study}.json",
+        f"{study}/intervals/{TRIAL.trial_id}.parquet",
+        f"{study}/studies/{STUDY.study}.parquet",
+        f"{study}/trials/{TRIAL.trial_id}.parquet",
+    ]
+
+
+# --- other engines ----------------------------------------------------------------------------------
+
+ENGINES = """
+import sys
+import duckdb, polars
+study = sys.argv[1]
+for table, rows in (("studies", 1), ("trials", 1), ("intervals", 2)):
+    glob = f"{study}/{table}/*.parquet"
+    assert duckdb.sql(f"select count(*) from '{glob}'").fetchall() == [(rows,)], table
+    assert polars.read_parquet(glob).height == rows, table
+found = duckdb.sql(f"select val_error, params->>'$.\\"scheduler/rule\\"' from '{study}/trials/*.parquet'")
+assert found.fetchall() == [(0.125, "settle")]
+assert "adasearch" not in sys.modules
+"""
+
+
+def test_duckdb_and_polars_read_the_tables_without_adasearch(full: Store, results: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINES, str(results / STUDY.study)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_times_and_missing_values_mean_the_same_elsewhere(full: Store, results: Path) -> None:
+    glob = str(results / "*" / "trials" / "*.parquet")
+    row = pl.read_parquet(glob).row(0, named=True)
+    assert row["started_at"] == START
+    assert row["test_error"] is None
+    found = duckdb.sql(f"select epoch_us(started_at), ended_at is null, test_error from '{glob}'")
+    assert found is not None
+    assert found.fetchall() == [(START.timestamp() * 1e6, True, None)]
+
+
+# --- one live search per study ----------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from adasearch.store import Store
+with Store(sys.argv[1]).locks.hold("held"):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(results: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(results)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "locked\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_study_is_held_by_one_process_and_free_once_that_was_killed(store: Store, results: Path) -> None:
+    with holder(results) as process:
+        with pytest.raises(StudyLocked) as caught, store.locks.hold("held"):
+            pytest.fail("the lock was given twice")
+        assert f"process {process.pid}" in str(caught.value)
+        assert f"host {os.uname().nodename}" in str(caught.value)
+        assert "study held" in str(caught.value)
+        with store.locks.hold("another"):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with store.locks.hold("held"):
+            pass
+
+
+def test_lock_is_given_again_after_an_error_under_it(store: Store) -> None:
+    with pytest.raises(KeyError, match="mine"), store.locks.hold("study"):
+        raise KeyError("mine")
+    with store.locks.hold("study"), pytest.raises(StudyLocked), store.locks.hold("study"):
+        pass
+
+
+def test_lock_whose_holder_is_not_known_yet_is_refused_all_the_same(store: Store, results: Path) -> None:
+    with store.locks.hold("study"):
+        (results / "study" / ".owner").unlink()
+        with pytest.raises(StudyLocked, match="it has just begun"), store.locks.hold("study"):
+            pass
+
+
+def test_lock_that_cannot_be_written_names_the_folder(store: Store, results: Path) -> None:
+    results.mkdir()
+    (results / "study").write_text("a file")
+    with pytest.raises(AdasearchError, match="cannot lock") as caught, store.locks.hold("study"):
+        pass
+    assert str(results / "study") in str(caught.value)
+
+
+def test_lock_leaves_nothing_that_readers_see(full: Store) -> None:
+    with full.locks.hold(STUDY.study):
+        assert full.studies() == [STUDY]
+        assert full.trials(STUDY.study) == [TRIAL]
