@@ -1,7 +1,10 @@
 """The errors that a person can act on; everything else is a bug and keeps its traceback."""
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "INTERRUPTED",
@@ -10,6 +13,7 @@ __all__ = [
     "Interrupted",
     "StoreError",
     "one_line",
+    "place_in_user_code",
     "require",
     "unknown",
 ]
@@ -53,6 +57,21 @@ def one_line(error: BaseException) -> str:
     'ValueError: first second'
     """
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def place_in_user_code(error: BaseException) -> str | None:
+    """Return the last place of an error's traceback that is neither ours nor a library's; None if none is.
+
+    It reads "nets.py, line 12, in forward".
+    """
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    ours = {*installed, str(Path(__file__).parent)}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        libraries = {"site-packages", "dist-packages"} & set(file.parts)
+        if file.suffix == ".py" and not libraries and not ours & set(map(str, file.parents)):
+            return f"{file.name}, line {frame.lineno}, in {frame.name}"
+    return None
 
 
 def require(holds: bool, rule: str, /, **named: object) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 __all__ = [
     "SECONDS",
     "Action",
+    "Cause",
     "Decision",
     "IntervalRecord",
     "Limits",
@@ -27,6 +28,8 @@ __all__ = [
 Action = Literal["grow", "shrink", "hold"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Status = Literal["running", "complete", "pruned", "failed"]
+Cause = Literal["diverged", "raised", "lost"]
+"""Why a trial failed: a loss that is not finite, an error that was raised, or workers that were lost."""
 Value = bool | int | float | str
 Params = Mapping[str, Value]
 
@@ -172,6 +175,8 @@ class IntervalRecord:
         out_of_memory: how often a pass did not fit and was made smaller.
         test_error: fraction of the test split that was classified wrongly, at the end of a run that was asked
             for it; None elsewhere.
+        decided: whether the scheduler was asked after it; not at the end of the budget, nor where a loss is
+            not finite.
     """
 
     signals: Signals
@@ -189,6 +194,7 @@ class IntervalRecord:
     checkpoint_seconds: float | None = None
     out_of_memory: int = 0
     test_error: float | None = None
+    decided: bool = True
 
     def seconds(self, clock: str) -> float:
         """Return the training time by a clock; infinite where that clock has none."""
@@ -249,7 +255,8 @@ class TrialRecord:
 
     ``trial_id`` is ``<study>-<phase>-<number>``. ``params`` holds every parameter, searched or fixed, as
     ``train/lr`` or ``scheduler/window``. ``role`` says what a row of a comparison stands for, and
-    ``source_trial_id`` which trial it repeats. Sums run over the trial's intervals.
+    ``source_trial_id`` which trial it repeats. ``error`` and ``cause`` are of a failed one. Sums run over
+    the trial's intervals.
     """
 
     trial_id: str
@@ -266,6 +273,7 @@ class TrialRecord:
     params: Params
     status: Status
     error: str | None = None
+    cause: Cause | None = None
     val_error: float | None = None
     test_error: float | None = None
     train_seconds: float | None = None

@@ -21,8 +21,8 @@ from adasearch.data.load import load_dataset
 from adasearch.io.tables import Column
 from adasearch.schedulers import make_scheduler
 from adasearch.training.loop import train
+from adasearch.training.task import TrialTask
 from adasearch.tuning.cluster import connect
-from adasearch.tuning.messages import TrialTask
 from common import Row, keep, parser_of, positive
 from searches import ours
 from trial_cost import constant

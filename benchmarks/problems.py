@@ -19,9 +19,9 @@ from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.resolve import resolve
 from adasearch.studies.spans import rungs_of
 from adasearch.training.config import TrainConfig
-from adasearch.tuning.initial_points import first_points
-from adasearch.tuning.messages import TrialTask
-from adasearch.tuning.resources import GangSettings
+from adasearch.training.task import TrialTask
+from adasearch.tuning.initial_points import initial_points
+from adasearch.tuning.resources import WorkerGroupSettings
 
 __all__ = ["Course", "End", "Problem", "Stretch", "problem_of", "settings_for"]
 
@@ -107,7 +107,7 @@ class Problem:
     @property
     def firsts(self) -> list[Params]:
         """What adasearch tries before anything is drawn."""
-        return first_points(self.first, self.distributions, self.fixed)
+        return initial_points(self.first, self.distributions, self.fixed)
 
     def task(self, number: int, params: Params, folder: str) -> TrialTask:
         """Return what a worker needs for a trial of these parameters."""
@@ -122,7 +122,7 @@ class Problem:
         )
         return TrialTask(
             trial_id=f"{trial.trial_id}-{uuid.uuid4().hex[:6]}",
-            config=TrainConfig.of(study, trial, evaluate_at=rungs_of(study)),
+            config=replace(TrainConfig.of(study, trial), evaluate_at=rungs_of(study)),
             scheduler=study.scheduler,
             scheduler_fields=trial.fields_of("scheduler"),
             limits=study.limits,
@@ -150,9 +150,9 @@ def problem_of(request: Request, curve: SpeedCurve | None) -> Problem:
     )
 
 
-def settings_for(folder: str) -> GangSettings:
+def settings_for(folder: str) -> WorkerGroupSettings:
     """Return one worker with one CPU a trial."""
-    return GangSettings(
+    return WorkerGroupSettings(
         workers=1,
         cpus_per_worker=1,
         gpus_per_worker=0.0,

@@ -1,6 +1,6 @@
 """Wall-clock that a search needs to the same hypervolume: adasearch beside Ray Tune's ``OptunaSearch``.
 
-On equal workers (the same long-lived gangs): adasearch with and without its early stopping, random points,
+On equal workers (the same long-lived groups): adasearch with and without its early stopping, random points,
 ``OptunaSearch`` with and without ASHA. And ``OptunaSearch`` with a fresh ``TorchTrainer`` for each trial, as
 Ray's documentation has it, on fewer seeds, as each trial costs half a minute. Same space, training, data and
 first point; 24 trials each, and 48 where trials are stopped early, which then take about as much wall-clock.
@@ -30,7 +30,7 @@ from adasearch.studies.request import Request
 from adasearch.tuning.cluster import connect
 from common import Row, keep, parser_of, positive
 from problems import Course, problem_of
-from searches import optuna_search_fresh, optuna_search_on_gangs, ours
+from searches import optuna_search_fresh, optuna_search_on_worker_groups, ours
 from transfer import hypervolume
 
 Search = Callable[..., Course]
@@ -38,9 +38,9 @@ ARMS: dict[str, tuple[Search, int]] = {  # and how many times the trials that we
     "adasearch": (partial(ours, stopper="halving", sampler="tpe"), 2),
     "adasearch, none stopped": (partial(ours, stopper="none", sampler="tpe"), 1),
     "random": (partial(ours, stopper="none", sampler="random"), 1),
-    "OptunaSearch": (partial(optuna_search_on_gangs, asha=False), 1),
-    "OptunaSearch, first points": (partial(optuna_search_on_gangs, asha=False, informed=True), 1),
-    "OptunaSearch, ASHA": (partial(optuna_search_on_gangs, asha=True), 2),
+    "OptunaSearch": (partial(optuna_search_on_worker_groups, asha=False), 1),
+    "OptunaSearch, first points": (partial(optuna_search_on_worker_groups, asha=False, informed=True), 1),
+    "OptunaSearch, ASHA": (partial(optuna_search_on_worker_groups, asha=True), 2),
 }
 FRESH = "OptunaSearch, fresh trainers"
 Point = tuple[float, float]

@@ -3,7 +3,7 @@
 What each does is the same training, :func:`adasearch.training.loop.train`, on the same data:
 
 - :func:`ours`: adasearch's search;
-- :func:`optuna_search_on_gangs`: ``OptunaSearch``, with or without ASHA, on adasearch's long-lived workers;
+- :func:`optuna_search_on_worker_groups`: ``OptunaSearch``, with or without ASHA, on adasearch's workers;
 - :func:`optuna_search_fresh`: the pattern of Ray's documentation, ``OptunaSearch`` over a function that makes
   a ``TorchTrainer`` for each trial. Without ASHA: a trainer that Tune stops in mid-run leaks its placement
   group where Ray runs without its dashboard, and the next trial then waits for ever.
@@ -26,14 +26,15 @@ from adasearch.records import IntervalRecord, Params, TrialRecord, Value
 from adasearch.spaces.optuna_trials import objectives
 from adasearch.store import Store
 from adasearch.store.trials import begin_trial
-from adasearch.tuning.engine import DRIVER_RESOURCES, run_search
-from adasearch.tuning.messages import TrialTask
-from adasearch.tuning.optuna_source import StudyPlan
-from adasearch.tuning.resources import GangSettings
-from adasearch.tuning.worker_group import GangTrainable
+from adasearch.training.task import TrialTask
+from adasearch.tuning.engine import DRIVER_RESOURCES, run_trials
+from adasearch.tuning.optuna_source import OptunaSource, quiet_optuna
+from adasearch.tuning.resources import WorkerGroupSettings
+from adasearch.tuning.trial_source import TrialPlan
+from adasearch.tuning.worker_group import SlotTrainable
 from problems import Course, End, Problem, Stretch, settings_for
 
-__all__ = ["optuna_search_fresh", "optuna_search_on_gangs", "ours"]
+__all__ = ["optuna_search_fresh", "optuna_search_on_worker_groups", "ours"]
 
 GOALS: dict[str, Any] = {"metric": ["val_error", "seconds"], "mode": ["min", "min"]}
 WORST = {"val_error": 1.0, "seconds": 1e6}  # of a trial that failed, as OptunaSearch needs numbers
@@ -60,6 +61,9 @@ class _Listener:
     def restarted(self, trial: TrialRecord) -> None:
         pass
 
+    def noted(self, trial: TrialRecord, text: str) -> None:
+        pass
+
     def ended(self, trial: TrialRecord) -> None:
         if trial.status == "complete":
             error, seconds = objectives(trial, self._clock)
@@ -74,10 +78,8 @@ def ours(
 ) -> Course:
     """Search with adasearch."""
     resolved = problem.resolved
-    plan = StudyPlan(
+    plan = TrialPlan(
         study=replace(resolved.record, seed=seed, stopper=stopper, sampler=sampler),
-        train_space=resolved.train_space,
-        scheduler_space=resolved.scheduler_space,
         data=resolved.data,
         trials=trials,
         stored=(),
@@ -86,7 +88,9 @@ def ours(
     )
     listener = _Listener(problem)
     results = f"{folder}/{uuid.uuid4().hex[:8]}"
-    run_search([plan], Store(results), settings_for(folder), slots=slots, listener=listener)
+    with quiet_optuna():
+        source = OptunaSource(plan, resolved.train_space, resolved.scheduler_space)
+        run_trials([source], Store(results), settings_for(folder), slots=slots, listener=listener)
     shutil.rmtree(results, ignore_errors=True)
     return listener.course
 
@@ -94,11 +98,11 @@ def ours(
 # --- Ray Tune's own ----------------------------------------------------------------------------------
 
 
-class _OnGang(GangTrainable):
+class _OnWorkerGroup(SlotTrainable):
     """A slot whose config is a point of the space."""
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], settings: GangSettings, problem: Problem, seed: int
+        self, config: dict[str, Any], settings: WorkerGroupSettings, problem: Problem, seed: int
     ) -> None:
         self._problem, self._seed, self._count = problem, seed, 0
         super().setup(self._next(config, settings), settings)
@@ -106,7 +110,7 @@ class _OnGang(GangTrainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         return super().reset_config(self._next(new_config, self._settings))
 
-    def _next(self, config: dict[str, Any], settings: GangSettings) -> dict[str, Any]:
+    def _next(self, config: dict[str, Any], settings: WorkerGroupSettings) -> dict[str, Any]:
         self._metrics = _Metrics(self._problem)
         self._count += 1
         return {"task": self._problem.task(self._seed + self._count, _flat(config), settings.storage)}
@@ -209,12 +213,12 @@ def _searched(
     return course
 
 
-def optuna_search_on_gangs(
+def optuna_search_on_worker_groups(
     problem: Problem, folder: str, *, trials: int, slots: int, seed: int, asha: bool, informed: bool = False
 ) -> Course:
     """Search with ``OptunaSearch`` on adasearch's workers; ``informed``, from adasearch's first points on."""
     first = problem.firsts if informed else [problem.first]
-    slot = tune.with_parameters(_OnGang, settings=settings_for(folder), problem=problem, seed=seed)
+    slot = tune.with_parameters(_OnWorkerGroup, settings=settings_for(folder), problem=problem, seed=seed)
     trainable = tune.with_resources(slot, DRIVER_RESOURCES)
     return _searched(
         problem, trainable, folder, trials=trials, slots=slots, seed=seed, asha=asha, first=first

@@ -35,23 +35,24 @@ else:
     import ray.tune, torch  # which a search has imported by then
     from adasearch.data.spec import DataSpec
     from adasearch.spaces.optuna_trials import stored_spaces
-    from adasearch.tuning.search_state import Ledger
-    from adasearch.tuning.optuna_source import Proposals, StudyPlan
+    from adasearch.tuning.search_state import SearchState
+    from adasearch.tuning.optuna_source import OptunaSource
+    from adasearch.tuning.trial_source import TrialPlan
     from adasearch.tuning.stopper import RECALLED
 
     class Nobody:
-        started = progressed = restarted = ended = staticmethod(lambda *what: None)
+        started = progressed = restarted = noted = ended = staticmethod(lambda *what: None)
 
     def act(store):  # what a search that goes on does before its first trial, but for Ray and the data
         sources = []
         for study in store.studies():
-            stored, (train_space, scheduler_space) = store.trials(study.study), stored_spaces(study)
-            sources.append(Proposals(StudyPlan(
-                study=study, train_space=train_space, scheduler_space=scheduler_space, stored=stored,
-                intervals={}, recall=partial(store.columns, study.study, RECALLED), trials=len(stored) + 1,
-                data=DataSpec(source="digits"),
-            )))
-        return Ledger(sources, store, Nobody()), sources
+            stored = store.trials(study.study)
+            plan = TrialPlan(
+                study=study, stored=stored, intervals={}, trials=len(stored) + 1,
+                recall=partial(store.columns, study.study, RECALLED), data=DataSpec(source="digits"),
+            )
+            sources.append(OptunaSource(plan, *stored_spaces(study)))
+        return SearchState(sources, store, Nobody()), sources
 
 def peak():  # in GB; what getrusage says may be that of the process that started this one
     with open("/proc/self/status") as file:

@@ -43,7 +43,11 @@ ROOMS = {
     "data": Room("user_code", torch="yes", but=(("spec", "no"),)),
     "networks": Room("signals user_code", torch="yes"),
     "profiles": Room("schedulers signals.sampled_steps store io environment"),
-    "training": Room("data networks signals schedulers io", torch="yes", but=(("config", "no"),)),
+    "training": Room(
+        "data networks signals schedulers io",
+        torch="yes",
+        but=(("config", "no"), ("task", "no"), ("same_run", "no")),
+    ),
     "controller": Room("data signals training schedulers", torch="yes"),
     "doctor": Room("store profiles io"),
     "spaces": Room("profiles schedulers training.config io"),
@@ -59,8 +63,8 @@ ROOMS = {
         but=(("speed", "yes"),),
     ),
     "tuning": Room(
-        "studies training data.spec data.load spaces profiles store schedulers io.filesystem io.text "
-        "environment runtime user_code",
+        "studies runs.live_trial training data.spec data.load spaces profiles store schedulers "
+        "io.filesystem io.text environment runtime user_code",
         torch="lazily",
         ray="yes",
     ),

@@ -102,7 +102,7 @@ def interval_at(
     seconds: float = 1.0,
     action: Action = "hold",
 ) -> IntervalRecord:
-    """The index-th interval of a trial; 400 examples each unless ``seen`` says where it ended."""
+    """An interval of a trial of ``STUDY``: 400 examples each, unless ``seen`` says where it ended."""
     examples_seen = 400 * (index + 1) if seen is None else seen
     return IntervalRecord(
         signals=Signals(
@@ -126,6 +126,7 @@ def interval_at(
         measure_seconds=0.25,
         resize_seconds=0.125,
         eval_seconds=0.5,
+        decided=examples_seen < STUDY.budget,
     )
 
 

@@ -1,26 +1,13 @@
 """What a scheduler would have decided on the signals of a stored run: decisions, not outcomes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adasearch.records import Decision, IntervalRecord, Limits, Signals
+from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
 
-__all__ = ["decided", "virtual_decisions"]
-
-
-def decided(intervals: Sequence[IntervalRecord]) -> list[IntervalRecord]:
-    """Return the intervals after which a scheduler was asked: all but a last one that ended the run."""
-    last = [record for record in intervals[-1:] if _ended(record)]
-    return list(intervals[: len(intervals) - len(last)])
-
-
-def _ended(record: IntervalRecord) -> bool:
-    losses = (record.signals.train_loss, record.signals.val_loss)
-    broken = any(loss is not None and not math.isfinite(loss) for loss in losses)
-    return broken or record.decision.reason == "end of the budget"
+__all__ = ["virtual_decisions"]
 
 
 def virtual_decisions(

@@ -38,14 +38,13 @@ def deba_of(trial: TrialRecord) -> Deba:
 def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.DataFrame:
     """Return what :class:`Deba` saw: c, dg and dl after each interval but the first, from stored signals.
 
-    ``decided`` is False where it waited (too few intervals, cooldown, end of the budget).
+    ``decided`` is False where it waited (too few intervals, cooldown) or was not asked (at the run's end).
     """
     deba = deba_of(trial)
     history = [record.signals for record in intervals]
     rows = []
     for seen in range(2, len(history) + 1):
         past = history[:seen]
-        ended = seen == len(history) and trial.status == "complete"
-        decided = not ended and waiting(past, FIRST_DECISION, deba.cooldown) is None
+        decided = intervals[seen - 1].decided and waiting(past, FIRST_DECISION, deba.cooldown) is None
         rows.append((past[-1].interval, past[-1].examples_seen, *deba.indicators(past), decided))
     return pd.DataFrame(rows, columns=["interval", "examples_seen", "c", "dg", "dl", "decided"])

@@ -19,7 +19,7 @@ from adasearch.studies.controls import FRESH, Controls
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
-    from adasearch.tuning.fixed_source import Repeats
+    from adasearch.tuning.fixed_source import FixedSource
 
 __all__ = ["confirm"]
 
@@ -77,8 +77,9 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     from adasearch.profiles.clock import curve_of
     from adasearch.studies.naming import named_by
     from adasearch.tuning.cluster import connect
-    from adasearch.tuning.fixed_source import ConfirmPlan, Repeats
-    from adasearch.tuning.resources import gangs_for
+    from adasearch.tuning.fixed_source import FixedSource
+    from adasearch.tuning.resources import worker_groups_for
+    from adasearch.tuning.trial_source import TrialPlan
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for job in jobs for name in named_by(job.study)]
@@ -87,7 +88,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     with ExitStack() as files, joined as capacity, ExitStack() as locks:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
-        settings, slots = gangs_for(
+        settings, slots = worker_groups_for(
             runtime,
             capacity,
             storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
@@ -97,31 +98,29 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
         )
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")
-        plans = []
+        sources = []
         for job in jobs:
             name = job.study.study
             locks.enter_context(store.locks.hold(name))
             stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-            plans.append(
-                ConfirmPlan(
-                    study=replace(job.study, stopper="none"),
-                    data=data[name],
-                    repeats=job.repeats,
-                    stored=stored,
-                    intervals=store.intervals(
-                        name, [each.trial_id for each in stored if each.status == "running"]
-                    ),
-                    options=runtime.options,
-                    threads=runtime.cpus_per_worker,
-                    curve=curve_of(store, job.study),
-                )
+            plan = TrialPlan(
+                study=replace(job.study, stopper="none"),
+                data=data[name],
+                trials=len(job.runs),
+                stored=stored,
+                intervals=store.intervals(
+                    name, [each.trial_id for each in stored if each.status == "running"]
+                ),
+                options=runtime.options,
+                threads=runtime.cpus_per_worker,
+                curve=curve_of(store, job.study),
             )
-        sources = [Repeats(plan) for plan in plans]
+            sources.append(FixedSource(plan, job.runs))
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)
 
 
-def _goal(source: "Repeats") -> Goal:
+def _goal(source: "FixedSource") -> Goal:
     plan = source.plan
     return Goal(
         study=plan.study.study,

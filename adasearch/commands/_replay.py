@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adasearch.analysis.replay import decided, virtual_decisions
+from adasearch.analysis.replay import virtual_decisions
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.tables import Column, number, render
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
@@ -65,7 +65,7 @@ def replay(
         raise InputError(f"the study of {trial_id} is not stored; give --smallest and --largest")
     limits = limits or (study.limits if study else None)
     assert limits is not None
-    made = decided(intervals)
+    made = [record for record in intervals if record.decided]
     if not made:
         raise InputError(f"{trial_id} has no interval after which anything was decided")
     if not limits.admit(made[0].signals.batch_size):

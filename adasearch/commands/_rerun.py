@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import count, groupby
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from adasearch.io.tables import Column, number, render
 from adasearch.profiles.clock import curve_of
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
 from adasearch.runs.execute import interval_line, run_and_keep
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.runtime import RunOptions
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
@@ -61,7 +63,6 @@ def rerun(
     """
     from adasearch.data.load import load_dataset
     from adasearch.runs.execute import data_of, with_threads
-    from adasearch.schedulers.registry import make_scheduler
 
     options = options or RunOptions()
     options.check()
@@ -89,24 +90,24 @@ def rerun(
         say(console, f"{trial.trial_id} repeats {source.trial_id}")
         for line in _changed(source, trial):
             say(console, line)
+        live = LiveTrial(trial, store, intervals=intervals, curve=curve_of(store, study))
+        task = live.task(
+            study, spec, options, evaluate_at=rungs_of(study) if source.phase == "search" else (), test=test
+        )
         trial = run_and_keep(
-            trial,
-            study,
-            intervals,
-            make_scheduler(source.scheduler, source.fields_of("scheduler")),
+            live,
+            task,
             data,
             store,
-            options,
-            lambda interval: say(console, interval_line(interval)),
-            curve_of(store, study),
-            evaluate_at=rungs_of(study) if source.phase == "search" else (),
-            test=test,
+            device=study.device,
+            heard=lambda interval: say(console, interval_line(interval)),
+            say=partial(say, console),
         )
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
     if tolerance is None:
         tolerance = 0.0 if _exact(source, trial) else TOLERANCE
-    _judge(source, trial, former, intervals, tolerance, console)
+    _judge(source, trial, former, live.intervals, tolerance, console)
     return trial
 
 

@@ -17,7 +17,7 @@ from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
 from adasearch.runs.profile_runner import histories_of, with_profile
-from adasearch.runtime import Runtime
+from adasearch.runtime import RunOptions, Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
@@ -25,7 +25,7 @@ from adasearch.studies.identity import check_device
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request, ResolvedStudy
-    from adasearch.tuning.optuna_source import StudyPlan
+    from adasearch.tuning.optuna_source import OptunaSource
 
 __all__ = ["search"]
 
@@ -58,14 +58,15 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     resolved = _profiled(resolved, runtime, store, console)
     from adasearch.studies.naming import named_by
     from adasearch.tuning.cluster import connect
-    from adasearch.tuning.resources import gangs_for
+    from adasearch.tuning.resources import worker_groups_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
     own = [name for study in resolved for name in named_by(study.record)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
     # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:
-        from adasearch.tuning.engine import run_search  # which imports ray
+        from adasearch.tuning.engine import run_trials  # which imports ray
+        from adasearch.tuning.optuna_source import quiet_optuna
 
         if _device(runtime, gpus=capacity.gpus) != request.device:
             request = replace(request, device=_device(runtime, gpus=capacity.gpus))
@@ -73,7 +74,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         for study in resolved:
             check_device(study.record)
         resolved = _profiled(resolved, runtime, store, console)
-        settings, slots = gangs_for(
+        settings, slots = worker_groups_for(
             runtime,
             capacity,
             storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
@@ -81,9 +82,10 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             device=request.device,
             say=partial(say, console),
         )
-        plans = _claim(request, resolved, runtime, store, locks, console)
-        with SearchDisplay(console, _goals(plans)) as display:
-            whole = run_search(plans, store, settings, slots=slots, listener=display)
+        with quiet_optuna():
+            sources = _claim(request, resolved, runtime, store, locks, console)
+            with SearchDisplay(console, _goals(sources)) as display:
+                whole = run_trials(sources, store, settings, slots=slots, listener=display)
     if whole:
         _print_tables(resolved, store, console)
     return whole
@@ -150,15 +152,16 @@ def _claim(
     store: Store,
     locks: ExitStack,
     console: Console,
-) -> "list[StudyPlan]":
+) -> "list[OptunaSource]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
     from adasearch.profiles.clock import curve_of
     from adasearch.studies.identity import check_identity
     from adasearch.studies.spans import rungs_of
-    from adasearch.tuning.optuna_source import StudyPlan
+    from adasearch.tuning.optuna_source import OptunaSource
     from adasearch.tuning.stopper import RECALLED
+    from adasearch.tuning.trial_source import TrialPlan
 
-    plans = []
+    sources = []
     for study in resolved:
         name = study.record.study
         try:
@@ -174,30 +177,45 @@ def _claim(
         if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
             which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
             say(console, f"{which}, whose measured seconds may not compare with those to come")
+        plan = TrialPlan(
+            study=study.record,
+            data=study.data,
+            trials=runtime.trials,
+            stored=stored,
+            intervals=store.intervals(
+                name, [trial.trial_id for trial in stored if trial.status == "running"]
+            ),
+            recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
+            options=_options(runtime.options, stored, store, name),
+            threads=runtime.cpus_per_worker,
+            curve=curve_of(store, study.record),
+        )
         stability = study.record.stability_profile
-        plans.append(
-            StudyPlan(
-                study=study.record,
-                train_space=study.train_space,
-                scheduler_space=study.scheduler_space,
-                data=study.data,
-                trials=runtime.trials,
-                stored=stored,
-                intervals=store.intervals(
-                    name, [trial.trial_id for trial in stored if trial.status == "running"]
-                ),
-                recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
-                options=runtime.options,
-                threads=runtime.cpus_per_worker,
-                curve=curve_of(store, study.record),
+        sources.append(
+            OptunaSource(
+                plan,
+                study.train_space,
+                study.scheduler_space,
                 profile=histories_of(store, stability) if stability else (),
                 early=_early(study, store, console) if runtime.transfer else (),
             )
         )
     for study in resolved:
-        if not study.stored and any(plan.study.study == study.record.study for plan in plans):
+        if not study.stored and any(source.plan.study.study == study.record.study for source in sources):
             store.write_study(study.record)
-    return plans
+    return sources
+
+
+def _options(given: RunOptions, stored: Sequence[TrialRecord], store: Store, name: str) -> RunOptions:
+    """Return how a study's trials run: in passes of the size that its ended trials had, if none was given.
+
+    BatchNorm sees one pass at a time, and what this machine remembers of a network may have changed since.
+    """
+    ended = [trial.trial_id for trial in stored if trial.status in ("complete", "pruned")]
+    if given.device_batch is not None or not ended:
+        return given
+    former = store.intervals(name, ended[-1:]).get(ended[-1], ())
+    return replace(given, device_batch=former[-1].device_batch) if former else given
 
 
 def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
@@ -217,7 +235,7 @@ def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[
     return [point_of(donor, study.train_space, study.scheduler_space) for donor in chosen]
 
 
-def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
+def _goals(sources: "Sequence[OptunaSource]") -> list[Goal]:
     return [
         Goal(
             study=plan.study.study,
@@ -226,5 +244,5 @@ def _goals(plans: "Sequence[StudyPlan]") -> list[Goal]:
             finished=_ended(plan.stored),
             best=min((trial.known_error for trial in complete(plan.stored)), default=None),
         )
-        for plan in plans
+        for plan in (source.plan for source in sources)
     ]

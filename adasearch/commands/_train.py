@@ -13,6 +13,7 @@ from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
 from adasearch.runs.execute import interval_line, run_and_keep
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.runtime import RunOptions
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
@@ -72,12 +73,16 @@ def train_once(
         trial, intervals = _begin_or_go_on(store, record, params, held)
         if intervals:
             say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
-
-        def heard(interval: IntervalRecord) -> None:
-            say(console, interval_line(interval))
-
-        curve = curve_of(store, record)
-        return run_and_keep(trial, record, intervals, None, data, store, options, heard, curve)
+        live = LiveTrial(trial, store, intervals=intervals, curve=curve_of(store, record))
+        return run_and_keep(
+            live,
+            live.task(record, study.data, options),
+            data,
+            store,
+            device=record.device,
+            heard=lambda interval: say(console, interval_line(interval)),
+            say=partial(say, console),
+        )
 
 
 def _begin_or_go_on(

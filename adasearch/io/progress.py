@@ -91,6 +91,10 @@ class SearchDisplay:
         """Say that a trial goes on although its workers were lost."""
         say(self._console, f"{trial.trial_id}: its workers ended; it goes on with new ones")
 
+    def noted(self, trial: TrialRecord, text: str) -> None:
+        """Say what a person should know of a trial."""
+        say(self._console, f"{trial.trial_id}: {text}")
+
     def ended(self, trial: TrialRecord) -> None:
         """Take a trial off, and say how it ended."""
         self._running.pop(trial.trial_id, None)

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError, StoreError
 from adasearch.io.progress import StepDisplay
-from adasearch.profiles.modelled_time import SpeedCurve, modelled
-from adasearch.records import IntervalRecord, Status, StudyRecord, TrialRecord
-from adasearch.runtime import RunOptions
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.store import Store
-from adasearch.store.trials import close_trial
 from adasearch.studies.naming import source_of
+from adasearch.training.task import TrialTask, failed
 
 if TYPE_CHECKING:
     from adasearch.data.splits import Dataset
@@ -25,83 +24,50 @@ __all__ = ["data_of", "interval_line", "run_and_keep", "with_threads"]
 
 
 def run_and_keep(
-    trial: TrialRecord,
-    study: StudyRecord,
-    intervals: list[IntervalRecord],
-    scheduler: "BatchSizeScheduler | None",
+    live: LiveTrial,
+    task: TrialTask,
     data: "Dataset",
     store: Store,
-    options: RunOptions,
-    heard: Callable[[IntervalRecord], None],
-    curve: SpeedCurve | None = None,
     *,
-    evaluate_at: tuple[int, ...] = (),
-    test: bool = False,
+    device: str,
+    heard: Callable[[IntervalRecord], None],
+    say: Say,
+    scheduler: "BatchSizeScheduler | None" = None,
 ) -> TrialRecord:
     """Train a trial in this process from what is stored of it to its end, and keep what comes of it.
 
-    ``intervals`` are the stored ones, and are added to; ``scheduler`` None is the study's. ``heard`` is told
-    of each interval; ``curve`` gives modelled seconds; ``evaluate_at`` and ``test`` are the run's own.
-    After Ctrl-C, or where the store cannot be written, the trial's row says "running", so that it goes on
-    another time.
+    ``heard`` is told of each interval, ``say`` of what a person should know; ``scheduler`` None is the
+    task's. After Ctrl-C, or where the store cannot be written, the trial's row says "running", so that it
+    goes on another time.
 
     Raises:
         StoreError: the store cannot be written.
     """
     import torch
 
-    from adasearch.schedulers.registry import make_scheduler
-    from adasearch.training.checkpoint import Checkpoints
-    from adasearch.training.config import TrainConfig
-    from adasearch.training.loop import train
-    from adasearch.training.memory import PeakMemory, default_limit
+    from adasearch.training.trial import train_trial
 
-    config = TrainConfig.of(
-        study,
-        trial,
-        device_batch=options.device_batch,
-        memory_limit=options.memory_limit or default_limit(),
-        evaluate_at=evaluate_at,
-        test=test,
-    )
-    checkpoints = Checkpoints(
-        store.checkpoint_folder(trial), every=options.checkpoint_every, stored=len(intervals)
-    )
-    memory = PeakMemory(torch.device(study.device))
-    status: Status = "complete"
-    error: str | None = None
+    def on_interval(interval: IntervalRecord) -> bool:
+        live.add(interval)
+        heard(interval)
+        if interval.checkpoint_seconds is not None:
+            live.write_intervals()
+        return True
+
     try:
-        scheduler = scheduler or make_scheduler(study.scheduler, trial.fields_of("scheduler"))
-        for interval in train(
-            config, scheduler, study.limits, data, device=study.device, checkpoints=checkpoints
-        ):
-            del intervals[interval.signals.interval :]
-            former = intervals[-1] if intervals else None
-            intervals.append(interval if curve is None else modelled(interval, former, curve))
-            heard(interval)
-            if interval.checkpoint_seconds is not None:
-                store.write_intervals(trial, intervals)
+        outcome = train_trial(task, data, torch.device(device), on_interval, scheduler=scheduler, say=say)
+        assert outcome is not None, "nobody told it to stop"
     except KeyboardInterrupt:
-        if intervals:
-            store.write_intervals(trial, intervals)
+        live.write_intervals()
         raise
     except StoreError:  # the trial goes on another time
         raise
-    except Exception as failure:  # whatever ends the run is its row's error
-        status, error = "failed", f"{type(failure).__name__}: {failure}"
-    trial = close_trial(
-        trial,
-        intervals,
-        status=status,
-        error=error,
-        ended_at=datetime.now(timezone.utc),
-        peak_memory_bytes=memory.read(),
-    )
-    if intervals:
-        store.write_intervals(trial, intervals)
-    store.write_trial(trial)
-    store.remove_checkpoints(trial)
-    return trial
+    except Exception as error:  # whatever ends the run is its row's error
+        outcome = failed(error)
+    closed = live.close(outcome)
+    live.keep(closed)
+    store.remove_checkpoints(closed)
+    return closed
 
 
 def interval_line(record: IntervalRecord) -> str:

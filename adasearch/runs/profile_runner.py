@@ -41,6 +41,7 @@ from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import stability_figures
 from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
 from adasearch.runs.execute import run_and_keep
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.trials import begin_trial
 from adasearch.studies.naming import study_name
 
@@ -135,7 +136,9 @@ class Taker:
             rows = kept.get(trial.trial_id, [])
             if not _over(trial):
                 data = data or self._data()
-                trial = self._run(trial, record, rows, data, done=number * intervals, total=seeds * intervals)
+                trial, rows = self._run(
+                    trial, record, rows, data, done=number * intervals, total=seeds * intervals
+                )
             runs.append((trial, rows))
         failed = [trial for trial, _ in runs if trial.status != "complete"]
         for trial in failed:
@@ -169,7 +172,7 @@ class Taker:
         *,
         done: int,
         total: int,
-    ) -> TrialRecord:
+    ) -> tuple[TrialRecord, list[IntervalRecord]]:
         from adasearch.runs.speed import FixedBatch
 
         what = f"{record.architecture}: runs at batch {self._params['train/batch_size']}"
@@ -178,8 +181,18 @@ class Taker:
             self._progress(what, done + interval.signals.interval + 1, total)
 
         self._progress(what, done, total)
-        scheduler = FixedBatch(OBSERVED)
-        return run_and_keep(trial, record, rows, scheduler, data, self._store, self._options, heard)
+        live = LiveTrial(trial, self._store, intervals=rows)
+        closed = run_and_keep(
+            live,
+            live.task(record, self._study.data, self._options),
+            data,
+            self._store,
+            device=record.device,
+            heard=heard,
+            say=self._say,
+            scheduler=FixedBatch(OBSERVED),
+        )
+        return closed, live.intervals
 
     def _name(self, intervals: int) -> str:
         """Return a name that only the same runs on the same device have."""
@@ -227,9 +240,8 @@ class Taker:
         trial = begin_trial(
             record, phase="profile", number=0, params=self._params, seed=record.seed, versions={}
         )
-        config = TrainConfig.of(
-            record,
-            trial,
+        config = replace(
+            TrainConfig.of(record, trial),
             device_batch=self._options.device_batch,
             memory_limit=self._options.memory_limit or default_limit(),
         )
@@ -256,8 +268,7 @@ class Taker:
 
 def _over(trial: TrialRecord) -> bool:
     """Tell whether a run is not to be done again: a crash is, a divergence would come again."""
-    diverged = trial.status == "failed" and (trial.error or "").startswith("DivergedError")
-    return trial.status == "complete" or diverged
+    return trial.status == "complete" or trial.cause == "diverged"
 
 
 def _default_name(setting: Setting) -> str:

@@ -17,6 +17,7 @@ from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
 __all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
 
+DECIDED_BY = ("reason", "train_loss", "val_loss")
 SMALL = 2**20  # bytes; pages one by one take twice as long as a small file in one go
 
 
@@ -65,7 +66,7 @@ def read_with_metadata(
         with _opened(files, path) as file:
             part = pq.ParquetFile(file)
             check_ours(part.schema_arrow, path, table)
-            there = columns and [name for name in columns if name in part.schema_arrow.names]
+            there = columns and _to_read(columns, part.schema_arrow.names)
             rows = in_columns(part.read(there, use_threads=part.num_row_groups > 1), table, columns)
         rows.validate(full=True)
         return rows, part.schema_arrow.metadata or {}
@@ -108,12 +109,32 @@ def in_columns(part: pa.Table, table: Table, columns: Sequence[str] | None = Non
     for field in schema:
         index = part.schema.get_field_index(field.name)
         try:
-            arrays.append(
-                pa.nulls(part.num_rows, field.type) if index < 0 else part.column(index).cast(field.type)
-            )
+            if index < 0 and table == "intervals" and field.name == "decided":
+                arrays.append(_decided(part))
+            else:
+                arrays.append(
+                    pa.nulls(part.num_rows, field.type) if index < 0 else part.column(index).cast(field.type)
+                )
         except pa.ArrowException as error:
             raise PartError("foreign", f"column {field.name}: {one_line(error)}") from error
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _to_read(columns: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Return which of a file's columns are read to have those that are wanted."""
+    needed = [*columns, *(DECIDED_BY if "decided" in columns and "decided" not in there else ())]
+    return [name for name in dict.fromkeys(needed) if name in there]
+
+
+def _decided(part: pa.Table) -> pa.ChunkedArray:
+    """Return what versions before the column ``decided`` told by the reason and the losses alone."""
+    if not set(DECIDED_BY) <= set(part.column_names):
+        return pa.nulls(part.num_rows, pa.bool_())
+    reason, *losses = (part.column(name) for name in DECIDED_BY)
+    decided = pc.not_equal(reason, "end of the budget")
+    for loss in losses:
+        decided = pc.and_(decided, pc.fill_null(pc.is_finite(loss), True))
+    return decided
 
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import math
+import re
 from typing import Any, get_args, get_type_hints
 
 from adasearch.io.text import is_name
 from adasearch.records import (
     Action,
+    Cause,
     Decision,
     IntervalRecord,
     Signals,
@@ -123,13 +125,23 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
     _check_names(row, "study", "trial_id")
     if row["status"] not in get_args(Status):
         raise ValueError(f"status must be one of {', '.join(get_args(Status))} but is {row['status']!r}")
+    if row["cause"] not in (None, *get_args(Cause)):
+        raise ValueError(f"cause must be one of {', '.join(get_args(Cause))} but is {row['cause']!r}")
     for name in ERRORS:
         if row[name] is not None and not 0 <= row[name] <= 1:
             raise ValueError(f"{name} must lie in 0 to 1 but is {row[name]}")
     for name in SPENT:
         if row[name] is not None and not 0 <= row[name] < math.inf:
             raise ValueError(f"{name} must be at least 0 but is {row[name]}")
-    return TrialRecord(**{**row, **{name: plain(row[name]) for name in ("params", "versions")}})
+    cause = row["cause"] or _cause_of(row["error"] or "")
+    return TrialRecord(
+        **{**row, "cause": cause, **{name: plain(row[name]) for name in ("params", "versions")}}
+    )
+
+
+def _cause_of(error: str) -> Cause | None:
+    """Return what versions before the column ``cause`` told by the error's text alone."""
+    return "diverged" if re.match(r"(DivergedError: )?(train|val)_loss is", error) else None
 
 
 def _check(row: dict[str, Any], table: Table) -> None:

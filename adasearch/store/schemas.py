@@ -69,6 +69,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         params=_texts,
         status=_texts,
         error=_texts,
+        cause=_texts,
         val_error=_floats,
         test_error=_floats,
         train_seconds=_floats,
@@ -129,6 +130,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         checkpoint_seconds=_floats,
         out_of_memory=_ints,
         test_error=_floats,
+        decided=_flags,
     ),
     "profiles": _schema(
         "profiles",

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, write_whole
-from adasearch.io.text import is_name, printable
+from adasearch.io.text import is_name, printable, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.store.interval_table import Columns, Courses
@@ -113,6 +113,14 @@ class Store:
         """Write all intervals of a trial over its former ones."""
         rows = [{"trial_id": trial.trial_id, **interval_row(record)} for record in intervals]
         self._write(folder_of(trial), "intervals", trial.trial_id, rows)
+
+    def write_traceback(self, trial: TrialRecord, text: str) -> str:
+        """Write why a trial failed beside its tables; return the file's path within the results."""
+        path = f"{folder_of(trial)}/errors/{trial.trial_id}.txt"
+        self.locks.check()
+        content = memoryview(redacted(text).encode(errors="replace"))
+        write_whole(self._files, f"{self._root}/{path}", content)
+        return path
 
     def restore(self, path: str) -> None:
         """Write a file of a study's trials or intervals, ``<study>/<table>/<name>``, as it was compacted.

@@ -13,7 +13,7 @@ from adasearch.schedulers.points import path_of
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
-from adasearch.studies.controls import Controls, Repeat, matched, repeats_of, spread
+from adasearch.studies.controls import ConfirmRun, Controls, confirm_runs_of, matched, spread
 
 __all__ = ["Job", "jobs_of"]
 
@@ -23,15 +23,15 @@ class Job:
     """One study to be confirmed: all its runs, and what is stored of it."""
 
     study: StudyRecord
-    repeats: Sequence[Repeat]
+    runs: Sequence[ConfirmRun]
     stored: Sequence[TrialRecord]
     sources: Mapping[str, TrialRecord]
 
     @property
-    def outstanding(self) -> list[Repeat]:
+    def outstanding(self) -> list[ConfirmRun]:
         """The runs that did not end yet."""
-        former = repeats_of(self.stored)
-        return [run for run in self.repeats if run not in former or former[run].status == "running"]
+        former = confirm_runs_of(self.stored)
+        return [run for run in self.runs if run not in former or former[run].status == "running"]
 
     @property
     def seconds(self) -> float:
@@ -83,7 +83,7 @@ def jobs_of(
             continue
         intervals = store.intervals(study.study)
         tuned = _searched_adabatch(study, records, picks)
-        runs: dict[Repeat, None] = {}
+        runs: dict[ConfirmRun, None] = {}
         for candidate in candidates:
             turns = path_of(_intervals(candidate, intervals), study.interval)
             pick = picks[study.study]
@@ -97,7 +97,7 @@ def jobs_of(
         jobs.append(
             Job(
                 study=study,
-                repeats=spread(study, list(runs), seeds),
+                runs=spread(study, list(runs), seeds),
                 stored=stored[study.study],
                 sources=sources,
             )

@@ -26,7 +26,7 @@ from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Turn, points_text
 
-__all__ = ["FRESH", "MATCHED", "Controls", "Repeat", "matched", "repeats_of", "spread"]
+__all__ = ["FRESH", "MATCHED", "ConfirmRun", "Controls", "confirm_runs_of", "matched", "spread"]
 
 Controls = Literal["matched", "all"]
 MATCHED = ("candidate", "reference", "default", "mean_batch", "decay")
@@ -35,7 +35,7 @@ FRESH = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class ConfirmRun:
     """One run to make: equal ones are the same run, so that what is stored need not be made again."""
 
     role: str
@@ -45,17 +45,17 @@ class Repeat:
     seed: int = 0
 
 
-def repeats_of(trials: Sequence[TrialRecord]) -> dict[Repeat, TrialRecord]:
+def confirm_runs_of(trials: Sequence[TrialRecord]) -> dict[ConfirmRun, TrialRecord]:
     """Return the confirming runs among stored trials."""
     return {
-        _repeat(trial.role, trial.scheduler, trial.params, trial.source_trial_id or "", trial.seed): trial
+        _run(trial.role, trial.scheduler, trial.params, trial.source_trial_id or "", trial.seed): trial
         for trial in trials
         if trial.phase == "confirm"
     }
 
 
-def _repeat(role: str, scheduler: str, params: Params, source: str, seed: int = 0) -> Repeat:
-    return Repeat(
+def _run(role: str, scheduler: str, params: Params, source: str, seed: int = 0) -> ConfirmRun:
+    return ConfirmRun(
         role=role,
         scheduler=scheduler,
         params=tuple(sorted(params.items())),
@@ -72,14 +72,14 @@ def matched(
     *,
     controls: Controls = "matched",
     adabatch: TrialRecord | None = None,
-) -> list[Repeat]:
+) -> list[ConfirmRun]:
     """Return a candidate and its controls, still without seeds.
 
     ``turns`` is the candidate's path, ``pick`` names reference and default, and ``adabatch`` is the trial
     that stands for a searched AdaBatch. A control that would be the same run as another is left out.
     """
     name = candidate.trial_id
-    runs = [_repeat("candidate", candidate.scheduler, candidate.params, name)]
+    runs = [_run("candidate", candidate.scheduler, candidate.params, name)]
     if pick.reference is not None:
         runs.append(_again("reference", pick.reference))
     if pick.default is not None and pick.default != pick.reference:
@@ -93,13 +93,13 @@ def matched(
     return runs
 
 
-def _again(role: str, trial: TrialRecord) -> Repeat:
-    return _repeat(role, trial.scheduler, trial.params, trial.trial_id)
+def _again(role: str, trial: TrialRecord) -> ConfirmRun:
+    return _run(role, trial.scheduler, trial.params, trial.trial_id)
 
 
 def _at_mean_size(
     train: Mapping[str, Value], candidate: TrialRecord, turns: Sequence[Turn], limits: Limits
-) -> Repeat:
+) -> ConfirmRun:
     assert candidate.mean_batch_size is not None
     size = nearest(candidate.mean_batch_size, limits)
     params = {**train, "train/batch_size": size}
@@ -107,17 +107,17 @@ def _at_mean_size(
     if any(turn.lr_scale != 1 for turn in turns):
         scheduler = "ramp"
         params["scheduler/points"] = points_text([Turn(turn.mark, size, turn.lr_scale) for turn in turns])
-    return _repeat("mean_batch", scheduler, params, candidate.trial_id)
+    return _run("mean_batch", scheduler, params, candidate.trial_id)
 
 
-def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, turns: Sequence[Turn]) -> Repeat:
+def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, turns: Sequence[Turn]) -> ConfirmRun:
     size = train["train/batch_size"]
     assert isinstance(size, int)
     path = [Turn(turn.mark, size, turn.lr_scale * size / turn.batch_size) for turn in turns]
-    return _repeat("decay", "ramp", {**train, "scheduler/points": points_text(path)}, candidate.trial_id)
+    return _run("decay", "ramp", {**train, "scheduler/points": points_text(path)}, candidate.trial_id)
 
 
-def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> list[Repeat]:
+def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> list[ConfirmRun]:
     runs = []
     if pick.reference is not None:
         params = dict(pick.reference.params)
@@ -126,7 +126,7 @@ def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> lis
         assert isinstance(lr, int | float)
         if size != study.largest:
             params |= {"train/batch_size": study.largest, "train/lr": lr * study.largest / size}
-            runs.append(_repeat("largest", "constant", params, pick.reference.trial_id))
+            runs.append(_run("largest", "constant", params, pick.reference.trial_id))
     if pick.default is not None:
         paper = {
             **pick.default.params,
@@ -135,19 +135,19 @@ def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> lis
             "scheduler/growth": 2.0,
             "scheduler/lr_decay": 0.375,
         }
-        runs.append(_repeat("adabatch", "adabatch", paper, pick.default.trial_id))
+        runs.append(_run("adabatch", "adabatch", paper, pick.default.trial_id))
     if adabatch is not None:
         runs.append(_again("adabatch_tuned", adabatch))
     return runs
 
 
-def spread(study: StudyRecord, runs: Sequence[Repeat], seeds: int) -> list[Repeat]:
+def spread(study: StudyRecord, runs: Sequence[ConfirmRun], seeds: int) -> list[ConfirmRun]:
     """Return every run on each of so many fresh seeds, seed by seed.
 
     A machine that slows down then favours nobody; each seed begins with another run.
     """
     return [
-        _repeat(run.role, run.scheduler, dict(run.params), run.source_trial_id, study.seed + FRESH + number)
+        _run(run.role, run.scheduler, dict(run.params), run.source_trial_id, study.seed + FRESH + number)
         for number in range(seeds)
         for run in (*runs[number % len(runs) :], *runs[: number % len(runs)])
     ]

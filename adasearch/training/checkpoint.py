@@ -8,7 +8,7 @@ there. So no order of writing, and no crash between two writes, can lose or doub
 import io
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -16,13 +16,15 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
+from adasearch.callbacks import Say
 from adasearch.errors import StoreError
 from adasearch.io.filesystem import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
 from adasearch.training.run import Run
+from adasearch.training.same_run import difference, text_of
 
-__all__ = ["Checkpoints", "Progress"]
+__all__ = ["Checkpoints", "RunState"]
 
 VERSION = 2
 SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
@@ -30,7 +32,7 @@ KEPT = 2  # the newest may be ahead of the stored intervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RunState:
     """What a run knows at the end of an interval beside its network: all that decisions rest on."""
 
     history: tuple[Signals, ...]
@@ -45,12 +47,21 @@ class Checkpoints:
         folder: path or URI; every node's workers must reach it.
         every: intervals between two checkpoints; None for one every 30 seconds, 0 for none.
         stored: how many intervals of the run are stored; a checkpoint that is ahead of them is not loaded.
+        say: is told which checkpoint is passed over, and why.
     """
 
-    def __init__(self, folder: str, *, every: int | None = None, stored: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        every: int | None = None,
+        stored: int = 0,
+        say: Say = lambda text: None,
+    ) -> None:
         self._files, self._root = locate(folder)
         self._every = every
         self._stored = stored
+        self._say = say
         self._last = time.monotonic()
 
     def due(self, intervals: int, run: Run) -> bool:
@@ -62,16 +73,16 @@ class Checkpoints:
             dist.broadcast(due, src=0)
         return bool(due)
 
-    def save(self, run: Run, progress: Progress, identity: Sequence[str]) -> None:
+    def save(self, run: Run, progress: RunState, identity: Sequence[object]) -> None:
         """Write the run's state and remove older ones; every worker takes part, rank 0 writes.
 
-        ``identity`` says what the run is, beside this module's version of the format.
+        ``identity`` is what the run was told; it is kept as text.
 
         Raises:
             StoreError: the folder cannot be written.
         """
         state = {
-            "identity": [VERSION, *identity],
+            "identity": [VERSION, *map(text_of, identity)],
             "progress": asdict(progress),
             "device_batch": run.passes.device_batch,
             "step": run.step,
@@ -88,16 +99,18 @@ class Checkpoints:
             self._remove_others(len(progress.history))
         self._last = time.monotonic()
 
-    def load(self, run: Run, identity: Sequence[str]) -> Progress | None:
+    def load(self, run: Run, identity: Sequence[object]) -> RunState | None:
         """Take ``run`` to the newest checkpoint that counts; None, and the run as it was, if there is none.
 
-        A checkpoint that cannot be read, or is of another identity or version, is passed over.
+        A checkpoint that cannot be read, or is of another run or format, is passed over, and that is said.
         """
         found = [path for path in self._paths() if _intervals(path) <= self._stored]
         for path in reversed(found):
             state = self._read(path)
-            if state.get("identity") == [VERSION, *identity]:
+            why = _why_not(state, identity)
+            if why is None:
                 return _restored(run, state)
+            self._say(f"checkpoint {path.rpartition('/')[2]} is passed over: {why}")
         return None
 
     def _remove_others(self, intervals: int) -> None:
@@ -126,6 +139,17 @@ class Checkpoints:
         return state if isinstance(state, dict) else {}
 
 
+def _why_not(state: Mapping[str, Any], identity: Sequence[object]) -> str | None:
+    """Return why a checkpoint is not of the run that was told ``identity``; None if it is."""
+    told = state.get("identity")
+    if not isinstance(told, list) or len(told) != 1 + len(identity):
+        return "it cannot be read"
+    if told[0] != VERSION:
+        return f"it has format {told[0]}, and this adasearch reads {VERSION}"
+    found = (difference(str(then), now) for then, now in zip(told[1:], identity, strict=True))
+    return next((f"it is of another run: {each}" for each in found if each is not None), None)
+
+
 def _intervals(path: str) -> int:
     return int(path.rpartition("/")[2].removesuffix(".pt"))
 
@@ -144,7 +168,7 @@ def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
     return every
 
 
-def _restored(run: Run, state: dict[str, Any]) -> Progress:
+def _restored(run: Run, state: dict[str, Any]) -> RunState:
     run.network.load_state_dict(state["network"])
     run.optimizer.load_state_dict(state["optimizer"])
     if run.scaler is not None:
@@ -163,7 +187,7 @@ def _restored(run: Run, state: dict[str, Any]) -> Progress:
         torch.manual_seed(run.config.seed + run.rank + run.step)
     progress = state["progress"]
     names = {field.name for field in fields(Signals)}
-    return Progress(
+    return RunState(
         history=tuple(
             Signals(**{name: value for name, value in row.items() if name in names})
             for row in progress["history"]

@@ -3,8 +3,8 @@
 import math
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
 
 from adasearch.errors import InputError, require, unknown
 from adasearch.records import Precision, StudyRecord, TrialRecord, Value
@@ -142,9 +142,9 @@ class TrainConfig:
         )
 
     @classmethod
-    def of(cls, study: StudyRecord, trial: TrialRecord, **changes: Any) -> "TrainConfig":
-        """Return the run that a trial of a study stands for, but for ``changes`` of other fields."""
-        run = cls(
+    def of(cls, study: StudyRecord, trial: TrialRecord) -> "TrainConfig":
+        """Return the run that a trial of a study stands for."""
+        return cls(
             architecture=study.architecture,
             scale=study.scale,
             seed=trial.seed,
@@ -156,7 +156,6 @@ class TrainConfig:
             per_example=study.per_example,
             compile=study.compile,
         )
-        return replace(run, **changes)
 
 
 def lr_factor(hyper: Hyperparameters, progress: float) -> float:

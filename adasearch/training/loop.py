@@ -14,15 +14,12 @@ from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.contract import decide
-from adasearch.training.checkpoint import Checkpoints, Progress
+from adasearch.training.checkpoint import Checkpoints, RunState
 from adasearch.training.config import TrainConfig
 from adasearch.training.run import Run
+from adasearch.training.task import DivergedError
 
-__all__ = ["DivergedError", "train"]
-
-
-class DivergedError(ArithmeticError):
-    """A loss became NaN or infinite; the message says which and when."""
+__all__ = ["train"]
 
 
 def train(
@@ -58,7 +55,7 @@ def train(
     decision = Decision(batch_size=hyper.batch_size, lr_scale=1.0, action="hold", reason="initial batch size")
     evaluated = 0
     same = replace(config, device_batch=None, memory_limit=None)  # they may change between two attempts
-    identity = [repr(same), repr(scheduler), repr(limits), data.fingerprint]
+    identity = [same, scheduler, limits, data.fingerprint]
     former = checkpoints.load(run, identity) if checkpoints else None
     if former is not None:
         history, decision, evaluated = list(former.history), former.decision, former.evaluated
@@ -102,7 +99,7 @@ def train(
                 decision = decide(scheduler, history, limits)
                 _assert_agreed(run, decision)
         if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
-            progress = Progress(history=tuple(history), decision=decision, evaluated=evaluated)
+            progress = RunState(history=tuple(history), decision=decision, evaluated=evaluated)
             with run.clock.section("checkpoint"):
                 checkpoints.save(run, progress, identity)
         seconds = run.clock.read()
@@ -121,6 +118,7 @@ def train(
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,
             test_error=test_error,
+            decided=not (over or broken),
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")

@@ -144,7 +144,7 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
         InputError: the address is none, or the modules are too large to send.
         AdasearchError: the cluster cannot be reached.
     """
-    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # the gangs rest on it
+    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # the worker groups rest on it
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address and "RAY_AUTH_MODE" not in os.environ and _token():

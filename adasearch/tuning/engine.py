@@ -4,50 +4,33 @@ import os
 import signal
 import threading
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-import optuna
 from ray import tune
 
 from adasearch.io.filesystem import below, remove_folder
 from adasearch.store.store import Store
-from adasearch.tuning.optuna_source import Proposals, StudyPlan
 from adasearch.tuning.ray_patches import killed_is_dead
-from adasearch.tuning.resources import GangSettings
-from adasearch.tuning.search_state import Ledger, SearchListener
+from adasearch.tuning.resources import WorkerGroupSettings
+from adasearch.tuning.search_state import SearchListener, SearchState
 from adasearch.tuning.trial_source import TrialSource
-from adasearch.tuning.tune_adapters import AskTell, Halving
-from adasearch.tuning.worker_group import GangTrainable
+from adasearch.tuning.tune_adapters import ParetoHalving, StudySearcher
+from adasearch.tuning.worker_group import SlotTrainable
 
-__all__ = ["run_search", "run_trials"]
+__all__ = ["run_trials"]
 
 # A driver costs next to nothing, and a claim on CPUs here would starve the workers, whose placement group is
 # Ray Train's own. Every cluster's head has this resource.
 DRIVER_RESOURCES = {"node:__internal_head__": 0.001}
 
 
-def run_search(
-    plans: Sequence[StudyPlan],
-    store: Store,
-    settings: GangSettings,
-    *,
-    slots: int,
-    listener: SearchListener,
-) -> bool:
-    """Run every study's outstanding trials as Optuna proposes them; see :func:`run_trials`."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    return run_trials([Proposals(plan) for plan in plans], store, settings, slots=slots, listener=listener)
-
-
 def run_trials(
     studies: Sequence[TrialSource],
     store: Store,
-    settings: GangSettings,
+    settings: WorkerGroupSettings,
     *,
     slots: int,
     listener: SearchListener,
@@ -63,14 +46,14 @@ def run_trials(
     outstanding = sum(study.left for study in studies)
     if outstanding == 0:
         return True
-    ledger = Ledger(studies, store, listener)
+    state = SearchState(studies, store, listener)
     storage = below(settings.storage, uuid.uuid4().hex[:12])
-    slot = tune.with_parameters(GangTrainable, settings=replace(settings, storage=storage))
+    slot = tune.with_parameters(SlotTrainable, settings=replace(settings, storage=storage))
     tuner = tune.Tuner(
         tune.with_resources(slot, DRIVER_RESOURCES),
         tune_config=tune.TuneConfig(
-            search_alg=AskTell(ledger),
-            scheduler=Halving(ledger),
+            search_alg=StudySearcher(state),
+            scheduler=ParetoHalving(state),
             num_samples=outstanding,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -79,43 +62,43 @@ def run_trials(
             name="tune",
             storage_path=storage,
             verbose=0,
-            stop=_WhenOver(ledger),
+            stop=_WhenOver(state),
             failure_config=tune.FailureConfig(max_failures=settings.attempts - 1),  # of a slot's own process
         ),
     )
-    with _signals(ledger), killed_is_dead():
+    with _signals(state), killed_is_dead():
         tuner.fit()
     remove_folder(storage)
-    if ledger.broken is not None:
-        raise ledger.broken
-    ledger.sweep()
-    return not ledger.interrupted
+    if state.broken is not None:
+        raise state.broken
+    state.remove_checkpoints()
+    return not state.interrupted
 
 
 class _WhenOver(tune.Stopper):
-    """Ends the whole search once the books say so; no single trial."""
+    """Ends the whole search once the state says so; no single trial."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
 
     def __call__(self, trial_id: str, result: object) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._ledger.over
+        return self._state.over
 
 
 @contextmanager
-def _signals(ledger: Ledger) -> Iterator[None]:
+def _signals(state: SearchState) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the search in good order; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if ledger.interrupted:
+        if state.interrupted:
             os._exit(130)  # what is finished is on disk
-        ledger.interrupted = True
+        state.interrupted = True
 
     former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

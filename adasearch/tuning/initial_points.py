@@ -7,12 +7,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from adasearch.records import Params
 
-__all__ = ["first_points"]
+__all__ = ["initial_points"]
 
 SIZE, RATE, OPTIMIZER = "train/batch_size", "train/lr", "train/optimizer"
 
 
-def first_points(
+def initial_points(
     default: Params, distributions: Mapping[str, BaseDistribution], fixed: Params
 ) -> list[Params]:
     """Return the default point, and the default at larger batches: the largest, and half way there.
@@ -28,7 +28,7 @@ def first_points(
         fixed: what is not.
 
     >>> sizes = {"train/batch_size": IntDistribution(16, 128), "train/lr": FloatDistribution(0.01, 0.3)}
-    >>> first_points({"train/batch_size": 32, "train/lr": 0.1}, sizes, {"train/optimizer": "sgd"})[1:]
+    >>> initial_points({"train/batch_size": 32, "train/lr": 0.1}, sizes, {"train/optimizer": "sgd"})[1:]
     [{'train/batch_size': 128, 'train/lr': 0.3}, {'train/batch_size': 64, 'train/lr': 0.2}]
     """
     sizes, rates = distributions.get(SIZE), distributions.get(RATE)

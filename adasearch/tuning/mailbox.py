@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Literal
 
 from adasearch.records import IntervalRecord
-from adasearch.tuning.messages import Delivery, Outcome, TrialTask
+from adasearch.training.task import Outcome, TrialTask
+from adasearch.tuning.messages import Delivery
 
 __all__ = ["Mailbox", "Message"]
 
@@ -28,7 +29,8 @@ class Mailbox:
         self._sequence = 0
         self._task: TrialTask | None = None
         self._handed_out = 0
-        self._last_error: str | None = None
+        self._first_failure: Outcome | None = None
+        self._notes: list[str] = []
         self._records: list[IntervalRecord] = []
         self._received = 0
         self._outcome: Outcome | None = None
@@ -43,7 +45,8 @@ class Mailbox:
             self._sequence += 1
             self._task = task
             self._handed_out = 0
-            self._last_error = None
+            self._first_failure = None
+            self._notes = []
             self._records = []
             self._received = task.stored
             self._outcome = None
@@ -64,7 +67,7 @@ class Mailbox:
         """Return a task for the workers, waiting for one so long."""
         async with self._changed:
             if self._task is not None and self._handed_out >= self._attempts:
-                self._finish(Outcome(status="failed", error=self._last_error or self._died()))
+                self._finish(self._first_failure or self._died())
             await self._wait(lambda: self._closed or self._task is not None, wait_seconds)
             if self._closed:
                 return ("close",)
@@ -78,10 +81,11 @@ class Mailbox:
         async with self._changed:
             if not self._runs(sequence):
                 return False
-            if record.signals.interval <= self._received:
-                self._received = record.signals.interval + 1
-                self._records.append(record)
-                self._changed.notify_all()
+            number = record.signals.interval
+            assert number <= self._received, f"interval {number} came, but {self._received} is the next"
+            self._received = number + 1
+            self._records.append(record)
+            self._changed.notify_all()
             return True
 
     async def over(self, sequence: int, wait_seconds: float) -> bool:
@@ -99,10 +103,15 @@ class Mailbox:
             if sequence == self._sequence and self._task is not None:
                 self._finish(outcome)
 
-    async def note_error(self, sequence: int, error: str) -> None:
+    async def note_failure(self, sequence: int, outcome: Outcome) -> None:
         """Remember why a worker is about to go down; the first reason over all attempts is told."""
-        if sequence == self._sequence and self._last_error is None:
-            self._last_error = error
+        if sequence == self._sequence and self._first_failure is None:
+            self._first_failure = outcome
+
+    async def note(self, sequence: int, text: str) -> None:
+        """Take what a person should know of a task."""
+        if sequence == self._sequence:
+            self._notes.append(text)
 
     async def shrink(self, sequence: int, device_batch: int) -> None:
         """Let the next attempt make smaller passes; one that ran out of memory is no attempt of the trial.
@@ -123,10 +132,11 @@ class Mailbox:
             delivery = Delivery(
                 records=tuple(self._records),
                 outcome=self._outcome,
+                notes=tuple(self._notes),
                 group=self._group,
                 hardware=self._hardware,
             )
-            self._records = []
+            self._records, self._notes = [], []
             return delivery
 
     async def attempts_made(self) -> int:
@@ -138,8 +148,9 @@ class Mailbox:
         self._task = None
         self._changed.notify_all()
 
-    def _died(self) -> str:
-        return f"its worker died in each of {self._attempts} attempts"
+    def _died(self) -> Outcome:
+        error = f"its worker died in each of {self._attempts} attempts"
+        return Outcome(status="failed", error=error, cause="lost")
 
     async def _wait(self, ready: Callable[[], bool], seconds: float) -> None:
         with suppress(asyncio.TimeoutError):

@@ -1,69 +1,71 @@
 """One study's Optuna side: it proposes parameters and is told the truth about what came of them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from adasearch.data.spec import DataSpec
 from adasearch.environment import versions
 from adasearch.errors import InputError
-from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.quantiles import thresholds
-from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
-from adasearch.runtime import RunOptions
+from adasearch.records import Params, Signals, StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import STATES, combinations, frozen_trial, new_study, objectives
 from adasearch.spaces.space import Space
 from adasearch.store.trials import begin_trial
-from adasearch.tuning.initial_points import first_points
+from adasearch.tuning.initial_points import initial_points
+from adasearch.tuning.trial_source import TrialPlan
 
-__all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
+__all__ = ["OptunaSource", "quiet_optuna"]
 
 STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
 
-SAMPLERS = ("tpe", "random", "grid")
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Let Optuna say nothing of each trial, nor that what is used of it is experimental; then as before."""
+    former = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(former)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPlan:
-    """A study, its two spaces, how many trials it shall have in all, and what is stored of it so far.
-
-    ``intervals`` are those of trials that go on; ``recall`` reads columns of the others', for the rungs.
-    ``options`` and ``threads`` are how its trials run, which is no part of what they are. Modelled seconds
-    come from ``curve``, thresholds given as quantiles from the runs of ``profile``; ``early`` are
-    points to try right after the first ones, unless a stored trial had them.
-    """
-
-    study: StudyRecord
-    train_space: Space
-    scheduler_space: Space
-    data: DataSpec
-    trials: int
-    stored: Sequence[TrialRecord]
-    intervals: Mapping[str, Sequence[IntervalRecord]]
-    recall: Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]] = dict
-    options: RunOptions = field(default_factory=RunOptions)
-    curve: SpeedCurve | None = None
-    threads: int = 1
-    profile: Sequence[Sequence[Signals]] = ()
-    early: Sequence[Params] = ()
-
-
-class Proposals:
+class OptunaSource:
     """Asks Optuna for a study's next trial and tells it each outcome.
 
     Optuna is refilled from the stored trials in order. Complete trials carry both values; a trial that was
     stopped early is PRUNED without intermediate values (in a study of two objectives they crash TPE); a
     failed one is FAIL. Trials that were running when a search ended come first, under their own numbers.
     With the sampler "grid" the number alone says which combination a trial is and, by the round, its seed.
+
+    Args:
+        plan: the study, and what is stored of it.
+        train_space: what is searched of the training.
+        scheduler_space: what is searched of the scheduler.
+        profile: the runs that thresholds given as quantiles are of.
+        early: points to try right after the first ones, unless a stored trial had them.
     """
 
-    def __init__(self, plan: StudyPlan) -> None:
+    def __init__(
+        self,
+        plan: TrialPlan,
+        train_space: Space,
+        scheduler_space: Space,
+        *,
+        profile: Sequence[Sequence[Signals]] = (),
+        early: Sequence[Params] = (),
+    ) -> None:
         self._plan = plan
-        self._distributions = {**plan.train_space.distributions(), **plan.scheduler_space.distributions()}
-        self._fixed = {**plan.train_space.fixed(), **plan.scheduler_space.fixed()}
+        self._profile = profile
+        self._distributions = {**train_space.distributions(), **scheduler_space.distributions()}
+        self._fixed = {**train_space.fixed(), **scheduler_space.fixed()}
         stored = [trial for trial in plan.stored if trial.phase == "search"]
         self._study = new_study(sampler=_sampler(plan.study, asked=len(stored)))
         self._live: dict[str, optuna.Trial] = {}
@@ -86,16 +88,16 @@ class Proposals:
             for number in range(self._next_number, self._next_number + self.left - len(interrupted)):
                 self._enqueue(grid[number % self._round], number)
             return
-        default = {**plan.train_space.first(), **plan.scheduler_space.first()}
+        default = {**train_space.first(), **scheduler_space.first()}
         first: list[Params] = [default]
         if plan.study.sampler == "tpe":
-            first = first_points(default, self._distributions, self._fixed)
-        for point in (*first, *plan.early):
+            first = initial_points(default, self._distributions, self._fixed)
+        for point in (*first, *early):
             if not any(all(trial.params.get(name) == point[name] for name in point) for trial in stored):
                 self._study.enqueue_trial(dict(point), skip_if_exists=True)
 
     @property
-    def plan(self) -> StudyPlan:
+    def plan(self) -> TrialPlan:
         """What this was made from."""
         return self._plan
 
@@ -110,7 +112,7 @@ class Proposals:
         params = self._interrupted.get(number)
         if params is None:
             params = {**self._fixed, **asked.params}
-            params |= thresholds(self._plan.study.scheduler, params, self._plan.profile)
+            params |= thresholds(self._plan.study.scheduler, params, self._profile)
         study = self._plan.study
         trial = begin_trial(
             study,

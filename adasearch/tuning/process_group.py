@@ -1,4 +1,4 @@
-"""Joins the workers of a gang into one torch process group.
+"""Joins the workers of a group into one torch process group.
 
 Ray Train's own ``TorchConfig`` does the same, but imports torch wherever it is read: in the slot's actor and
 in Ray Train's controller, which compute nothing. Here torch is imported on the workers alone.

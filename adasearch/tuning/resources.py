@@ -8,11 +8,11 @@ from typing import Literal
 from adasearch.runtime import Runtime
 from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
 
-__all__ = ["GangSettings", "gangs_for"]
+__all__ = ["WorkerGroupSettings", "worker_groups_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GangSettings:
+class WorkerGroupSettings:
     """How to run trials.
 
     Args:
@@ -32,7 +32,7 @@ class GangSettings:
     storage: str
 
 
-def gangs_for(
+def worker_groups_for(
     runtime: Runtime,
     capacity: Capacity,
     *,
@@ -40,7 +40,7 @@ def gangs_for(
     workers: int,
     device: str,
     say: Callable[[str], None],
-) -> tuple[GangSettings, int]:
+) -> tuple[WorkerGroupSettings, int]:
     """Return how trials of so many workers run on a device, and how many at a time.
 
     Where they do not fit yet, nodes are waited for as long as the runtime says.
@@ -73,7 +73,7 @@ def gangs_for(
         capacity = capacity_now()
     if said:
         say(f"{len(capacity.nodes)} nodes are there, {slots} trials run at a time")
-    settings = GangSettings(
+    settings = WorkerGroupSettings(
         workers=workers,
         cpus_per_worker=runtime.cpus_per_worker,
         gpus_per_worker=gpus,

@@ -1,26 +1,24 @@
-"""The books of a search: what runs, what came in, what is on disk."""
+"""The state of a search: what runs, what came in, what is on disk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
 
 from adasearch.errors import AdasearchError, StoreError
-from adasearch.profiles.modelled_time import modelled
-from adasearch.records import IntervalRecord, Status, TrialRecord
+from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.store.trials import close_trial
 from adasearch.studies.spans import rungs_of
-from adasearch.training.config import TrainConfig
-from adasearch.tuning.messages import Delivery, Outcome, TrialTask
+from adasearch.training.task import Outcome, TrialTask
+from adasearch.tuning.messages import Delivery
 from adasearch.tuning.stopper import Rungs
-from adasearch.tuning.trial_source import Plan, TrialSource
+from adasearch.tuning.trial_source import TrialPlan, TrialSource
 
-__all__ = ["Ledger", "LiveTrial", "SearchListener"]
+__all__ = ["SearchListener", "SearchState"]
 
 
 class SearchListener(Protocol):
@@ -35,22 +33,24 @@ class SearchListener(Protocol):
     def restarted(self, trial: TrialRecord) -> None:
         """A trial goes on with new workers."""
 
+    def noted(self, trial: TrialRecord, text: str) -> None:
+        """A person should know something of a trial."""
+
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, and its row is on disk."""
 
 
 @dataclass(slots=True)
-class LiveTrial:
-    """A running trial and its intervals so far."""
+class _Running:
+    """A trial that a slot has: where it comes from, and what its workers delivered."""
 
-    record: TrialRecord
-    proposals: TrialSource
-    intervals: list[IntervalRecord] = field(default_factory=list)
+    trial: LiveTrial
+    source: TrialSource
     outcome: Outcome | None = None
     group: object = None  # the placement group of its workers, as far as they were heard of
 
 
-class Ledger:
+class SearchState:
     """Begins, follows and closes trials; every change of a trial goes to the store before it counts.
 
     Tune swallows exceptions of its callbacks, so an error of the store is kept in ``broken`` and ends the
@@ -62,17 +62,18 @@ class Ledger:
         self._rungs = {study.plan.study.study: _refilled(study.plan) for study in studies}
         self._store = store
         self._listener = listener
-        self._live: dict[str, LiveTrial] = {}
+        self._running: dict[str, _Running] = {}
+        self._pass_sizes: dict[str, int] = {}  # of each study's first interval: examples per forward pass
         self._ended: dict[str, TrialRecord] = {}  # whose workers may not have heard of it yet
         self.broken: AdasearchError | None = None
         self.interrupted = False
         for study in studies:  # what a search that was killed could not remove
             over = [trial for trial in study.plan.stored if trial.status != "running"]
             self._ended |= {trial.trial_id: trial for trial in over}
-        self.sweep()
+        self.remove_checkpoints()
 
     def __getstate__(self) -> dict[str, object]:
-        """Pickle as empty books: Tune pickles its hooks into snapshots that nobody restores."""
+        """Pickle as nothing: Tune pickles its hooks into snapshots that nobody restores."""
         return {}
 
     @property
@@ -81,118 +82,99 @@ class Ledger:
         return self.interrupted or self.broken is not None
 
     def begin(self, tune_id: str) -> LiveTrial | None:
-        """Begin the next trial of the study that is furthest behind, or return None if all are done."""
+        """Begin the next trial of the study that is furthest behind; return None if all are done."""
         waiting = [study for study in self._studies if study.left > 0]
         if not waiting or self.over:
             return None
-        proposals = max(waiting, key=lambda study: study.left / study.plan.trials)
-        live = LiveTrial(record=proposals.ask(), proposals=proposals)
-        for record in proposals.plan.intervals.get(live.record.trial_id, ()):  # of a trial that goes on
-            live.intervals.append(record)
-            self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
-        self._live[tune_id] = live
-        self._keep(lambda: self._store.write_trial(live.record))
-        self._listener.started(live.record)
-        return live
+        source = max(waiting, key=lambda study: study.left / study.plan.trials)
+        record, plan = source.ask(), source.plan
+        trial = LiveTrial(record, self._store, curve=plan.curve)
+        for interval in plan.intervals.get(record.trial_id, ()):  # of a trial that goes on
+            trial.intervals.append(interval)
+            self._rungs[record.study].enter(record.trial_id, trial.intervals)
+        self._running[tune_id] = _Running(trial, source)
+        self._keep(lambda: self._store.write_trial(record))
+        self._listener.started(record)
+        return trial
 
-    def task(self, live: LiveTrial) -> TrialTask:
-        """Return what a worker needs to train a trial."""
-        plan, trial = live.proposals.plan, live.record
-        return TrialTask(
-            trial_id=trial.trial_id,
-            config=TrainConfig.of(
-                plan.study,
-                trial,
-                evaluate_at=rungs_of(plan.study),
-                device_batch=plan.options.device_batch,
-                memory_limit=plan.options.memory_limit,
-                test=trial.phase == "confirm",
-            ),
-            scheduler=trial.scheduler,
-            scheduler_fields=trial.fields_of("scheduler"),
-            limits=plan.study.limits,
-            data=plan.data,
-            checkpoints=self._store.checkpoint_folder(trial),
-            checkpoint_every=plan.options.checkpoint_every,
-            stored=len(live.intervals),
+    def task(self, tune_id: str) -> TrialTask | None:
+        """Return what workers need to go on with a trial from its stored intervals; None if it ended."""
+        if (running := self._running.get(tune_id)) is None:
+            return None
+        plan, trial = running.source.plan, running.trial
+        known = plan.options.device_batch or self._pass_sizes.get(plan.study.study)
+        return trial.task(
+            plan.study,
+            plan.data,
+            replace(plan.options, device_batch=known),
+            evaluate_at=rungs_of(plan.study),
+            test=trial.record.phase == "confirm",
         )
 
-    def task_again(self, tune_id: str) -> TrialTask | None:
-        """Return what a worker needs to go on with a trial that lost its process; None if it ended before."""
-        live = self._live.get(tune_id)
-        return None if live is None else self.task(live)
-
-    def absorb(self, tune_id: str, delivery: Delivery) -> bool:
-        """Take in what a trial delivered (twice does no harm); return whether the trial goes on.
-
-        A record of an interval that is known comes from a worker that went on from a checkpoint: it and
-        what follows take the place of the former ones.
-        """
-        live = self._live.get(tune_id)
-        if live is None:
+    def on_delivery(self, tune_id: str, delivery: Delivery) -> bool:
+        """Take in what a trial delivered (twice does no harm); return whether the trial goes on."""
+        running = self._running.get(tune_id)
+        if running is None:
             return True
         self._keep(self._store.locks.check)
-        if delivery.group is not None:
-            if live.group not in (None, delivery.group):
-                self._listener.restarted(live.record)
-            live.group = delivery.group
-        if delivery.hardware is not None:
-            versions = {**live.record.versions, "hardware": delivery.hardware}
-            live.record = replace(live.record, versions=versions)
-        goes_on = True
-        curve = live.proposals.plan.curve
+        self._note_workers(running, delivery)
+        trial, goes_on = running.trial, True
         for delivered in delivery.records:
-            number = delivered.signals.interval
-            former = live.intervals[number - 1] if number else None
-            record = delivered if curve is None else modelled(delivered, former, curve)
-            if number < len(live.intervals) and live.intervals[number] == record:
-                continue
-            del live.intervals[number:]
-            live.intervals.append(record)
-            goes_on &= self._rungs[live.record.study].enter(live.record.trial_id, live.intervals)
-            self._listener.progressed(live.record, record)
-            if record.checkpoint_seconds is not None:
-                self._keep(partial(self._store.write_intervals, live.record, live.intervals))
-        live.outcome = delivery.outcome
+            if trial.add(delivered):
+                self._note_pass_size(trial.record, delivered.device_batch)
+                goes_on &= self._rungs[trial.record.study].enter(trial.record.trial_id, trial.intervals)
+                self._listener.progressed(trial.record, trial.intervals[-1])
+                if delivered.checkpoint_seconds is not None:
+                    self._keep(trial.write_intervals)
+        running.outcome = delivery.outcome
         # The untuned default constant is what every other trial is compared with: it runs to its end.
-        default = live.record.scheduler == BASELINE and live.record.number == 0
-        return goes_on or default or live.outcome is not None
+        default = trial.record.scheduler == BASELINE and trial.record.number == 0
+        return goes_on or default or running.outcome is not None
 
-    def close(self, tune_id: str, error: str | None = None) -> None:
-        """Close a trial: as its outcome says, as failed with ``error``, or else as stopped early."""
-        live = self._live.pop(tune_id, None)
-        if live is None:
+    def _note_pass_size(self, trial: TrialRecord, device_batch: int) -> None:
+        """Let a study's trials run in passes of one size, which BatchNorm sees; say if memory forbids it."""
+        usual = self._pass_sizes.setdefault(trial.study, device_batch)
+        if device_batch < usual:
+            self._pass_sizes[trial.study] = device_batch
+            self._listener.noted(
+                trial, f"passes of {device_batch} examples, not {usual}, which did not fit into memory"
+            )
+
+    def _note_workers(self, running: _Running, delivery: Delivery) -> None:
+        """Take in who trains a trial, and what they say of it."""
+        trial = running.trial
+        if delivery.group is not None:
+            if running.group not in (None, delivery.group):
+                self._listener.restarted(trial.record)
+            running.group = delivery.group
+        if delivery.hardware is not None:
+            versions = {**trial.record.versions, "hardware": delivery.hardware}
+            trial.record = replace(trial.record, versions=versions)
+        for note in delivery.notes:
+            self._listener.noted(trial.record, note)
+
+    def close(self, tune_id: str, lost: str | None = None) -> None:
+        """Close a trial: as its outcome says, failed if its process was ``lost``, else stopped early."""
+        running = self._running.pop(tune_id, None)
+        if running is None:
             return
-        status: Status = "failed" if error else "pruned"
-        peak = None
-        if live.outcome is not None:
-            if live.outcome.unwritten is not None:  # the store's fault, not the trial's: it stays running
-                self.broken = self.broken or StoreError(live.outcome.unwritten)
-                return
-            status, error, peak = live.outcome.status, live.outcome.error, live.outcome.peak_memory_bytes
-        closed = close_trial(
-            live.record,
-            live.intervals,
-            status=status,
-            error=error,
-            ended_at=datetime.now(timezone.utc),
-            peak_memory_bytes=peak,
+        outcome = running.outcome or (
+            Outcome(status="failed", error=lost, cause="lost") if lost else Outcome(status="pruned")
         )
-        closed = live.proposals.tell(closed)
+        if outcome.unwritten is not None:  # the store's fault, not the trial's: it stays running
+            self.broken = self.broken or StoreError(outcome.unwritten)
+            return
+        self._keep(partial(self._end, running, outcome))
 
-        def write() -> None:
-            # The trial's row last: where it says that the trial ended, the intervals are there.
-            if live.intervals:
-                self._store.write_intervals(closed, live.intervals)
-            self._store.write_trial(closed)
+    def _end(self, running: _Running, outcome: Outcome) -> None:
+        """Keep a trial as it ended; where that fails it goes on from its checkpoint another time."""
+        closed = running.source.tell(running.trial.close(outcome))
+        running.trial.keep(closed)
+        self._ended[closed.trial_id] = closed
+        self._listener.ended(closed)
+        self.remove_checkpoints()
 
-        self._keep(write)
-        if self.broken is None:  # else it goes on from its checkpoint another time
-            self._ended[closed.trial_id] = closed
-            self._keep(self.sweep)
-            self._listener.ended(closed)
-
-    def sweep(self) -> None:
+    def remove_checkpoints(self) -> None:
         """Remove the checkpoints of ended trials: a worker that was stopped may write one after its end."""
         for study in {source.plan.study.study for source in self._studies}:
             for trial_id in self._store.checkpointed(study):
@@ -209,7 +191,7 @@ class Ledger:
             self.broken = error
 
 
-def _refilled(plan: Plan) -> Rungs:
+def _refilled(plan: TrialPlan) -> Rungs:
     """Return a study's rungs with its finished trials in them, as they entered when they ran."""
     rungs = Rungs(plan.study)
     recalled = plan.recall()

@@ -17,7 +17,7 @@ __all__ = ["RECALLED", "Rungs", "ranks_of"]
 
 FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
 
-RECALLED = ("examples_seen", "val_error", "train_loss", "val_loss", "train_seconds", "modelled_seconds")
+RECALLED = ("examples_seen", "val_error", "decided", "train_seconds", "modelled_seconds")
 """The columns of an ended trial's intervals that its place at the rungs follows from."""
 
 Point = tuple[float, float]
@@ -32,13 +32,12 @@ class Rungs:
 
     def __init__(self, study: StudyRecord) -> None:
         self._clock = study.clock
-        self._budget = study.budget
         self._points: dict[int, dict[str, Point]] = {mark: {} for mark in rungs_of(study)}
 
     def enter(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> bool:
         """Enter the rungs that the last of a trial's intervals reaches; return whether the trial goes on."""
         last = intervals[-1]
-        if last.val_error is None or self._over(last):  # such a trial is not stopped early
+        if last.val_error is None or not last.decided:  # at its end, or about to fail: it is not stopped
             return True
         reached = self._reached(trial_id, last.signals.examples_seen)
         if not reached:
@@ -57,20 +56,12 @@ class Rungs:
         """
         spent = 0.0
         times = columns[SECONDS[self._clock]]
-        rows = zip(*(columns[name] for name in RECALLED[:4]), times, strict=True)
-        for seen, error, *losses, seconds in rows:
+        rows = zip(*(columns[name] for name in RECALLED[:3]), times, strict=True)
+        for seen, error, decided, seconds in rows:
             spent += math.inf if seconds is None else seconds
-            if error is not None and seen is not None and not self._ending(seen, losses):
+            if error is not None and seen is not None and decided is not False:
                 for points in self._reached(trial_id, seen):
                     points[trial_id] = (error, spent)
-
-    def _over(self, last: IntervalRecord) -> bool:
-        """Tell whether a trial is at its end, or about to fail: its outcome is on the way."""
-        return self._ending(last.signals.examples_seen, (last.signals.train_loss, last.signals.val_loss))
-
-    def _ending(self, seen: float, losses: Sequence[float | None]) -> bool:
-        diverged = any(loss is not None and not math.isfinite(loss) for loss in losses)
-        return diverged or seen >= self._budget
 
     def _reached(self, trial_id: str, seen: float) -> list[dict[str, Point]]:
         return [points for mark, points in self._points.items() if seen >= mark and trial_id not in points]

@@ -1,6 +1,7 @@
 """Where a study's next trial comes from: Optuna's proposals, or a list of runs that were decided before."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from adasearch.data.spec import DataSpec
@@ -8,59 +9,42 @@ from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
 
-__all__ = ["Plan", "TrialSource"]
+__all__ = ["TrialPlan", "TrialSource"]
 
 
-class Plan(Protocol):
-    """A study, how many trials it shall have in all, and what is stored of them so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlan:
+    """A study, how many trials it shall have in all, and what is stored of them so far.
 
-    @property
-    def study(self) -> StudyRecord:
-        """What its trials have in common."""
-        ...
+    Args:
+        study: what its trials have in common.
+        data: which data they train on.
+        trials: how many there shall be.
+        stored: those that are stored.
+        intervals: of those that go on.
+        recall: reads columns of the ended ones' intervals, from which the rungs are refilled.
+        options: how they run, which is no part of what they are.
+        curve: what their modelled seconds come from.
+        threads: that each worker computes with.
+    """
 
-    @property
-    def data(self) -> DataSpec:
-        """Which data they train on."""
-        ...
-
-    @property
-    def trials(self) -> int:
-        """How many there shall be."""
-        ...
-
-    @property
-    def stored(self) -> Sequence[TrialRecord]:
-        """Those that are stored."""
-        ...
-
-    @property
-    def intervals(self) -> Mapping[str, Sequence[IntervalRecord]]:
-        """The intervals of those that go on."""
-        ...
-
-    @property
-    def recall(self) -> Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]]:
-        """Reads columns of the ended ones' intervals, from which the rungs are refilled."""
-        ...
-
-    @property
-    def options(self) -> RunOptions:
-        """How they run."""
-        ...
-
-    @property
-    def curve(self) -> SpeedCurve | None:
-        """What their modelled seconds come from."""
-        ...
+    study: StudyRecord
+    data: DataSpec
+    trials: int
+    stored: Sequence[TrialRecord]
+    intervals: Mapping[str, Sequence[IntervalRecord]]
+    recall: Callable[[], Mapping[str, Mapping[str, Sequence[float | None]]]] = dict
+    options: RunOptions = field(default_factory=RunOptions)
+    curve: SpeedCurve | None = None
+    threads: int = 1
 
 
 class TrialSource(Protocol):
     """Gives one study's trials, one after the other, and hears how each ended."""
 
     @property
-    def plan(self) -> Plan:
-        """What this was made from."""
+    def plan(self) -> TrialPlan:
+        """What there is to do, and what is stored of it."""
         ...
 
     @property

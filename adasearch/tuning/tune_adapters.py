@@ -1,4 +1,4 @@
-"""Tune's two hooks, both thin: whatever happens is entered into the books, which decide."""
+"""What Tune calls, a searcher and a trial scheduler, both thin: the state of the search decides."""
 
 from typing import Any
 
@@ -7,32 +7,33 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from adasearch.tuning.ray_patches import DEAD
-from adasearch.tuning.search_state import Ledger
+from adasearch.tuning.search_state import SearchState
 
-__all__ = ["AskTell", "Halving"]
+__all__ = ["ParetoHalving", "StudySearcher"]
 
 PING_SECONDS = 5.0  # a living slot answers between two steps, of a second each
 
 
-class AskTell(Searcher):
+class StudySearcher(Searcher):
     """A Tune searcher over several studies: the study that is furthest behind proposes next."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, state: SearchState) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._state = state
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Return the config of the next trial."""
-        live = self._ledger.begin(trial_id)
-        return str(Searcher.FINISHED) if live is None else {"task": self._ledger.task(live)}
+        if self._state.begin(trial_id) is None:
+            return str(Searcher.FINISHED)
+        return {"task": self._state.task(trial_id)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Close the trial in the books; Tune brings the last delivery here alone."""
+        """Close the trial; Tune brings the last delivery here alone."""
         if result and "delivery" in result:
-            self._ledger.absorb(trial_id, result["delivery"])
-        self._ledger.close(trial_id, error="the trial's process failed" if error else None)
+            self._state.on_delivery(trial_id, result["delivery"])
+        self._state.close(trial_id, lost="the trial's process failed" if error else None)
 
     def set_search_properties(self, metric: object, mode: object, config: object, **spec: object) -> bool:
         """Accept that Tune knows no metric, mode or space: they belong to the studies."""
@@ -45,34 +46,34 @@ class AskTell(Searcher):
         """Restore nothing: a search resumes from the store."""
 
 
-class Halving(FIFOScheduler):
-    """A Tune scheduler that stops a trial when the books say so."""
+class ParetoHalving(FIFOScheduler):
+    """A Tune trial scheduler that stops a trial when the search's state says so."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, state: SearchState) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._state = state
         self._slots: dict[Any, Any] = {}  # actors, and the newest placement group of their workers
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Book a delivery; stop the trial if it falls behind at a rung."""
+        """Hand on a delivery; stop the trial if it falls behind at a rung."""
         if result["slot"] is not None:
             actor, group = result["slot"]
             self._slots[actor] = group
-        goes_on = self._ledger.absorb(trial.trial_id, result["delivery"])
+        goes_on = self._state.on_delivery(trial.trial_id, result["delivery"])
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
-        """Book a trial whose own process died or raised; called before the searcher hears of it.
+        """Close a trial whose own process died or raised; called before the searcher hears of it.
 
         If it is to be tried again, it goes on from its last checkpoint in another process.
         """
         self._free_dead_slots()
-        if trial.should_recover() and (task := self._ledger.task_again(trial.trial_id)) is not None:
+        if trial.should_recover() and (task := self._state.task(trial.trial_id)) is not None:
             trial.set_config({"task": task})
             return
         reason = trial.get_pickled_error() or trial.get_error() or "it died"
         text = " ".join(str(reason).split())[-300:]
-        self._ledger.close(trial.trial_id, error=f"the trial's process failed: {text}")
+        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text}")
 
     def _free_dead_slots(self) -> None:
         """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""

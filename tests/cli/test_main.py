@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -17,9 +17,11 @@ from PIL import Image
 from adasearch import __version__, commands
 from adasearch.cli.main import cli, main
 from adasearch.commands import _catalogue
+from adasearch.records import Params, StudyRecord
+from adasearch.spaces.optuna_trials import stored_spaces
 from adasearch.store import Store
 from adasearch.tuning.cluster import Capacity
-from adasearch.tuning.optuna_source import StudyPlan
+from adasearch.tuning.trial_source import TrialPlan, TrialSource
 from tests.rows import STUDY, study_of, trial_of
 
 COMMANDS = sorted(cli.commands)
@@ -490,8 +492,8 @@ def test_train_that_diverges_is_a_failed_row_and_exit_1(shell: Shell) -> None:
     assert len(finished.err.splitlines()) == 1
     assert "train_loss is " in finished.err
     (trial,) = shell.store.trials("train")
-    assert trial.status == "failed"
-    assert "train_loss is " in str(trial.error)
+    assert (trial.status, trial.cause) == ("failed", "diverged")
+    assert str(trial.error).startswith("train_loss is ")
 
 
 def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell) -> None:
@@ -501,6 +503,38 @@ def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell)
     (trial,) = shell.store.trials("train")
     assert trial.status == "failed"
     assert "scheduler LeavesLimits() chose batch_size" in str(trial.error)
+
+
+def test_error_of_a_network_of_ones_own_tells_its_place_and_keeps_the_traceback(shell: Shell) -> None:
+    code = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, pixels, classes):
+        super().__init__()
+        self.layer = nn.Linear(pixels, classes)
+
+    def forward(self, images):
+        if self.training and not images.is_meta and len(images) > 16:
+            raise ValueError("first line\\nsecond " + "x" * 1000)
+        return self.layer(images.flatten(1))
+
+def make_net(classes, image_size):
+    return Net(3 * image_size**2, classes)
+"""
+    shell.folder.joinpath("bad_nets.py").write_text(code)
+    finished = shell("train", "--architecture", "bad_nets:make_net", *TINY, "--set", "train/batch_size=32")
+    assert finished.code == 1
+    (trial,) = shell.store.trials("train")
+    assert trial.cause == "raised"
+    error = str(trial.error)
+    assert error.startswith("ValueError: first line second xxx")
+    assert "(bad_nets.py, line 11, in forward); traceback: train/errors/" in error
+    assert len(error) < 700
+    kept = Path(shell.store.name, error.rpartition("traceback: ")[2]).read_text()
+    assert kept.startswith("Traceback")
+    assert "in make_net" not in kept
+    assert "x" * 1000 in kept
 
 
 def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,14 +558,14 @@ class Engine:
     """Stands in for Ray: a cluster of two CPUs, and a search that ends at once."""
 
     whole: bool = True
-    asked: list[list[StudyPlan]] = field(default_factory=list)
+    asked: list[list[TrialPlan]] = field(default_factory=list)
 
     @contextmanager
     def connect(self, address: str | None, **options: object) -> Iterator[Capacity]:
         yield Capacity(nodes=((2.0, 0.0),))
 
-    def run_search(self, plans: list[StudyPlan], *arguments: object, **options: object) -> bool:
-        self.asked.append(plans)
+    def run_trials(self, sources: list[TrialSource], *arguments: object, **options: object) -> bool:
+        self.asked.append([source.plan for source in sources])
         return self.whole
 
 
@@ -540,7 +574,7 @@ def engine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
     monkeypatch.setattr("adasearch.tuning.cluster.connect", engine.connect)
     module = ModuleType("adasearch.tuning.engine")
-    module.__dict__["run_search"] = engine.run_search
+    module.__dict__["run_trials"] = engine.run_trials
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return engine
 
@@ -575,11 +609,17 @@ def test_search_writes_the_studies_and_prints_the_table(shell: Shell, engine: En
     assert {plan.trials for plan in engine.asked[0]} == {3}
 
 
+def defaults_of(study: StudyRecord) -> Params:
+    """What a study tries first."""
+    spaces = stored_spaces(study)
+    return {name: value for space in spaces for name, value in {**space.fixed(), **space.first()}.items()}
+
+
 def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -> None:
     flags = ["--epochs", "2", "--seed", "3", "--set", "train/lr=0.05", "--interval", "100ex"]
     shell(*SEARCH, *flags)
     before = shell.store.studies()
-    trial = trial_of(before[1], 0, val_error=0.1, seconds=1)
+    trial = trial_of(before[1], 0, val_error=0.1, seconds=1, params=defaults_of(before[1]))
     shell.store.write_trial(trial)
     for again in (flags, []):  # what is left open is taken from the stored study
         assert shell(*SEARCH, *again).code == 0
@@ -654,7 +694,7 @@ def test_finished_trials_are_told_to_the_engine_in_order(shell: Shell, engine: E
     shell(*SEARCH, "--no-baseline")
     (study,) = shell.store.studies()
     for n in (2, 0, 1):
-        shell.store.write_trial(replace(trial_of(study, n), status="failed"))
+        shell.store.write_trial(trial_of(study, n, status="failed", params=defaults_of(study)))
     shell(*SEARCH, "--no-baseline")
     assert [trial.number for trial in engine.asked[-1][0].stored] == [0, 1, 2]
 

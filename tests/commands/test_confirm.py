@@ -21,10 +21,11 @@ from adasearch.schedulers.points import Turn
 from adasearch.store import Store
 from adasearch.store.trials import close_trial
 from adasearch.studies.confirmation import Job, jobs_of
-from adasearch.studies.controls import FRESH, Controls, Repeat, matched, repeats_of, spread
+from adasearch.studies.controls import FRESH, ConfirmRun, Controls, confirm_runs_of, matched, spread
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
-from adasearch.tuning.fixed_source import ConfirmPlan, Repeats
+from adasearch.tuning.fixed_source import FixedSource
+from adasearch.tuning.trial_source import TrialPlan
 from tests.commands.test_search import Finished, adasearch, run, wait_for
 from tests.rows import START, study_of, trial_of
 
@@ -50,7 +51,7 @@ def controls_of(
     *,
     controls: Controls = "matched",
     adabatch: TrialRecord | None = None,
-) -> dict[str, Repeat]:
+) -> dict[str, ConfirmRun]:
     runs = matched(DEBA, CANDIDATE, turns, pick, controls=controls, adabatch=adabatch)
     assert len({run.role for run in runs}) == len(runs)
     return {run.role: run for run in runs}
@@ -144,18 +145,15 @@ def test_only_a_run_that_asks_for_it_is_tested_and_at_its_end_alone() -> None:
 # --- what is there already --------------------------------------------------------------------------
 
 
-def plan(seeds: int, stored: Sequence[TrialRecord] = ()) -> ConfirmPlan:
-    return ConfirmPlan(
-        study=DEBA,
-        data=DataSpec(source="digits"),
-        repeats=spread(DEBA, list(controls_of().values()), seeds),
-        stored=stored,
-        intervals={},
-    )
+def source_of(seeds: int, stored: Sequence[TrialRecord] = ()) -> FixedSource:
+    runs = spread(DEBA, list(controls_of().values()), seeds)
+    data = DataSpec(source="digits")
+    plan = TrialPlan(study=DEBA, data=data, trials=len(runs), stored=stored, intervals={})
+    return FixedSource(plan, runs)
 
 
 def test_runs_are_asked_for_in_order_with_role_source_and_seed() -> None:
-    source = Repeats(plan(2))
+    source = source_of(2)
     assert source.left == 10
     asked = [source.ask() for _ in range(10)]
     assert [trial.number for trial in asked] == list(range(10))
@@ -169,26 +167,26 @@ def test_runs_are_asked_for_in_order_with_role_source_and_seed() -> None:
 
 
 def test_what_ended_is_not_run_again_and_what_was_cut_keeps_its_number() -> None:
-    first = Repeats(plan(2))
+    first = source_of(2)
     asked = [first.ask() for _ in range(4)]
     statuses: tuple[Status, ...] = ("complete", "complete", "failed", "running")
     stored = [replace(trial, status=status) for trial, status in zip(asked, statuses, strict=True)]
-    again = Repeats(plan(2, [*stored, trial_of(DEBA, 99)]))
+    again = source_of(2, [*stored, trial_of(DEBA, 99)])
     assert again.left == 7
     rest = [again.ask() for _ in range(7)]
     assert [trial.number for trial in rest] == [3, 4, 5, 6, 7, 8, 9]
     assert (rest[0].trial_id, rest[0].role) == (asked[3].trial_id, asked[3].role)
-    assert Repeats(plan(3, [replace(t, status="complete") for t in [*asked, *rest]])).left == 5
+    assert source_of(3, [replace(t, status="complete") for t in [*asked, *rest]]).left == 5
 
 
 def test_estimate_counts_what_is_left() -> None:
-    repeats = spread(DEBA, list(controls_of().values()), 2)
+    runs = spread(DEBA, list(controls_of().values()), 2)
     sources = {trial.trial_id: trial for trial in (CANDIDATE, REFERENCE, DEFAULT)}
-    job = Job(study=DEBA, repeats=repeats, stored=[], sources=sources)
+    job = Job(study=DEBA, runs=runs, stored=[], sources=sources)
     assert job.seconds == 2 * (40 + 50 + 60 + 40 + 60)  # a decay is reckoned as the slowest
-    done = [replace(t, status="complete") for t in (Repeats(plan(2)).ask(),)]
+    done = [replace(t, status="complete") for t in (source_of(2).ask(),)]
     assert replace(job, stored=done).seconds == job.seconds - 40
-    assert len(repeats_of(done)) == 1
+    assert len(confirm_runs_of(done)) == 1
 
 
 # --- from the store ---------------------------------------------------------------------------------
@@ -208,15 +206,15 @@ def test_each_adaptive_studys_candidate_is_confirmed(small_results: Path) -> Non
     pick = pick_trials(studies, trials)[STUDY]
     assert pick.trial is not None
     assert job.study.study == STUDY
-    assert {run.source_trial_id for run in job.repeats if run.role == "candidate"} == {pick.trial.trial_id}
-    assert {run.seed for run in job.repeats}.isdisjoint({trial.seed for trial in trials})
-    assert job.outstanding == job.repeats
+    assert {run.source_trial_id for run in job.runs if run.role == "candidate"} == {pick.trial.trial_id}
+    assert {run.seed for run in job.runs}.isdisjoint({trial.seed for trial in trials})
+    assert job.outstanding == job.runs
 
 
 def test_named_trials_are_confirmed_and_share_their_controls(small_results: Path) -> None:
     names = [f"{STUDY}-search-{n}" for n in (0, 1)]
     (job,) = jobs(Store(str(small_results)), trials=names)
-    roles = Counter(run.role for run in job.repeats)
+    roles = Counter(run.role for run in job.runs)
     assert roles["candidate"] == roles["decay"] == 4
     assert roles["reference"] == 2
 

@@ -59,7 +59,7 @@ def ran(
     data = load_dataset(
         DataSpec(source=study.dataset, subset=study.subset, seed=study.seed), include_test=test
     )
-    config = TrainConfig.of(study, trial, evaluate_at=evaluate_at, test=test)
+    config = replace(TrainConfig.of(study, trial), evaluate_at=evaluate_at, test=test)
     scheduler = make_scheduler(trial.scheduler, trial.fields_of("scheduler"))
     rows = list(train(config, scheduler, study.limits, data))
     closed = close_trial(trial, rows, status="complete", ended_at=datetime.now(timezone.utc))

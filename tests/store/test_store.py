@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from adasearch.errors import AdasearchError, InputError
 from adasearch.records import (
     Action,
+    Cause,
     Decision,
     IntervalRecord,
     Params,
@@ -124,6 +125,24 @@ def test_columns_have_the_types_of_their_fields() -> None:
         assert {name: columns[name] for name in typed} == typed
 
 
+def test_older_files_tell_what_was_decided_and_why_a_trial_failed(tmp_path: Path) -> None:
+    """Before there were columns for it, a reason and an error said so in words."""
+    study = next(each for each in Store("notebooks/data").studies() if each.scheduler == "deba")
+    whole = [t for t in Store("notebooks/data").trials(study.study) if t.status == "complete"]
+    intervals = Store("notebooks/data").intervals(study.study)
+    for trial in whole:
+        rows = intervals[trial.trial_id]
+        assert [row.decided for row in rows] == [True] * (len(rows) - 1) + [False]
+    columns = Store("notebooks/data").columns(study.study, ["decided"])[whole[0].trial_id]
+    assert columns["decided"] == [row.decided for row in intervals[whole[0].trial_id]]
+
+    store = Store(str(tmp_path))
+    errors = {"DivergedError: train_loss is nan in interval 0 (step 3)": "diverged", "OSError: no": None}
+    for number, error in enumerate((*errors, "val_loss is inf in interval 1 (step 9)")):
+        store.write_trial(replace(trial_of(STUDY, number, status="failed"), error=error))
+    assert [trial.cause for trial in store.trials(STUDY.study)] == ["diverged", None, "diverged"]
+
+
 # --- round trips ------------------------------------------------------------------------------------
 
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -139,8 +158,9 @@ VALUES: dict[object, st.SearchStrategy[object]] = {
     Action: st.sampled_from(["grow", "shrink", "hold"]),
     Precision: st.sampled_from(["float32", "bfloat16"]),
     Status: st.sampled_from(["running", "complete", "pruned", "failed"]),
+    Cause: st.sampled_from(["diverged", "raised", "lost"]),
 }
-VALUES |= {kind | None: st.none() | VALUES[kind] for kind in (int, float, str, datetime)}
+VALUES |= {kind | None: st.none() | VALUES[kind] for kind in (int, float, str, datetime, Cause)}
 
 
 def any_record(record: type[R], **given: st.SearchStrategy[object]) -> st.SearchStrategy[R]:

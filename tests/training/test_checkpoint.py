@@ -21,6 +21,7 @@ from adasearch.training import checkpoint
 from adasearch.training.checkpoint import KEPT, Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
+from adasearch.training.same_run import text_of
 
 LIMITS = Limits(smallest=8, largest=64)
 GROWING = Deba(confidence_threshold=100, stability_threshold=100, window=3, cooldown=1, growth=1.4)
@@ -183,6 +184,26 @@ def test_checkpoint_of_another_run_is_not_loaded(
     for changes, begins in (({}, 2), (other, 0)):
         again = train(**{**run, **changes}, checkpoints=every(tmp_path, 0, stored=2))  # type: ignore[arg-type]
         assert next(iter(again)).signals.interval == begins
+
+
+def test_checkpoint_that_is_passed_over_is_told(digits: Dataset, tmp_path: Path) -> None:
+    config, scheduler = RUNS["dropout, noise from halves"]
+    list(islice(train(config, scheduler, LIMITS, digits, checkpoints=every(tmp_path, 1)), 2))
+    said: list[str] = []
+    other = replace(config, hyperparameters=replace(config.hyperparameters, momentum=0.5))
+    checkpoints = Checkpoints(str(tmp_path), every=0, stored=2, say=said.append)
+    next(train(other, scheduler, LIMITS, digits, checkpoints=checkpoints))
+    assert said[0] == "checkpoint 00000002.pt is passed over: it is of another run: momentum 0.9, not 0.5"
+
+
+def test_checkpoint_of_a_version_that_knew_fewer_fields_is_loaded(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, scheduler = RUNS["dropout, noise from halves"]
+    monkeypatch.setattr(checkpoint, "text_of", lambda told: text_of(told).replace(", nesterov=False", ""))
+    list(islice(train(config, scheduler, LIMITS, digits, checkpoints=every(tmp_path, 1)), 2))
+    again = train(config, scheduler, LIMITS, digits, checkpoints=every(tmp_path, 0, stored=2))
+    assert next(again).signals.interval == 2
 
 
 def test_memory_may_differ_between_two_attempts(digits: Dataset, tmp_path: Path) -> None:

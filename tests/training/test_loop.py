@@ -26,8 +26,9 @@ from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
 from adasearch.signals.gradients import MEASURED, GradientMeter
 from adasearch.training.config import Hyperparameters, TrainConfig, lr_factor
-from adasearch.training.loop import DivergedError, train
+from adasearch.training.loop import train
 from adasearch.training.run import Halted
+from adasearch.training.task import DivergedError
 from tests.conftest import HandClock, images_of
 
 LIMITS = Limits(smallest=1, largest=512)

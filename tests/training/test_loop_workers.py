@@ -28,7 +28,8 @@ from adasearch.schedulers.deba import Deba
 from adasearch.signals.gradients import MEASURED
 from adasearch.signals.noise import NOISE
 from adasearch.training.config import Hyperparameters, TrainConfig
-from adasearch.training.loop import DivergedError, train
+from adasearch.training.loop import train
+from adasearch.training.task import DivergedError
 from tests.signals.test_noise import Observer, by_groups, examples_of, expected_signals
 
 WORLD = 2

@@ -8,8 +8,9 @@ import pytest
 from adasearch.data.spec import DataSpec
 from adasearch.records import Limits
 from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.task import Outcome, TrialTask
 from adasearch.tuning.mailbox import Mailbox, Message
-from adasearch.tuning.messages import Delivery, Outcome, TrialTask
+from adasearch.tuning.messages import Delivery
 from tests.rows import interval_at
 
 NOW, SOON = 0.01, 5.0  # seconds: not worth waiting for, and never reached by a test that passes
@@ -153,12 +154,30 @@ async def test_running_out_of_memory_makes_passes_smaller_and_is_no_attempt(box:
 async def test_a_task_fails_with_the_noted_error_when_its_attempts_are_used(box: Mailbox) -> None:
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
-    await box.note_error(sequence, "out of memory")
-    await box.note_error(sequence, "a rank that waited for the first")
+    first = Outcome(status="failed", error="out of memory", cause="raised", traceback="Traceback ...")
+    await box.note_failure(sequence, first)
+    await box.note_failure(sequence, Outcome(status="failed", error="a rank that waited for the first"))
     await box.next_task(SOON)
     assert (await box.take(NOW)).outcome is None
     assert await box.next_task(NOW) == ("idle",)
-    assert (await box.take(SOON)).outcome == Outcome(status="failed", error="out of memory")
+    assert (await box.take(SOON)).outcome == first
+
+
+@scenario
+async def test_an_interval_ahead_of_the_next_is_a_bug_and_said(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    with pytest.raises(AssertionError, match="interval 1 came, but 0 is the next"):
+        await box.put(sequence, SECOND)
+
+
+@scenario
+async def test_notes_are_delivered_once(box: Mailbox) -> None:
+    await box.submit(A)
+    sequence, _ = run_of(await box.next_task(SOON))
+    await box.note(sequence, "a checkpoint is passed over")
+    assert (await box.take(NOW)).notes == ("a checkpoint is passed over",)
+    assert (await box.take(NOW)).notes == ()
 
 
 @scenario
@@ -167,14 +186,14 @@ async def test_a_task_whose_workers_died_in_silence_says_so(box: Mailbox) -> Non
     for _ in range(3):
         await box.next_task(NOW)
     outcome = (await box.take(SOON)).outcome
-    assert outcome == Outcome(status="failed", error="its worker died in each of 2 attempts")
+    assert outcome == Outcome(status="failed", error="its worker died in each of 2 attempts", cause="lost")
 
 
 @scenario
 async def test_the_next_task_starts_with_all_its_attempts_and_no_old_error(box: Mailbox) -> None:
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
-    await box.note_error(sequence, "old")
+    await box.note_failure(sequence, Outcome(status="failed", error="old"))
     await box.put(sequence, FIRST)
     await box.submit(B)
     assert await box.take(NOW) == Delivery(records=(), outcome=None)
@@ -192,7 +211,8 @@ async def test_workers_of_a_former_task_are_told_to_leave_it_and_cannot_touch_th
     await box.submit(B)
     assert not await box.put(old, SECOND)
     await box.end(old, DONE)
-    await box.note_error(old, "stale")
+    await box.note_failure(old, Outcome(status="failed", error="stale"))
+    await box.note(old, "stale")
     assert await box.take(NOW) == Delivery(records=(), outcome=None)
     new, given = run_of(await box.next_task(SOON))
     assert given == B

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import optuna
 import pytest
@@ -10,37 +11,34 @@ from optuna.trial import TrialState
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.profiles.quantiles import thresholds
-from adasearch.records import Params, Status, StudyRecord, TrialRecord
+from adasearch.records import Params, Signals, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces.space import Space, load_space, parse_space
-from adasearch.tuning.initial_points import first_points
-from adasearch.tuning.optuna_source import SAMPLERS, Proposals, StudyPlan
+from adasearch.tuning.initial_points import initial_points
+from adasearch.tuning.optuna_source import OptunaSource
+from adasearch.tuning.trial_source import TrialPlan
 from tests.rows import STUDY, interval_at, trial_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 TRAIN, DEBA = load_space("architectures", "resnet18"), load_space("schedulers", "deba_short")
-DRAWN = [name for name in SAMPLERS if name != "grid"]
+DRAWN = ["tpe", "random"]
 DEFAULTS = {**TRAIN.fixed(), **TRAIN.first(), **DEBA.fixed(), **DEBA.first()}
 
 
-def plan(
+def source(
     *,
     trials: int = 20,
     stored: Sequence[TrialRecord] = (),
     study: StudyRecord = STUDY,
     train: Space = TRAIN,
     scheduler: Space = DEBA,
-) -> StudyPlan:
-    return StudyPlan(
-        study=study,
-        train_space=train,
-        scheduler_space=scheduler,
-        data=DataSpec(source="digits"),
-        trials=trials,
-        stored=stored,
-        intervals={},
-    )
+    profile: Sequence[Sequence[Signals]] = (),
+    early: Sequence[Params] = (),
+) -> OptunaSource:
+    data = DataSpec(source="digits")
+    plan = TrialPlan(study=study, data=data, trials=trials, stored=stored, intervals={})
+    return OptunaSource(plan, train, scheduler, profile=profile, early=early)
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def ended(
     return replace(trial, status=status, val_error=error, train_seconds=seconds)
 
 
-def run(proposals: Proposals, count: int, status: Status = "complete") -> list[TrialRecord]:
+def run(proposals: OptunaSource, count: int, status: Status = "complete") -> list[TrialRecord]:
     """Ask for trials and tell their end, each better than the one before."""
     return [
         proposals.tell(ended(trial, status, 0.5 / (n + 1), 10.0 - n / 10))
@@ -75,7 +73,7 @@ def run(proposals: Proposals, count: int, status: Status = "complete") -> list[T
 
 
 def test_first_trial_is_the_documented_default() -> None:
-    trial = Proposals(plan()).ask()
+    trial = source().ask()
     assert trial.params == DEFAULTS
     assert (trial.trial_id, trial.number, trial.seed) == (f"{STUDY.study}-search-0", 0, STUDY.seed)
     assert (trial.status, trial.phase, trial.role, trial.study) == (
@@ -89,7 +87,7 @@ def test_first_trial_is_the_documented_default() -> None:
 
 
 def test_every_trial_has_every_parameter_inside_its_range() -> None:
-    asked = run(Proposals(plan()), 12)
+    asked = run(source(), 12)
     distributions = {**TRAIN.distributions(), **DEBA.distributions()}
     fixed = DEFAULTS.keys() - distributions.keys()
     for number, trial in enumerate(asked):
@@ -106,8 +104,7 @@ def test_every_trial_has_every_parameter_inside_its_range() -> None:
 def test_same_seed_proposes_the_same_and_another_seed_something_else(sampler: str) -> None:
     study = replace(STUDY, sampler=sampler)
     first, again, other = (
-        [trial.params for trial in run(Proposals(plan(study=replace(study, seed=seed))), 9)]
-        for seed in (0, 0, 1)
+        [trial.params for trial in run(source(study=replace(study, seed=seed)), 9)] for seed in (0, 0, 1)
     )
     assert first == again
     same = 3 if sampler == "tpe" else 1  # the first points, which nobody draws
@@ -116,7 +113,7 @@ def test_same_seed_proposes_the_same_and_another_seed_something_else(sampler: st
 
 
 def test_trials_asked_for_before_any_is_told_differ() -> None:
-    proposals = Proposals(plan())
+    proposals = source()
     asked = [proposals.ask() for _ in range(8)]
     assert len({str(trial.params) for trial in asked}) == 8
 
@@ -124,13 +121,13 @@ def test_trials_asked_for_before_any_is_told_differ() -> None:
 def test_study_without_anything_to_search_repeats_its_values_under_new_seeds() -> None:
     train = parse_space({"architecture": "resnet18"}, "test")
     scheduler = parse_space({"scheduler": "deba"}, "test")
-    asked = run(Proposals(plan(train=train, scheduler=scheduler)), 3)
+    asked = run(source(train=train, scheduler=scheduler), 3)
     assert [trial.seed for trial in asked] == [0, 1, 2]
     assert all(trial.params == {**train.fixed(), **scheduler.fixed()} for trial in asked)
 
 
 def test_budget_is_counted_down_by_asking() -> None:
-    proposals = Proposals(plan(trials=2))
+    proposals = source(trials=2)
     assert proposals.left == 2
     proposals.ask()
     proposals.ask()
@@ -141,7 +138,7 @@ def test_budget_is_counted_down_by_asking() -> None:
 
 
 def test_complete_trial_carries_both_values_as_floats(studies: list[optuna.Study]) -> None:
-    proposals = Proposals(plan())
+    proposals = source()
     told = proposals.tell(ended(proposals.ask(), error=0, seconds=7))
     frozen = studies[0].trials[0]
     assert told.status == "complete"
@@ -150,13 +147,13 @@ def test_complete_trial_carries_both_values_as_floats(studies: list[optuna.Study
 
 
 def test_modelled_clock_tells_modelled_seconds(studies: list[optuna.Study]) -> None:
-    proposals = Proposals(plan(study=replace(STUDY, clock="modelled")))
+    proposals = source(study=replace(STUDY, clock="modelled"))
     proposals.tell(replace(ended(proposals.ask()), modelled_seconds=3.0))
     assert studies[0].trials[0].values == [0.1, 3.0]
 
 
 def test_pruned_trial_has_neither_values_nor_intermediate_ones(studies: list[optuna.Study]) -> None:
-    proposals = Proposals(plan())
+    proposals = source()
     told = proposals.tell(ended(proposals.ask(), "pruned"))
     frozen = studies[0].trials[0]
     assert told.status == "pruned"
@@ -164,7 +161,7 @@ def test_pruned_trial_has_neither_values_nor_intermediate_ones(studies: list[opt
 
 
 def test_failed_trial_is_told_as_such(studies: list[optuna.Study]) -> None:
-    proposals = Proposals(plan())
+    proposals = source()
     failed = replace(ended(proposals.ask(), "failed"), error="train_loss is nan")
     assert proposals.tell(failed) == failed
     assert studies[0].trials[0].state == TrialState.FAIL
@@ -177,7 +174,7 @@ def test_failed_trial_is_told_as_such(studies: list[optuna.Study]) -> None:
 def test_complete_trial_without_two_finite_values_is_failed(
     studies: list[optuna.Study], error: float | None, seconds: float | None
 ) -> None:
-    proposals = Proposals(plan())
+    proposals = source()
     told = proposals.tell(ended(proposals.ask(), "complete", error, seconds))
     assert told.status == "failed"
     assert "objectives" in str(told.error)
@@ -187,9 +184,9 @@ def test_complete_trial_without_two_finite_values_is_failed(
 
 @pytest.mark.parametrize("live", [True, False])
 def test_fifteen_more_trials_after_six_that_were_pruned(studies: list[optuna.Study], live: bool) -> None:
-    first = Proposals(plan(trials=21))
+    first = source(trials=21)
     pruned = run(first, 6, "pruned")
-    proposals = first if live else Proposals(plan(trials=21, stored=pruned))
+    proposals = first if live else source(trials=21, stored=pruned)
     assert len(run(proposals, 15)) == 15
     states = [trial.state for trial in studies[-1].trials]
     assert states == [TrialState.PRUNED] * 6 + [TrialState.COMPLETE] * 15
@@ -201,7 +198,7 @@ def test_trials_learn_from_those_before() -> None:
         TRAIN.with_fixed("batch_size", 32).with_fixed("lr_schedule", "cosine").with_fixed("weight_decay", 0)
     )
     scheduler = parse_space({"scheduler": "constant"}, "test")
-    proposals = Proposals(plan(train=train, scheduler=scheduler, trials=40))
+    proposals = source(train=train, scheduler=scheduler, trials=40)
     rates = []
     for _ in range(40):
         trial = proposals.ask()
@@ -215,19 +212,19 @@ def test_trials_learn_from_those_before() -> None:
 
 
 def test_stored_trials_are_refilled_in_order(studies: list[optuna.Study]) -> None:
-    first = Proposals(plan())
+    first = source()
     stored = [*run(first, 2), *run(first, 1, "pruned"), *run(first, 1, "failed"), *run(first, 1)]
-    Proposals(plan(stored=stored))
+    source(stored=stored)
     live, refilled = ([(t.state, t.params, t.values) for t in study.trials] for study in studies)
     assert refilled == live
     assert all(not trial.intermediate_values for trial in studies[1].trials)
 
 
 def test_trials_that_were_running_come_first_under_their_own_numbers() -> None:
-    first = Proposals(plan())
+    first = source()
     done = run(first, 2)
     running = [first.ask(), first.ask()]
-    resumed = Proposals(plan(stored=[*done, *running]))
+    resumed = source(stored=[*done, *running])
     again = [resumed.ask(), resumed.ask()]
     assert [(t.trial_id, t.number, t.seed, t.params) for t in again] == [
         (t.trial_id, t.number, t.seed, t.params) for t in running
@@ -236,9 +233,9 @@ def test_trials_that_were_running_come_first_under_their_own_numbers() -> None:
 
 
 def test_default_that_was_running_is_tried_again_and_once() -> None:
-    first = Proposals(plan())
+    first = source()
     running = [first.ask(), first.ask()]
-    resumed = Proposals(plan(stored=running))
+    resumed = source(stored=running)
     asked = run(resumed, 4)
     assert [trial.number for trial in asked] == [0, 1, 2, 3]
     assert [trial.params == DEFAULTS for trial in asked] == [True, False, False, False]
@@ -246,11 +243,11 @@ def test_default_that_was_running_is_tried_again_and_once() -> None:
 
 @pytest.mark.parametrize("sampler", DRAWN)
 @pytest.mark.parametrize("status", ["complete", "running"])
-def test_resumed_search_does_not_draw_its_first_points_again(sampler: str, status: Status) -> None:
+def test_resumed_search_does_not_draw_its_initial_points_again(sampler: str, status: Status) -> None:
     study = replace(STUDY, sampler=sampler)
-    first = Proposals(plan(study=study))
+    first = source(study=study)
     stored = [ended(trial, status) for trial in (first.ask() for _ in range(3))]
-    resumed = Proposals(plan(study=study, stored=stored))
+    resumed = source(study=study, stored=stored)
     asked = [resumed.ask() for _ in range(6)]
     new = [trial for trial in asked if trial.number > 2]
     assert len(new) >= 3
@@ -273,28 +270,28 @@ def test_budget_counts_what_ended_however_it_ended(statuses: list[Status], left:
         trial_of(STUDY, n, status=status, val_error=0.1, seconds=1, params=DEFAULTS)
         for n, status in enumerate(statuses)
     ]
-    assert Proposals(plan(trials=5, stored=stored)).left == left
+    assert source(trials=5, stored=stored).left == left
 
 
 def test_running_trials_beyond_a_smaller_budget_are_left() -> None:
     stored = [trial_of(STUDY, n, status="running", params=DEFAULTS) for n in range(3)]
-    resumed = Proposals(plan(trials=1, stored=stored))
+    resumed = source(trials=1, stored=stored)
     assert resumed.left == 1
     assert resumed.ask().number == 0
 
 
 def test_other_phases_neither_count_nor_steer(studies: list[optuna.Study]) -> None:
     confirmed = trial_of(STUDY, 7, phase="confirm", val_error=0.1, seconds=1, params={"train/lr": 0.1})
-    proposals = Proposals(plan(trials=5, stored=[confirmed]))
+    proposals = source(trials=5, stored=[confirmed])
     assert proposals.left == 5
     assert not [trial for trial in studies[0].trials if trial.state.is_finished()]
     assert proposals.ask().number == 0
 
 
 def test_resumed_search_runs_to_the_end_with_every_kind_of_trial_stored(studies: list[optuna.Study]) -> None:
-    first = Proposals(plan())
+    first = source()
     stored = [*run(first, 3), *run(first, 3, "pruned"), *run(first, 1, "failed"), first.ask()]
-    resumed = Proposals(plan(stored=stored))
+    resumed = source(stored=stored)
     asked = run(resumed, resumed.left)
     assert [trial.number for trial in asked] == list(range(7, 20))
     assert len(studies[1].trials) == 20
@@ -311,8 +308,8 @@ STUDY_OF_GRID = replace(STUDY, sampler="grid", seed=7)
 PAIRS = [(cooldown, window) for cooldown in (1, 3, 5) for window in (0, 15)]
 
 
-def grid_plan(**changes: object) -> StudyPlan:
-    return replace(plan(study=STUDY_OF_GRID, train=FIXED, scheduler=GRID), **changes)  # type: ignore[arg-type]
+def grid_source(*, scheduler: Space = GRID, **changes: Any) -> OptunaSource:
+    return source(study=STUDY_OF_GRID, train=FIXED, scheduler=scheduler, **changes)
 
 
 def of_grid(trial: TrialRecord) -> tuple[int, int, object, object]:
@@ -323,29 +320,29 @@ WHOLE_GRID = [(number, 7 + number // 6, *PAIRS[number % 6]) for number in range(
 
 
 def test_grid_tries_every_combination_in_turn_and_then_again_with_the_next_seed() -> None:
-    assert [of_grid(trial) for trial in run(Proposals(grid_plan()), 20)] == WHOLE_GRID
+    assert [of_grid(trial) for trial in run(grid_source(), 20)] == WHOLE_GRID
 
 
 @pytest.mark.parametrize("done", [1, 6, 8])
 def test_resumed_grid_goes_on_where_it_was(done: int) -> None:
-    first = Proposals(grid_plan())
+    first = grid_source()
     stored = [*run(first, done), *run(first, 1, "failed"), first.ask(), first.ask()]
     stored[-1], stored[-2] = stored[-2], stored[-1]  # two were running
-    resumed = Proposals(grid_plan(stored=stored))
+    resumed = grid_source(stored=stored)
     asked = run(resumed, resumed.left)
     assert sorted(map(of_grid, asked)) == WHOLE_GRID[done + 1 :]
     assert {trial.number for trial in asked[:2]} == {done + 1, done + 2}  # those come first
 
 
 def test_grid_is_the_same_from_a_stored_space_whose_fields_are_sorted() -> None:
-    first = run(Proposals(grid_plan()), 6)
-    again = run(Proposals(grid_plan(scheduler_space=GRID.complete())), 6)
+    first = run(grid_source(), 6)
+    again = run(grid_source(scheduler=GRID.complete()), 6)
     assert [trial.params for trial in first] == [trial.params for trial in again]
 
 
 def test_grid_of_a_study_with_nothing_to_search_has_a_seed_per_trial() -> None:
     constant = parse_space({"scheduler": "constant"}, "test")
-    asked = run(Proposals(grid_plan(scheduler_space=constant)), 3)
+    asked = run(grid_source(scheduler=constant), 3)
     assert [trial.seed for trial in asked] == [7, 8, 9]
 
 
@@ -354,7 +351,7 @@ def test_grid_refuses_a_range_by_name() -> None:
     with pytest.raises(
         InputError, match=r"quantile/stability_threshold is a range; .*scheduler/stability_thr"
     ):
-        Proposals(grid_plan(scheduler_space=quantile))
+        grid_source(scheduler=quantile)
 
 
 # --- thresholds as quantiles ------------------------------------------------------------------------
@@ -377,12 +374,12 @@ PROFILE = [
 ]
 
 
-def quantile_plan(**changes: object) -> StudyPlan:
-    return replace(plan(scheduler=QUANTILES), **{"profile": PROFILE, **changes})  # type: ignore[arg-type]
+def quantile_source(**changes: Any) -> OptunaSource:
+    return source(**{"scheduler": QUANTILES, "profile": PROFILE, **changes})
 
 
 def test_quantile_is_searched_and_the_absolute_value_stored_beside_it() -> None:
-    proposals = Proposals(quantile_plan())
+    proposals = quantile_source()
     seen = []
     for trial in run(proposals, 8):
         quantiles = {name: value for name, value in trial.params.items() if name != ABSOLUTE}
@@ -394,7 +391,7 @@ def test_quantile_is_searched_and_the_absolute_value_stored_beside_it() -> None:
 
 
 def test_optuna_hears_quantiles_and_never_absolute_thresholds(studies: list[optuna.Study]) -> None:
-    run(Proposals(quantile_plan()), 3)
+    run(quantile_source(), 3)
     for told in studies[0].trials:
         assert QUANTILE in told.params
         assert ABSOLUTE not in told.params
@@ -403,15 +400,15 @@ def test_optuna_hears_quantiles_and_never_absolute_thresholds(studies: list[optu
 @pytest.mark.parametrize("sampler", DRAWN)
 def test_resumed_search_of_quantiles_proposes_what_an_uninterrupted_refill_would(sampler: str) -> None:
     study = replace(STUDY, sampler=sampler)
-    stored = run(Proposals(quantile_plan(study=study)), 6)
-    again = [Proposals(quantile_plan(study=study, stored=stored)).ask().params for _ in range(2)]
+    stored = run(quantile_source(study=study), 6)
+    again = [quantile_source(study=study, stored=stored).ask().params for _ in range(2)]
     assert again[0] == again[1]
     assert QUANTILE in again[0]
 
 
 def test_interrupted_trial_keeps_its_threshold_even_if_the_profile_is_another() -> None:
-    running = Proposals(quantile_plan()).ask()
-    resumed = Proposals(quantile_plan(stored=[running], profile=PROFILE[:1])).ask()
+    running = quantile_source().ask()
+    resumed = quantile_source(stored=[running], profile=PROFILE[:1]).ask()
     assert (resumed.number, resumed.params) == (running.number, running.params)
 
 
@@ -423,23 +420,23 @@ SIZES = {"train/batch_size": IntDistribution(16, 256), "train/lr": FloatDistribu
 
 def test_default_is_tried_at_larger_batches_whose_learning_rate_follows() -> None:
     default = {"train/batch_size": 16, "train/lr": 1e-3, "scheduler/window": 8}
-    found = first_points(default, SIZES, ADAMW)
+    found = initial_points(default, SIZES, ADAMW)
     assert [point["train/batch_size"] for point in found] == [16, 256, 64]
     assert [point["train/lr"] for point in found] == [1e-3, 4e-3, 2e-3]
     assert all(point["scheduler/window"] == 8 for point in found)
-    found = first_points(default, SIZES, {"train/optimizer": "sgd"})
+    found = initial_points(default, SIZES, {"train/optimizer": "sgd"})
     assert [point["train/lr"] for point in found] == [1e-3, 1e-2, 4e-3]  # no further than its range goes
 
 
 def test_default_learning_rate_may_be_written_as_a_whole_number() -> None:
     rates = {**SIZES, "train/lr": FloatDistribution(0.1, 10.0)}
-    found = first_points({"train/batch_size": 16, "train/lr": 1}, rates, ADAMW)
+    found = initial_points({"train/batch_size": 16, "train/lr": 1}, rates, ADAMW)
     assert [point["train/lr"] for point in found] == [1, 4.0, 2.0]
 
 
 def test_learning_rate_that_is_fixed_stays() -> None:
     default = {"train/batch_size": 16}
-    found = first_points(default, {"train/batch_size": SIZES["train/batch_size"]}, {"train/lr": 1e-3})
+    found = initial_points(default, {"train/batch_size": SIZES["train/batch_size"]}, {"train/lr": 1e-3})
     assert found == [{"train/batch_size": size} for size in (16, 256, 64)]
 
 
@@ -454,34 +451,33 @@ def test_learning_rate_that_is_fixed_stays() -> None:
 def test_without_a_range_of_larger_sizes_there_is_the_default_alone(
     default: Params, distributions: dict[str, BaseDistribution]
 ) -> None:
-    assert first_points(default, distributions, ADAMW) == [default]
+    assert initial_points(default, distributions, ADAMW) == [default]
 
 
-def test_first_points_are_tried_once_however_often_a_search_goes_on() -> None:
-    whole = run(Proposals(plan()), 3)
+def test_initial_points_are_tried_once_however_often_a_search_goes_on() -> None:
+    whole = run(source(), 3)
     assert [trial.params["train/batch_size"] for trial in whole] == [32, 256, 91]
     for cut in (1, 2, 3):
-        later = run(Proposals(plan(stored=whole[:cut])), 4 - cut)
+        later = run(source(stored=whole[:cut]), 4 - cut)
         assert [trial.params for trial in later[: 3 - cut]] == [trial.params for trial in whole[cut:]]
         assert later[-1].params not in [trial.params for trial in whole]
     cut_off = replace(whole[1], status="running")
-    later = run(Proposals(plan(stored=[whole[0], cut_off])), 2)
+    later = run(source(stored=[whole[0], cut_off]), 2)
     assert [(trial.number, trial.params) for trial in later] == [
         (each.number, each.params) for each in whole[1:]
     ]
 
 
 def test_random_search_draws_all_but_the_default() -> None:
-    drawn = run(Proposals(plan(study=replace(STUDY, sampler="random"))), 3)
-    assert [trial.params for trial in drawn[1:]] != [trial.params for trial in run(Proposals(plan()), 3)[1:]]
+    drawn = run(source(study=replace(STUDY, sampler="random")), 3)
+    assert [trial.params for trial in drawn[1:]] != [trial.params for trial in run(source(), 3)[1:]]
 
 
 def test_early_points_come_right_after_the_first_ones_and_once() -> None:
     early = [{**TRAIN.first(), **DEBA.first(), "train/lr": lr} for lr in (0.2, 0.3)]
-    given = replace(plan(), early=early)
-    trials = run(Proposals(given), 6)
+    trials = run(source(early=early), 6)
     assert [trial.params["train/lr"] for trial in (trials[0], *trials[3:5])] == [0.1, 0.2, 0.3]
-    again = Proposals(replace(given, stored=trials[:4]))  # cut after the first of them
+    again = source(early=early, stored=trials[:4])  # cut after the first of them
     later = run(again, 2)
     assert later[0].params["train/lr"] == 0.3
     assert later[1].params["train/lr"] not in (0.2, 0.3)

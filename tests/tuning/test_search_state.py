@@ -14,10 +14,12 @@ from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.spaces.space import load_space
 from adasearch.store import Store
-from adasearch.tuning.messages import Delivery, Outcome
-from adasearch.tuning.optuna_source import Proposals, StudyPlan
-from adasearch.tuning.search_state import Ledger
+from adasearch.training.task import Outcome
+from adasearch.tuning.messages import Delivery
+from adasearch.tuning.optuna_source import OptunaSource
+from adasearch.tuning.search_state import SearchState
 from adasearch.tuning.stopper import RECALLED
+from adasearch.tuning.trial_source import TrialPlan
 from tests.rows import STUDY, at_marks, interval_at, study_of, trial_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -35,6 +37,8 @@ class Silent:
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None: ...
 
     def restarted(self, trial: TrialRecord) -> None: ...
+
+    def noted(self, trial: TrialRecord, text: str) -> None: ...
 
     def ended(self, trial: TrialRecord) -> None: ...
 
@@ -61,6 +65,9 @@ class Listener:
     def restarted(self, trial: TrialRecord) -> None:
         self.note("restarted", trial)
 
+    def noted(self, trial: TrialRecord, text: str) -> None:
+        self.note(text, trial)
+
     def ended(self, trial: TrialRecord) -> None:
         self.note("ended", trial)
 
@@ -75,25 +82,27 @@ def listener(store: Store) -> Listener:
     return Listener(store)
 
 
-def proposals(store: Store, study: StudyRecord = STUDY, trials: int = 10) -> Proposals:
+def proposals(
+    store: Store, study: StudyRecord = STUDY, trials: int = 10, curve: SpeedCurve | None = None
+) -> OptunaSource:
     """A study's proposals as a search that begins now would have them."""
-    return Proposals(
-        StudyPlan(
-            study=study,
-            train_space=load_space("architectures", "resnet18"),
-            scheduler_space=load_space("schedulers", study.scheduler),
-            data=DataSpec(source="digits"),
-            trials=trials,
-            stored=store.trials(study.study),
-            intervals=store.intervals(study.study),
-            recall=partial(store.columns, study.study, RECALLED),
-        )
+    plan = TrialPlan(
+        study=study,
+        data=DataSpec(source="digits"),
+        trials=trials,
+        stored=store.trials(study.study),
+        intervals=store.intervals(study.study),
+        recall=partial(store.columns, study.study, RECALLED),
+        curve=curve,
+    )
+    return OptunaSource(
+        plan, load_space("architectures", "resnet18"), load_space("schedulers", study.scheduler)
     )
 
 
 @pytest.fixture
-def ledger(store: Store, listener: Listener) -> Ledger:
-    return Ledger([proposals(store)], store, listener)
+def state(store: Store, listener: Listener) -> SearchState:
+    return SearchState([proposals(store)], store, listener)
 
 
 def deliver(*records: IntervalRecord, outcome: Outcome | None = None) -> Delivery:
@@ -107,25 +116,27 @@ def stored_of(store: Store, number: int = 0) -> TrialRecord:
 # --- what is on disk when ---------------------------------------------------------------------------
 
 
-def test_row_says_running_before_the_trial_begins(ledger: Ledger, store: Store, listener: Listener) -> None:
-    live = ledger.begin("tune 0")
+def test_row_says_running_before_the_trial_begins(
+    state: SearchState, store: Store, listener: Listener
+) -> None:
+    live = state.begin("tune 0")
     assert live is not None
     assert store.trials(STUDY.study) == [live.record]
     assert listener.heard == [("started", live.record.trial_id, "running")]
 
 
-def test_row_says_running_until_the_trial_is_closed(ledger: Ledger, store: Store) -> None:
-    ledger.begin("tune 0")
-    assert ledger.absorb("tune 0", deliver(interval_at(0)))
-    assert ledger.absorb("tune 0", deliver(interval_at(1, val_error=0.2), outcome=DONE))
+def test_row_says_running_until_the_trial_is_closed(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    assert state.on_delivery("tune 0", deliver(interval_at(0)))
+    assert state.on_delivery("tune 0", deliver(interval_at(1, val_error=0.2), outcome=DONE))
     assert stored_of(store).status == "running"
 
 
 def test_intervals_are_on_disk_before_the_row_says_that_the_trial_ended(
-    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
+    state: SearchState, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.begin("tune 0")
-    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
+    state.begin("tune 0")
+    state.on_delivery("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
     write, seen = store.write_trial, []
 
     def look_first(trial: TrialRecord) -> None:
@@ -133,17 +144,17 @@ def test_intervals_are_on_disk_before_the_row_says_that_the_trial_ended(
         write(trial)
 
     monkeypatch.setattr(store, "write_trial", look_first)
-    ledger.close("tune 0")
+    state.close("tune 0")
     assert seen == [("complete", 1)]
 
 
 def test_complete_trial_has_its_sums_its_intervals_and_an_end(
-    ledger: Ledger, store: Store, listener: Listener
+    state: SearchState, store: Store, listener: Listener
 ) -> None:
-    ledger.begin("tune 0")
+    state.begin("tune 0")
     records = [interval_at(0, val_error=0.3, action="grow"), interval_at(1, val_error=0.2)]
-    ledger.absorb("tune 0", deliver(*records, outcome=DONE))
-    ledger.close("tune 0")
+    state.on_delivery("tune 0", deliver(*records, outcome=DONE))
+    state.close("tune 0")
     trial = stored_of(store)
     assert (trial.status, trial.val_error, trial.train_seconds, trial.adaptations) == (
         "complete",
@@ -159,48 +170,88 @@ def test_complete_trial_has_its_sums_its_intervals_and_an_end(
     assert listener.heard[-1][2] == "complete"
 
 
-def test_trial_closed_without_an_outcome_was_stopped_early(ledger: Ledger, store: Store) -> None:
-    ledger.begin("tune 0")
-    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2)))
-    ledger.close("tune 0")
+def test_trial_closed_without_an_outcome_was_stopped_early(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    state.on_delivery("tune 0", deliver(interval_at(0, val_error=0.2)))
+    state.close("tune 0")
     assert (stored_of(store).status, stored_of(store).val_error) == ("pruned", 0.2)
     assert len(store.intervals(STUDY.study)) == 1
 
 
-def test_trial_that_failed_on_its_workers_keeps_error_and_intervals(ledger: Ledger, store: Store) -> None:
-    ledger.begin("tune 0")
+def test_trial_that_failed_on_its_workers_keeps_error_and_intervals(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
     failed = Outcome(status="failed", error="train_loss is nan")
-    ledger.absorb("tune 0", deliver(interval_at(0), outcome=failed))
-    ledger.close("tune 0")
+    state.on_delivery("tune 0", deliver(interval_at(0), outcome=failed))
+    state.close("tune 0")
     assert (stored_of(store).status, stored_of(store).error) == ("failed", "train_loss is nan")
     assert len(store.intervals(STUDY.study)) == 1
 
 
-def test_trial_that_failed_before_its_first_interval_is_a_row_alone(ledger: Ledger, store: Store) -> None:
-    ledger.begin("tune 0")
-    ledger.close("tune 0", error="its process died")
-    assert (stored_of(store).status, stored_of(store).error) == ("failed", "its process died")
+def test_traceback_of_a_failed_trial_lies_beside_it_and_its_error_says_where(
+    state: SearchState, store: Store
+) -> None:
+    state.begin("tune 0")
+    outcome = Outcome(status="failed", error="ValueError: no", cause="raised", traceback="Traceback ...")
+    state.on_delivery("tune 0", deliver(interval_at(0), outcome=outcome))
+    state.close("tune 0")
+    trial = stored_of(store)
+    path = f"{STUDY.study}/errors/{trial.trial_id}.txt"
+    assert (trial.error, trial.cause) == (f"ValueError: no; traceback: {path}", "raised")
+    assert Path(store.name, path).read_text() == "Traceback ..."
+
+
+def test_trials_of_a_study_run_in_passes_of_one_size(
+    state: SearchState, store: Store, listener: Listener
+) -> None:
+    """BatchNorm sees one pass at a time, so the size that the first trial found holds for all."""
+    tasks = []
+    for name in ("tune 0", "tune 1"):
+        state.begin(name)
+        tasks.append(state.task(name))
+        state.on_delivery(name, deliver(interval_at(0)))
+    assert [task.config.device_batch for task in tasks if task] == [None, 512]
+    small = replace(interval_at(1), device_batch=128)
+    state.on_delivery("tune 1", deliver(small))
+    heard = [what for what, _, _ in listener.heard]
+    assert "passes of 128 examples, not 512, which did not fit into memory" in heard
+    state.begin("tune 2")
+    task = state.task("tune 2")
+    assert task is not None
+    assert task.config.device_batch == 128
+
+
+def test_what_workers_say_of_a_trial_is_handed_on(state: SearchState, listener: Listener) -> None:
+    state.begin("tune 0")
+    state.on_delivery("tune 0", replace(NOTHING, notes=("checkpoint 00000002.pt is passed over",)))
+    assert listener.heard[-1][0] == "checkpoint 00000002.pt is passed over"
+
+
+def test_trial_that_failed_before_its_first_interval_is_a_row_alone(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    state.close("tune 0", lost="its process died")
+    trial = stored_of(store)
+    assert (trial.status, trial.error, trial.cause) == ("failed", "its process died", "lost")
     assert store.intervals(STUDY.study) == {}
 
 
-def test_complete_trial_that_was_never_evaluated_is_failed(ledger: Ledger, store: Store) -> None:
-    ledger.begin("tune 0")
-    ledger.absorb("tune 0", deliver(interval_at(0), outcome=DONE))
-    ledger.close("tune 0")
+def test_complete_trial_that_was_never_evaluated_is_failed(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    state.on_delivery("tune 0", deliver(interval_at(0), outcome=DONE))
+    state.close("tune 0")
     assert stored_of(store).status == "failed"
 
 
 # --- deliveries -------------------------------------------------------------------------------------
 
 
-def test_deliveries_that_come_twice_are_booked_once(ledger: Ledger, store: Store, listener: Listener) -> None:
-    ledger.begin("tune 0")
+def test_deliveries_that_come_twice_count_once(state: SearchState, store: Store, listener: Listener) -> None:
+    state.begin("tune 0")
     first, second = interval_at(0), interval_at(1, val_error=0.2)
     last = deliver(second, outcome=DONE)
     for delivery in (deliver(first), deliver(first), deliver(first, second), last, last):
-        assert ledger.absorb("tune 0", delivery)
+        assert state.on_delivery("tune 0", delivery)
     for _ in range(2):
-        ledger.close("tune 0")
+        state.close("tune 0")
     assert store.intervals(STUDY.study) == {stored_of(store).trial_id: [first, second]}
     assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
 
@@ -209,12 +260,12 @@ def test_records_carry_modelled_seconds_where_the_study_has_a_profile(
     store: Store, listener: Listener
 ) -> None:
     curve = SpeedCurve(sizes=(16, 64), step_seconds=(1.0, 4.0), measure_seconds={})
-    ledger = Ledger([Proposals(replace(proposals(store).plan, curve=curve))], store, listener)
-    ledger.begin("tune 0")
+    state = SearchState([proposals(store, curve=curve)], store, listener)
+    state.begin("tune 0")
     first, second = interval_at(0), interval_at(1, val_error=0.2)
     for delivery in (deliver(first), deliver(first, second), deliver(outcome=DONE)):  # the first one twice
-        assert ledger.absorb("tune 0", delivery)
-    ledger.close("tune 0")
+        assert state.on_delivery("tune 0", delivery)
+    state.close("tune 0")
     assert [what for what, _, _ in listener.heard] == ["started", "progressed", "progressed", "ended"]
     steps = [first.signals.step, second.signals.step - first.signals.step]
     rows = store.intervals(STUDY.study)[stored_of(store).trial_id]
@@ -224,18 +275,18 @@ def test_records_carry_modelled_seconds_where_the_study_has_a_profile(
 
 
 def test_worker_that_went_on_from_a_checkpoint_replaces_what_it_did_again(
-    ledger: Ledger, store: Store
+    state: SearchState, store: Store
 ) -> None:
-    live = ledger.begin("tune 0")
+    live = state.begin("tune 0")
     assert live is not None
     first, second, third = (interval_at(number) for number in range(3))
     again = replace(second, train_seconds=7.0)
-    ledger.absorb("tune 0", deliver(first, second, third, again))
+    state.on_delivery("tune 0", deliver(first, second, third, again))
     assert live.intervals == [first, again]
-    ledger.absorb("tune 0", deliver(first, second, third, again))
+    state.on_delivery("tune 0", deliver(first, second, third, again))
     assert live.intervals == [first, again]
-    ledger.absorb("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
-    ledger.close("tune 0")
+    state.on_delivery("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
+    state.close("tune 0")
     assert [record.train_seconds for record in store.intervals(STUDY.study)[live.record.trial_id]] == [
         first.train_seconds,
         7.0,
@@ -243,34 +294,37 @@ def test_worker_that_went_on_from_a_checkpoint_replaces_what_it_did_again(
     ]
 
 
-def test_intervals_up_to_a_checkpoint_are_on_disk_while_the_trial_runs(ledger: Ledger, store: Store) -> None:
-    live = ledger.begin("tune 0")
+def test_intervals_up_to_a_checkpoint_are_on_disk_while_the_trial_runs(
+    state: SearchState, store: Store
+) -> None:
+    live = state.begin("tune 0")
     assert live is not None
     trial_id = live.record.trial_id
-    ledger.absorb("tune 0", deliver(interval_at(0), replace(interval_at(1), checkpoint_seconds=0.1)))
-    ledger.absorb("tune 0", deliver(interval_at(2)))
+    state.on_delivery("tune 0", deliver(interval_at(0), replace(interval_at(1), checkpoint_seconds=0.1)))
+    state.on_delivery("tune 0", deliver(interval_at(2)))
     assert [record.signals.interval for record in store.intervals(STUDY.study)[trial_id]] == [0, 1]
     assert stored_of(store).status == "running"
 
 
 def test_trial_that_was_running_goes_on_with_its_stored_intervals(
-    ledger: Ledger, store: Store, listener: Listener
+    state: SearchState, store: Store, listener: Listener
 ) -> None:
-    live = ledger.begin("tune 0")
+    live = state.begin("tune 0")
     assert live is not None
     records = [interval_at(0), replace(interval_at(1), checkpoint_seconds=0.1)]
-    ledger.absorb("tune 0", deliver(*records))
+    state.on_delivery("tune 0", deliver(*records))
     checkpoints = Path(store.checkpoint_folder(live.record))
     checkpoints.mkdir(parents=True)
 
-    resumed = Ledger([proposals(store)], store, listener)
+    resumed = SearchState([proposals(store)], store, listener)
     again = resumed.begin("tune 0")
     assert again is not None
     assert again.record.trial_id == live.record.trial_id
-    task = resumed.task(again)
+    task = resumed.task("tune 0")
+    assert task is not None
     assert task.stored == 2
     assert task.checkpoints == str(checkpoints)
-    resumed.absorb("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
+    resumed.on_delivery("tune 0", deliver(interval_at(2, val_error=0.2), outcome=DONE))
     resumed.close("tune 0")
     stored = store.intervals(STUDY.study)[live.record.trial_id]
     assert [record.signals.interval for record in stored] == [0, 1, 2]
@@ -278,78 +332,78 @@ def test_trial_that_was_running_goes_on_with_its_stored_intervals(
     assert not checkpoints.exists()
 
 
-def test_what_is_not_running_is_let_be(ledger: Ledger, listener: Listener) -> None:
-    assert ledger.absorb("never begun", deliver(interval_at(0), outcome=DONE))
-    ledger.close("never begun", error="too late")
+def test_what_is_not_running_is_let_be(state: SearchState, listener: Listener) -> None:
+    assert state.on_delivery("never begun", deliver(interval_at(0), outcome=DONE))
+    state.close("never begun", lost="too late")
     assert not listener.heard
 
 
-def test_new_workers_of_a_trial_are_told_of(ledger: Ledger, listener: Listener) -> None:
+def test_new_workers_of_a_trial_are_told_of(state: SearchState, listener: Listener) -> None:
     for number, tune_id in enumerate(("tune 0", "tune 1")):
-        ledger.begin(tune_id)
-        ledger.absorb(tune_id, NOTHING)
+        state.begin(tune_id)
+        state.on_delivery(tune_id, NOTHING)
         for group in ("first", "first"):  # the same workers for both trials
-            ledger.absorb(tune_id, replace(deliver(interval_at(0)), group=group))
+            state.on_delivery(tune_id, replace(deliver(interval_at(0)), group=group))
         assert [what for what, *_ in listener.heard].count("restarted") == number
-        ledger.absorb(tune_id, replace(NOTHING, group=f"next {tune_id}"))
+        state.on_delivery(tune_id, replace(NOTHING, group=f"next {tune_id}"))
         assert listener.heard[-1][0] == "restarted"
 
 
-def test_silence_changes_nothing(ledger: Ledger, listener: Listener) -> None:
-    ledger.begin("tune 0")
-    assert ledger.absorb("tune 0", NOTHING)
+def test_silence_changes_nothing(state: SearchState, listener: Listener) -> None:
+    state.begin("tune 0")
+    assert state.on_delivery("tune 0", NOTHING)
     assert [what for what, _, _ in listener.heard] == ["started"]
 
 
 def test_trial_whose_checkpoint_could_not_be_written_stays_open_and_ends_the_search(
-    ledger: Ledger, store: Store, listener: Listener
+    state: SearchState, store: Store, listener: Listener
 ) -> None:
     """It is the store's fault; what is stored of the trial is there for the next search."""
-    live = ledger.begin("tune 0")
+    live = state.begin("tune 0")
     assert live is not None
-    ledger.absorb("tune 0", deliver(replace(interval_at(0), checkpoint_seconds=0.1)))
+    state.on_delivery("tune 0", deliver(replace(interval_at(0), checkpoint_seconds=0.1)))
     unwritten = Outcome(status="failed", unwritten="cannot write there: no room")
-    ledger.absorb("tune 0", deliver(outcome=unwritten))
-    ledger.close("tune 0")
-    assert ledger.over
-    assert str(ledger.broken) == "cannot write there: no room"
+    state.on_delivery("tune 0", deliver(outcome=unwritten))
+    state.close("tune 0")
+    assert state.over
+    assert str(state.broken) == "cannot write there: no room"
     assert stored_of(store).status == "running"
     assert len(store.intervals(STUDY.study)[live.record.trial_id]) == 1
     assert [what for what, _, _ in listener.heard] == ["started", "progressed"]
 
 
-def fill_rung(ledger: Ledger, points: Sequence[Point]) -> list[bool]:
+def fill_rung(state: SearchState, points: Sequence[Point]) -> list[bool]:
     """Run a trial per point up to the first rung; return which go on."""
     goes_on = []
     for n, point in enumerate(points):
-        assert ledger.begin(f"fill {n}") is not None
-        goes_on.append(ledger.absorb(f"fill {n}", deliver(*at_marks(point))))
-        ledger.close(f"fill {n}")
+        assert state.begin(f"fill {n}") is not None
+        goes_on.append(state.on_delivery(f"fill {n}", deliver(*at_marks(point))))
+        state.close(f"fill {n}")
     return goes_on
 
 
-def test_trial_that_falls_behind_is_told_to_stop(ledger: Ledger) -> None:
-    assert fill_rung(ledger, [(0.1, 1.0)] * 3 + [(0.2, 2.0), (0.1, 1.0)]) == [True, True, True, False, True]
+def test_trial_that_falls_behind_is_told_to_stop(state: SearchState) -> None:
+    assert fill_rung(state, [(0.1, 1.0)] * 3 + [(0.2, 2.0), (0.1, 1.0)]) == [True, True, True, False, True]
 
 
-def test_trial_that_has_an_outcome_is_not_stopped_at_a_rung(ledger: Ledger, store: Store) -> None:
-    fill_rung(ledger, [(0.1, 1.0)] * 3)
-    ledger.begin("tune 3")
-    assert ledger.absorb("tune 3", deliver(*at_marks((0.9, 9.0)), outcome=DONE))
-    ledger.close("tune 3")
+def test_trial_that_has_an_outcome_is_not_stopped_at_a_rung(state: SearchState, store: Store) -> None:
+    fill_rung(state, [(0.1, 1.0)] * 3)
+    state.begin("tune 3")
+    assert state.on_delivery("tune 3", deliver(*at_marks((0.9, 9.0)), outcome=DONE))
+    state.close("tune 3")
     assert stored_of(store, 3).status == "complete"
 
 
 def test_studies_have_rungs_of_their_own(store: Store, listener: Listener) -> None:
     both = [proposals(store), proposals(store, study_of("constant"))]
-    ledger = Ledger(both, store, listener)
+    state = SearchState(both, store, listener)
     goes_on = {}
     for n in range(8):
-        live = ledger.begin(f"tune {n}")
+        live = state.begin(f"tune {n}")
         assert live is not None
         good = live.record.scheduler == "deba"
         point = (0.1, 1.0) if good else (0.9, 9.0)
-        goes_on[f"tune {n}"] = ledger.absorb(f"tune {n}", deliver(*at_marks(point)))
+        goes_on[f"tune {n}"] = state.on_delivery(f"tune {n}", deliver(*at_marks(point)))
     assert all(goes_on.values())
 
 
@@ -358,40 +412,40 @@ def test_studies_have_rungs_of_their_own(store: Store, listener: Listener) -> No
 
 def test_studies_take_turns(store: Store, listener: Listener) -> None:
     studies = [study_of("constant"), study_of("deba"), study_of("adabatch")]
-    ledger = Ledger([proposals(store, study, trials=3) for study in studies], store, listener)
-    begun = [ledger.begin(f"tune {n}") for n in range(10)]
+    state = SearchState([proposals(store, study, trials=3) for study in studies], store, listener)
+    begun = [state.begin(f"tune {n}") for n in range(10)]
     assert [live.record.scheduler for live in begun if live] == ["constant", "deba", "adabatch"] * 3
     assert begun[9] is None
 
 
 def test_study_that_is_behind_catches_up_first(store: Store, listener: Listener) -> None:
     ahead, behind = study_of("constant"), study_of("deba")
-    params = Ledger([proposals(store, ahead)], store, listener).begin("tune")
+    params = SearchState([proposals(store, ahead)], store, listener).begin("tune")
     assert params is not None
     for n in range(2):
         store.write_trial(trial_of(ahead, n, val_error=0.1, seconds=1, params=params.record.params))
-    ledger = Ledger([proposals(store, ahead, 4), proposals(store, behind, 4)], store, listener)
-    order = [live.record.scheduler for n in range(6) if (live := ledger.begin(f"tune {n}"))]
+    state = SearchState([proposals(store, ahead, 4), proposals(store, behind, 4)], store, listener)
+    order = [live.record.scheduler for n in range(6) if (live := state.begin(f"tune {n}"))]
     assert order == ["deba", "deba", "constant", "deba", "constant", "deba"]
 
 
 def test_all_trials_done_begins_none(store: Store, listener: Listener) -> None:
-    ledger = Ledger([proposals(store, trials=1)], store, listener)
-    assert ledger.begin("tune 0") is not None
-    assert ledger.begin("tune 1") is None
-    assert not ledger.over
+    state = SearchState([proposals(store, trials=1)], store, listener)
+    assert state.begin("tune 0") is not None
+    assert state.begin("tune 1") is None
+    assert not state.over
 
 
 # --- the end ----------------------------------------------------------------------------------------
 
 
 def test_interrupted_search_begins_nothing_and_leaves_running_trials_running(
-    ledger: Ledger, store: Store
+    state: SearchState, store: Store
 ) -> None:
-    ledger.begin("tune 0")
-    ledger.interrupted = True
-    assert ledger.over
-    assert ledger.begin("tune 1") is None
+    state.begin("tune 0")
+    state.interrupted = True
+    assert state.over
+    assert state.begin("tune 1") is None
     assert [trial.status for trial in store.trials(STUDY.study)] == ["running"]
 
 
@@ -402,49 +456,51 @@ def block(store: Store, tmp_path: Path, table: str) -> None:
     (folder / table).write_text("in the way")
 
 
-def test_store_that_cannot_be_written_ends_the_search(ledger: Ledger, store: Store, tmp_path: Path) -> None:
+def test_store_that_cannot_be_written_ends_the_search(
+    state: SearchState, store: Store, tmp_path: Path
+) -> None:
     block(store, tmp_path, "trials")
-    assert ledger.begin("tune 0") is not None
-    assert isinstance(ledger.broken, AdasearchError)
-    assert "cannot write" in str(ledger.broken)
-    assert ledger.over
-    assert ledger.begin("tune 1") is None
+    assert state.begin("tune 0") is not None
+    assert isinstance(state.broken, AdasearchError)
+    assert "cannot write" in str(state.broken)
+    assert state.over
+    assert state.begin("tune 1") is None
 
 
 def test_trial_whose_intervals_cannot_be_written_stays_running(
-    ledger: Ledger, store: Store, listener: Listener, tmp_path: Path
+    state: SearchState, store: Store, listener: Listener, tmp_path: Path
 ) -> None:
-    live = ledger.begin("tune 0")
+    live = state.begin("tune 0")
     assert live is not None
     checkpoints = Path(store.checkpoint_folder(live.record))
     checkpoints.mkdir(parents=True)
     block(store, tmp_path, "intervals")
-    ledger.absorb("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
-    ledger.close("tune 0")
-    assert ledger.broken is not None
+    state.on_delivery("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
+    state.close("tune 0")
+    assert state.broken is not None
     assert checkpoints.exists()  # it goes on from them
     assert stored_of(store).status == "running"
     assert "ended" not in [what for what, _, _ in listener.heard]
 
 
-def test_books_pickle_empty(ledger: Ledger) -> None:
-    ledger.begin("tune 0")
-    assert isinstance(pickle.loads(pickle.dumps(ledger)), Ledger)
+def test_state_pickles_empty(state: SearchState) -> None:
+    state.begin("tune 0")
+    assert isinstance(pickle.loads(pickle.dumps(state)), SearchState)
 
 
 # --- going on ---------------------------------------------------------------------------------------
 
 
-def judge(ledger: Ledger, points: Sequence[Point]) -> list[bool]:
+def judge(state: SearchState, points: Sequence[Point]) -> list[bool]:
     """Run a trial per two points, one for each rung; return what was said at each."""
     said = []
     for n in range(0, len(points), 2):
-        ledger.begin(f"tune {n}")
+        state.begin(f"tune {n}")
         first, second = at_marks(*points[n : n + 2])
-        said.append(ledger.absorb(f"tune {n}", deliver(first)))
+        said.append(state.on_delivery(f"tune {n}", deliver(first)))
         if said[-1]:
-            said.append(ledger.absorb(f"tune {n}", deliver(second)))
-        ledger.close(f"tune {n}")
+            said.append(state.on_delivery(f"tune {n}", deliver(second)))
+        state.close(f"tune {n}")
     return said
 
 
@@ -453,17 +509,17 @@ def test_resumed_rungs_judge_as_those_of_the_search_that_was_interrupted(store: 
     rng = random.Random(seed)
     study = replace(study_of("constant"), sampler="random")
     before, after = ([(rng.random(), rng.random()) for _ in range(12)] for _ in range(2))
-    live = Ledger([proposals(store, study, trials=12)], store, Silent())
+    live = SearchState([proposals(store, study, trials=12)], store, Silent())
     judge(live, before)
-    resumed = Ledger([proposals(store, study, trials=12)], store, Silent())
+    resumed = SearchState([proposals(store, study, trials=12)], store, Silent())
     said = judge(live, after)
     assert judge(resumed, after) == said
     assert not all(said)
 
 
-def test_trial_that_was_running_is_begun_again_over_its_own_row(ledger: Ledger, store: Store) -> None:
-    first = ledger.begin("tune 0")
-    resumed = Ledger([proposals(store)], store, Listener(store))
+def test_trial_that_was_running_is_begun_again_over_its_own_row(state: SearchState, store: Store) -> None:
+    first = state.begin("tune 0")
+    resumed = SearchState([proposals(store)], store, Listener(store))
     again = resumed.begin("tune 0")
     assert first is not None
     assert again is not None
@@ -482,28 +538,30 @@ def checkpoint_of(store: Store, trial: TrialRecord) -> Path:
     return file
 
 
-def test_checkpoints_of_an_ended_trial_go_even_if_they_come_late(ledger: Ledger, store: Store) -> None:
+def test_checkpoints_of_an_ended_trial_go_even_if_they_come_late(state: SearchState, store: Store) -> None:
     """A worker that was stopped finishes its interval first, and may save it."""
-    first = ledger.begin("tune 0")
+    first = state.begin("tune 0")
     assert first is not None
-    ledger.close("tune 0")
+    state.close("tune 0")
     late = checkpoint_of(store, first.record)
-    second = ledger.begin("tune 1")
+    second = state.begin("tune 1")
     assert second is not None
     before_its_record_came = checkpoint_of(store, second.record)
-    ledger.close("tune 1", error="its worker died")
+    state.close("tune 1", lost="its worker died")
     assert not before_its_record_came.exists()
     assert not late.exists()
     last = checkpoint_of(store, first.record)
-    ledger.sweep()
+    state.remove_checkpoints()
     assert not last.exists()
 
 
-def test_search_removes_what_a_killed_one_left_but_of_running_trials(ledger: Ledger, store: Store) -> None:
-    ended, running = ledger.begin("tune 0"), ledger.begin("tune 1")
+def test_search_removes_what_a_killed_one_left_but_of_running_trials(
+    state: SearchState, store: Store
+) -> None:
+    ended, running = state.begin("tune 0"), state.begin("tune 1")
     assert ended is not None
     assert running is not None
-    ledger.close("tune 0")
+    state.close("tune 0")
     files = [checkpoint_of(store, live.record) for live in (ended, running)]
-    Ledger([proposals(store)], store, Silent())
+    SearchState([proposals(store)], store, Silent())
     assert [file.exists() for file in files] == [False, True]

@@ -1,0 +1,80 @@
+"""What a trial is told, and how it ended; no torch, since the actors between search and workers have none."""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adasearch.data.spec import DataSpec
+from adasearch.errors import one_line, place_in_user_code
+from adasearch.records import Cause, Limits, Status, Value
+from adasearch.training.config import TrainConfig
+
+__all__ = ["DivergedError", "Outcome", "TrialTask", "failed"]
+
+MAX_ERROR = 400  # characters of an error in a trial's row
+MAX_TRACEBACK = 20_000  # characters that are kept of it, from its end
+
+
+class DivergedError(ArithmeticError):
+    """A loss became NaN or infinite; the message says which and when."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTask:
+    """All that is needed to train one trial, in this process or on workers.
+
+    Args:
+        trial_id: the trial's.
+        config: what to train.
+        scheduler: its name, or ``module:Class``.
+        scheduler_fields: its hyperparameters.
+        limits: the batch sizes that it may choose.
+        data: which data, as every node finds them.
+        checkpoints: folder or URI of the trial's checkpoints.
+        checkpoint_every: intervals between two of them; None for one every 30 seconds, 0 for none.
+        stored: intervals of this trial that are known already; training begins at or before their end.
+    """
+
+    trial_id: str
+    config: TrainConfig
+    scheduler: str
+    scheduler_fields: Mapping[str, Value]
+    limits: Limits
+    data: DataSpec
+    checkpoints: str
+    checkpoint_every: int | None = None
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended: complete, or failed with an error.
+
+    ``traceback`` is the whole of the error's, where something was raised. ``unwritten`` says why a checkpoint
+    could not be written: the search then ends, and the trial stays open.
+    """
+
+    status: Status
+    error: str | None = None
+    cause: Cause | None = None
+    traceback: str | None = None
+    peak_memory_bytes: int | None = None
+    unwritten: str | None = None
+
+
+def failed(error: BaseException) -> Outcome:
+    """Return the outcome of a trial that raised an error: one line, with the place in the user's own code.
+
+    >>> failed(DivergedError("train_loss is nan in interval 3 (step 12)")).error
+    'train_loss is nan in interval 3 (step 12)'
+    """
+    if isinstance(error, DivergedError):
+        return Outcome(status="failed", error=str(error), cause="diverged")
+    line, place = one_line(error), place_in_user_code(error)
+    line = line if len(line) <= MAX_ERROR else f"{line[:MAX_ERROR]}..."
+    return Outcome(
+        status="failed",
+        error=line if place is None else f"{line} ({place})",
+        cause="raised",
+        traceback="".join(traceback.format_exception(error))[-MAX_TRACEBACK:],
+    )
