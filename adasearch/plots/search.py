@@ -13,9 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from adasearch.analysis.search_table import SearchRow, complete_trials, pareto_front, search_rows
 from adasearch.analysis.selection import error_bound
-from adasearch.analysis.trajectory import changes, deba_trace
+from adasearch.analysis.trajectory import changes, deba_of, deba_trace
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = [
@@ -158,7 +157,7 @@ def deba_signals(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Fig
     Full points were compared; at hollow ones it waited. Numbered lines are the changes of the batch size.
     ``intervals`` must hold at least two.
     """
-    deba = Deba(**trial.fields_of("scheduler"))  # type: ignore[arg-type]
+    deba = deba_of(trial)
     trace = deba_trace(trial, intervals)
     made = changes(intervals).to_dict("records")
     figure = Figure(figsize=(WIDTH, 5.8), layout="constrained")

@@ -6,7 +6,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from adasearch.plots.search import PERCENTS
 
-__all__ = ["WIDTH", "legend", "percents", "short", "sizes", "thinned", "thousands"]
+__all__ = ["WIDTH", "legend", "magnitudes", "percents", "short", "sizes", "thinned", "thousands"]
 
 WIDTH = 5.2  # inches: a phone's width at one point a pixel
 DRAWN = 300  # trials of a study, and points of a line: more are thinned
@@ -69,3 +69,12 @@ def sizes(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(2) if high >= 4 * low else MaxNLocator(3, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def magnitudes(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with ticks that hold no TeX, which a page would show as it is."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 3) if high < 100 * low else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(thousands))

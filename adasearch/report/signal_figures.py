@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from adasearch.analysis.trajectory import deba_of, deba_trace
 from adasearch.plots.search import MULTIPLES
 from adasearch.records import IntervalRecord
-from adasearch.report.axes import WIDTH, short, thinned, thousands
+from adasearch.report.axes import WIDTH, magnitudes, short, thinned, thousands
 from adasearch.report.runs import Course, Reached
 from adasearch.report.svg import GREY, INK, PALE, SERIES, Picture, picture, themed
 
@@ -96,7 +96,7 @@ def _plain_signals(about: str, course: Course) -> Picture:
         axes.plot(xs, ys, "o", color=INK, ms=4, mew=0, gid=name)
         tips[name] = [f"{name} = {value:.4g}; {_reason(record)}" for record, value in few]
         if ys and min(ys) > 0 and max(ys) > 20 * min(ys):
-            axes.set_yscale("log")
+            magnitudes(axes)
         axes.set_ylabel(name.replace("_", " ").replace("component", "comp."), fontsize=9)
     _over_examples(figure, rows[-1])
     note = "What was measured for it. Vertical lines: changes of the batch size; points tell the reason."

@@ -325,6 +325,11 @@ def test_deba_signals_draws_what_deba_compared(
     assert size_of_png(figure) > 0
 
 
+def test_deba_signals_draws_a_trial_with_wrappers(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
+    wrapped = replace(run[0], params={**run[0].params, "scheduler/wrappers.cooldown": 3})
+    assert points(deba_signals(wrapped, run[1]), "dg") == points(deba_signals(*run), "dg")
+
+
 def test_deba_signals_marks_each_change_in_each_panel(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
     figure = deba_signals(*run)
     for axes in figure.axes:

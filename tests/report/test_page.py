@@ -328,6 +328,22 @@ def test_signals_of_other_schedulers_are_those_that_were_measured() -> None:
     assert titles(str(shown.svg))[0].startswith("train_loss = 2;")
 
 
+def test_signals_over_decades_have_ticks_that_a_person_can_read() -> None:
+    study = study_of("cabs")
+    trial = replace(trial_of(study, 0, val_error=0.1, seconds=4), adaptations=1)
+    rows = [
+        replace(interval_at(i), signals=replace(interval_at(i).signals, grad_noise=scale, grad_sq_norm=small))
+        for i, (scale, small) in enumerate([(30.0, 0.02), (2000.0, 0.3), (400_000.0, 0.5)])
+    ]
+    (course,) = courses([study], [trial], {trial.trial_id: rows})
+    drawn = signal_picture("net", course)
+    assert drawn is not None
+    texts = re.findall(r">([^<>]+)</text>", str(drawn.svg))
+    assert {"100", "1,000", "10k", "100k"} <= set(texts)  # the noise, over more than two decades
+    assert {"0.03", "0.1", "0.3"} <= set(texts)  # the squared norm, over little more than one
+    assert not [text for text in texts if "$" in text or "\\" in text]
+
+
 def test_importances_are_bars_with_the_most_important_setting_first() -> None:
     def row(parameter: str, objective: str, share: float | None) -> ImportanceRow:
         return ImportanceRow(
