@@ -101,6 +101,7 @@ def interval_at(
     val_error: float | None = None,
     seconds: float = 1.0,
     action: Action = "hold",
+    batch_size: int = 32,
 ) -> IntervalRecord:
     """An interval of a trial of ``STUDY``: 400 examples each, unless ``seen`` says where it ended."""
     examples_seen = 400 * (index + 1) if seen is None else seen
@@ -111,13 +112,16 @@ def interval_at(
             step=examples_seen // 32 + 1,
             examples_seen=examples_seen,
             initial_batch_size=32,
-            batch_size=32,
+            batch_size=batch_size,
             lr=0.1,
             lr_scale=1.0,
             train_loss=2.0,
         ),
         decision=Decision(
-            batch_size=48 if action == "grow" else 32, lr_scale=1.0, action=action, reason="because"
+            batch_size=batch_size + batch_size // 2 if action == "grow" else batch_size,
+            lr_scale=1.0,
+            action=action,
+            reason="because",
         ),
         device_batch=512,
         passes=1,

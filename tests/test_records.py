@@ -1,31 +1,16 @@
 import dataclasses
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from adasearch.records import Action, Decision, IntervalRecord, Limits, Signals, StudyRecord, TrialRecord
+from adasearch.records import Action, IntervalRecord, Limits, Signals, TrialRecord
 from adasearch.store.trials import close_trial
+from tests.rows import START, STUDY, interval_at, trial_of
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 END = START + timedelta(minutes=5)
-
-TRIAL = TrialRecord(
-    trial_id="digits-search-3",
-    number=3,
-    study="digits",
-    phase="search",
-    role="search",
-    architecture="resnet18",
-    scale="nano",
-    scheduler="deba",
-    dataset="digits",
-    seed=7,
-    params={"train/lr": 0.1, "scheduler/window": 15, "trainer/lr": 0.3},
-    status="running",
-    workers=2,
-    device="cpu",
-    started_at=START,
-)
+PARAMS = {"train/lr": 0.1, "scheduler/window": 15, "trainer/lr": 0.3}
+TRIAL = trial_of(STUDY, 3, status="running", params=PARAMS)
 
 
 def interval(
@@ -37,23 +22,17 @@ def interval(
     modelled_seconds: float | None = None,
 ) -> IntervalRecord:
     """The index-th interval: 10 steps more, powers of ten as seconds, so that no two sums can be mistaken."""
-    return IntervalRecord(
-        signals=Signals(
-            interval=index,
-            epoch=0.5 * (index + 1),
-            step=10 * (index + 1),
-            examples_seen=500 * (index + 1),
-            initial_batch_size=32,
-            batch_size=batch_size,
-            lr=0.1,
-            lr_scale=1.0,
-            train_loss=2.0,
-        ),
-        decision=Decision(batch_size=batch_size, lr_scale=1.0, action=action, reason="because"),
-        device_batch=32,
-        passes=1,
+    record = interval_at(
+        index,
+        seen=500 * (index + 1),
         val_error=val_error,
-        train_seconds=1000.0,
+        seconds=1000.0,
+        action=action,
+        batch_size=batch_size,
+    )
+    return replace(
+        record,
+        signals=replace(record.signals, epoch=0.5 * (index + 1), step=10 * (index + 1)),
         measure_seconds=100.0,
         resize_seconds=10.0,
         eval_seconds=1.0,
@@ -105,35 +84,7 @@ def test_records_are_frozen_and_slotted(record: Limits | Signals | IntervalRecor
 
 
 def test_study_record_gives_its_limits() -> None:
-    study = StudyRecord(
-        study="digits",
-        architecture="resnet18",
-        scale="nano",
-        scheduler="deba",
-        dataset="digits",
-        fingerprint="00",
-        objectives="val_error,seconds",
-        clock="measured",
-        device="cpu",
-        sampler="tpe",
-        stopper="halving",
-        train_space="{}",
-        scheduler_space="{}",
-        subset=None,
-        seed=0,
-        train_examples=800,
-        val_examples=200,
-        budget=8000,
-        interval=800,
-        evaluate_every=800,
-        workers=2,
-        device_profile=None,
-        precision="float32",
-        smallest=16,
-        largest=96,
-        multiple_of=8,
-        created_at=START,
-    )
+    study = replace(STUDY, smallest=16, largest=96, multiple_of=8)
     assert study.limits == Limits(smallest=16, largest=96, multiple_of=8)
 
 
@@ -190,9 +141,7 @@ def test_close_trial_models_the_whole_or_nothing(seconds: list[float | None], ex
 
 def test_close_trial_without_intervals_keeps_its_sums_unknown() -> None:
     closed = close_trial(TRIAL, [], status="failed", ended_at=END, error="out of memory", peak_memory_bytes=9)
-    assert closed == dataclasses.replace(
-        TRIAL, status="failed", ended_at=END, error="out of memory", peak_memory_bytes=9
-    )
+    assert closed == replace(TRIAL, status="failed", ended_at=END, error="out of memory", peak_memory_bytes=9)
     assert closed.train_seconds is None
     assert closed.mean_batch_size is None
 

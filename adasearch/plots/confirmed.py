@@ -1,16 +1,44 @@
-"""What was confirmed, as figures; see :mod:`adasearch.plots` for the house rules."""
+"""What was gained and confirmed, as figures: speed-ups, controls, and the time to a target."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from adasearch.analysis.confirmed import ConfirmedRow
-from adasearch.plots.search import ADAPTIVE, GREY, WIDTH, left_title, plain_axes
+from adasearch.analysis.search_table import SearchRow
+from adasearch.plots.axes import left_title, legend, name_rows, plain_axes, plain_ticks, short
+from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
+from adasearch.schedulers.registry import BASELINE
 
-__all__ = ["against_controls"]
+__all__ = ["Reached", "against_controls", "draw_gains", "draw_reached"]
+
+TICKS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 
 Ends = tuple[float | None, float | None, float | None]
+"""A mean and its interval."""
+
+Gain = tuple[str, str, bool, Ends, Ends]
+"""Name, verdict, whether it was confirmed, and the speed-up against the tuned and the untuned constant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """When the confirming runs of one role reached the target.
+
+    ``seconds`` holds one entry per complete run, infinite if it never did, and ``ended`` the whole time of
+    each. ``target`` is the validation error that was fixed in advance.
+    """
+
+    role: str
+    target: float
+    seconds: Sequence[float]
+    ended: Sequence[float]
+    seeds: Sequence[int]
 
 
 def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
@@ -22,25 +50,137 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
     """
     controls = [row for row in rows if row.table == "controls" and row.pairs]
     schedulers = list(dict.fromkeys(row.scheduler for row in controls))
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.22 * max(4, len(controls))), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure = NOTEBOOK.figure(1.2 + 0.22 * max(4, len(controls)))
+    left, right = map(plain_axes, figure.subplots(1, 2, sharey=True))
+    for place, row in enumerate(controls):
+        look = NOTEBOOK.look(schedulers.index(row.scheduler))
+        for axes, ends in ((left, (row.speedup, row.speedup_low, row.speedup_high)), (right, _points(row))):
+            if ends[0] is not None:
+                _estimate(axes, place, ends, *look).set_gid(f"{row.study} {row.role}")
     labels = [f"{row.architecture}, {row.scheduler} against {row.role.replace('_', ' ')}" for row in controls]
-    for axes in (left, right):
-        plain_axes(axes)
-        axes.set_yticks(range(len(controls)), labels, fontsize=8)
-        axes.set_ylim(max(1, len(controls)) - 0.5, -0.5)
-    _bars(left, controls, schedulers, lambda row: (row.speedup, row.speedup_low, row.speedup_high))
-    left.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
+    left.set_yticks(range(len(controls)), labels, fontsize=8)
+    left.set_ylim(max(1, len(controls)) - 0.5, -0.5)
+    left.axvline(1, color=NOTEBOOK.grey, lw=0.8, ls=":")
     left.set_xlabel("times as fast")
     left_title(left, "Speed-up")
-    _bars(right, controls, schedulers, _points)
-    right.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
+    right.axvline(0, color=NOTEBOOK.grey, lw=0.8, ls=":")
     if controls:
         margin = 100 * controls[0].error_margin
-        right.axvspan(-margin, margin, color=GREY, alpha=0.15, linewidth=0)
+        right.axvspan(-margin, margin, color=NOTEBOOK.grey, alpha=0.15, lw=0)
     right.set_xlabel("test error, points above the control's")
     left_title(right, "Difference of error")
     return figure
+
+
+def draw_gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow], *, style: Style) -> Drawn | None:
+    """Draw how many times as fast each scheduler is: confirmed ones with intervals, others as found.
+
+    None where no speed-up is known.
+    """
+    gains = _gains(evidence, rows)
+    figure, axes = style.axes(1.1 + 0.42 * len(gains))
+    tips: Tips = []
+    axes.axvline(1, color=style.grey, lw=1)
+    for against, label, colour, shape, shift in (
+        (0, "against the tuned reference", style.series[0], "o", -0.13),
+        (1, "against the untuned default", style.grey, "s", 0.13),
+    ):
+        for place, (name, verdict, sure, *both) in enumerate(gains):
+            mean, low, high = both[against]
+            if mean is not None:
+                mark = _estimate(axes, place + shift, both[against], colour, shape, full=sure)
+                band = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+                tips.append((mark, [f"{name}: {mean:.2f}x{band} {label}; {verdict}"]))
+        axes.plot([], [], shape, color=colour, ms=5.5, label=label)
+    if not tips:
+        return None
+    for place, (_, verdict, _, tuned, default) in enumerate(gains):
+        if tuned[0] is None and default[0] is None:
+            axes.text(1.005, place, verdict, color=style.grey, va="center", fontsize=9.5)
+    name_rows(axes, [name for name, *_ in gains], most=34)
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    left, right = min(left, 0.85) * 0.98, max(right, 1.2) * 1.04
+    near = [tick for tick in TICKS if left <= tick <= right]
+    plain_ticks(axes.xaxis, FixedLocator(near[:: 2 if len(near) > 7 else 1]))
+    axes.set_xlim(left, right)
+    axes.set_xlabel("times as fast (right of the line: faster)")
+    legend(figure)
+    note = (
+        "Full marks: fresh seeds, with 95 % intervals. Hollow marks: one seed of the search, not confirmed. "
+        "Without a mark: no time at equal error to compare."
+    )
+    return Drawn(figure, tips, note)
+
+
+def _gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow]) -> list[Gain]:
+    """Return what each scheduler gains: as confirmed where there is such evidence, else as found."""
+    found: list[Gain] = []
+    for row in rows:
+        name = f"{row.architecture}, {row.scheduler}"
+        sure = [each for each in evidence if each.study == row.study and each.table == "confirmed"]
+        for each in sure:
+            tuned = (each.speedup, each.speedup_low, each.speedup_high)
+            default = (each.speedup_default, each.speedup_default_low, each.speedup_default_high)
+            found.append((name, each.verdict, True, tuned, default))
+        if not sure and row.scheduler != BASELINE:
+            once = (row.speedup, None, None), (row.speedup_default, None, None)
+            found.append((name, row.verdict, False, *once))
+    return found
+
+
+def draw_reached(case: Sequence[Reached], *, clock: str, style: Style) -> Drawn | None:
+    """Draw the share of seeds that reached the target over time, a candidate beside each of its controls.
+
+    The candidate comes first in ``case``. Bands are 95 % Wilson intervals of a share. None where the clock
+    has no time, or there is no control.
+    """
+    candidate, *controls = case
+    end = max(spent for each in case for spent in each.ended)
+    if not controls or not math.isfinite(end):
+        return None
+    columns = min(2, len(controls))
+    lines = math.ceil(len(controls) / columns)
+    figure = style.figure(0.7 + 1.6 * lines)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    tips: Tips = []
+    for axes, control in zip(grid, controls, strict=False):
+        tips += _draw_shares(plain_axes(axes), control, end, style.grey, "--")
+        tips += _draw_shares(axes, candidate, end, style.series[0], "-")
+        axes.set_title(f"against {short(control.role)} (dashed)", loc="left", fontsize=10)
+        axes.set_ylim(-4, 104)
+        axes.set_xlim(0, end * 1.02)
+        axes.set_yticks([0, 50, 100])
+    for axes in grid[len(controls) :]:
+        axes.set_visible(False)
+    figure.supxlabel(f"training time (s, {clock} clock)", fontsize=10)
+    figure.supylabel("seeds at the target (%)", fontsize=10)
+    note = (
+        f"Target: a validation error of {candidate.target:.1%}, fixed by the reference. Blue: the candidate, "
+        f"{sum(map(math.isfinite, candidate.seconds))} of {len(candidate.seconds)} seeds got there. "
+        "Bands: 95 % Wilson intervals."
+    )
+    return Drawn(figure, tips, note)
+
+
+def _draw_shares(axes: Axes, reached: Reached, end: float, colour: str, line: str) -> Tips:
+    from scipy.stats import binomtest  # takes a while to import
+
+    n = len(reached.seconds)
+    arrived = sorted(
+        (spent, seed)
+        for spent, seed in zip(reached.seconds, reached.seeds, strict=True)
+        if math.isfinite(spent)
+    )
+    times = [spent for spent, _ in arrived]
+    counts = [*range(len(times) + 1), len(times)]
+    bands = [binomtest(count, n).proportion_ci(0.95, "wilson") for count in counts]
+    xs, shares = [0, *times, end], [100 * count / n for count in counts]
+    axes.fill_between(xs, [100 * band.low for band in bands], [100 * band.high for band in bands],
+                      step="post", color=colour, alpha=0.16, lw=0)  # fmt: skip
+    axes.plot(xs, shares, line, color=colour, drawstyle="steps-post", lw=1.5)
+    marks = axes.plot(times, shares[1:-1], "o", color=colour, ms=4.5, mew=0)
+    return [(marks[0], [f"{reached.role}, seed {seed}: {spent:.4g} s" for spent, seed in arrived])]
 
 
 def _points(row: ConfirmedRow) -> Ends:
@@ -48,17 +188,10 @@ def _points(row: ConfirmedRow) -> Ends:
     return tuple(None if value is None else 100 * value for value in ends)  # type: ignore[return-value]
 
 
-def _bars(
-    axes: Axes,
-    rows: Sequence[ConfirmedRow],
-    schedulers: Sequence[str],
-    ends: Callable[[ConfirmedRow], Ends],
-) -> None:
-    for place, row in enumerate(rows):
-        mean, low, high = ends(row)
-        if mean is None:
-            continue
-        colour, shape = ADAPTIVE[schedulers.index(row.scheduler) % len(ADAPTIVE)]
-        if low is not None and high is not None:
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.4)
-        axes.plot(mean, place, shape, color=colour, ms=5, gid=f"{row.study} {row.role}")
+def _estimate(axes: Axes, place: float, ends: Ends, colour: str, shape: str, *, full: bool = True) -> Line2D:
+    """Draw a mean that is known and, where there is one, its interval; return the mean's mark."""
+    mean, low, high = ends
+    assert mean is not None
+    if low is not None and high is not None:
+        axes.plot([low, high], [place, place], color=colour, lw=1.5, solid_capstyle="butt")
+    return axes.plot([mean], [place], shape, color=colour, mfc=colour if full else "none", ms=5.5)[0]

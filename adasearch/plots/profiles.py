@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from adasearch.analysis.paired_tests import ERROR_MARGIN
 from adasearch.analysis.prediction import Outcome
-from adasearch.plots.search import ADAPTIVE, GREY, INK, WIDTH, left_title, plain_axes
+from adasearch.plots.axes import left_title, plain_axes, plain_ticks
+from adasearch.plots.style import ADAPTIVE, GREY, NOTEBOOK
 from adasearch.profiles.profile import SpeedProfile
 from adasearch.records import TrialRecord
 
@@ -19,22 +19,20 @@ BAND = 0.05  # of the measured time, within which modelled time should lie
 
 def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
     """Draw how many times faster than at the smallest batch each network works, against the batch size."""
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = plain_axes(figure.add_subplot())
+    figure, axes = NOTEBOOK.axes(3.6)
     axes.set_xscale("log", base=2)
     ends = []
     for place, profile in enumerate(profiles):
         rates = [point.batch_size / point.step_seconds for point in profile.points]
         gains = [rate / rates[0] for rate in rates]
-        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        colour, shape = NOTEBOOK.look(place)
         name = profile.setting.architecture
         dashes = "-" if place < len(ADAPTIVE) else "--"
         axes.plot(profile.curve.sizes, gains, dashes, marker=shape, color=colour, gid=name)
         ends.append((gains[-1], profile.curve.sizes[-1], name, colour))
     _name_ends(axes, ends)
-    axes.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.axhline(1, color=GREY, lw=0.8, ls=":")
+    plain_ticks(axes.xaxis)
     axes.set_xlabel("batch size (examples per step)")
     axes.set_ylabel("examples per second,\ntimes those at the smallest size")
     left_title(axes, "What a larger batch saves on this device")
@@ -48,11 +46,11 @@ def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
     compare. Outcomes without a score are left out.
     """
     names = list(dict.fromkeys(each.scheduler for each in outcomes))
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = NOTEBOOK.figure(3.4)
     panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
         plain_axes(axes)
-        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        colour, shape = NOTEBOOK.look(place)
         for each in outcomes:
             score = each.traits.stability_score
             if each.scheduler != name or score is None:
@@ -68,7 +66,7 @@ def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
                 fontsize=8,
             )
         axes.margins(x=0.35, y=0.2)
-        axes.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+        axes.axhline(1, color=GREY, lw=0.8, ls=":")
         axes.set_xlabel("stability score")
         left_title(axes, name)
     panels[0].set_ylabel("speed-up over the reference")
@@ -77,12 +75,11 @@ def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
 
 def modelled_against_measured(trials: Sequence[TrialRecord]) -> Figure:
     """Draw each trial's modelled seconds against its measured ones; the grey band is 5 % to either side."""
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
-    axes = plain_axes(figure.add_subplot())
+    figure, axes = NOTEBOOK.axes(3.8)
     timed = [trial for trial in trials if trial.modelled_seconds and trial.train_seconds]
     for place, name in enumerate(dict.fromkeys(trial.architecture for trial in timed)):
         own = [trial for trial in timed if trial.architecture == name]
-        colour, shape = ADAPTIVE[place % len(ADAPTIVE)]
+        colour, shape = NOTEBOOK.look(place)
         measured = [trial.train_seconds or 0.0 for trial in own]
         modelled = [trial.modelled_seconds or 0.0 for trial in own]
         axes.plot(measured, modelled, shape, color=colour, alpha=0.6, mew=0, gid=name, label=name)
@@ -110,6 +107,6 @@ def _name_ends(axes: Axes, ends: list[tuple[float, int, str, str]]) -> None:
             textcoords="data",
             va="center",
             fontsize=8.5,
-            color=colour or INK,
+            color=colour,
             annotation_clip=False,
         )

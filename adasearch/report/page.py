@@ -19,23 +19,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
 from adasearch.analysis.importance import ImportanceRow
-from adasearch.analysis.search_table import complete_trials
-from adasearch.analysis.selection import baseline_of, comparable, pick_trials
+from adasearch.analysis.selection import baseline_of, comparable
 from adasearch.callbacks import Progress
 from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import locate, write_whole
 from adasearch.profiles.clock import intervals_of
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report.health import failures, missing, setup, states
-from adasearch.report.importance_figure import importance_picture, searched_importances
-from adasearch.report.network_figures import course_pictures, front_picture, ledger_picture
-from adasearch.report.overview_figures import speed_picture, states_picture
-from adasearch.report.runs import courses, drawn_trials, reached_cases
+from adasearch.report.pictures import network_pictures, speed_picture, states_picture
+from adasearch.report.runs import drawn_trials, searched_importances
 from adasearch.report.selection import Basis, gather
-from adasearch.report.signal_figures import reached_picture, signal_picture
 from adasearch.report.svg import THEME, Picture
 from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
-from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 
 __all__ = ["report"]
@@ -110,47 +105,17 @@ def _section(
     found: Basis,
     intervals: Mapping[str, Sequence[IntervalRecord]],
 ) -> Section:
-    """Return everything about one network, in the order in which a reader asks."""
+    """Return everything about one network."""
     about = f"{group[0].architecture}, {group[0].scale}, on {group[0].dataset}"
-    clock, names = group[0].clock, {study.study for study in group}
+    names = {study.study for study in group}
     trials = [trial for trial in found.trials if trial.study in names]
-    standing = courses(group, trials, intervals)
-    bounds = [pick.error_bound for pick in pick_trials(group, trials).values()]
-    bound = next((each for each in bounds if each is not None), None)
-    points = complete_trials(group, trials)
-    cases = [
-        (study.scheduler if not place else f"{study.scheduler}, candidate {place + 1}", case)
-        for study in group
-        for place, case in enumerate(reached_cases(study, found.evidence, trials, intervals))
-    ]
     importances = searched_importances(group, trials)
-    schedulers = sorted(study.scheduler for study in group if study.scheduler != BASELINE)
-    drawn = [
-        front_picture(about, points, standing, schedulers=schedulers, bound=bound, clock=clock),
-        *course_pictures(about, standing, clock),
-        *(reached_picture(about, case, clock, name=name) for name, case in cases),
-        *(signal_picture(about, course) for course in standing if course.role == "scheduler"),
-        ledger_picture(about, standing),
-        *_importances(about, group, importances),
-    ]
     return Section(
         anchor=anchor,
         title=about,
         said=[*said(found, names), *_unexplained(importances)],
-        pictures=[each for each in drawn if each is not None],
+        pictures=network_pictures(about, group, trials, intervals, found.evidence, importances),
     )
-
-
-def _importances(
-    about: str, group: Sequence[StudyRecord], rows: Sequence[ImportanceRow]
-) -> list[Picture | None]:
-    """Return which settings mattered in each study of a network."""
-    studies = {study.study: study.scheduler for study in reversed(group)}
-    alone = len(set(studies.values())) == len(studies)
-    return [
-        importance_picture(about, [row for row in rows if row.study == study], name=name if alone else study)
-        for study, name in studies.items()
-    ]
 
 
 def _unexplained(rows: Sequence[ImportanceRow]) -> list[str]:

@@ -1,54 +1,21 @@
-"""What the report draws of each network: the runs that matter, their courses, and who reached the target."""
+"""What the report draws of each network: the runs that matter, who reached the target, and what mattered."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from adasearch.analysis.confirmed import ConfirmedRow
-from adasearch.analysis.selection import Pick, pick_trials
+from adasearch.analysis.importance import ImportanceRow, importance_rows
+from adasearch.analysis.selection import Pick, complete, pick_trials
 from adasearch.analysis.time_to_target import to_target
+from adasearch.plots.confirmed import Reached
+from adasearch.plots.trajectories import DrawnRun
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
-__all__ = ["Course", "Reached", "courses", "drawn_trials", "reached_cases"]
+__all__ = ["drawn_runs", "drawn_trials", "reached_cases", "searched_importances"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """One run of a group of comparable studies that stands for something.
-
-    ``role`` is "default", "reference" or "scheduler", and ``series`` counts the group's adaptive studies, for
-    a colour of their own. ``intervals`` holds at least one. ``seconds`` are those
-    since the start at each interval's end by the group's clock, infinite from where that clock has none.
-    """
-
-    label: str
-    role: str
-    series: int
-    trial: TrialRecord
-    intervals: Sequence[IntervalRecord]
-    seconds: Sequence[float]
-
-    @property
-    def timed(self) -> bool:
-        """Whether every interval has a time by the group's clock."""
-        return math.isfinite(self.seconds[-1])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """When the confirming runs of one role reached the target.
-
-    ``seconds`` holds one entry per complete run, infinite if it never did, and ``ended`` the whole time of
-    each. ``target`` is the validation error that was fixed in advance.
-    """
-
-    role: str
-    target: float
-    seconds: Sequence[float]
-    ended: Sequence[float]
-    seeds: Sequence[int]
+MAX_FANOVA = 100  # complete trials of a study, on which fanova takes some 10 s; with more it takes minutes
 
 
 def drawn_trials(group: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> set[str]:
@@ -58,18 +25,18 @@ def drawn_trials(group: Sequence[StudyRecord], trials: Sequence[TrialRecord]) ->
     return {trial.trial_id for trial in [*standing, *(t for t in trials if t.phase == "confirm")]}
 
 
-def courses(
+def drawn_runs(
     group: Sequence[StudyRecord],
     trials: Sequence[TrialRecord],
     intervals: Mapping[str, Sequence[IntervalRecord]],
-) -> list[Course]:
+) -> list[DrawnRun]:
     """Return the untuned default, the reference, and what stands for each scheduler, in this order."""
     picks = pick_trials(group, trials)
-    found: list[Course] = []
+    found: list[DrawnRun] = []
     ordered = sorted(group, key=lambda each: (each.scheduler != BASELINE, each.scheduler))
     adaptive = [each.study for each in ordered if each.scheduler != BASELINE]
     for study in ordered:
-        series = adaptive.index(study.study) if study.study in adaptive else 0
+        series = adaptive.index(study.study) if study.study in adaptive else None
         pick = picks[study.study]
         twin = sum(each.scheduler == study.scheduler for each in group) > 1
         for name, role, trial in _standing(study, pick):
@@ -78,7 +45,7 @@ def courses(
             if rows:
                 ends = list(accumulate(record.seconds(study.clock) for record in rows))
                 found.append(
-                    Course(label=label, role=role, series=series, trial=trial, intervals=rows, seconds=ends)
+                    DrawnRun(label=label, role=role, series=series, trial=trial, intervals=rows, seconds=ends)
                 )
     return found
 
@@ -130,3 +97,15 @@ def reached_cases(
             )
         )
     return [case for case in cases if case and case[0].role == "candidate"]
+
+
+def searched_importances(
+    studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]
+) -> list[ImportanceRow]:
+    """Return the importances of each study's settings: fanova's, and of very many trials ped-anova's."""
+    rows: list[ImportanceRow] = []
+    for study in studies:
+        own = [trial for trial in trials if trial.study == study.study]
+        evaluator = "ped-anova" if len(complete(own)) > MAX_FANOVA else "fanova"
+        rows += importance_rows([study], own, evaluator=evaluator)
+    return rows

@@ -11,15 +11,16 @@ its CSS variable here, so that one picture serves light, dark and paper.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 
-__all__ = ["GREY", "INK", "PALE", "PAPER", "SERIES", "THEME", "Picture", "picture", "themed"]
+from adasearch.plots.style import Drawn, Style
+
+__all__ = ["PAGE", "THEME", "Picture", "picture", "themed"]
 
 THEME = {
     "ink": ("#1f2328", "#e6e8ea"),
@@ -35,12 +36,12 @@ THEME = {
 """Colours on a light and on a dark page; those of series are Okabe's and Ito's hues, dark or light
 enough for text."""
 
-INK, GREY, PALE, PAPER, *_SERIES = (light for light, _ in THEME.values())
-SERIES: Sequence[str] = _SERIES
+INK, GREY, PALE, _, *SERIES = (light for light, _ in THEME.values())
+PAGE = Style(width=5.2, ink=INK, grey=GREY, pale=PALE, series=tuple(SERIES), labels=False)
+"""How figures look here; they are as wide as a phone at one point a pixel."""
 
 themed = rc_context(
     {
-        "svg.fonttype": "none",  # text stays text: it is found, copied, and in the page's font
         "text.parse_math": False,  # names are the user's, and a dollar is a dollar
         "text.color": INK,
         "axes.edgecolor": GREY,
@@ -50,17 +51,8 @@ themed = rc_context(
         "ytick.color": GREY,
         "xtick.labelcolor": INK,
         "ytick.labelcolor": INK,
-        "font.size": 10,
-        "axes.titlesize": 10,
-        "axes.labelsize": 10,
-        "xtick.labelsize": 9.5,
-        "ytick.labelsize": 9.5,
-        "legend.fontsize": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
         "axes.facecolor": "none",
         "figure.facecolor": "none",
-        "legend.frameon": False,
     }
 )
 """What drawing functions are decorated with; outside them matplotlib's settings are as they were."""
@@ -72,42 +64,33 @@ class Picture:
 
     title: str
     svg: Markup
-    note: str = ""
-    listed: Sequence[str] = ()
-    listed_title: str = ""
+    note: str
+    listed: Sequence[str]
 
 
-def picture(
-    figure: Figure,
-    title: str,
-    *,
-    about: str,
-    tips: Mapping[str, Sequence[str]] | None = None,
-    note: str = "",
-    listed: Sequence[str] = (),
-    listed_title: str = "",
-) -> Picture:
-    """Return a figure for a page.
+def picture(drawn: Drawn | None, title: str, about: str) -> Picture | None:
+    """Return a figure for a page, None where there is none or it shows nothing.
 
     Args:
-        figure: drawn under :data:`themed`, in the light colours of ``THEME``.
+        drawn: under :data:`themed`, in the colours of ``PAGE``.
         title: what stands above it.
         about: whose it is; with the title its name for a screen reader.
-        tips: by the ``gid`` of an artist, a text for each of its marks in the order in which they were drawn.
-        note: a sentence below it.
-        listed: lines that the reader may unfold.
-        listed_title: what is unfolded.
     """
+    if drawn is None or not drawn.tips:
+        return None
+    for place, (artist, _) in enumerate(drawn.tips):
+        artist.set_gid(f"tip {place}")
     file = io.StringIO()
     name = f"{about}: {title}"
+    # Text stays text: it is found, copied, and in the page's font.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        drawn.figure.savefig(file, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())
     _bare(root)
-    for gid, texts in (tips or {}).items():
-        _explain(root, gid, texts)
-    for group in root.iter("g"):
-        group.attrib.pop("id", None)  # figure_1, axes_1... are in each of them
+    groups = {group.attrib.pop("id", None): group for group in root.iter("g")}  # ids are those of each figure
+    for place, (_, texts) in enumerate(drawn.tips):
+        if texts:
+            _explain(groups[f"tip {place}"], texts)
     width = root.attrib["viewBox"].split()[2]
     root.attrib = {  # serialised below, so escaped
         "viewBox": root.attrib["viewBox"],
@@ -118,9 +101,8 @@ def picture(
     return Picture(
         title=title,
         svg=Markup(ElementTree.tostring(root, encoding="unicode")),
-        note=note,
-        listed=tuple(listed),
-        listed_title=listed_title,
+        note=drawn.note,
+        listed=drawn.listed,
     )
 
 
@@ -143,11 +125,9 @@ def _bare(root: ElementTree.Element) -> None:
         element.tail = None
 
 
-def _explain(root: ElementTree.Element, gid: str, texts: Sequence[str]) -> None:
+def _explain(group: ElementTree.Element, texts: Sequence[str]) -> None:
     """Give each mark of an artist its text."""
-    for group in (each for each in root.iter("g") if each.attrib.get("id") == gid):
-        uses = list(group.iter("use"))
-        marks = uses or [each for each in group if each.tag == "path"]
-        for mark, text in zip(marks, texts, strict=True):
-            mark.attrib["class"] = "mark"
-            ElementTree.SubElement(mark, "title").text = text
+    marks = list(group.iter("use")) or [each for each in group if each.tag == "path"]
+    for mark, text in zip(marks, texts, strict=True):
+        mark.attrib["class"] = "mark"
+        ElementTree.SubElement(mark, "title").text = text

@@ -10,7 +10,7 @@ from adasearch.io.tables import Column, fraction, number, times
 from adasearch.report.selection import Basis
 from adasearch.schedulers.registry import BASELINE
 
-__all__ = ["Table", "all_tables", "cell_class", "holds_words", "said", "verdicts"]
+__all__ = ["PageTable", "all_tables", "cell_class", "holds_words", "said", "verdicts"]
 
 VERDICTS = [
     Column("architecture", "architecture"),
@@ -25,7 +25,7 @@ VERDICTS = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class PageTable:
     """A table of the page: rows as mappings, and what its columns mean."""
 
     title: str
@@ -53,7 +53,7 @@ def said(found: Basis, names: Set[str]) -> list[str]:
     return lines
 
 
-def holds_words(table: Table, column: Column) -> bool:
+def holds_words(table: PageTable, column: Column) -> bool:
     """Tell whether a column of a table holds words, which stand at its left."""
     return any(isinstance(row.get(column.key), str) for row in table.rows)
 
@@ -67,9 +67,9 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     return f"verdict {'good' if good else 'bad' if verdict.startswith('worse') else ''}".strip()
 
 
-def verdicts(found: Basis) -> Table:
+def verdicts(found: Basis) -> PageTable:
     """Return the table that a reader sees first."""
-    return Table(title="Verdicts", columns=VERDICTS, rows=_rows(found))
+    return PageTable(title="Verdicts", columns=VERDICTS, rows=_rows(found))
 
 
 def _rows(found: Basis) -> list[dict[str, object]]:
@@ -94,25 +94,25 @@ def _rows(found: Basis) -> list[dict[str, object]]:
     return lines
 
 
-def all_tables(found: Basis) -> list[Table]:
+def all_tables(found: Basis) -> list[PageTable]:
     """Return the tables of ``compare``."""
     if not found.chosen:
         return []
     parts = confirmed_parts(found.evidence)
     meaning = " ".join(confirmed_notes(found.evidence)) if parts else ""
     tables = [
-        Table(title=title, columns=columns, rows=rows, note=meaning if not place else "")
+        PageTable(title=title, columns=columns, rows=rows, note=meaning if not place else "")
         for place, (title, rows, columns) in enumerate(parts)
     ]
     rows = [asdict(row) for row in found.rows]
     settings = settings_rows(found.rows, found.trials)
-    search = Table(
+    search = PageTable(
         title="Search: one seed, validation split",
         columns=SEARCH_COLUMNS,
         rows=rows,
         note=" ".join(notes(found.chosen)),
     )
-    settled = Table(
+    settled = PageTable(
         title="Settings of these trials", columns=settings_columns(settings, found.trials), rows=settings
     )
     return [*tables, search, settled]

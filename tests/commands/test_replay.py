@@ -28,6 +28,7 @@ from adasearch.studies.request import Request
 from adasearch.studies.resolve import resolve
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
+from tests.rows import trial_of
 
 DEBA = ("rule=settle", "confidence_threshold=3", "stability_threshold=5", "cooldown=2")
 RUNS: dict[str, tuple[str, ...]] = {"constant": (), "deba": DEBA, "adabatch": ("period=1",)}
@@ -72,26 +73,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
         (study,) = resolve(request, store.study, lambda text: None)
         record = study.record
         spaces = (study.train_space, study.scheduler_space)
-        trial = TrialRecord(
-            trial_id=f"{record.study}-search-0",
-            number=0,
-            study=record.study,
-            phase="search",
-            role="search",
-            architecture=record.architecture,
-            scale=record.scale,
-            scheduler=scheduler,
-            dataset=record.dataset,
-            seed=0,
-            params={
-                name: value for space in spaces for name, value in (space.fixed() | space.first()).items()
-            },
-            status="running",
-            workers=1,
-            device="cpu",
-            versions=versions(),
-            started_at=datetime.now(timezone.utc),
-        )
+        params = {name: value for space in spaces for name, value in (space.fixed() | space.first()).items()}
+        begun = trial_of(record, 0, status="running", params=params)
+        trial = replace(begun, versions=versions())
         rule = make_scheduler(scheduler, trial.fields_of("scheduler"))
         records = list(train(TrainConfig.of(record, trial), rule, record.limits, load_dataset(study.data)))
         store.write_study(record)

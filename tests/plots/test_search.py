@@ -1,69 +1,20 @@
-"""What the figures show: the data behind every line and mark, and that they can be drawn."""
+"""What the figures of a search show, and what goes with them."""
 
-import io
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 
-import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from adasearch.analysis.search_table import complete_trials, describe, search_rows
 from adasearch.analysis.selection import comparable
-from adasearch.analysis.trajectory import changes, deba_trace
-from adasearch.plots import batch_sizes, deba_signals, pareto
-from adasearch.records import (
-    Action,
-    Decision,
-    IntervalRecord,
-    Limits,
-    Params,
-    Signals,
-    Status,
-    StudyRecord,
-    TrialRecord,
-)
-from adasearch.schedulers.deba import Deba
-from adasearch.store.trials import close_trial
-
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
-LIMITS = Limits(smallest=16, largest=128)
-DEBA = Deba(confidence_threshold=1.0, stability_threshold=0.1, window=5, cooldown=2)
+from adasearch.plots import pareto
+from adasearch.plots.search import draw_front
+from adasearch.records import Status, StudyRecord, TrialRecord
+from tests.plots.figures import PAGE, lines, points, size_of_png, texts, told, up
+from tests.rows import study_of, trial_of
 
 
 def study(scheduler: str, architecture: str = "resnet18") -> StudyRecord:
-    return StudyRecord(
-        study=f"{architecture}-{scheduler}",
-        architecture=architecture,
-        scale="nano",
-        scheduler=scheduler,
-        dataset="digits",
-        fingerprint="f",
-        subset=None,
-        seed=0,
-        train_examples=1000,
-        val_examples=400,
-        budget=10_000,
-        interval=1000,
-        evaluate_every=1000,
-        workers=1,
-        objectives="val_error,train_seconds",
-        clock="measured",
-        device="cpu",
-        device_profile=None,
-        precision="float32",
-        sampler="tpe",
-        stopper="halving",
-        smallest=16,
-        largest=128,
-        multiple_of=1,
-        train_space="{}",
-        scheduler_space="{}",
-        created_at=NOW,
-    )
+    return replace(study_of(scheduler, architecture), val_examples=400)
 
 
 def trial(
@@ -72,118 +23,9 @@ def trial(
     val_error: float | None = None,
     seconds: float | None = None,
     status: Status = "complete",
-    params: Params | None = None,
 ) -> TrialRecord:
-    return TrialRecord(
-        trial_id=f"{of.study}-search-{number}",
-        number=number,
-        study=of.study,
-        phase="search",
-        role="search",
-        architecture=of.architecture,
-        scale=of.scale,
-        scheduler=of.scheduler,
-        dataset=of.dataset,
-        seed=0,
-        params=params or {},
-        status=status,
-        val_error=val_error,
-        train_seconds=seconds,
-        adaptations=0 if of.scheduler == "constant" else 2,
-        workers=1,
-        device="cpu",
-        started_at=NOW,
-    )
-
-
-def deba_run(losses: Sequence[float], norms: Sequence[float]) -> tuple[TrialRecord, list[IntervalRecord]]:
-    """Return a trial as DEBA would have steered it on these signals, one interval per loss."""
-    history: list[Signals] = []
-    intervals: list[IntervalRecord] = []
-    size = 32
-    for index, (loss, norm) in enumerate(zip(losses, norms, strict=True)):
-        last = Signals(
-            interval=index,
-            epoch=float(index + 1),
-            step=10 * (index + 1),
-            examples_seen=1000 * (index + 1),
-            initial_batch_size=32,
-            batch_size=size,
-            lr=0.1,
-            lr_scale=1.0,
-            train_loss=loss,
-            grad_norm=norm,
-            grad_component_variance=norm**2,
-        )
-        history.append(last)
-        decision = DEBA.decide(history, LIMITS)
-        if index == len(losses) - 1:
-            decision = Decision(batch_size=size, lr_scale=1.0, action="hold", reason="end of the budget")
-        intervals.append(interval(last, decision))
-        size = decision.batch_size
-    params = {
-        "scheduler/confidence_threshold": DEBA.confidence_threshold,
-        "scheduler/stability_threshold": DEBA.stability_threshold,
-        "scheduler/window": DEBA.window,
-        "scheduler/cooldown": DEBA.cooldown,
-    }
-    begun = trial(study("deba"), params=params)
-    return close_trial(begun, intervals, status="complete", ended_at=NOW), intervals
-
-
-def interval(signals: Signals, decision: Decision) -> IntervalRecord:
-    return IntervalRecord(
-        signals=signals,
-        decision=decision,
-        device_batch=128,
-        passes=1,
-        val_error=0.5,
-        train_seconds=1.0,
-        measure_seconds=0.1,
-        resize_seconds=0.0,
-        eval_seconds=0.1,
-    )
-
-
-# Grows after intervals 2 and 4; then loss and gradient jump, and it shrinks after interval 7.
-LOSSES = (2.0, 1.98, 1.96, 1.94, 1.92, 1.5, 1.4, 2.4, 2.4, 2.4)
-NORMS = (1.0, 0.99, 0.98, 0.97, 0.96, 1.0, 1.1, 1.3, 1.3, 1.3)
-
-
-@pytest.fixture
-def run() -> tuple[TrialRecord, list[IntervalRecord]]:
-    return deba_run(LOSSES, NORMS)
-
-
-def lines(figure: Figure, gid: str) -> list[Line2D]:
-    return [line for axes in figure.axes for line in axes.lines if line.get_gid() == gid]
-
-
-def across(line: Line2D) -> list[float]:
-    return [float(value) for value in np.asarray(line.get_xdata(), dtype=float)]
-
-
-def up(line: Line2D) -> list[float]:
-    return [float(value) for value in np.asarray(line.get_ydata(), dtype=float)]
-
-
-def points(figure: Figure, gid: str) -> list[tuple[float, float]]:
-    """Return the data of all lines of that name."""
-    return [point for line in lines(figure, gid) for point in zip(across(line), up(line), strict=True)]
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for axes in figure.axes for text in axes.texts]
-
-
-def size_of_png(figure: Figure) -> int:
-    """Draw the figure for real; a warning would be an error."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return len(stream.getvalue())
-
-
-# --- pareto ----------------------------------------------------------------------------------------
+    made = trial_of(of, number, status=status, val_error=val_error, seconds=seconds)
+    return replace(made, adaptations=0 if of.scheduler == "constant" else 2)
 
 
 CONSTANT, ADAPTIVE = study("constant"), study("deba")
@@ -244,117 +86,38 @@ def test_pareto_draws_what_there_is(some: list[TrialRecord]) -> None:
     assert size_of_png(pareto([CONSTANT, ADAPTIVE], some)) > 0
 
 
-# --- one trial -------------------------------------------------------------------------------------
-
-
-def test_the_run_of_these_tests_grows_twice_and_shrinks_once(
-    run: tuple[TrialRecord, list[IntervalRecord]],
-) -> None:
-    made = changes(run[1])
-    assert made["action"].tolist() == ["grow", "grow", "shrink"]
-    assert made["interval"].tolist() == [2, 4, 7]
-    assert made["from"].tolist() == [32, 48, 72]
-    assert made["to"].tolist() == [48, 72, 57]
-    assert len(made) == run[0].adaptations
-
-
-def test_changes_gives_each_decision_its_reason(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    made = changes(run[1])
-    assert list(made.columns) == ["interval", "examples_seen", "from", "to", "action", "reason"]
-    for row in made.to_dict("records"):
-        assert run[1][row["interval"]].decision.reason == row["reason"]
-        assert run[1][row["interval"]].signals.examples_seen == row["examples_seen"]
-
-
-def test_batch_sizes_steps_at_each_change(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    figure = batch_sizes(*run)
-    sizes = [record.signals.batch_size for record in run[1]]
-    assert points(figure, "batch size") == list(
-        zip([0, *(1000 * end for end in range(1, 11))], [*sizes, sizes[-1]], strict=True)
-    )
-    (step,) = lines(figure, "batch size")
-    assert step.get_drawstyle() == "steps-post"
-    assert size_of_png(figure) > 0
-
-
-def test_batch_sizes_numbers_each_change_and_lists_its_reason(
-    run: tuple[TrialRecord, list[IntervalRecord]],
-) -> None:
-    figure = batch_sizes(*run)
-    assert points(figure, "grow") == [(3000, 48), (5000, 72)]
-    assert points(figure, "shrink") == [(8000, 57)]
-    assert texts(figure) == ["1", "2", "3"]
-    listed = figure.get_supxlabel().splitlines()
-    assert len(listed) == run[0].adaptations
-    for line, row in zip(listed, changes(run[1]).to_dict("records"), strict=True):
-        assert line.endswith(f"{row['from']} → {row['to']}:  {row['reason']}")
-
-
-def test_batch_sizes_says_that_nothing_changed(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    figure = batch_sizes(run[0], run[1][:2])
-    assert "never changed" in figure.get_supxlabel()
-    assert points(figure, "grow") == points(figure, "shrink") == []
-
-
-def test_batch_sizes_lists_the_first_reasons_of_many(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    signals = run[1][0].signals
-    many = [
-        interval(
-            replace(signals, interval=index, examples_seen=1000 * (index + 1), batch_size=32 + index),
-            Decision(batch_size=33 + index, lr_scale=1.0, action="grow", reason="because"),
-        )
-        for index in range(15)
+def test_front_on_a_page_tells_each_trial_and_what_the_ringed_ones_stand_for() -> None:
+    standing = {TRIALS[0].trial_id: "reference", TRIALS[4].trial_id: "deba"}
+    drawn = draw_front([CONSTANT, ADAPTIVE], TRIALS, standing, style=PAGE)
+    name = "resnet18-nano-{}-digits-search-{}: error {}"
+    assert told(drawn) == [
+        name.format("constant", 0, "10.00%, 10 s"),
+        name.format("constant", 1, "20.00%, 5 s"),
+        name.format("constant", 2, "30.00%, 7 s"),
+        name.format("deba", 0, "11.00%, 6 s"),
+        name.format("deba", 1, "50.00%, 2 s"),
+        f"deba: {TRIALS[4].trial_id}, error 11.00%, 6 s",
+        f"reference: {TRIALS[0].trial_id}, error 10.00%, 10 s",
     ]
-    figure = batch_sizes(run[0], many)
-    assert figure.get_supxlabel().splitlines()[-1] == "and 3 more"
-    assert len(points(figure, "grow")) == 15
-    assert size_of_png(figure) > 0
+    assert "Dotted: up to an error of 11.5%" in drawn.note
+    assert texts(drawn.figure) == []
+    assert [text.get_text() for text in drawn.figure.legends[0].get_texts()] == ["constant", "deba"]
 
 
-@pytest.mark.parametrize(("place", "name"), [(0, "c"), (1, "dg"), (2, "dl")])
-def test_deba_signals_draws_what_deba_compared(
-    run: tuple[TrialRecord, list[IntervalRecord]], place: int, name: str
-) -> None:
-    figure = deba_signals(*run)
-    history = [record.signals for record in run[1]]
-    expected = [DEBA.indicators(history[:seen])[place] for seen in range(2, 11)]
-    assert [x for x, _ in points(figure, name)] == [1000 * seen for seen in range(2, 11)]
-    assert [y for _, y in points(figure, name)] == pytest.approx(expected)
-    (threshold,) = lines(figure, f"{name} threshold")
-    assert set(up(threshold)) == {DEBA.stability_threshold if place else DEBA.confidence_threshold}
-    assert size_of_png(figure) > 0
+def test_front_on_a_page_shows_some_of_very_many_trials_and_the_whole_front() -> None:
+    slow = [trial(CONSTANT, number, 0.5 + number / 1000, 100.0 + number) for number in range(320)]
+    best = [trial(CONSTANT, 320 + number, 0.1 - number / 1000, 10.0 + number) for number in range(20)]
+    drawn = draw_front([CONSTANT], [*slow, *best], {}, style=PAGE)
+    assert set(points(drawn.figure, "constant front")) <= set(points(drawn.figure, "constant trials"))
+    assert len(points(drawn.figure, "constant front")) == 20
+    assert 300 <= len(told(drawn)) < 340
+    assert f"{len(told(drawn))} of 340 trials are drawn" in drawn.note
+    assert len(points(pareto([CONSTANT], [*slow, *best]), "constant trials")) == 340
 
 
-def test_deba_signals_marks_each_change_in_each_panel(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    figure = deba_signals(*run)
-    for axes in figure.axes:
-        assert places(axes, "grow") == [3000, 5000]
-        assert places(axes, "shrink") == [8000]
-    assert [text for text in texts(figure) if text.isdigit()] == ["1", "2", "3"]
-
-
-def places(axes: Axes, action: Action) -> list[float]:
-    return [across(line)[0] for line in axes.lines if line.get_gid() == action]
-
-
-def test_deba_signals_tells_comparisons_from_waiting(run: tuple[TrialRecord, list[IntervalRecord]]) -> None:
-    figure = deba_signals(*run)
-    compared = [x for x, _ in points(figure, "c compared")]
-    assert compared == [
-        record.signals.examples_seen for record in run[1] if record.decision.reason.startswith("c=")
-    ]
-    assert len(compared) + len(points(figure, "c waited")) == len(run[1]) - 1
-
-
-def test_the_last_interval_of_a_stopped_trial_counts_as_compared(
-    run: tuple[TrialRecord, list[IntervalRecord]],
-) -> None:
-    stopped = replace(run[0], status="pruned")
-    assert deba_trace(stopped, run[1][:5])["decided"].tolist() == [False, True, False, True]
-    assert deba_trace(run[0], run[1])["decided"].tolist()[-1] is False
-
-
-# --- what goes with the figures --------------------------------------------------------------------
+def test_name_of_a_user_is_no_formula() -> None:
+    dollar = study("constant", "nets:$\\frac$")
+    assert size_of_png(pareto([dollar], [trial(dollar, 0, 0.1, 1.0)])) > 0
 
 
 def test_studies_of_different_networks_are_not_comparable() -> None:

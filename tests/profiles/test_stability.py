@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.profiles.profile import Setting, differences
+from adasearch.profiles.profile import differences, here
 from adasearch.profiles.stability import (
     FIGURES,
     mean_interval,
@@ -14,22 +14,10 @@ from adasearch.profiles.stability import (
     stability_figures,
 )
 from adasearch.records import Signals
-from tests.rows import interval_at
+from tests.rows import STUDY, interval_at
 
-SETTING = Setting(
-    architecture="resnet18",
-    scale="nano",
-    dataset="digits",
-    fingerprint="f00d",
-    precision="float32",
-    compile=False,
-    per_example=False,
-    workers=1,
-    threads=1,
-    device="cpu",
-    device_name="Abacus",
-    driver=None,
-    versions={"torch": "2.6", "python": "3.11"},
+SETTING = replace(
+    here(STUDY, 1), device_name="Abacus", driver=None, threads=1, versions={"torch": "2.6", "python": "3.11"}
 )
 
 

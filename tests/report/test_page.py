@@ -3,26 +3,22 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from matplotlib import rcParams
-from matplotlib.figure import Figure
 
 from adasearch.analysis.confirmed import confirmed_rows
-from adasearch.analysis.importance import ImportanceRow
 from adasearch.cli.main import main
 from adasearch.errors import InputError
+from adasearch.plots.signals import draw_signals
+from adasearch.plots.style import Drawn
 from adasearch.report import report
 from adasearch.report.health import failures
-from adasearch.report.importance_figure import importance_picture, searched_importances
-from adasearch.report.network_figures import ledger_picture
-from adasearch.report.runs import courses, reached_cases
-from adasearch.report.signal_figures import signal_picture
-from adasearch.report.svg import INK, THEME, picture, themed
+from adasearch.report.runs import drawn_runs, reached_cases, searched_importances
+from adasearch.report.svg import PAGE, THEME, picture, themed
 from adasearch.store import Store
 from tests.reported import HOSTILE, add_confirmed, add_hostile, write_large
 from tests.rows import at_marks, interval_at, study_of, trial_of
@@ -228,42 +224,54 @@ def test_studies_that_are_not_alike_are_refused_or_marked(tmp_path: Path) -> Non
 
 def test_figure_takes_the_pages_colours_and_its_marks_their_texts() -> None:
     @themed
-    def drawn() -> Figure:
-        figure = Figure()
+    def drawn(*texts: str) -> Drawn:
+        figure = PAGE.figure(2)
         axes = figure.add_subplot()
-        axes.plot([1, 2, 3], [1, 2, 3], "o", color=INK, gid="dots")
-        axes.barh(1, 2, color=INK)[0].set_gid("bar")
+        (dots,) = axes.plot([1, 2, 3], [1, 2, 3], "o", color=PAGE.ink)
+        (bar,) = axes.barh(1, 2, color=PAGE.ink)
         axes.set_title("a $x$ <b>")
-        return figure
+        return Drawn(figure, [(dots, texts), (bar, ["four"])])
 
     before = dict(rcParams)
-    svg = str(picture(drawn(), "t", about="a", tips={"dots": ["one", "<two>", "three"], "bar": ["four"]}).svg)
+    made = picture(drawn("one", "<two>", "three"), "t", "a")
+    assert made is not None
+    svg = str(made.svg)
     assert dict(rcParams) == before
     assert "fill: var(--ink)" in svg
     assert not [light for light, _ in THEME.values() if light in svg]
     assert re.findall(r"<title>(.*?)</title>", svg) == ["four", "one", "&lt;two&gt;", "three"]
     assert "a $x$ &lt;b&gt;</text>" in svg
     with pytest.raises(ValueError, match="shorter"):
-        picture(drawn(), "t", about="a", tips={"dots": ["one"]})
+        picture(drawn("one"), "t", "a")
+    assert picture(Drawn(PAGE.figure(2), []), "nothing to see", "a") is None
 
 
-def test_courses_are_default_reference_and_what_stands_for_each_scheduler() -> None:
+def test_logarithmic_axis_shows_numbers_and_no_tex() -> None:
+    rows = [interval_at(i) for i in range(3)]
+    noisy = [replace(r, signals=replace(r.signals, grad_noise=10.0**i)) for i, r in enumerate(rows, 1)]
+    made = picture(themed(draw_signals)(noisy, style=PAGE), "Signals", "net")
+    assert made is not None
+    assert {"10", "100", "1,000"} <= set(re.findall(r">([^<>]+)</text>", str(made.svg)))
+    assert "mathdefault" not in str(made.svg)
+
+
+def test_drawn_runs_are_default_reference_and_what_stands_for_each_scheduler() -> None:
     trials = [
         trial_of(CONSTANT, 0, val_error=0.12, seconds=60),
         trial_of(CONSTANT, 1, val_error=0.10, seconds=50),
         replace(trial_of(DEBA, 0, val_error=0.1, seconds=40), adaptations=1),
     ]
     rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 4.0)) for trial in trials}
-    found = courses([DEBA, CONSTANT], trials, rows)
+    found = drawn_runs([DEBA, CONSTANT], trials, rows)
     assert [(each.label, each.trial.trial_id) for each in found] == [
         ("untuned default", trials[0].trial_id),
         ("reference", trials[1].trial_id),
         ("deba", trials[2].trial_id),
     ]
     assert found[0].seconds == [3.0, 7.0]
-    assert courses([DEBA], trials, rows)[0].label == "deba (no reference)"
+    assert drawn_runs([DEBA], trials, rows)[0].label == "deba (no reference)"
     modelled = [replace(study, clock="modelled") for study in (DEBA, CONSTANT)]
-    assert not any(each.timed for each in courses(modelled, trials, rows))
+    assert not any(each.timed for each in drawn_runs(modelled, trials, rows))
 
 
 def test_reached_are_the_seeds_of_each_role_by_time() -> None:
@@ -294,57 +302,6 @@ def test_reached_are_the_seeds_of_each_role_by_time() -> None:
     ]
     assert case[0].target == pytest.approx(0.11)
     assert list(case[0].ended) == [4.0, 4.0]
-
-
-def titles(svg: str) -> Sequence[str]:
-    return re.findall(r"<title>(.*?)</title>", svg)
-
-
-def test_ledger_splits_the_measured_seconds() -> None:
-    trial = trial_of(CONSTANT, 0, val_error=0.1, seconds=4)
-    rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 5.0))}
-    drawn = ledger_picture("net", courses([CONSTANT], [trial], rows))
-    assert drawn is not None
-    assert titles(str(drawn.svg)) == [
-        "reference = default, compute: 7.25 s (80.6%)",
-        "reference = default, measuring signals: 0.5 s (5.6%)",
-        "reference = default, deciding, resizing: 0.25 s (2.8%)",
-        "reference = default, evaluation: 1 s (11.1%)",
-    ]
-
-
-def test_signals_of_other_schedulers_are_those_that_were_measured() -> None:
-    study = study_of("cabs")
-    trial = replace(trial_of(study, 0, val_error=0.1, seconds=4), adaptations=1)
-    rows = [interval_at(0), interval_at(1, action="grow"), interval_at(2)]
-    noisy = [replace(r, signals=replace(r.signals, grad_noise=3.5)) for r in rows]
-    (plain,) = courses([study], [trial], {trial.trial_id: noisy})
-    drawn = signal_picture("net", plain)
-    assert drawn is not None
-    assert titles(str(drawn.svg))[1] == "grad_noise = 3.5; grow 32 → 48: because"
-    (bare,) = courses([study], [trial], {trial.trial_id: rows})
-    shown = signal_picture("net", bare)
-    assert shown is not None
-    assert titles(str(shown.svg))[0].startswith("train_loss = 2;")
-
-
-def test_importances_are_bars_with_the_most_important_setting_first() -> None:
-    def row(parameter: str, objective: str, share: float | None) -> ImportanceRow:
-        return ImportanceRow(
-            study="s", architecture="net", scheduler="deba", objective=objective, clock="measured",
-            evaluator="fanova", seeds=5, complete=9, parameter=parameter, importance=share, spread=0.1,
-        )  # fmt: skip
-
-    rows = [row("lr", "val_error", 0.2), row("window", "val_error", 0.8), row("lr", "seconds", 0.3)]
-    drawn = importance_picture("net", rows, name="deba")
-    assert drawn is not None
-    assert sorted(titles(str(drawn.svg))) == [
-        "lr, of training time: 0.30 ± 0.10",
-        "lr, of validation error: 0.20 ± 0.10",
-        "window, of validation error: 0.80 ± 0.10",
-    ]
-    assert str(drawn.svg).index(">window<") < str(drawn.svg).index(">lr<")
-    assert importance_picture("net", [row("lr", "seconds", None)], name="deba") is None
 
 
 @pytest.mark.parametrize(("count", "evaluator"), [(12, "fanova"), (101, "ped-anova")])
