@@ -34,9 +34,10 @@ def deba_run() -> tuple[TrialRecord, list[IntervalRecord]]:
         last = replace(record.signals, train_loss=loss, grad_norm=norm, grad_component_variance=norm**2)
         history.append(last)
         decision = DEBA.decide(history, LIMITS)
-        if index == len(LOSSES) - 1:
+        ended = index == len(LOSSES) - 1
+        if ended:
             decision = Decision(batch_size=size, lr_scale=1.0, action="hold", reason="end of the budget")
-        intervals.append(replace(record, signals=last, decision=decision))
+        intervals.append(replace(record, signals=last, decision=decision, decided=not ended))
         size = decision.batch_size
     names = ("confidence_threshold", "stability_threshold", "window", "cooldown")
     params = {f"scheduler/{name}": getattr(DEBA, name) for name in names}
