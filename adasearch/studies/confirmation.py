@@ -85,10 +85,10 @@ def jobs_of(
         tuned = _searched_adabatch(study, records, picks)
         runs: dict[Repeat, None] = {}
         for candidate in candidates:
-            turns = path_of(_intervals(candidate, intervals), study.interval)
+            path = path_of(_intervals(candidate, intervals), study.interval)
             pick = picks[study.study]
             runs |= dict.fromkeys(
-                matched(study, candidate, turns, pick, controls=controls, adabatch=tuned)
+                matched(study, candidate, path, pick, controls=controls, adabatch=tuned)
             )  # controls that candidates share are made once
         names = {run.source_trial_id for run in runs}
         sources = {trial.trial_id: trial for trial in everything if trial.trial_id in names}
