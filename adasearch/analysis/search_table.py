@@ -3,7 +3,6 @@
 Which trials stand in it is :mod:`adasearch.analysis.selection`'s. Opens without torch and without ray.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -149,9 +148,3 @@ def pareto_front(
     ordered = trials.dropna(subset=[first, second]).sort_values([first, second])
     least_first = ordered.groupby(second)[first].transform("min")
     return ordered[(ordered[second] == ordered[second].cummin()) & (ordered[first] == least_first)]
-
-
-def with_params(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials table with a column per parameter in place of the JSON."""
-    params = pd.DataFrame([json.loads(text) for text in trials["params"]], index=trials.index)
-    return trials.drop(columns="params").join(params)

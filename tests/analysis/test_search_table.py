@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +13,9 @@ from adasearch.analysis.search_table import (
     pareto_front,
     search_rows,
     settings_rows,
-    with_params,
 )
 from adasearch.analysis.selection import baseline_of, choose, comparable, error_bound
-from adasearch.records import Params, Status, StudyRecord, TrialRecord
+from adasearch.records import Status, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 from tests.rows import STUDY, study_of, trial_of
 
@@ -358,17 +356,3 @@ def test_pareto_front_is_what_nothing_dominates(points: list[tuple[float, float]
 def test_pareto_front_takes_any_two_columns() -> None:
     frame = pd.DataFrame({"a": [1.0, 2.0, 2.0], "b": [2.0, 1.0, 3.0], "name": list("xyz")})
     assert list(pareto_front(frame, "a", "b")["name"]) == ["x", "y"]
-
-
-def test_parameters_become_columns() -> None:
-    params: list[Params] = [{"train/lr": 0.1}, {"train/lr": 0.2, "scheduler/rule": "noise"}]
-    frame = pd.DataFrame({"trial_id": ["a", "b"], "params": map(json.dumps, params)}, index=[7, 9])
-    wide = with_params(frame)
-    assert list(wide.columns) == ["trial_id", "train/lr", "scheduler/rule"]
-    assert wide.loc[9].to_dict() == {"trial_id": "b", **params[1]}
-    assert wide["scheduler/rule"].isna().to_dict() == {7: True, 9: False}
-
-
-def test_no_trials_have_no_parameters() -> None:
-    frame = pd.DataFrame({"trial_id": [], "params": []})
-    assert list(with_params(frame).columns) == ["trial_id"]
