@@ -11,8 +11,8 @@ from typing import Any
 
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    FEWEST,
     LEVEL,
+    MIN_PAIRS,
     TIME_MARGIN,
     Estimate,
     Paired,
@@ -28,9 +28,9 @@ from adasearch.io.tables import Column, between, render
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord, Value
 
-__all__ = ["LEVELS", "LevelRow", "by_level", "level_table"]
+__all__ = ["MAX_LEVELS", "LevelRow", "by_level", "level_table"]
 
-LEVELS = 12
+MAX_LEVELS = 12
 """Most values that a field may have had to be told level by level."""
 
 
@@ -74,7 +74,7 @@ def by_level(
     Studies that do not have the field, or had it at one value only, are left out.
 
     Raises:
-        InputError: a margin outside 0 to 1, a field that no study varies, or one of more than ``LEVELS``
+        InputError: a margin outside 0 to 1, a field that no study varies, or one of more than ``MAX_LEVELS``
             values.
     """
     check_margin(margin)
@@ -84,10 +84,10 @@ def by_level(
         levels = sorted(
             {trial.params[field] for trial in own}, key=lambda value: (isinstance(value, str), value)
         )
-        if len(levels) > LEVELS:
+        if len(levels) > MAX_LEVELS:
             raise InputError(
-                f"--by takes a field of at most {LEVELS} different values but {field} has {len(levels)} in "
-                f"{study.study}"
+                f"--by takes a field of at most {MAX_LEVELS} different values but {field} has {len(levels)} "
+                f"in {study.study}"
             )
         if len(levels) > 1:
             rows += _study_rows(study, own, field, levels, margin)
@@ -173,7 +173,7 @@ def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MA
         "vs first: in pairs with the first level that share the seed and every other parameter; speed-up:",
         f"its time over this level's; verdicts: t tests at {LEVEL:g}, Holm-corrected over a study's levels;",
         f"equal: within {100 * margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time; "
-        f"too few seeds: below {FEWEST} pairs",
+        f"too few seeds: below {MIN_PAIRS} pairs",
     ]
     table = render(
         [_cells(row) for row in rows], _COLUMNS, form, title=f"{rows[0].field}, level by level{mark}"

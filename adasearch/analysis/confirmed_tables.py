@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from adasearch.analysis.confirmed import ConfirmedRow, whole_verdict
-from adasearch.analysis.paired_tests import FEWEST, LEVEL, TIME_MARGIN
+from adasearch.analysis.paired_tests import LEVEL, MIN_PAIRS, TIME_MARGIN
 from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.io.tables import Column, between, fraction, number, render
 
@@ -21,9 +21,9 @@ def confirmed_parts(
     candidates = [_cells(row) for row in rows if row.table == "confirmed"]
     controls = [_cells(row) for row in rows if row.table == "controls"]
     parts = [
-        ("Confirmed: fresh seeds, test split", candidates, _VERDICTS),
-        ("What the candidates took", candidates, _COSTS),
-        ("The candidates against their controls", controls, _CONTROLS),
+        ("Confirmed: fresh seeds, test split", candidates, _VERDICT_COLUMNS),
+        ("What the candidates took", candidates, _COST_COLUMNS),
+        ("The candidates against their controls", controls, _CONTROL_COLUMNS),
     ]
     return [part for part in parts if part[1]]
 
@@ -71,7 +71,7 @@ def _whole(value: object) -> str:
 
 
 _WHO = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
-_VERDICTS = [
+_VERDICT_COLUMNS = [
     *_WHO,
     Column("seeds", "seeds"),
     Column("error", "test error"),
@@ -84,7 +84,7 @@ _VERDICTS = [
     Column("time_saved_default", "time saved", fraction),
     Column("verdict_default", "verdict vs default"),
 ]
-_COSTS = [
+_COST_COLUMNS = [
     *_WHO,
     Column("target_error", "target", fraction),
     Column("reached_of", "reached"),
@@ -99,7 +99,7 @@ _COSTS = [
     Column("measure_share", "measuring", fraction),
     Column("memory", "peak MiB", _whole),
 ]
-_CONTROLS = [
+_CONTROL_COLUMNS = [
     *_WHO,
     Column("role", "control"),
     Column("seeds", "seeds"),
@@ -121,7 +121,7 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
         f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{FEWEST} pairs; worse: a higher error, or a longer time without a lower error;",
+        f"{MIN_PAIRS} pairs; worse: a higher error, or a longer time without a lower error;",
         f"target: the reference's median validation error and {margin:g} pp, median over",
         f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
         "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",

@@ -19,8 +19,8 @@ from adasearch.errors import InputError
 
 __all__ = [
     "ERROR_MARGIN",
-    "FEWEST",
     "LEVEL",
+    "MIN_PAIRS",
     "TIME_MARGIN",
     "Estimate",
     "Paired",
@@ -35,7 +35,7 @@ __all__ = [
 ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
 LEVEL = 0.05  # of the tests, and 1 - LEVEL of the intervals
-FEWEST = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
+MIN_PAIRS = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
 RESAMPLES = 9999
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
 
@@ -102,7 +102,7 @@ def paired(
     """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
     differences = [this - other for this, other in errors]
     speeds = None if times is None else [math.log(other / this) for this, other in times]
-    enough = len(errors) >= FEWEST
+    enough = len(errors) >= MIN_PAIRS
     return Paired(
         seeds=len(errors),
         error=estimate(differences),
@@ -179,7 +179,7 @@ def verdict(row: Paired) -> str:
 
     "worse" is a higher error that is not equal within the margin, or a longer time without a lower error.
     """
-    if row.seeds < FEWEST:
+    if row.seeds < MIN_PAIRS:
         return "too few seeds"
     assert row.p_error is not None
     assert row.p_equal_error is not None

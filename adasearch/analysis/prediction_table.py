@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from adasearch.analysis.compare import confirmed
 from adasearch.analysis.prediction import (
-    FEWEST_OTHERS,
+    MIN_NETWORKS,
     Checked,
-    Outcome,
+    Gain,
     Prediction,
     Range,
     Traits,
@@ -46,7 +46,7 @@ def traits_of(store: Store) -> list[Traits]:
     return [_traits(speed[key], steady[key]) for key in speed.keys() & steady.keys()]
 
 
-def outcomes_of(store: Store) -> list[Outcome]:
+def outcomes_of(store: Store) -> list[Gain]:
     """Return what each adaptive study was worth beside its reference: as confirmed, else as searched.
 
     Studies without a reference, a complete trial or both profiles are left out.
@@ -82,7 +82,7 @@ def outcomes_of(store: Store) -> list[Outcome]:
             assert pick.reference.val_error is not None
             change = pick.trial.val_error - pick.reference.val_error
         found.append(
-            Outcome(
+            Gain(
                 traits=traits,
                 scheduler=study.scheduler,
                 speedup=gain,
@@ -254,7 +254,7 @@ def _checked_table(checked: Sequence[Checked], form: str) -> str:
     if form in ("csv", "json"):
         return table
     if not checked:
-        return f"too few networks: a guess needs outcomes of at least {FEWEST_OTHERS} others\n"
+        return f"too few networks: a guess needs outcomes of at least {MIN_NETWORKS} others\n"
     paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
     often = max(paid.count(True), paid.count(False))
     hits = sum(each.right for each in checked)

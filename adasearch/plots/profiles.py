@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from adasearch.analysis.paired_tests import ERROR_MARGIN
-from adasearch.analysis.prediction import Outcome
+from adasearch.analysis.prediction import Gain
 from adasearch.plots.search import ADAPTIVE, GREY, INK, WIDTH, left_title, plain_axes
 from adasearch.profiles.profile import SpeedProfile
 from adasearch.records import TrialRecord
@@ -41,7 +41,7 @@ def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
     return figure
 
 
-def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
+def score_against_gain(outcomes: Sequence[Gain]) -> Figure:
     """Draw the speed-up over the tuned reference against the stability score, one panel per scheduler.
 
     Full marks: at most a point of error above the reference; hollow ones: more, so that times do not

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.modelled_time import SpeedCurve, modelled_run, modelled_trial
-from adasearch.profiles.profile import Setting, SpeedProfile, differences
+from adasearch.profiles.profile import Setting, SpeedProfile, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -89,12 +89,12 @@ def with_clock(
             if name not in names:
                 raise unknown("device profile", name, names)
             raise InputError(f"device profile {name} has none of {network}; '{how}' takes one")
-        why = differences(found.setting, here) if found else []
+        why = setting_differences(found.setting, here) if found else []
         if why and device_profile is not None:
             say(f"{study.architecture}: modelled seconds are those of {name}: {'; '.join(why)}")
         clock = clock or "modelled"
     elif former is None or clock == "modelled":
-        fitting = [each for each in profiles if not differences(each.setting, here)]
+        fitting = [each for each in profiles if not setting_differences(each.setting, here)]
         if fitting:
             newest = max(fitting, key=lambda each: each.created_at)
             name, clock = newest.profile, clock or "modelled"
@@ -102,7 +102,7 @@ def with_clock(
         else:
             for each in profiles:
                 if each.setting.network == here.network:
-                    reasons = "; ".join(differences(each.setting, here))
+                    reasons = "; ".join(setting_differences(each.setting, here))
                     say(f"speed profile {each.profile} of {study.architecture} is not used: {reasons}")
             if clock == "modelled":
                 raise InputError(

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _SIGNALS = [field.name for field in dataclasses.fields(Signals)]
-_COSTS = [
+_OWN_FIELDS = [
     field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
 ]
 
@@ -94,7 +94,7 @@ def interval_row(record: IntervalRecord) -> dict[str, Any]:
         "reason": record.decision.reason,
         "next_batch_size": record.decision.batch_size,
         "next_lr_scale": record.decision.lr_scale,
-        **{name: getattr(record, name) for name in _COSTS},
+        **{name: getattr(record, name) for name in _OWN_FIELDS},
     }
 
 
@@ -177,5 +177,5 @@ def interval_of(row: dict[str, Any]) -> IntervalRecord:
             action=row["action"],
             reason=row["reason"],
         ),
-        **{name: row[name] for name in _COSTS},
+        **{name: row[name] for name in _OWN_FIELDS},
     )

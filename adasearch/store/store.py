@@ -25,7 +25,7 @@ from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, wr
 from adasearch.io.text import is_name, printable
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
-from adasearch.store.interval_table import Columns, Courses
+from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
 from adasearch.store.parquet_file import PartError, rows_in
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of
@@ -192,7 +192,7 @@ class Store:
         They are made anew at each look-up.
         """
         names = None if trials is None else {f"{name}.parquet" for name in trials}
-        found = Courses(
+        found = IntervalsByTrial(
             (piece.rows for piece in self._pieces(study, "intervals", names)), self._left_out(study)
         )
         return found if trials is None else {name: found[name] for name in trials if name in found}
@@ -201,7 +201,7 @@ class Store:
         """Return some columns of the intervals of a study's trials by trial id, in order."""
         wanted = list(dict.fromkeys(["trial_id", "interval", *names]))
         pieces = self._pieces(study, "intervals", columns=wanted)
-        return Columns((piece.rows for piece in pieces), self._left_out(study))
+        return ColumnsByTrial((piece.rows for piece in pieces), self._left_out(study))
 
     def _left_out(self, study: str) -> Callable[[str, str], None]:
         place = f"{self._root}/{study}/intervals"

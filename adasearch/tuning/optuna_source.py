@@ -14,16 +14,14 @@ from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.quantiles import thresholds
 from adasearch.records import IntervalRecord, Params, Signals, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
-from adasearch.spaces.optuna_trials import STATES, combinations, frozen_trial, new_study, objectives
+from adasearch.spaces.optuna_trials import STATE_OF_STATUS, combinations, frozen_trial, new_study, objectives
 from adasearch.spaces.space import Space
 from adasearch.store.trials import begin_trial
 from adasearch.tuning.initial_points import first_points
 
-__all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
+__all__ = ["Proposals", "StudyPlan"]
 
 STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
-
-SAMPLERS = ("tpe", "random", "grid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +133,7 @@ class Proposals:
                 self._study.tell(asked, values)
                 return trial
             trial = replace(trial, status="failed", error=f"its objectives are {values}")
-        self._study.tell(asked, state=STATES[trial.status])
+        self._study.tell(asked, state=STATE_OF_STATUS[trial.status])
         return trial
 
     def _enqueue(self, searched: Params, number: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.analysis.ablation import LEVELS, LevelRow, by_level, level_table
+from adasearch.analysis.ablation import MAX_LEVELS, LevelRow, by_level, level_table
 from adasearch.errors import InputError
 from adasearch.records import TrialRecord
 from tests.rows import study_of, trial_of
@@ -118,7 +118,10 @@ def test_words_and_truth_values_are_levels_too() -> None:
     [
         ("scheduler/cooldwn", r"unknown field 'scheduler/cooldwn'; did you mean 'scheduler/cooldown'\?"),
         ("train/lr", "needs a field of several values but train/lr has one"),
-        ("scheduler/many", f"at most {LEVELS} different values but scheduler/many has 15 in {STUDY.study}"),
+        (
+            "scheduler/many",
+            f"at most {MAX_LEVELS} different values but scheduler/many has 15 in {STUDY.study}",
+        ),
     ],
 )
 def test_field_without_levels_is_refused(field: str, says: str) -> None:
