@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from adasearch.analysis.confirmed import ConfirmedRow, confirmed_rows
+from adasearch.analysis.confirmed import ConfirmedRow, flat_row
+from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.confirmed_tables import confirmed_tables
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, search_rows, settings_rows
@@ -188,7 +189,7 @@ def _raw(
     """Return the rows of both tables with their settings; every row has every key."""
     params = {trial.trial_id: trial.params for trial in trials}
     found: list[dict[str, object]] = [
-        *({**asdict(row), **params[row.trial_id]} for row in evidence),
+        *({**flat_row(row), **params[row.trial_id]} for row in evidence),
         *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in rows),
     ]
     keys = dict.fromkeys(key for row in found for key in row)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from adasearch.analysis.compare import confirmed
+from adasearch.analysis.estimates import Estimate, flat
+from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.prediction import (
     MIN_NETWORKS,
     Checked,
@@ -68,12 +70,9 @@ def outcomes_of(store: Store) -> list[Gain]:
         traits = _of_study(study, speed, steady)
         if study.scheduler == BASELINE or traits is None:
             continue
-        sure = row is not None and row.speedup is not None and row.error_difference is not None
-        if sure:
-            assert row is not None
-            assert row.speedup is not None
-            assert row.error_difference is not None
-            gain, change = row.speedup, row.error_difference
+        speedup, difference = (None, None) if row is None else (speedup_of(row.paired), error_of(row.paired))
+        if speedup is not None and difference is not None:
+            gain, change = speedup.mean, difference.mean
         elif pick.trial is None or pick.reference is None:
             continue
         else:
@@ -87,7 +86,7 @@ def outcomes_of(store: Store) -> list[Gain]:
                 scheduler=study.scheduler,
                 speedup=gain,
                 error_change=change,
-                confirmed=sure,
+                confirmed=speedup is not None,
             )
         )
     return found
@@ -234,14 +233,14 @@ def _checked_row(each: Checked) -> dict[str, object]:
 
 def _raw(row: dict[str, object]) -> dict[str, object]:
     """Return a row for machines: a range is three columns."""
-    flat: dict[str, object] = {}
+    found: dict[str, object] = {}
     for name, value in row.items():
         if name in ("speedup", "error_change"):
-            ends = asdict(value) if isinstance(value, Range) else dict.fromkeys(("mean", "low", "high"))
-            flat |= {f"{name}_{end}": number for end, number in ends.items()}
+            known = Estimate(value.mean, value.low, value.high) if isinstance(value, Range) else None
+            found |= flat(name, known, mean="_mean")
         else:
-            flat[name] = value
-    return flat
+            found[name] = value
+    return found
 
 
 def _table(rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str) -> str:

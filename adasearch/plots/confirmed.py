@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adasearch.analysis.confirmed import ConfirmedRow
+from adasearch.analysis.estimates import Estimate
+from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.plots.search import ADAPTIVE, GREY, WIDTH, left_title, plain_axes
 
 __all__ = ["against_controls"]
-
-Ends = tuple[float | None, float | None, float | None]
 
 
 def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
@@ -18,7 +18,7 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
 
     A mark is the mean over paired seeds, a bar its 95 % bootstrap interval, the dotted line no difference and
     the grey band the margin of equal errors. ``rows`` are those of
-    :func:`adasearch.analysis.confirmed.confirmed_rows`; rows without pairs are left out.
+    :func:`adasearch.analysis.confirmed_runs.confirmed_rows`; rows without pairs are left out.
     """
     controls = [row for row in rows if row.table == "controls" and row.pairs]
     schedulers = list(dict.fromkeys(row.scheduler for row in controls))
@@ -29,11 +29,11 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
         plain_axes(axes)
         axes.set_yticks(range(len(controls)), labels, fontsize=8)
         axes.set_ylim(max(1, len(controls)) - 0.5, -0.5)
-    _bars(left, controls, schedulers, lambda row: (row.speedup, row.speedup_low, row.speedup_high))
+    _bars(left, controls, schedulers, lambda row: speedup_of(row.paired), 1)
     left.axvline(1, color=GREY, linewidth=0.8, linestyle=":")
     left.set_xlabel("times as fast")
     left_title(left, "Speed-up")
-    _bars(right, controls, schedulers, _points)
+    _bars(right, controls, schedulers, lambda row: error_of(row.paired), 100)
     right.axvline(0, color=GREY, linewidth=0.8, linestyle=":")
     if controls:
         margin = 100 * controls[0].error_margin
@@ -43,22 +43,18 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
     return figure
 
 
-def _points(row: ConfirmedRow) -> Ends:
-    ends = (row.error_difference, row.error_difference_low, row.error_difference_high)
-    return tuple(None if value is None else 100 * value for value in ends)  # type: ignore[return-value]
-
-
 def _bars(
     axes: Axes,
     rows: Sequence[ConfirmedRow],
     schedulers: Sequence[str],
-    ends: Callable[[ConfirmedRow], Ends],
+    value: Callable[[ConfirmedRow], Estimate | None],
+    unit: float,
 ) -> None:
     for place, row in enumerate(rows):
-        mean, low, high = ends(row)
-        if mean is None:
+        found = value(row)
+        if found is None:
             continue
         colour, shape = ADAPTIVE[schedulers.index(row.scheduler) % len(ADAPTIVE)]
-        if low is not None and high is not None:
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.4)
-        axes.plot(mean, place, shape, color=colour, ms=5, gid=f"{row.study} {row.role}")
+        if found.low is not None and found.high is not None:
+            axes.plot([unit * found.low, unit * found.high], [place, place], color=colour, linewidth=1.4)
+        axes.plot(unit * found.mean, place, shape, color=colour, ms=5, gid=f"{row.study} {row.role}")

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from adasearch.analysis.search_table import SearchRow, complete_trials, pareto_front, search_rows
 from adasearch.analysis.selection import error_bound
 from adasearch.analysis.trajectory import changes, deba_trace
+from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.registry import BASELINE
@@ -35,7 +36,7 @@ INK, GREY, PALE = "#222222", "#6b6b6b", "#e8e8e8"
 ADAPTIVE = (("#0072B2", "^"), ("#D55E00", "s"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"))
 CONSTANT = (GREY, "o")
 ACTION = {"grow": "#0072B2", "shrink": "#D55E00"}
-ROLE = {"reference": "reference", "not confirmed": "candidate", "no gain in search": "no gain"}
+ROLE: Mapping[SearchVerdict, str] = {"not confirmed": "candidate", "no gain in search": "no gain"}
 WIDTH = 7.5  # inches, a notebook's column
 LISTED = 12  # changes whose reasons have room below a figure
 PERCENTS = (0, 1, 2, 5, 10, 20, 50, 100)

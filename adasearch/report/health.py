@@ -67,10 +67,11 @@ def missing(found: Basis) -> list[str]:
             "on fresh seeds"
         )
     for each in found.evidence:
-        if each.unfinished or each.failed:
+        runs = each.runs
+        if runs.unfinished or runs.failed:
             lines.append(
-                f"{each.study}, {each.role}: {each.seeds} seeds complete, {each.failed} failed, "
-                f"{each.unfinished} unfinished"
+                f"{each.study}, {each.role}: {runs.seeds} seeds complete, {runs.failed} failed, "
+                f"{runs.unfinished} unfinished"
             )
     return lines
 

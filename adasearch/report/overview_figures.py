@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from adasearch.analysis.confirmed import ConfirmedRow
+from adasearch.analysis.paired_tests import speedup_of
 from adasearch.analysis.search_table import SearchRow
 from adasearch.report.axes import WIDTH, legend, short
 from adasearch.report.svg import GREY, INK, SERIES, Picture, picture, themed
@@ -84,11 +85,8 @@ def _lines(
         name = f"{row.architecture}, {row.scheduler}"
         sure = [each for each in evidence if each.study == row.study and each.table == "confirmed"]
         for each in sure:
-            both = {
-                "tuned": (each.speedup, each.speedup_low, each.speedup_high),
-                "default": (each.speedup_default, each.speedup_default_low, each.speedup_default_high),
-            }
-            known = {kind: (mean, low, high) for kind, (mean, low, high) in both.items() if mean is not None}
+            both = {"tuned": speedup_of(each.paired), "default": speedup_of(each.default)}
+            known = {kind: (gain.mean, gain.low, gain.high) for kind, gain in both.items() if gain}
             found.append((name, each.verdict, True, known))
         if not sure and row.scheduler != BASELINE:
             once = {"tuned": row.speedup, "default": row.speedup_default}

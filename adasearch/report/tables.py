@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.analysis.search_table import describe, settings_rows
+from adasearch.analysis.verdicts import GAINS
 from adasearch.io.tables import Column, fraction, number, times
 from adasearch.report.selection import Basis
 from adasearch.schedulers.registry import BASELINE
@@ -22,6 +23,12 @@ VERDICTS = [
     Column("spent", "time"),
     Column("basis", "based on"),
 ]
+
+TONES: Mapping[object, str] = {
+    **dict.fromkeys(GAINS, "good"),
+    "worse": "bad",
+}
+"""CSS classes of what confirming runs show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +69,7 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     """Return the CSS classes of a cell."""
     if column.header != "verdict":
         return "" if words else "number"
-    verdict = column.cell(row)
-    good = verdict.startswith(("faster", "better", "both"))
-    return f"verdict {'good' if good else 'bad' if verdict.startswith('worse') else ''}".strip()
+    return f"verdict {TONES.get(row.get('outcome'), '')}".strip()
 
 
 def verdicts(found: Basis) -> Table:

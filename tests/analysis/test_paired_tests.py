@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from adasearch.analysis.estimates import Estimate, estimate
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
     MIN_PAIRS,
     TIME_MARGIN,
-    Estimate,
     Paired,
     corrected,
-    estimate,
     holm,
     paired,
     verdict,

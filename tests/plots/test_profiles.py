@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from adasearch.analysis.confirmed import confirmed_rows
+from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.prediction import Gain, Traits
 from adasearch.plots.confirmed import against_controls
 from adasearch.plots.profiles import modelled_against_measured, score_against_gain, throughput

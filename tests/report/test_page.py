@@ -12,7 +12,7 @@ import pytest
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from adasearch.analysis.confirmed import confirmed_rows
+from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.cli.main import main
 from adasearch.errors import InputError
