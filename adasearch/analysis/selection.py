@@ -85,14 +85,17 @@ def choose(
 
     Only complete trials of phase search count. Reference: the constant trial with the least seconds among
     those with ``val_error <= E``. Candidate: the adaptive trial with the least seconds among those with
-    ``val_error <= E``, if it is faster than the reference. Ties go to the lower error, then number.
+    ``val_error <= E`` that acted, or where none did among all with ``val_error <= E``, if it is faster than
+    the reference. Ties go to the lower error, then number.
     """
     constants = complete(constant)
     if not constants:
         return Choice(error_bound=None, reference=None, candidate=None)
     bound = error_bound(min(trial.known_error for trial in constants), val_examples)
     reference = _fastest(constants, bound, clock)
-    candidate = _fastest(complete(adaptive), bound, clock)
+    ended = complete(adaptive)
+    acted = [trial for trial in ended if trial.adaptations]
+    candidate = _fastest(acted, bound, clock) or _fastest(ended, bound, clock)
     if candidate and reference and candidate.seconds(clock) >= reference.seconds(clock):
         candidate = None
     return Choice(error_bound=bound, reference=reference, candidate=candidate)
@@ -169,8 +172,7 @@ def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyReco
         for other in studies
         if other.scheduler == BASELINE and all(getattr(other, name) == getattr(study, name) for name in ALIKE)
     ]
-    # Names end in "-<scheduler>-<dataset>": the baseline of the same --study PREFIX begins in the same way.
-    same_prefix = [other for other in alike if study.study.startswith(other.study.partition("-constant-")[0])]
+    same_prefix = [other for other in alike if other.prefix == study.prefix]
     return next(iter(same_prefix or alike), None)
 
 

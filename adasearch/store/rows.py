@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any, get_args, get_type_hints
 
-from adasearch.io.text import is_name
+from adasearch.io.text import is_name, slug
 from adasearch.records import (
     Action,
     Decision,
@@ -108,9 +108,23 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     _check_names(row, "study")
     if row["clock"] not in ("measured", "modelled"):
         raise ValueError(f"clock must be measured or modelled but is {row['clock']!r}")
-    study = StudyRecord(**{**row, "versions": plain(row["versions"])})
+    prefix = _prefix_of(row) if row["prefix"] is None else row["prefix"]
+    study = StudyRecord(**{**row, "prefix": prefix, "versions": plain(row["versions"])})
     _ = study.limits  # which refuses limits that contradict each other
     return study
+
+
+def _prefix_of(row: dict[str, Any]) -> str | None:
+    """Return what stands before a study's default name, which is all that older versions wrote of it.
+
+    >>> parts = {"architecture": "resnet18", "scale": "nano", "scheduler": "deba", "dataset": "digits"}
+    >>> _prefix_of({"study": "mine-resnet18-nano-deba-digits", **parts})
+    'mine'
+    >>> _prefix_of({"study": "resnet18-nano-deba-digits", **parts})
+    """
+    parts = (row[name] for name in ("architecture", "scale", "scheduler", "dataset"))
+    prefix, usual, rest = row["study"].rpartition("-" + "-".join(map(slug, parts)))
+    return prefix if usual and not rest else None
 
 
 def trial_of(row: dict[str, Any]) -> TrialRecord:

@@ -257,6 +257,18 @@ def test_single_runs_lie_in_a_folder_that_is_no_study(full: Store, results: Path
     assert set(full.frame("trials")["phase"]) == {"search"}
 
 
+@pytest.mark.parametrize("prefix", ["mine", "a-constant-b", None])
+def test_prefix_of_a_study_that_an_older_version_wrote_is_read_from_its_name(
+    store: Store, results: Path, prefix: str | None
+) -> None:
+    name = STUDY.study if prefix is None else f"{prefix}-{STUDY.study}"
+    study = replace(STUDY, study=name, prefix=prefix)
+    store.write_study(study)
+    path = results / name / "studies" / f"{name}.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["prefix"]), path)
+    assert store.study(name) == study
+
+
 def test_frames_have_every_row_and_column(full: Store) -> None:
     for table in TABLES:
         frame = full.frame(table)
