@@ -1,7 +1,7 @@
 """From confirming runs to rows: whose candidates they are, over which seeds, and beside which controls."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -38,10 +38,12 @@ def confirmed_rows(
     intervals: Mapping[str, Sequence[IntervalRecord]],
     *,
     margin: float = ERROR_MARGIN,
+    chosen: Collection[str] | None = None,
 ) -> list[ConfirmedRow]:
     """Return per confirmed candidate its own row and then those of its controls.
 
-    ``intervals`` are those of the confirming runs, by trial.
+    ``intervals`` are those of the confirming runs, by trial. p values are corrected over all ``studies``, of
+    which the ``chosen`` have rows (default: all).
     """
     picks = pick_trials(studies, trials)
     cases: list[_Case] = []
@@ -56,6 +58,8 @@ def confirmed_rows(
         found = {case.candidate: _compared(case, role, margin) for case in cases if role in case.runs}
         against[role] = corrected({name: each for name, each in found.items() if each is not None})
     for case in cases:
+        if chosen is not None and case.study.study not in chosen:
+            continue
         compared = {role: each[case.candidate] for role, each in against.items() if case.candidate in each}
         rows += [_row(case, role, compared, intervals, margin) for role in case.runs]
     return rows

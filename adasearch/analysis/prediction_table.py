@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from adasearch.analysis.compare import confirmed
 from adasearch.analysis.estimates import Estimate, flat
+from adasearch.analysis.gather import gather
 from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.prediction import (
     MIN_NETWORKS,
@@ -53,19 +53,18 @@ def outcomes_of(store: Store) -> list[Gain]:
 
     Studies without a reference, a complete trial or both profiles are left out.
     """
-    records = store.studies()
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    picks = pick_trials(records, trials)
+    gathered = gather(store, force=True)
+    picks = pick_trials(gathered.studies, gathered.trials)
     chosen = {name: pick.trial.trial_id for name, pick in picks.items() if pick.trial}
     rows = {
         row.study: row
-        for row in confirmed(store, records, trials)
+        for row in gathered.evidence
         if row.role == "candidate" and row.source_trial_id == chosen.get(row.study)
     }
     profiles = ProfileStore(store.name)
     speed, steady = profiles.speed(), [each for each in profiles.stability() if not each.diverged]
     found = []
-    for study in records:
+    for study in gathered.studies:
         pick, row = picks[study.study], rows.get(study.study)
         traits = _of_study(study, speed, steady)
         if study.scheduler == BASELINE or traits is None:

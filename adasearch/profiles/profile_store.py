@@ -57,6 +57,11 @@ class ProfileStore:
         """Return every speed profile, by name and network."""
         return [_speed(rows) for rows in self._profiles() if rows[0]["kind"] == "speed"]
 
+    def speed_of(self, name: str, network: tuple[str, str]) -> list[SpeedProfile]:
+        """Return the speed profiles of a name and network out of the files that are named after them."""
+        start = "-".join(slug(part) for part in ("speed", name, *network)) + "-"
+        return [_speed(rows) for rows in self._profiles(start) if rows[0]["kind"] == "speed"]
+
     def stability(self) -> list[StabilityProfile]:
         """Return every stability profile, by name."""
         return [_stability(rows) for rows in self._profiles() if rows[0]["kind"] == "stability"]
@@ -110,11 +115,12 @@ class ProfileStore:
     def _write(self, rows: list[Row]) -> None:
         write_whole(self._files, f"{self._folder}/{profile_file(rows)}.parquet", _parquet(rows))
 
-    def _profiles(self) -> list[list[Row]]:
-        """Return the rows of every profile; a file that holds none is skipped and named."""
+    def _profiles(self, start: str = "") -> list[list[Row]]:
+        """Return the rows of every profile in files so named; a file that holds none is skipped and named."""
         found: list[list[Row]] = []
         for item in listed(self._files, self._folder):
-            if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
+            name = item.base_name
+            if name.startswith(".") or not (name.startswith(start) and name.endswith(".parquet")):
                 continue
             try:
                 rows = rows_in(read_part(self._files, item.path, "profiles"), "profiles")

@@ -18,6 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
+from adasearch.analysis.gather import Gathered, gather
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.search_table import complete_trials
 from adasearch.analysis.selection import baseline_of, comparable, pick_trials
@@ -31,7 +32,6 @@ from adasearch.report.importance_figure import importance_picture, searched_impo
 from adasearch.report.network_figures import course_pictures, front_picture, ledger_picture
 from adasearch.report.overview_figures import speed_picture, states_picture
 from adasearch.report.runs import courses, drawn_trials, reached_cases
-from adasearch.report.selection import Basis, gather
 from adasearch.report.signal_figures import reached_picture, signal_picture
 from adasearch.report.svg import THEME, Picture
 from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
@@ -94,7 +94,7 @@ def report(
     return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"
 
 
-def _groups(found: Basis) -> list[list[StudyRecord]]:
+def _groups(found: Gathered) -> list[list[StudyRecord]]:
     """Return the chosen studies with their baselines, by network and whatever else must be alike."""
     pool = {study.study: study for study in found.chosen}
     for study in found.chosen:
@@ -107,7 +107,7 @@ def _groups(found: Basis) -> list[list[StudyRecord]]:
 def _section(
     anchor: str,
     group: Sequence[StudyRecord],
-    found: Basis,
+    found: Gathered,
     intervals: Mapping[str, Sequence[IntervalRecord]],
 ) -> Section:
     """Return everything about one network, in the order in which a reader asks."""
@@ -170,7 +170,7 @@ def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyReco
     ]
 
 
-def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
+def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
     chosen = {study.study for study in found.chosen}
     trials = [trial for trial in found.trials if trial.study in chosen]
     environment = Environment(

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
+from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import describe, settings_rows
 from adasearch.analysis.verdicts import GAINS
 from adasearch.io.tables import Column, fraction, number, times
-from adasearch.report.selection import Basis
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["Table", "all_tables", "cell_class", "holds_words", "said", "verdicts"]
@@ -41,7 +41,7 @@ class Table:
     note: str = ""
 
 
-def said(found: Basis, names: Set[str]) -> list[str]:
+def said(found: Gathered, names: Set[str]) -> list[str]:
     """Return a sentence per study, or per confirmed candidate where there are such."""
     lines = []
     confirmed = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
@@ -72,12 +72,12 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     return f"verdict {TONES.get(row.get('outcome'), '')}".strip()
 
 
-def verdicts(found: Basis) -> Table:
+def verdicts(found: Gathered) -> Table:
     """Return the table that a reader sees first."""
     return Table(title="Verdicts", columns=VERDICTS, rows=_rows(found))
 
 
-def _rows(found: Basis) -> list[dict[str, object]]:
+def _rows(found: Gathered) -> list[dict[str, object]]:
     """Return a row per study, and per confirmed candidate where there are such."""
     confirmed = [cells for title, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
     lines: list[dict[str, object]] = []
@@ -99,7 +99,7 @@ def _rows(found: Basis) -> list[dict[str, object]]:
     return lines
 
 
-def all_tables(found: Basis) -> list[Table]:
+def all_tables(found: Gathered) -> list[Table]:
     """Return the tables of ``compare``."""
     if not found.chosen:
         return []

@@ -164,12 +164,23 @@ class Store:
         pa.default_memory_pool().release_unused()  # of thousands of rows, as columns, some 40 MB
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
+    def trial_ids(self, study: str) -> list[str]:
+        """Return the ids of a study's trials by their files, none of which is opened."""
+        files = listed(self._files, f"{self._root}/{study}/trials")
+        names = [item.base_name for item in files if is_name(item.base_name)]
+        return [name.removesuffix(".parquet") for name in names if name.endswith(".parquet")]
+
     def find_trial(self, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
         """Return a trial of a study or of ``train`` with its intervals.
 
         Raises:
             InputError: there is no such trial.
         """
+        study = trial_id.rsplit("-", 2)[0]  # its id names it, so that no other study need be read
+        for folder in [study, "train"] if self.study(study) else ["train"]:
+            found = next(self._records(folder, "trials", trial_of, trial_id), None)
+            if found is not None and found.trial_id == trial_id:
+                return found, self.intervals(folder, [trial_id]).get(trial_id, [])
         known: list[str] = []
         for folder in [*(study.study for study in self.studies()), "train"]:
             for trial in self.trials(folder):
