@@ -40,6 +40,7 @@ _STABILITY = [
     "diverged",
 ]
 _POINT = [each.name for each in dataclasses.fields(SpeedPoint) if each.name != "measure_seconds"]
+_MEASURED = {name: f"measure_{name}_seconds" for name in SIGNAL_SETS}
 
 
 class ProfileStore:
@@ -190,7 +191,7 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
         own = [
             {
                 **{name: getattr(point, name) for name in _POINT},
-                **{f"measure_{name}_seconds": point.measure_seconds[name] for name in SIGNAL_SETS},
+                **{column: point.measure_seconds[name] for name, column in _MEASURED.items()},
             }
             for point in profile.points
         ]
@@ -214,15 +215,18 @@ def _setting(row: Row) -> Setting:
 
 
 def _speed(rows: list[Row]) -> SpeedProfile:
+    for name in (*_POINT, *_MEASURED.values()):
+        if name != "peak_memory_bytes" and any(row[name] is None for row in rows):
+            raise ValueError(f"{name} is missing")
     points = [
         SpeedPoint(
             **{name: row[name] for name in _POINT},
-            measure_seconds={name: row[f"measure_{name}_seconds"] for name in SIGNAL_SETS},
+            measure_seconds={name: row[column] for name, column in _MEASURED.items()},
         )
         for row in sorted(rows, key=lambda row: int(row["batch_size"]))
     ]
     for point in points:
-        spent = [point.step_seconds, *(each for each in point.measure_seconds.values() if each is not None)]
+        spent = [point.step_seconds, *point.measure_seconds.values()]
         if point.batch_size < 1 or not all(0 <= each < math.inf for each in spent) or not spent[0]:
             raise ValueError(f"a batch of {point.batch_size} takes {spent} s")
     first = rows[0]

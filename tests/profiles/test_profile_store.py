@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -122,3 +123,20 @@ def test_damaged_file_is_skipped_and_named(
     (tmp_path / "here" / "profiles" / "zz.parquet").write_bytes(b"no")
     assert store.speed() == [SPEED]
     assert "skipping unreadable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("column", ["measure_noise_seconds", "measure_products_seconds", "step_seconds"])
+def test_profile_that_lacks_a_time_is_refused_by_file_and_column(
+    store: ProfileStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
+) -> None:
+    """It was taken, and failed where a search first asked for modelled seconds of what was measured."""
+    store.write(SPEED)
+    (file,) = (tmp_path / "here" / "profiles").glob("*.parquet")
+    rows = pq.read_table(file)
+    place = rows.schema.get_field_index(column)
+    values = pa.array([0.25, None], rows.schema.field(place).type)
+    pq.write_table(rows.set_column(place, rows.schema.field(place), values), file)
+    assert store.speed() == []
+    assert capsys.readouterr().err == f"adasearch: skipping damaged {file}: {column} is missing\n"
+    with pytest.raises(InputError, match=f"--import .*: {column} is missing"):
+        ProfileStore(str(tmp_path / "there")).take_in(str(file))
