@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 
@@ -42,6 +43,8 @@ NETWORKS_PER_TRAIT = 4
 """Networks that it takes to let one more trait count. Ours."""
 
 RANGE_LEVEL = 0.9  # of the ranges
+
+Answer = Literal["pays", "may pay", "unlikely", "not worth it", "not known"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +100,7 @@ class Prediction:
     """What to expect of a scheduler on a network before any search.
 
     ``speedup`` and ``error_change`` (a difference of fractions) are against a tuned constant batch, and None
-    where fewer than ``MIN_NETWORKS`` other ``networks`` are known. ``answer`` is one of "pays", "may pay",
-    "unlikely", "not worth it" and "not known".
+    where fewer than ``MIN_NETWORKS`` other ``networks`` are known.
     """
 
     traits: Traits
@@ -106,7 +108,7 @@ class Prediction:
     speedup: Range | None
     error_change: Range | None
     networks: int
-    answer: str
+    answer: Answer
 
     @property
     def expected(self) -> bool:
@@ -196,7 +198,7 @@ def leave_one_out(outcomes: Sequence[Gain]) -> list[Checked]:
     return [each for each in found if each.prediction.speedup is not None]
 
 
-def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> str:
+def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> Answer:
     """Return the answer in words: clear only where the whole range, or the ceiling, is."""
     if not _worth_growing(traits):
         return "not worth it"
