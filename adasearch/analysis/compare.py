@@ -122,6 +122,11 @@ def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[
 
 
 def _header(name: str) -> str:
+    """Return what a parameter's column is called.
+
+    >>> _header("scheduler/window"), _header("quantile/stability_threshold")
+    ('window', 'stability_threshold (quantile)')
+    """
     kind, _, field = name.partition("/")
     return f"{field} ({kind})" if kind == QUANTILE else field
 

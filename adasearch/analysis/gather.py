@@ -62,7 +62,11 @@ class Gathered:
 
 
 def mark(unlike: str) -> str:
-    """Return what is added to the titles of a table of studies that are not alike."""
+    """Return what is added to the titles of a table of studies that are not alike.
+
+    >>> mark("studies differ in budget (a: 800, b: 1600)"), mark("")
+    (' - NOT ALIKE: studies differ in budget (a: 800, b: 1600)', '')
+    """
     return f" - NOT ALIKE: {unlike}" if unlike else ""
 
 

@@ -167,6 +167,13 @@ def plain(text: str) -> dict[str, Value]:
 
     Raises:
         ValueError: it is none, or holds more than plain values.
+
+    >>> plain('{"train/lr": 0.1, "scheduler/rule": "noise"}')
+    {'train/lr': 0.1, 'scheduler/rule': 'noise'}
+    >>> plain('{"train/lr": [0.1, 0.2]}')
+    Traceback (most recent call last):
+    ...
+    ValueError: 'train/lr' must be a number, a name, true or false
     """
     try:
         found = json.loads(text)

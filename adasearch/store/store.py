@@ -166,8 +166,7 @@ class Store:
 
     def trial_ids(self, study: str) -> list[str]:
         """Return the ids of a study's trials by their files, none of which is opened."""
-        files = listed(self._files, f"{self._root}/{study}/trials")
-        names = [item.base_name for item in files if is_name(item.base_name)]
+        names = [item.base_name for item in listed(self._files, f"{self._root}/{study}/trials")]
         return [name.removesuffix(".parquet") for name in names if name.endswith(".parquet")]
 
     def find_trial(self, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
@@ -179,14 +178,10 @@ class Store:
         study = trial_id.rsplit("-", 2)[0]  # its id names it, so that no other study need be read
         for folder in [study, "train"] if self.study(study) else ["train"]:
             found = next(self._records(folder, "trials", trial_of, trial_id), None)
-            if found is not None and found.trial_id == trial_id:
+            if found is not None:
                 return found, self.intervals(folder, [trial_id]).get(trial_id, [])
-        known: list[str] = []
-        for folder in [*(study.study for study in self.studies()), "train"]:
-            for trial in self.trials(folder):
-                if trial.trial_id == trial_id:
-                    return trial, self.intervals(folder).get(trial_id, [])
-                known.append(trial.trial_id)
+        folders = [*(each.study for each in self.studies()), "train"]
+        known = [trial.trial_id for folder in folders for trial in self.trials(folder)]
         some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
         raise InputError(f"unknown trial {trial_id!r} in {self.name}; there are: {some or 'none'}")
 

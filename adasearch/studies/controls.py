@@ -112,8 +112,19 @@ def _at_mean_size(
 def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, path: Sequence[Point]) -> Repeat:
     size = train["train/batch_size"]
     assert isinstance(size, int)
-    decay = [Point(point.mark, size, (point.lr_scale or 1) * size / point.batch_size) for point in path]
-    return _repeat("decay", "ramp", {**train, "scheduler/points": points_text(decay)}, candidate.trial_id)
+    points = points_text(decay_of(path, size))
+    return _repeat("decay", "ramp", {**train, "scheduler/points": points}, candidate.trial_id)
+
+
+def decay_of(path: Sequence[Point], size: int) -> list[Point]:
+    """Return a path at one size whose learning rate has the ratio to it that the other path's had to its own.
+
+    >>> points_text(decay_of([Point(400, 64), Point(1200, 128)], 32))  # growth at a constant learning rate
+    '32*0.5@400, 32*0.25@1200'
+    >>> points_text(decay_of([Point(400, 64, 2.0)], 32))  # a rate that grew with the size: nothing is left
+    '32@400'
+    """
+    return [Point(point.mark, size, (point.lr_scale or 1) * size / point.batch_size) for point in path]
 
 
 def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> list[Repeat]:
@@ -144,6 +155,11 @@ def spread(study: StudyRecord, runs: Sequence[Repeat], seeds: int) -> list[Repea
     """Return every run on each of so many fresh seeds, seed by seed.
 
     A machine that slows down then favours nobody; each seed begins with another run.
+
+    >>> from types import SimpleNamespace
+    >>> runs = [_repeat(role, "constant", {}, "source") for role in ("candidate", "reference")]
+    >>> [(run.role, run.seed) for run in spread(SimpleNamespace(seed=7), runs, 2)]
+    [('candidate', 1000007), ('reference', 1000007), ('reference', 1000008), ('candidate', 1000008)]
     """
     return [
         _repeat(run.role, run.scheduler, dict(run.params), run.source_trial_id, study.seed + FRESH + number)
