@@ -208,7 +208,8 @@ class StudyRecord:
     ``train_space`` and ``scheduler_space`` are the search spaces as JSON; ``versions`` and
     ``created_at`` are told but are not identity. Spans are examples: ``budget``, ``interval`` and
     ``evaluate_every``. ``device_profile`` is the speed profile that modelled seconds come from, and
-    ``stability_profile`` the one that thresholds given as quantiles do; None without any.
+    ``stability_profile`` the one that thresholds given as quantiles do; None without any. ``prefix`` is what
+    the user put before the study's name, None where nothing.
     """
 
     study: str
@@ -240,6 +241,7 @@ class StudyRecord:
     multiple_of: int
     train_space: str
     scheduler_space: str
+    prefix: str | None = None
     versions: Params = field(default_factory=dict)
     created_at: datetime
 

@@ -20,7 +20,7 @@ import torch
 from adasearch.data.splits import Augmentation, Dataset, Split
 from adasearch.environment import device_name, versions
 from adasearch.io.tables import Column, render
-from adasearch.runs.speed import FEWEST, median_interval
+from adasearch.runs.speed import MIN_BLOCKS, median_interval
 
 __all__ = [
     "Clock",
@@ -60,7 +60,7 @@ def spread(values: Sequence[float]) -> Spread:
     >>> spread([1.0, 2.0, 3.0, 8.0])
     Spread(median=2.5, low=1.0, high=8.0)
     """
-    if len(values) < FEWEST:
+    if len(values) < MIN_BLOCKS:
         return Spread(statistics.median(values), min(values), max(values))
     return Spread(*median_interval(values))
 

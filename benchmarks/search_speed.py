@@ -15,15 +15,15 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from rich.console import Console
 
-from adasearch.analysis.paired_tests import estimate
+from adasearch.analysis.estimates import estimate, written
 from adasearch.commands import ProfileWish, profile
-from adasearch.io.tables import Column, between
+from adasearch.io.tables import Column
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.runtime import RunOptions
 from adasearch.studies.request import Request
@@ -148,9 +148,8 @@ def main() -> None:
     print("wall-clock of adasearch to the same hypervolume, as a share of the other's (geometric mean, 95 %)")
     for arm, each in shares.items():
         if arm != "adasearch":
-            logs = estimate([math.log(ratio) for ratio in each])
-            mean, low, high = (None if log is None else math.exp(log) for log in astuple(logs))
-            text = between(mean, low, high, 1, "", digits=2)
+            ratios = estimate([math.log(ratio) for ratio in each]).exp()
+            text = written(ratios, 1, "", digits=2)
             print(f"{arm:29s}  {text}  ({len(each)} seeds)")
 
 

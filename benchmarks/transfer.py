@@ -19,7 +19,7 @@ from statistics import fmean
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adasearch.analysis.paired_tests import estimate
+from adasearch.analysis.estimates import estimate
 from adasearch.store import Store
 
 NETWORKS = ("alexnet", "mobilenet_v3_small", "efficientnet_b0", "vgg11_bn", "resnet20")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.spaces.optuna_trials import STATES, distributions_of, frozen_trial, new_study
+from adasearch.spaces.optuna_trials import STATE_OF_STATUS, distributions_of, frozen_trial, new_study
 from adasearch.store import Store
 
 
@@ -71,7 +71,7 @@ def _check_optuna(study: StudyRecord, trials: list[TrialRecord], intervals: obje
     assert len(rebuilt.trials) == len(trials)
     for told, trial in zip(rebuilt.trials, trials, strict=True):
         assert told.params == {name: trial.params[name] for name in distributions}
-        assert told.state == STATES[trial.status]
+        assert told.state == STATE_OF_STATUS[trial.status]
         if trial.status == "complete":
             assert told.values == [trial.val_error, trial.train_seconds]
             assert all(map(math.isfinite, told.values))

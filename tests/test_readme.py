@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from adasearch.analysis.compare import confirmed
 from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.gather import gather
 from adasearch.analysis.prediction_table import outlook
 from adasearch.cli.main import cli
 from adasearch.commands import catalogue
@@ -117,10 +117,8 @@ def table_lines(markdown: str) -> list[str]:
 
 
 def test_first_table_of_the_readme_is_that_of_the_stored_study() -> None:
-    store = Store(str(STUDY), must_exist=True)
-    studies = store.studies()
-    trials = [trial for study in studies for trial in store.trials(study.study)]
-    tables = confirmed_tables(confirmed(store, studies, trials), "markdown", mark="")
+    found = gather(Store(str(STUDY), must_exist=True))
+    tables = confirmed_tables(found.evidence, "markdown", mark="")
     first = table_lines(tables.partition("**What the candidates took**")[0])
     assert table_lines(README)[: len(first)] == first
     assert len(first) > 2 + 3  # of at least four networks

@@ -6,32 +6,38 @@ sampler ``grid`` do. Only complete trials of phase search count.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    FEWEST,
-    LEVEL,
+    MIN_PAIRS,
     TIME_MARGIN,
-    Estimate,
     Paired,
     check_margin,
     corrected,
-    estimate,
+    error_of,
     paired,
+    speedup_of,
     verdict,
 )
 from adasearch.analysis.selection import complete
+from adasearch.analysis.verdicts import LevelVerdict
 from adasearch.errors import InputError, unknown
-from adasearch.io.tables import Column, between, render
+from adasearch.io.tables import Column, render
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord, Value
 
-__all__ = ["LEVELS", "LevelRow", "by_level", "level_table"]
+__all__ = ["MAX_LEVELS", "LevelRow", "by_level", "level_table"]
 
-LEVELS = 12
+MAX_LEVELS = 12
 """Most values that a field may have had to be told level by level."""
+
+PLAIN = (
+    *("study", "architecture", "scheduler", "clock", "field", "level"),
+    *("trials", "complete", "pairs", "verdict"),
+)
+"""Columns that hold one value as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +50,9 @@ class LevelRow:
         trials, complete: asked with this level, and of these run to the end, which alone count.
         val_error, seconds: means over the complete trials and their bootstrap intervals; an error is a
             fraction, seconds are by the study's clock.
-        pairs: pairs with the study's first level; None for that level itself.
-        error_difference: mean error of this level minus the first's, over the pairs.
-        log_speed: mean logarithm of the first's seconds over this level's, over the pairs.
-        verdict: what the pairs show, in words; p values are corrected over the levels of the study.
+        first: whether it is the study's first level.
+        paired: this level against the first; None without pairs. p values are corrected over the levels of
+            the study.
     """
 
     study: str
@@ -60,10 +65,22 @@ class LevelRow:
     complete: int
     val_error: Estimate | None
     seconds: Estimate | None
-    pairs: int | None
-    error_difference: Estimate | None
-    log_speed: Estimate | None
-    verdict: str
+    first: bool
+    paired: Paired | None
+
+    @property
+    def pairs(self) -> int | None:
+        """Pairs with the first level; None for that level itself."""
+        if self.first:
+            return None
+        return 0 if self.paired is None else self.paired.seeds
+
+    @property
+    def verdict(self) -> LevelVerdict:
+        """What the pairs show."""
+        if self.first:
+            return "first level"
+        return "no pairs" if self.paired is None else verdict(self.paired)
 
 
 def by_level(
@@ -74,7 +91,7 @@ def by_level(
     Studies that do not have the field, or had it at one value only, are left out.
 
     Raises:
-        InputError: a margin outside 0 to 1, a field that no study varies, or one of more than ``LEVELS``
+        InputError: a margin outside 0 to 1, a field that no study varies, or one of more than ``MAX_LEVELS``
             values.
     """
     check_margin(margin)
@@ -84,10 +101,10 @@ def by_level(
         levels = sorted(
             {trial.params[field] for trial in own}, key=lambda value: (isinstance(value, str), value)
         )
-        if len(levels) > LEVELS:
+        if len(levels) > MAX_LEVELS:
             raise InputError(
-                f"--by takes a field of at most {LEVELS} different values but {field} has {len(levels)} in "
-                f"{study.study}"
+                f"--by takes a field of at most {MAX_LEVELS} different values but {field} has {len(levels)} "
+                f"in {study.study}"
             )
         if len(levels) > 1:
             rows += _study_rows(study, own, field, levels, margin)
@@ -120,7 +137,8 @@ def _study_rows(
             complete=len(ended[level]),
             val_error=estimate([t.known_error for t in ended[level]]) if ended[level] else None,
             seconds=estimate([t.seconds(study.clock) for t in known[level]]) if known[level] else None,
-            **_outcome(compared.get(str(level)), level == first),
+            first=level == first,
+            paired=compared.get(str(level)),
         )
         for level in levels
     ]
@@ -151,18 +169,6 @@ def _key(trial: TrialRecord, field: str) -> tuple[object, ...]:
     return trial.seed, *sorted((n, str(value)) for n, value in trial.params.items() if n not in left_out)
 
 
-def _outcome(found: Paired | None, first: bool) -> dict[str, Any]:
-    if found is None:
-        words = "first level" if first else "no pairs"
-        return {"pairs": None if first else 0, "error_difference": None, "log_speed": None, "verdict": words}
-    return {
-        "pairs": found.seeds,
-        "error_difference": found.error,
-        "log_speed": found.log_speed,
-        "verdict": verdict(found),
-    }
-
-
 def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MARGIN, mark: str = "") -> str:
     """Return levels in one of :data:`~adasearch.io.tables.FORMATS`; ``mark`` is added to the title."""
     if form in ("csv", "json"):
@@ -173,7 +179,7 @@ def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MA
         "vs first: in pairs with the first level that share the seed and every other parameter; speed-up:",
         f"its time over this level's; verdicts: t tests at {LEVEL:g}, Holm-corrected over a study's levels;",
         f"equal: within {100 * margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time; "
-        f"too few seeds: below {FEWEST} pairs",
+        f"too few seeds: below {MIN_PAIRS} pairs",
     ]
     table = render(
         [_cells(row) for row in rows], _COLUMNS, form, title=f"{rows[0].field}, level by level{mark}"
@@ -182,41 +188,26 @@ def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MA
 
 
 def _cells(row: LevelRow) -> dict[str, object]:
+    """Return a row's values, intervals joined with their means."""
     return {
-        **asdict(row),
+        **_raw(row),
         "level": str(row.level),
-        "error": _written(row.val_error, 100, "%"),
-        "spent": _written(row.seconds, 1, "s"),
-        "difference": _written(row.error_difference, 100, "pp", sign="+"),
-        "speedup": _written(_ratio(row.log_speed), 1, "x", digits=2),
+        "error": written(row.val_error, 100, "%"),
+        "spent": written(row.seconds, 1, "s"),
+        "difference": written(error_of(row.paired), 100, "pp", sign="+"),
+        "speedup": written(speedup_of(row.paired), 1, "x", digits=2),
     }
-
-
-def _written(value: Estimate | None, factor: float, unit: str, **form: Any) -> str | None:
-    return None if value is None else between(value.mean, value.low, value.high, factor, unit, **form)
-
-
-def _ratio(value: Estimate | None) -> Estimate | None:
-    """Return a mean of logarithms as a ratio."""
-    if value is None:
-        return None
-    low, high = (None if end is None else math.exp(end) for end in (value.low, value.high))
-    return Estimate(math.exp(value.mean), low, high)
 
 
 def _raw(row: LevelRow) -> dict[str, object]:
-    """Return a row with each mean and interval in columns of their own; speed-ups are ratios."""
-    estimates = {
-        "val_error": row.val_error,
-        "seconds": row.seconds,
-        "error_difference": row.error_difference,
-        "speedup": _ratio(row.log_speed),
+    """Return a row with each mean and interval in columns of their own."""
+    return {
+        **{name: getattr(row, name) for name in PLAIN},
+        **flat("val_error", row.val_error),
+        **flat("seconds", row.seconds),
+        **flat("error_difference", error_of(row.paired)),
+        **flat("speedup", speedup_of(row.paired)),
     }
-    plain = {name: value for name, value in asdict(row).items() if name not in (*estimates, "log_speed")}
-    for name, each in estimates.items():
-        mean, low, high = (None, None, None) if each is None else (each.mean, each.low, each.high)
-        plain |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-    return plain
 
 
 _COLUMNS = [

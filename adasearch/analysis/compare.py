@@ -1,26 +1,22 @@
 """The architecture-by-scheduler table, and the settings that were found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from adasearch.analysis.confirmed import ConfirmedRow, confirmed_rows
+from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
-from adasearch.analysis.search_table import SearchRow, search_rows, settings_rows
-from adasearch.errors import InputError, unknown
+from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.io.tables import Column, fraction, number, render, times
-from adasearch.profiles.clock import intervals_of, judged
 from adasearch.profiles.quantiles import QUANTILE
-from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store.store import Store
 
 __all__ = [
     "SEARCH_COLUMNS",
-    "Selection",
     "compare",
-    "confirmed",
     "notes",
-    "select",
     "settings_columns",
     "unfinished",
 ]
@@ -41,16 +37,6 @@ SEARCH_COLUMNS = [
     Column("trials", "trials"),
     Column("verdict", "verdict"),
 ]
-
-ONE_TABLE = {
-    "fingerprint": "data",
-    "subset": "subset",
-    "seed": "split",
-    "train_examples": "training examples",
-    "val_examples": "validation examples",
-    "budget": "budget",
-}
-"""What studies of one table have in common, and what to call it."""
 
 
 def compare(
@@ -75,18 +61,19 @@ def compare(
             a device profile that is of none of them.
     """
     check_margin(margin)
-    selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
-    records, trials, unlike = selected.studies, selected.trials, selected.unlike
-    chosen, names = selected.chosen, {record.study for record in selected.chosen}
-    rows = [row for row in search_rows(records, trials) if row.study in names]
-    evidence = [row for row in confirmed(store, records, trials, margin=margin) if row.study in names]
-    if form in ("csv", "json"):
-        return render(_raw(evidence, rows, trials, unlike), SEARCH_COLUMNS, form)
-    mark = selected.mark
-    table = render(
-        [asdict(row) for row in rows], SEARCH_COLUMNS, form, title=f"Search: one seed, validation split{mark}"
+    found = gather(
+        store, studies=studies, force=force, margin=margin, clock=clock, device_profile=device_profile
     )
-    if not chosen:
+    if form in ("csv", "json"):
+        return render(_raw(found), SEARCH_COLUMNS, form)
+    rows, trials, marked = found.rows, found.trials, mark(found.unlike)
+    table = render(
+        [asdict(row) for row in rows],
+        SEARCH_COLUMNS,
+        form,
+        title=f"Search: one seed, validation split{marked}",
+    )
+    if not found.chosen:
         runs = [trial.trial_id for trial in store.trials("train")]
         only = f"; of single runs there are {len(runs)}, such as {runs[-1]} (see 'replay')" if runs else ""
         return f"no study in {store.name}{only}\n"
@@ -94,106 +81,29 @@ def compare(
     columns = settings_columns(settings, trials)
     return "\n".join(
         [
-            *([confirmed_tables(evidence, form, mark=mark)] if evidence else []),
+            *([confirmed_tables(found.evidence, form, mark=marked)] if found.evidence else []),
             table,
-            *notes(chosen),
+            *notes(found.chosen),
             *unfinished(rows),
             "",
-            render(settings, columns, form, title=f"Settings of these trials{mark}"),
+            render(settings, columns, form, title=f"Settings of these trials{marked}"),
             *_agreement(settings, [column.key for column in columns[2:]]),
-            *_units(chosen),
+            *_units(found.chosen),
             "",
         ]
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What a table is made of: ``studies`` and ``trials`` of the folder, and those that were ``chosen``.
-
-    ``unlike`` says in what the chosen ones differ that they should share; empty if in nothing.
-    """
-
-    studies: Sequence[StudyRecord]
-    trials: Sequence[TrialRecord]
-    chosen: Sequence[StudyRecord]
-    unlike: str
-
-    @property
-    def mark(self) -> str:
-        """What is added to the titles of a table of studies that are not alike."""
-        return f" - NOT ALIKE: {self.unlike}" if self.unlike else ""
-
-
-def select(
-    store: Store,
-    *,
-    studies: Sequence[str] | None = None,
-    force: bool = False,
-    clock: str | None = None,
-    device_profile: str | None = None,
-) -> Selection:
-    """Read a results folder and choose studies by name, all of them by default.
-
-    All are read, since a baseline is looked up among all. Raises what :func:`compare` does.
-    """
-    if clock == "measured" and device_profile is not None:
-        raise InputError(f"--device-profile {device_profile} goes with --clock modelled, not measured")
-    records = store.studies()
-    known = {record.study for record in records}
-    for name in studies or ():
-        if name not in known:
-            raise unknown("study", name, known)
-    unlike = _unlike([record for record in records if studies is None or record.study in studies])
-    if unlike and not force:
-        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    records, trials = judged(store, records, trials, clock=clock, device_profile=device_profile)
-    chosen = [record for record in records if studies is None or record.study in studies]
-    return Selection(studies=records, trials=trials, chosen=chosen, unlike=unlike)
-
-
-def confirmed(
-    store: Store,
-    records: Sequence[StudyRecord],
-    trials: Sequence[TrialRecord],
-    *,
-    margin: float = ERROR_MARGIN,
-) -> list[ConfirmedRow]:
-    """Return the rows of what was confirmed; reads the intervals of those runs alone.
-
-    Modelled seconds are those of each record's profile, which need not be the one that the study ran with.
-    """
-    intervals: dict[str, Sequence[IntervalRecord]] = {}
-    for record in records:
-        runs = [t.trial_id for t in trials if t.phase == "confirm" and t.study == record.study]
-        if runs:
-            intervals |= intervals_of(store, record, runs)
-    return confirmed_rows(records, trials, intervals, margin=margin)
-
-
-def _unlike(studies: Sequence[StudyRecord]) -> str:
-    """Return in what the studies of a table differ that they should share; empty if in nothing."""
-    for name, word in ONE_TABLE.items():
-        values = {getattr(study, name): study.study for study in studies}
-        if len(values) > 1:
-            some = ", ".join(f"{study}: {value}" for value, study in list(values.items())[:2])
-            return f"studies differ in {word} ({some})"
-    return ""
-
-
-def _raw(
-    evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow], trials: Sequence[TrialRecord], unlike: str
-) -> list[dict[str, object]]:
+def _raw(found: Gathered) -> list[dict[str, object]]:
     """Return the rows of both tables with their settings; every row has every key."""
-    params = {trial.trial_id: trial.params for trial in trials}
-    found: list[dict[str, object]] = [
-        *({**asdict(row), **params[row.trial_id]} for row in evidence),
-        *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in rows),
+    params = {trial.trial_id: trial.params for trial in found.trials}
+    rows: list[dict[str, object]] = [
+        *({**flat_row(row), **params[row.trial_id]} for row in found.evidence),
+        *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in found.rows),
     ]
-    keys = dict.fromkeys(key for row in found for key in row)
-    alike = {"not_alike": unlike} if unlike else {}
-    return [{key: row.get(key) for key in keys} | alike for row in found]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    alike = {"not_alike": found.unlike} if found.unlike else {}
+    return [{key: row.get(key) for key in keys} | alike for row in rows]
 
 
 def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]) -> list[Column]:
@@ -212,6 +122,11 @@ def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[
 
 
 def _header(name: str) -> str:
+    """Return what a parameter's column is called.
+
+    >>> _header("scheduler/window"), _header("quantile/stability_threshold")
+    ('window', 'stability_threshold (quantile)')
+    """
     kind, _, field = name.partition("/")
     return f"{field} ({kind})" if kind == QUANTILE else field
 

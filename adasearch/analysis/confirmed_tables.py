@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from adasearch.analysis.confirmed import ConfirmedRow, whole_verdict
-from adasearch.analysis.paired_tests import FEWEST, LEVEL, TIME_MARGIN
+from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
+from adasearch.analysis.estimates import LEVEL, written
+from adasearch.analysis.paired_tests import MIN_PAIRS, TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
-from adasearch.io.tables import Column, between, fraction, number, render
+from adasearch.io.tables import Column, fraction, number, render
 
 __all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
 
@@ -21,9 +21,9 @@ def confirmed_parts(
     candidates = [_cells(row) for row in rows if row.table == "confirmed"]
     controls = [_cells(row) for row in rows if row.table == "controls"]
     parts = [
-        ("Confirmed: fresh seeds, test split", candidates, _VERDICTS),
-        ("What the candidates took", candidates, _COSTS),
-        ("The candidates against their controls", controls, _CONTROLS),
+        ("Confirmed: fresh seeds, test split", candidates, _VERDICT_COLUMNS),
+        ("What the candidates took", candidates, _COST_COLUMNS),
+        ("The candidates against their controls", controls, _CONTROL_COLUMNS),
     ]
     return [part for part in parts if part[1]]
 
@@ -42,20 +42,18 @@ def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> s
 
 def _cells(row: ConfirmedRow) -> dict[str, object]:
     """Return a row's values, intervals joined with their means."""
+    runs = row.runs
     return {
-        **asdict(row),
-        "error": between(row.test_error, row.test_error_low, row.test_error_high, 100, "%"),
-        "spent": between(row.seconds, row.seconds_low, row.seconds_high, 1, "s"),
-        "difference": between(
-            row.error_difference, row.error_difference_low, row.error_difference_high, 100, "pp", sign="+"
-        ),
-        "gain": between(row.speedup, row.speedup_low, row.speedup_high, 1, "x", digits=2),
-        "gain_default": between(
-            row.speedup_default, row.speedup_default_low, row.speedup_default_high, 1, "x", digits=2
-        ),
+        **flat_row(row),
+        "error": written(runs.test_error, 100, "%"),
+        "spent": written(runs.seconds, 1, "s"),
+        "difference": written(error_of(row.paired), 100, "pp", sign="+"),
+        "gain": written(speedup_of(row.paired), 1, "x", digits=2),
+        "gain_default": written(speedup_of(row.default), 1, "x", digits=2),
         "words": whole_verdict(row),
-        "memory": None if row.peak_memory_bytes is None else row.peak_memory_bytes / MIB,
-        "reached_of": f"{row.reached} of {row.seeds}",
+        "outcome": None if row.idle else row.outcome,
+        "memory": None if runs.peak_memory_bytes is None else runs.peak_memory_bytes / MIB,
+        "reached_of": f"{runs.reached} of {runs.seeds}",
     }
 
 
@@ -71,7 +69,7 @@ def _whole(value: object) -> str:
 
 
 _WHO = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
-_VERDICTS = [
+_VERDICT_COLUMNS = [
     *_WHO,
     Column("seeds", "seeds"),
     Column("error", "test error"),
@@ -84,7 +82,7 @@ _VERDICTS = [
     Column("time_saved_default", "time saved", fraction),
     Column("verdict_default", "verdict vs default"),
 ]
-_COSTS = [
+_COST_COLUMNS = [
     *_WHO,
     Column("target_error", "target", fraction),
     Column("reached_of", "reached"),
@@ -99,7 +97,7 @@ _COSTS = [
     Column("measure_share", "measuring", fraction),
     Column("memory", "peak MiB", _whole),
 ]
-_CONTROLS = [
+_CONTROL_COLUMNS = [
     *_WHO,
     Column("role", "control"),
     Column("seeds", "seeds"),
@@ -115,22 +113,23 @@ _CONTROLS = [
 
 def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
     """Return what the columns mean, and which runs are missing."""
-    clocks = " and ".join(sorted({row.clock for row in rows}))
+    clocks = " and ".join(sorted({row.runs.clock for row in rows}))
     margin = 100 * rows[0].error_margin
     notes = [
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
         f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{FEWEST} pairs; worse: a higher error, or a longer time without a lower error;",
+        f"{MIN_PAIRS} pairs; worse: a higher error, or a longer time without a lower error;",
         f"target: the reference's median validation error and {margin:g} pp, median over",
         f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
         "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",
     ]
-    fullest = {row.study: max(each.seeds for each in rows if each.study == row.study) for row in rows}
+    fullest = {row.study: max(each.runs.seeds for each in rows if each.study == row.study) for row in rows}
     for row in rows:
-        if row.unfinished or row.failed or row.seeds < fullest[row.study]:
+        runs = row.runs
+        if runs.unfinished or runs.failed or runs.seeds < fullest[row.study]:
             notes.append(
-                f"{row.study}, {row.role}: {row.seeds} of {fullest[row.study]} seeds complete, "
-                f"{row.failed} failed, {row.unfinished} unfinished"
+                f"{row.study}, {row.role}: {runs.seeds} of {fullest[row.study]} seeds complete, "
+                f"{runs.failed} failed, {runs.unfinished} unfinished"
             )
     return notes

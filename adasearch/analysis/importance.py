@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVALUATORS",
-    "FEWEST",
+    "MIN_TRIALS",
     "OBJECTIVES",
     "SEEDS",
     "TITLES",
@@ -37,13 +37,13 @@ __all__ = [
 
 SEEDS = 5
 OBJECTIVES = ("val_error", "seconds")
-FEWEST = {"fanova": 8, "ped-anova": 50}
+MIN_TRIALS = {"fanova": 8, "ped-anova": 50}
 """Complete trials that an evaluator needs at least.
 
 Fanova: in draws of a known function of 8 parameters the most important one came first in 6 of 12 draws of 6
 trials, and in at least 10 of 12 from 8 trials on. Ped-anova: Optuna's advice of 5 trials in the best tenth.
 """
-EVALUATORS = tuple(FEWEST)
+EVALUATORS = tuple(MIN_TRIALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def _study_rows(
             FanovaImportanceEvaluator(seed=seed) if evaluator == "fanova" else PedAnovaImportanceEvaluator()
         )
 
-    note = _objection(ended, objective, FEWEST[evaluator])
+    note = _objection(ended, objective, MIN_TRIALS[evaluator])
     shares, drawn = (
         ([], []) if note or not distributions else _evaluated(ended, objective, evaluator_of, seeds)
     )

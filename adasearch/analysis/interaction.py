@@ -14,7 +14,7 @@ from adasearch.records import TrialRecord, Value
 __all__ = ["BINS", "interaction"]
 
 BINS = 5
-WIDE = 10  # greatest over least value from which on bins have equal ratios rather than equal widths
+LOG_BINS_FROM = 10  # greatest over least value from which on bins have equal ratios rather than equal widths
 
 
 def interaction(
@@ -65,7 +65,7 @@ def _binned(values: Sequence[Value], bins: int) -> tuple[list[Value], list[Value
     low, high = float(distinct[0]), float(distinct[-1])
     whole = all(isinstance(value, int) for value in distinct)
     end = high + 1 if whole else high  # of whole numbers a range holds both its ends
-    wide = low > 0 and high / low > WIDE
+    wide = low > 0 and high / low > LOG_BINS_FROM
     edges = np.geomspace(low, end, bins + 1) if wide else np.linspace(low, end, bins + 1)
     if whole:
         step = math.ceil((end - low) / bins)

@@ -13,40 +13,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
+from adasearch.analysis.verdicts import PairedVerdict
 from adasearch.errors import InputError
 
 __all__ = [
     "ERROR_MARGIN",
-    "FEWEST",
-    "LEVEL",
+    "MIN_PAIRS",
+    "QUESTIONS",
     "TIME_MARGIN",
-    "Estimate",
     "Paired",
     "check_margin",
     "corrected",
-    "estimate",
+    "error_of",
     "holm",
     "paired",
+    "speedup_of",
     "verdict",
 ]
 
 ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
-LEVEL = 0.05  # of the tests, and 1 - LEVEL of the intervals
-FEWEST = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
-RESAMPLES = 9999
+MIN_PAIRS = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean and its bootstrap interval; one value alone has none."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
+"""What is asked of pairs; each has a p value of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +56,21 @@ class Paired:
     p_equal_error: float | None = None
     p_equal_time: float | None = None
 
+    @property
+    def time_saved(self) -> float | None:
+        """The fraction of the other's time that was saved."""
+        return None if self.log_speed is None else 1 - math.exp(-self.log_speed.mean)
+
+
+def error_of(pairs: Paired | None) -> Estimate | None:
+    """Return the difference of errors, None without pairs."""
+    return None if pairs is None else pairs.error
+
+
+def speedup_of(pairs: Paired | None) -> Estimate | None:
+    """Return how many times as fast, by the geometric mean; None without pairs, or times."""
+    return None if pairs is None or pairs.log_speed is None else pairs.log_speed.exp()
+
 
 def check_margin(margin: float) -> None:
     """Refuse a difference of errors that cannot count as none.
@@ -77,32 +82,13 @@ def check_margin(margin: float) -> None:
         raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of values and its bootstrap interval.
-
-    >>> estimate([0.5]), estimate([2.0, 2.0])
-    (Estimate(mean=0.5, low=None, high=None), Estimate(mean=2.0, low=2.0, high=2.0))
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Estimate(mean)
-    if _alike(values):
-        return Estimate(mean, mean, mean)
-    from scipy.stats import bootstrap  # takes a while to import, and most commands need none of it
-
-    found = bootstrap(
-        (np.asarray(values),), np.mean, n_resamples=RESAMPLES, confidence_level=1 - LEVEL, rng=0
-    ).confidence_interval
-    return Estimate(mean, float(found.low), float(found.high))
-
-
 def paired(
     errors: Sequence[tuple[float, float]], times: Sequence[tuple[float, float]] | None, *, margin: float
 ) -> Paired:
     """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
     differences = [this - other for this, other in errors]
     speeds = None if times is None else [math.log(other / this) for this, other in times]
-    enough = len(errors) >= FEWEST
+    enough = len(errors) >= MIN_PAIRS
     return Paired(
         seeds=len(errors),
         error=estimate(differences),
@@ -117,20 +103,16 @@ def paired(
 def _of_times(test: Callable[[Sequence[float]], float], speeds: Sequence[float]) -> float:
     """Return a test's p; of times that are computed, and so known, 0 or 1."""
     p = test(speeds)
-    return p if not _alike(speeds) else float(p >= 1)
+    return p if not alike(speeds) else float(p >= 1)
 
 
 def _within_time(speeds: Sequence[float]) -> float:
     return _within(speeds, TIME_MARGIN)
 
 
-def _alike(values: Sequence[float]) -> bool:
-    return float(np.ptp(values)) < 1e-12
-
-
 def _differs(values: Sequence[float]) -> float:
     """Return p of a mean of 0, two-sided."""
-    if _alike(values):
+    if alike(values):
         return 1.0 if abs(values[0]) < 1e-12 else min(1.0, 2 * 0.5 ** len(values))
     from scipy.stats import ttest_1samp
 
@@ -139,7 +121,7 @@ def _differs(values: Sequence[float]) -> float:
 
 def _within(values: Sequence[float], margin: float) -> float:
     """Return p of a mean at least ``margin`` away from 0: the greater of two one-sided tests."""
-    if _alike(values):
+    if alike(values):
         return float(0.5 ** len(values)) if abs(values[0]) < margin else 1.0
     from scipy.stats import ttest_1samp
 
@@ -174,12 +156,12 @@ def corrected(rows: Mapping[str, Paired]) -> dict[str, Paired]:
     return result
 
 
-def verdict(row: Paired) -> str:
+def verdict(row: Paired) -> PairedVerdict:
     """Return what a comparison shows, in words.
 
     "worse" is a higher error that is not equal within the margin, or a longer time without a lower error.
     """
-    if row.seeds < FEWEST:
+    if row.seeds < MIN_PAIRS:
         return "too few seeds"
     assert row.p_error is not None
     assert row.p_equal_error is not None

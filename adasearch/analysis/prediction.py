@@ -2,7 +2,7 @@
 
 What a network tells of itself (:class:`Traits`) is its *ceiling*, the throughput at the best profiled batch
 size over that at the default size, and from its stability profile the stability score and the noise scale.
-What the store knows of others (:class:`Outcome`) is what a scheduler's candidate gained over the tuned
+What the store knows of others (:class:`Gain`) is what a scheduler's candidate gained over the tuned
 reference. Between the two stands least squares, of the logarithm of the speed-up and of the change in error,
 on one trait per four networks in the order above (on none below four: the mean), with the prediction interval
 of linear regression, so that few networks give wide ranges. A Bayesian ridge regression on all three traits
@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 
@@ -23,9 +24,9 @@ from adasearch.analysis.paired_tests import ERROR_MARGIN, TIME_MARGIN
 from adasearch.profiles.modelled_time import SpeedCurve
 
 __all__ = [
-    "FEWEST_OTHERS",
+    "MIN_NETWORKS",
     "Checked",
-    "Outcome",
+    "Gain",
     "Prediction",
     "Range",
     "Traits",
@@ -35,13 +36,15 @@ __all__ = [
     "predict",
 ]
 
-FEWEST_OTHERS = 3
+MIN_NETWORKS = 3
 """Other networks that a prediction is made from at least. Ours."""
 
 NETWORKS_PER_TRAIT = 4
 """Networks that it takes to let one more trait count. Ours."""
 
-LEVEL = 0.9  # of the ranges
+RANGE_LEVEL = 0.9  # of the ranges
+
+Answer = Literal["pays", "may pay", "unlikely", "not worth it", "not known"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Gain:
     """What a scheduler's candidate was worth on a network: times over the reference's, and error minus its.
 
     ``confirmed`` tells fresh seeds and the test split from the one seed and the validation split of a search.
@@ -97,8 +100,7 @@ class Prediction:
     """What to expect of a scheduler on a network before any search.
 
     ``speedup`` and ``error_change`` (a difference of fractions) are against a tuned constant batch, and None
-    where fewer than ``FEWEST_OTHERS`` other ``networks`` are known. ``answer`` is one of "pays", "may pay",
-    "unlikely", "not worth it" and "not known".
+    where fewer than ``MIN_NETWORKS`` other ``networks`` are known.
     """
 
     traits: Traits
@@ -106,7 +108,7 @@ class Prediction:
     speedup: Range | None
     error_change: Range | None
     networks: int
-    answer: str
+    answer: Answer
 
     @property
     def expected(self) -> bool:
@@ -120,7 +122,7 @@ class Prediction:
 class Checked:
     """A guess beside what was really run, the network having been held out."""
 
-    outcome: Outcome
+    outcome: Gain
     prediction: Prediction
 
     @property
@@ -156,7 +158,7 @@ def pays(speedup: float, error_change: float) -> bool:
     return math.log(speedup) >= TIME_MARGIN and error_change <= ERROR_MARGIN
 
 
-def predict(traits: Traits, scheduler: str, outcomes: Sequence[Outcome]) -> Prediction:
+def predict(traits: Traits, scheduler: str, outcomes: Sequence[Gain]) -> Prediction:
     """Return what to expect of a scheduler on a network from what is known of other networks.
 
     Outcomes of the same network are left out, on whatever data, so that a guess is one before any search.
@@ -171,7 +173,7 @@ def predict(traits: Traits, scheduler: str, outcomes: Sequence[Outcome]) -> Pred
     ]
     networks = len(grouped)
     speedup = error_change = None
-    if networks >= FEWEST_OTHERS:
+    if networks >= MIN_NETWORKS:
         rows = np.array([np.mean(_columns([each.traits for each in group]), axis=0) for group in grouped])
         new = _columns([traits])[0]
         gains = [fmean(math.log(each.speedup) for each in group) for group in grouped]
@@ -188,7 +190,7 @@ def predict(traits: Traits, scheduler: str, outcomes: Sequence[Outcome]) -> Pred
     )
 
 
-def leave_one_out(outcomes: Sequence[Outcome]) -> list[Checked]:
+def leave_one_out(outcomes: Sequence[Gain]) -> list[Checked]:
     """Return each outcome beside the guess from all other networks; without those that allow none."""
     found = [
         Checked(outcome=each, prediction=predict(each.traits, each.scheduler, outcomes)) for each in outcomes
@@ -196,7 +198,7 @@ def leave_one_out(outcomes: Sequence[Outcome]) -> list[Checked]:
     return [each for each in found if each.prediction.speedup is not None]
 
 
-def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> str:
+def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> Answer:
     """Return the answer in words: clear only where the whole range, or the ceiling, is."""
     if not _worth_growing(traits):
         return "not worth it"
@@ -232,7 +234,9 @@ def _regressed(traits: np.ndarray, values: Sequence[float], new: np.ndarray) -> 
     freedom = max(1, len(y) - np.linalg.matrix_rank(past))
     variance = float(np.sum((y - past @ weights) ** 2)) / freedom
     mean = float(last @ weights)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance * (1 + last @ inverse @ last))
+    half = float(stats.t.ppf((1 + RANGE_LEVEL) / 2, freedom)) * math.sqrt(
+        variance * (1 + last @ inverse @ last)
+    )
     return mean, mean - half, mean + half
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from adasearch.analysis.compare import confirmed
+from adasearch.analysis.estimates import Estimate, flat
+from adasearch.analysis.gather import gather
+from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.prediction import (
-    FEWEST_OTHERS,
+    MIN_NETWORKS,
     Checked,
-    Outcome,
+    Gain,
     Prediction,
     Range,
     Traits,
@@ -46,34 +48,30 @@ def traits_of(store: Store) -> list[Traits]:
     return [_traits(speed[key], steady[key]) for key in speed.keys() & steady.keys()]
 
 
-def outcomes_of(store: Store) -> list[Outcome]:
+def outcomes_of(store: Store) -> list[Gain]:
     """Return what each adaptive study was worth beside its reference: as confirmed, else as searched.
 
     Studies without a reference, a complete trial or both profiles are left out.
     """
-    records = store.studies()
-    trials = [trial for record in records for trial in store.trials(record.study)]
-    picks = pick_trials(records, trials)
+    gathered = gather(store, force=True)
+    picks = pick_trials(gathered.studies, gathered.trials)
     chosen = {name: pick.trial.trial_id for name, pick in picks.items() if pick.trial}
     rows = {
         row.study: row
-        for row in confirmed(store, records, trials)
+        for row in gathered.evidence
         if row.role == "candidate" and row.source_trial_id == chosen.get(row.study)
     }
     profiles = ProfileStore(store.name)
     speed, steady = profiles.speed(), [each for each in profiles.stability() if not each.diverged]
     found = []
-    for study in records:
+    for study in gathered.studies:
         pick, row = picks[study.study], rows.get(study.study)
         traits = _of_study(study, speed, steady)
         if study.scheduler == BASELINE or traits is None:
             continue
-        sure = row is not None and row.speedup is not None and row.error_difference is not None
-        if sure:
-            assert row is not None
-            assert row.speedup is not None
-            assert row.error_difference is not None
-            gain, change = row.speedup, row.error_difference
+        speedup, difference = (None, None) if row is None else (speedup_of(row.paired), error_of(row.paired))
+        if speedup is not None and difference is not None:
+            gain, change = speedup.mean, difference.mean
         elif pick.trial is None or pick.reference is None:
             continue
         else:
@@ -82,12 +80,12 @@ def outcomes_of(store: Store) -> list[Outcome]:
             assert pick.reference.val_error is not None
             change = pick.trial.val_error - pick.reference.val_error
         found.append(
-            Outcome(
+            Gain(
                 traits=traits,
                 scheduler=study.scheduler,
                 speedup=gain,
                 error_change=change,
-                confirmed=sure,
+                confirmed=speedup is not None,
             )
         )
     return found
@@ -234,14 +232,14 @@ def _checked_row(each: Checked) -> dict[str, object]:
 
 def _raw(row: dict[str, object]) -> dict[str, object]:
     """Return a row for machines: a range is three columns."""
-    flat: dict[str, object] = {}
+    found: dict[str, object] = {}
     for name, value in row.items():
         if name in ("speedup", "error_change"):
-            ends = asdict(value) if isinstance(value, Range) else dict.fromkeys(("mean", "low", "high"))
-            flat |= {f"{name}_{end}": number for end, number in ends.items()}
+            known = Estimate(value.mean, value.low, value.high) if isinstance(value, Range) else None
+            found |= flat(name, known, mean="_mean")
         else:
-            flat[name] = value
-    return flat
+            found[name] = value
+    return found
 
 
 def _table(rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str) -> str:
@@ -254,7 +252,7 @@ def _checked_table(checked: Sequence[Checked], form: str) -> str:
     if form in ("csv", "json"):
         return table
     if not checked:
-        return f"too few networks: a guess needs outcomes of at least {FEWEST_OTHERS} others\n"
+        return f"too few networks: a guess needs outcomes of at least {MIN_NETWORKS} others\n"
     paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
     often = max(paid.count(True), paid.count(False))
     hits = sum(each.right for each in checked)

@@ -3,14 +3,14 @@
 Which trials stand in it is :mod:`adasearch.analysis.selection`'s. Opens without torch and without ray.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from adasearch.analysis.selection import NO_CHANGE, NO_GAIN, Pick, complete, pick_trials, searched
+from adasearch.analysis.selection import Pick, complete, pick_trials, searched
+from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -47,7 +47,7 @@ class SearchRow:
     pruned: int
     failed: int
     acted: int
-    verdict: str
+    verdict: SearchVerdict
 
 
 def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list[SearchRow]:
@@ -77,7 +77,7 @@ def describe(row: SearchRow) -> str:
     if row.val_error is None or row.seconds is None:
         return f"{who}: none of {row.trials} trials is complete."
     result = f"{100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s"
-    if row.verdict == NO_GAIN:
+    if row.verdict == "no gain in search":
         return f"{who}: no gain; the lowest error of {row.complete} complete trials is {result}."
     faster = row.scheduler != BASELINE and row.speedup is not None
     speed = f", {row.speedup:.2f} times as fast as the reference" if faster else ""
@@ -89,7 +89,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
     spent = _known_seconds(chosen, study.clock)
     # A ratio of times means something at equal error only, and for a scheduler that did something.
     equal = chosen is not None and pick.error_bound is not None and chosen.known_error <= pick.error_bound
-    equal &= pick.verdict != NO_CHANGE
+    equal &= pick.verdict != "no change made"
     speedup = _ratio(_known_seconds(pick.reference, study.clock), spent) if equal else None
     return SearchRow(
         study=study.study,
@@ -149,9 +149,3 @@ def pareto_front(
     ordered = trials.dropna(subset=[first, second]).sort_values([first, second])
     least_first = ordered.groupby(second)[first].transform("min")
     return ordered[(ordered[second] == ordered[second].cummin()) & (ordered[first] == least_first)]
-
-
-def with_params(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials table with a column per parameter in place of the JSON."""
-    params = pd.DataFrame([json.loads(text) for text in trials["params"]], index=trials.index)
-    return trials.drop(columns="params").join(params)

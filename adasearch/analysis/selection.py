@@ -7,12 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = [
-    "NO_CHANGE",
-    "NO_GAIN",
     "Choice",
     "Pick",
     "baseline_of",
@@ -24,13 +23,13 @@ __all__ = [
     "searched",
 ]
 
-NO_CHANGE = "no change made"
-NO_GAIN = "no gain in search"
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
     *("workers", "precision", "device", "clock", "device_profile"),
 )
 """What studies have in common that may be compared with one another."""
+
+STAND_INS: frozenset[SearchVerdict] = frozenset({"no gain in search", "no reference"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +54,15 @@ class Pick:
     """
 
     trial: TrialRecord | None
-    verdict: str
+    verdict: SearchVerdict
     error_bound: float | None
     reference: TrialRecord | None
     default: TrialRecord | None
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the trial is no candidate, only the complete one of lowest error."""
+        return self.verdict in STAND_INS
 
 
 def error_bound(best: float, val_examples: int) -> float:
@@ -81,14 +85,17 @@ def choose(
 
     Only complete trials of phase search count. Reference: the constant trial with the least seconds among
     those with ``val_error <= E``. Candidate: the adaptive trial with the least seconds among those with
-    ``val_error <= E``, if it is faster than the reference. Ties go to the lower error, then number.
+    ``val_error <= E`` that acted, or where none did among all with ``val_error <= E``, if it is faster than
+    the reference. Ties go to the lower error, then number.
     """
     constants = complete(constant)
     if not constants:
         return Choice(error_bound=None, reference=None, candidate=None)
     bound = error_bound(min(trial.known_error for trial in constants), val_examples)
     reference = _fastest(constants, bound, clock)
-    candidate = _fastest(complete(adaptive), bound, clock)
+    ended = complete(adaptive)
+    acted = [trial for trial in ended if trial.adaptations]
+    candidate = _fastest(acted, bound, clock) or _fastest(ended, bound, clock)
     if candidate and reference and candidate.seconds(clock) >= reference.seconds(clock):
         candidate = None
     return Choice(error_bound=bound, reference=reference, candidate=candidate)
@@ -129,24 +136,31 @@ def searched(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> d
 
 def _pick(study: StudyRecord, trials: Sequence[TrialRecord], constant: Sequence[TrialRecord]) -> Pick:
     choice = choose(constant, trials, val_examples=study.val_examples, clock=study.clock)
-    best = min(complete(trials), key=lambda trial: (trial.known_error, trial.number), default=None)
-    if study.scheduler == BASELINE:
-        chosen, verdict = choice.reference, "reference"
-    elif choice.reference is None:
-        chosen, verdict = best, "no reference"
-    elif choice.candidate is not None:
-        # A trial that changed nothing is another constant run, whatever it gained.
-        verdict = "not confirmed" if choice.candidate.adaptations else NO_CHANGE
-        chosen = choice.candidate
-    else:
-        chosen, verdict = best, NO_GAIN
+    chosen, verdict = _standing(study, trials, choice)
     return Pick(
         trial=chosen,
-        verdict=verdict if best else "no complete trial",
+        verdict=verdict,
         error_bound=choice.error_bound,
         reference=choice.reference,
         default=next((trial for trial in complete(constant) if trial.number == 0), None),
     )
+
+
+def _standing(
+    study: StudyRecord, trials: Sequence[TrialRecord], choice: Choice
+) -> tuple[TrialRecord | None, SearchVerdict]:
+    """Return the trial that stands for a study, and why."""
+    best = min(complete(trials), key=lambda trial: (trial.known_error, trial.number), default=None)
+    if best is None:
+        return None, "no complete trial"
+    if study.scheduler == BASELINE:
+        return choice.reference, "reference"
+    if choice.reference is None:
+        return best, "no reference"
+    if choice.candidate is None:
+        return best, "no gain in search"
+    # A trial that changed nothing is another constant run, whatever it gained.
+    return choice.candidate, "not confirmed" if choice.candidate.adaptations else "no change made"
 
 
 def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
@@ -158,8 +172,7 @@ def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyReco
         for other in studies
         if other.scheduler == BASELINE and all(getattr(other, name) == getattr(study, name) for name in ALIKE)
     ]
-    # Names end in "-<scheduler>-<dataset>": the baseline of the same --study PREFIX begins in the same way.
-    same_prefix = [other for other in alike if study.study.startswith(other.study.partition("-constant-")[0])]
+    same_prefix = [other for other in alike if other.prefix == study.prefix]
     return next(iter(same_prefix or alike), None)
 
 

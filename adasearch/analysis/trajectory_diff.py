@@ -18,7 +18,7 @@ A GPU, other threads, workers or versions of libraries add in another order; tra
 SAME = ("torch", "torchvision", "device", "threads", "workers")
 """Conditions that change numbers: alike on a CPU with one thread and one worker, runs are equal."""
 
-_COSTS = {
+_NOT_COMPARED = {
     *("train_seconds", "modelled_seconds", "measure_seconds", "resize_seconds", "eval_seconds"),
     *("compile_seconds", "checkpoint_seconds", "out_of_memory", "device_batch", "passes", "noise_form"),
 }
@@ -53,7 +53,7 @@ def differences(
         rows = [interval_row(each[index]) if index < len(each) else {} for each in (then, now)]
         epoch = (rows[0] or rows[1])["epoch"]
         for column in (rows[0] or rows[1]) if all(rows) else ["interval"]:
-            if column in _COSTS or (column == "reason" and not words):
+            if column in _NOT_COMPARED or (column == "reason" and not words):
                 continue
             one, other = rows[0].get(column), rows[1].get(column)
             size = _size(column, one, other)

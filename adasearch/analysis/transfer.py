@@ -24,9 +24,9 @@ from adasearch.profiles.stability import FIGURES
 from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.spaces.space import Space, parse_space
 
-__all__ = ["MOST", "Donor", "donors_of", "has_profile", "nearest_first", "point_of"]
+__all__ = ["MAX_DONORS", "Donor", "donors_of", "has_profile", "nearest_first", "point_of"]
 
-MOST = 3
+MAX_DONORS = 3
 """Other studies that a study learns from at most: of 12 trials half are still Optuna's. Ours."""
 
 

@@ -76,20 +76,20 @@ def compare(results: str, importance: bool, evaluator: str | None, by: str | Non
 
 
 def _importance(store: "Store", evaluator: str, *, form: str, margin: float, **selection: Any) -> str:
-    from adasearch.analysis.compare import select
+    from adasearch.analysis.gather import mark, select
     from adasearch.analysis.importance import importance_rows, importance_table
     from adasearch.analysis.paired_tests import check_margin
 
     check_margin(margin)
     selected = select(store, **selection)
     rows = importance_rows(selected.chosen, selected.trials, evaluator=evaluator)
-    return importance_table(rows, form, mark=selected.mark)
+    return importance_table(rows, form, mark=mark(selected.unlike))
 
 
 def _by(store: "Store", field: str, *, form: str, margin: float, **selection: Any) -> str:
     from adasearch.analysis.ablation import by_level, level_table
-    from adasearch.analysis.compare import select
+    from adasearch.analysis.gather import mark, select
 
     selected = select(store, **selection)
     rows = by_level(selected.chosen, selected.trials, field, margin=margin)
-    return level_table(rows, form, margin=margin, mark=selected.mark)
+    return level_table(rows, form, margin=margin, mark=mark(selected.unlike))

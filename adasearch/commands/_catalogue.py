@@ -37,14 +37,14 @@ def catalogue(what: str, *, results: str, form: str = "text") -> str:
     return render(rows, [Column(header, header, _grouped) for header in headers], form, title=title)
 
 
-Listing = tuple[list[dict[str, object]], list[str]]
+Rows = tuple[list[dict[str, object]], list[str]]
 
 
 def _grouped(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _architectures() -> Listing:
+def _architectures() -> Rows:
     """Count on the meta device: no weights are allocated and nothing is computed."""
     import torch
 
@@ -67,7 +67,7 @@ def _architectures() -> Listing:
     return rows, list(rows[0])
 
 
-def _schedulers() -> Listing:
+def _schedulers() -> Rows:
     from adasearch.schedulers.registry import SCHEDULERS
 
     rows: list[dict[str, object]] = [
@@ -87,13 +87,13 @@ def _plain(value: object) -> str:
     return f'"{text}"' if isinstance(value, str) and not text.isidentifier() else text
 
 
-def _datasets() -> Listing:
+def _datasets() -> Rows:
     from adasearch.data.sources.registry import SOURCES
 
     return [{"name": name, "what": what} for name, what in SOURCES.items()], ["name", "what"]
 
 
-def _spaces() -> Listing:
+def _spaces() -> Rows:
     from adasearch.spaces.space import load_space, space_names
 
     rows: list[dict[str, object]] = []
@@ -104,7 +104,7 @@ def _spaces() -> Listing:
     return rows, ["name", "kind", "searched"]
 
 
-def _experiments() -> Listing:
+def _experiments() -> Rows:
     from adasearch.spaces.experiments import experiment_names, load_experiment
 
     rows: list[dict[str, object]] = [

@@ -19,7 +19,7 @@ from adasearch.callbacks import Say
 from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import (
-    STATES,
+    STATE_OF_STATUS,
     distributions_of,
     frozen_trial,
     new_study,
@@ -110,7 +110,7 @@ class _MirroredStudy:
             for name, value in _attributes(trial).items():
                 self._storage.set_trial_user_attr(optuna_id, name, value)
             values = objectives(trial, self._record.clock) if trial.status == "complete" else None
-            self._study.tell(number, values, state=STATES[trial.status])
+            self._study.tell(number, values, state=STATE_OF_STATUS[trial.status])
             self._running.remove(trial.trial_id)
 
 

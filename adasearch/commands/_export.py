@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
 
-from adasearch.analysis.compare import confirmed
-from adasearch.analysis.confirmed import BY_NAME, whole_verdict
-from adasearch.analysis.selection import NO_GAIN, pick_trials
+from adasearch.analysis.confirmed import whole_verdict
+from adasearch.analysis.gather import gather
+from adasearch.analysis.selection import pick_trials
 from adasearch.errors import InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
@@ -33,27 +33,25 @@ def export(
     Raises:
         InputError: an unknown study or trial, one that is not complete, or a file that cannot be written.
     """
-    records = store.studies()
-    record = next((each for each in records if each.study == study), None)
-    if record is None:
-        raise unknown("study", study, [each.study for each in records])
-    trials = [trial for each in records for trial in store.trials(each.study)]
-    pick = pick_trials(records, trials)[study]
-    own = [trial for trial in trials if trial.study == study]
-    trial, verdict = pick.trial, pick.verdict
+    found = gather(store, studies=[study])
+    (record,) = found.chosen
+    pick = pick_trials(found.studies, found.trials)[study]
+    own = [trial for trial in found.trials if trial.study == study]
+    trial = pick.trial
+    verdict: str = pick.verdict
     if trial_id is not None:
         trial = _named(own, trial_id)
-        verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else BY_NAME
+        verdict = verdict if pick.trial and trial_id == pick.trial.trial_id else "chosen by name"
     if trial is None:
         raise InputError(f"study {study} has no complete trial to export")
     check_stored_names(store.name, record, trial)
-    for row in confirmed(store, records, trials):
+    for row in found.evidence:
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)
     schedule = _schedule(record, trial, own, form, verdict, store)
     schedule.write(Path(output))
     said = [f"{output}: {schedule.name} of {trial.trial_id} ({verdict})"]
-    if trial_id is None and pick.verdict in (NO_GAIN, "no reference"):
+    if trial_id is None and pick.stands_in:
         said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
     return said
 

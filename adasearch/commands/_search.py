@@ -220,13 +220,13 @@ def _options(given: RunOptions, stored: Sequence[TrialRecord], store: Store, nam
 
 def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
     """Return what suited other networks and data sets, as points of this study; the user hears of whom."""
-    from adasearch.analysis.transfer import MOST, donors_of, has_profile, nearest_first, point_of
+    from adasearch.analysis.transfer import MAX_DONORS, donors_of, has_profile, nearest_first, point_of
 
     records = store.studies()
     trials = [trial for record in records for trial in store.trials(record.study)]
     donors = donors_of(study.record, records, trials)
     profiles = ProfileStore(store.name).stability()
-    chosen = nearest_first(study.record, donors, profiles)[:MOST]
+    chosen = nearest_first(study.record, donors, profiles)[:MAX_DONORS]
     names = ", ".join(donor.study.study for donor in chosen)
     from_whom = f"tries first what suited {names}" if chosen else "there is no other study to learn from"
     if chosen and not has_profile(study.record, profiles):

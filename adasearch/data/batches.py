@@ -19,19 +19,16 @@ class Batches:
     Permutation k is drawn from (seed, k) and augmentation from (seed, step), for the global batch: neither
     the batch size nor the number of workers, nor whether images are in memory or in files, changes which
     examples come, in which order, or how the examples of a step are cropped. No example is skipped or
-    repeated when the size changes; a batch may cross the border between two permutations.
+    repeated when the size changes; a batch may cross the border between two permutations. ``stream`` tells
+    which examples stand where.
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self._data = data
         self._normalise = data.normaliser()
         self._seed = seed
-        self._stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0))
-        self._feed = data.train.feed(data.augmentation.padding, self._stream.at)
-
-    def indices(self, offset: int, count: int) -> Tensor:
-        """Return which examples the stream holds at ``offset`` to ``offset + count``, shape (count,)."""
-        return self._stream.indices(offset, count)
+        self.stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0))
+        self._feed = data.train.feed(data.augmentation.padding, self.stream.at)
 
     def prepare(self, offset: int, batch_size: int, steps: int, parts: int, mine: range) -> None:
         """Say what the next steps take: ``steps`` batches from ``offset`` on, this worker its parts of each.
@@ -60,7 +57,7 @@ class Batches:
         for part in mine:
             rows = part_rows(batch_size, parts, part)
             places = range(offset + rows.start, offset + rows.stop)
-            crops, which, labels = self._feed.crops(places, self._stream.at(places))
+            crops, which, labels = self._feed.crops(places, self.stream.at(places))
             crop = drawn[rows].to(labels.device, non_blocking=True)
             corner = crop // 2
             mirrored = (crop % 2).bool() if augmentation.flip else None

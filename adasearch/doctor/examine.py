@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 
 from adasearch.callbacks import Progress, no_progress
 from adasearch.doctor.findings import Finding, Report
-from adasearch.doctor.interval_check import Course, course_of, disagreement
+from adasearch.doctor.interval_check import IntervalEnd, disagreement, end_of
 from adasearch.doctor.leftovers import (
     compacted_findings,
     lease_findings,
@@ -178,12 +178,12 @@ class _Examination:
                     aside=where is None,
                 )
                 continue
-            self._course(path, trials[name], course_of(part, name))
+            self._course(path, trials[name], end_of(part, name))
         for name in sorted(trials.keys() - there):
             self._course(f"{folder}/intervals/{name}.parquet", trials[name], None)
 
-    def _course(self, path: str, trial: TrialRecord, course: Course | None) -> None:
-        what = (course.fault if course else None) or disagreement(trial, course)
+    def _course(self, path: str, trial: TrialRecord, end: IntervalEnd | None) -> None:
+        what = (end.fault if end else None) or disagreement(trial, end)
         if what:
             self._add(
                 path,

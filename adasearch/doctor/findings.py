@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Action", "Finding", "Report"]
+__all__ = ["Finding", "RepairAction", "Report"]
 
-Action = Literal["leave", "set aside", "restore", "rename", "remove"]
+RepairAction = Literal["leave", "set aside", "restore", "rename", "remove"]
 """What a repair does: nothing, move into ``.damaged/``, also write what was compacted, move to ``target``, or
 remove."""
 
@@ -29,7 +29,7 @@ class Finding:
     what: str
     means: str
     remedy: str
-    action: Action = "leave"
+    action: RepairAction = "leave"
     target: str | None = None
     leftover: bool = False
 

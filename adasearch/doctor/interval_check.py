@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from adasearch.records import TrialRecord
 
-__all__ = ["Course", "course_of", "disagreement"]
+__all__ = ["IntervalEnd", "disagreement", "end_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class IntervalEnd:
     """Where a trial's intervals end, in examples and steps; ``fault`` is what is wrong with them, or None."""
 
     examples_seen: int
@@ -19,19 +19,19 @@ class Course:
     fault: str | None
 
 
-def course_of(part: pa.Table, trial_id: str) -> Course:
+def end_of(part: pa.Table, trial_id: str) -> IntervalEnd:
     """Return what a trial's interval rows (in the columns of the table) amount to.
 
     They must be of this trial alone, numbered from 0 without gaps, and their examples and steps must grow.
     """
     if not part.num_rows:
-        return Course(examples_seen=0, steps=0, fault="holds no rows")
+        return IntervalEnd(examples_seen=0, steps=0, fault="holds no rows")
     strangers = sorted(set(part.column("trial_id").to_pylist()) - {trial_id}, key=str)
     if strangers:
-        return Course(examples_seen=0, steps=0, fault=f"holds intervals of {strangers[0]}")
+        return IntervalEnd(examples_seen=0, steps=0, fault=f"holds intervals of {strangers[0]}")
     columns = [part.column(name) for name in ("interval", "examples_seen", "step")]
     if any(column.null_count for column in columns):
-        return Course(examples_seen=0, steps=0, fault="has rows without interval, examples_seen or step")
+        return IntervalEnd(examples_seen=0, steps=0, fault="has rows without interval, examples_seen or step")
     interval, examples, steps = (column.to_numpy() for column in columns)
     order = np.argsort(interval, kind="stable")
     interval, examples, steps = interval[order], examples[order], steps[order]
@@ -41,7 +41,7 @@ def course_of(part: pa.Table, trial_id: str) -> Course:
             falls = np.flatnonzero(np.diff(values, prepend=0) <= 0)
             if fault is None and len(falls):
                 fault = f"{name} does not grow in interval {interval[falls[0]]}"
-    return Course(examples_seen=int(examples[-1]), steps=int(steps[-1]), fault=fault)
+    return IntervalEnd(examples_seen=int(examples[-1]), steps=int(steps[-1]), fault=fault)
 
 
 def _numbering(interval: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> str | None:
@@ -57,17 +57,17 @@ def _numbering(interval: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> str | 
     return f"lacks interval {wrong[0]}" if len(wrong) else None
 
 
-def disagreement(trial: TrialRecord, course: Course | None) -> str | None:
+def disagreement(trial: TrialRecord, end: IntervalEnd | None) -> str | None:
     """Return in what an ended trial and its intervals (None: there are none) disagree, or None."""
     if trial.status == "running":
         return None
-    if course is None:
+    if end is None:
         return (
             f"is missing, but the trial ended after {trial.examples_seen} examples" if trial.steps else None
         )
     pairs = (
-        ("examples_seen", course.examples_seen, trial.examples_seen),
-        ("step", course.steps, trial.steps),
+        ("examples_seen", end.examples_seen, trial.examples_seen),
+        ("step", end.steps, trial.steps),
     )
     for name, here, there in pairs:
         if here != there:

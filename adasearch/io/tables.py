@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["FORMATS", "Column", "between", "fraction", "number", "render", "times"]
+__all__ = ["FORMATS", "Column", "fraction", "number", "render", "times"]
 
 FORMATS = ("text", "markdown", "csv", "json")
 
@@ -58,29 +58,6 @@ def times(value: object) -> str:
     """
     assert isinstance(value, int | float)
     return f"{value:.2f}x"
-
-
-def between(
-    mean: float | None,
-    low: float | None,
-    high: float | None,
-    factor: float,
-    unit: str,
-    *,
-    digits: int = 1,
-    sign: str = "",
-) -> str | None:
-    """Write a mean and its interval.
-
-    >>> between(0.1, 0.08, 0.13, 100, "%"), between(0.01, None, None, 100, "pp", sign="+")
-    ('10.0 % [8.0, 13.0]', '+1.0 pp')
-    """
-    if mean is None:
-        return None
-    text = f"{factor * mean:{sign}.{digits}f} {unit}".replace(" x", "x")
-    if low is None or high is None:
-        return text
-    return f"{text} [{factor * low:{sign}.{digits}f}, {factor * high:{sign}.{digits}f}]"
 
 
 def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: str = "") -> str:

@@ -4,7 +4,7 @@ import re
 
 __all__ = ["is_name", "printable", "redacted", "slug"]
 
-LONGEST = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
+MAX_NAME_BYTES = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
 _USER = re.compile(r"(://)[^\s@/:]*:(?!\d+/)[^\s@]*@")  # not a port; an unquoted secret may hold slashes
 _QUERY = re.compile(
     r"(?i)([?&][^=&\s]*(?:key|secret|token|password|credential|signature)[^=&\s]*=)[^&\s'\"]+"
@@ -17,7 +17,7 @@ def is_name(text: str) -> bool:
     >>> is_name("resnet18-nano-deba-digits"), is_name("../other"), is_name(".lock"), is_name("a\\n")
     (True, False, False, False)
     """
-    short = 0 < len(text.encode(errors="replace")) <= LONGEST
+    short = 0 < len(text.encode(errors="replace")) <= MAX_NAME_BYTES
     return short and text.isprintable() and text[0] != "." and not set(text) & set("/\\:")
 
 

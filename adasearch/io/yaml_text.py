@@ -13,7 +13,7 @@ from adasearch.errors import InputError
 
 __all__ = ["parse_yaml", "plain_error", "read_yaml"]
 
-LONGEST = 2**20  # characters of a document
+MAX_DOCUMENT_CHARACTERS = 2**20  # characters of a document
 GREATEST = 2**63  # of a whole number; what Arrow's columns hold
 
 
@@ -25,7 +25,7 @@ def read_yaml(path: str | Path, origin: str) -> Any:
     """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(LONGEST + 1)
+            content = file.read(MAX_DOCUMENT_CHARACTERS + 1)
         return parse_yaml(content.decode(), origin)
     except OSError as error:
         raise InputError(f"{origin}: {error.strerror or error}") from error
@@ -44,8 +44,8 @@ def parse_yaml(text: str, origin: str) -> Any:
     Raises:
         InputError: it is no such document; the message begins with ``origin``.
     """
-    if len(text) > LONGEST:
-        raise InputError(f"{origin} must have at most {LONGEST} characters")
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        raise InputError(f"{origin} must have at most {MAX_DOCUMENT_CHARACTERS} characters")
     try:
         return yaml.load(text, Loader=_PlainLoader)
     # What a date that does not exist, or a tag with nothing behind it, makes of the reader.

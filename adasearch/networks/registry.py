@@ -29,7 +29,6 @@ __all__ = [
     "build_model",
     "check_model",
     "check_name",
-    "count_parameters",
     "pixels",
     "trained",
 ]
@@ -190,13 +189,6 @@ def _larger(build: Build, classes: int, image_size: int) -> str:
             dry_run(build(classes, size), size)
             return f"; {size}x{size} would do"
     return ""
-
-
-def count_parameters(name: str, scale: str, *, classes: int = 10, image_size: int = 32) -> int:
-    """Return the number of trained parameters; nothing is allocated."""
-    with torch.device("meta"):
-        network = build_model(name, scale, classes=classes, image_size=image_size)
-    return trained(network)
 
 
 def trained(network: nn.Module) -> int:

@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from adasearch.analysis.confirmed import ConfirmedRow
+from adasearch.analysis.estimates import Estimate
+from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.search_table import SearchRow
 from adasearch.plots.axes import left_title, legend, name_rows, plain_axes, plain_ticks, short
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
@@ -19,10 +21,7 @@ __all__ = ["Reached", "against_controls", "draw_gains", "draw_reached"]
 
 TICKS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 
-Ends = tuple[float | None, float | None, float | None]
-"""A mean and its interval."""
-
-Gain = tuple[str, str, bool, Ends, Ends]
+Gain = tuple[str, str, bool, Estimate | None, Estimate | None]
 """Name, verdict, whether it was confirmed, and the speed-up against the tuned and the untuned constant."""
 
 
@@ -46,7 +45,7 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
 
     A mark is the mean over paired seeds, a bar its 95 % bootstrap interval, the dotted line no difference and
     the grey band the margin of equal errors. ``rows`` are those of
-    :func:`adasearch.analysis.confirmed.confirmed_rows`; rows without pairs are left out.
+    :func:`adasearch.analysis.confirmed_runs.confirmed_rows`; rows without pairs are left out.
     """
     controls = [row for row in rows if row.table == "controls" and row.pairs]
     schedulers = list(dict.fromkeys(row.scheduler for row in controls))
@@ -54,9 +53,12 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
     left, right = map(plain_axes, figure.subplots(1, 2, sharey=True))
     for place, row in enumerate(controls):
         look = NOTEBOOK.look(schedulers.index(row.scheduler))
-        for axes, ends in ((left, (row.speedup, row.speedup_low, row.speedup_high)), (right, _points(row))):
-            if ends[0] is not None:
-                _estimate(axes, place, ends, *look).set_gid(f"{row.study} {row.role}")
+        for axes, found, unit in (
+            (left, speedup_of(row.paired), 1),
+            (right, error_of(row.paired), 100),
+        ):
+            if found is not None:
+                _mark(axes, place, found, *look, unit=unit).set_gid(f"{row.study} {row.role}")
     labels = [f"{row.architecture}, {row.scheduler} against {row.role.replace('_', ' ')}" for row in controls]
     left.set_yticks(range(len(controls)), labels, fontsize=8)
     left.set_ylim(max(1, len(controls)) - 0.5, -0.5)
@@ -86,16 +88,17 @@ def draw_gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow], *, s
         (1, "against the untuned default", style.grey, "s", 0.13),
     ):
         for place, (name, verdict, sure, *both) in enumerate(gains):
-            mean, low, high = both[against]
-            if mean is not None:
-                mark = _estimate(axes, place + shift, both[against], colour, shape, full=sure)
-                band = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
-                tips.append((mark, [f"{name}: {mean:.2f}x{band} {label}; {verdict}"]))
+            gain = both[against]
+            if gain is not None:
+                mark = _mark(axes, place + shift, gain, colour, shape, full=sure)
+                known = gain.low is not None and gain.high is not None
+                band = f" [{gain.low:.2f}, {gain.high:.2f}]" if known else ""
+                tips.append((mark, [f"{name}: {gain.mean:.2f}x{band} {label}; {verdict}"]))
         axes.plot([], [], shape, color=colour, ms=5.5, label=label)
     if not tips:
         return None
     for place, (_, verdict, _, tuned, default) in enumerate(gains):
-        if tuned[0] is None and default[0] is None:
+        if tuned is None and default is None:
             axes.text(1.005, place, verdict, color=style.grey, va="center", fontsize=9.5)
     name_rows(axes, [name for name, *_ in gains], most=34)
     axes.set_xscale("log")
@@ -120,12 +123,12 @@ def _gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow]) -> list[
         name = f"{row.architecture}, {row.scheduler}"
         sure = [each for each in evidence if each.study == row.study and each.table == "confirmed"]
         for each in sure:
-            tuned = (each.speedup, each.speedup_low, each.speedup_high)
-            default = (each.speedup_default, each.speedup_default_low, each.speedup_default_high)
-            found.append((name, each.verdict, True, tuned, default))
+            found.append((name, each.verdict, True, speedup_of(each.paired), speedup_of(each.default)))
         if not sure and row.scheduler != BASELINE:
-            once = (row.speedup, None, None), (row.speedup_default, None, None)
-            found.append((name, row.verdict, False, *once))
+            tuned, default = (
+                None if gain is None else Estimate(gain) for gain in (row.speedup, row.speedup_default)
+            )
+            found.append((name, row.verdict, False, tuned, default))
     return found
 
 
@@ -183,15 +186,13 @@ def _draw_shares(axes: Axes, reached: Reached, end: float, colour: str, line: st
     return [(marks[0], [f"{reached.role}, seed {seed}: {spent:.4g} s" for spent, seed in arrived])]
 
 
-def _points(row: ConfirmedRow) -> Ends:
-    ends = (row.error_difference, row.error_difference_low, row.error_difference_high)
-    return tuple(None if value is None else 100 * value for value in ends)  # type: ignore[return-value]
-
-
-def _estimate(axes: Axes, place: float, ends: Ends, colour: str, shape: str, *, full: bool = True) -> Line2D:
-    """Draw a mean that is known and, where there is one, its interval; return the mean's mark."""
-    mean, low, high = ends
-    assert mean is not None
-    if low is not None and high is not None:
-        axes.plot([low, high], [place, place], color=colour, lw=1.5, solid_capstyle="butt")
-    return axes.plot([mean], [place], shape, color=colour, mfc=colour if full else "none", ms=5.5)[0]
+def _mark(
+    axes: Axes, place: float, found: Estimate, colour: str, shape: str, *, full: bool = True, unit: float = 1
+) -> Line2D:
+    """Draw a mean and, where there is one, its interval; return the mean's mark."""
+    if found.low is not None and found.high is not None:
+        ends = [unit * found.low, unit * found.high]
+        axes.plot(ends, [place, place], color=colour, lw=1.5, solid_capstyle="butt")
+    return axes.plot(
+        [unit * found.mean], [place], shape, color=colour, mfc=colour if full else "none", ms=5.5
+    )[0]

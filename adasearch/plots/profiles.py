@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adasearch.analysis.paired_tests import ERROR_MARGIN
-from adasearch.analysis.prediction import Outcome
+from adasearch.analysis.prediction import Gain
 from adasearch.plots.axes import left_title, plain_axes, plain_ticks
 from adasearch.plots.style import ADAPTIVE, GREY, NOTEBOOK
 from adasearch.profiles.profile import SpeedProfile
@@ -39,7 +39,7 @@ def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
     return figure
 
 
-def score_against_gain(outcomes: Sequence[Outcome]) -> Figure:
+def score_against_gain(outcomes: Sequence[Gain]) -> Figure:
     """Draw the speed-up over the tuned reference against the stability score, one panel per scheduler.
 
     Full marks: at most a point of error above the reference; hollow ones: more, so that times do not

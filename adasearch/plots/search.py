@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 
 from adasearch.analysis.search_table import complete_trials, pareto_front, search_rows
 from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.plots.axes import beside, left_title, legend, percents, short, thinned
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.records import StudyRecord, TrialRecord
@@ -17,7 +18,11 @@ from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["draw_front", "pareto"]
 
-ROLE = {"reference": "reference", "not confirmed": "candidate", "no gain in search": "no gain"}
+ROLE: Mapping[SearchVerdict, str] = {
+    "reference": "reference",
+    "not confirmed": "candidate",
+    "no gain in search": "no gain",
+}
 
 
 def pareto(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> Figure:

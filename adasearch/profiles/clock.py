@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.modelled_time import SpeedCurve, modelled_run, modelled_trial
-from adasearch.profiles.profile import Setting, SpeedProfile, differences
+from adasearch.profiles.profile import Setting, SpeedProfile, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -14,7 +14,7 @@ from adasearch.store.store import Store
 if TYPE_CHECKING:
     from adasearch.callbacks import Say
 
-__all__ = ["curve_of", "intervals_of", "judged", "profile_of", "with_clock"]
+__all__ = ["curve_of", "intervals_of", "judged", "profile_of", "remodelled", "with_clock"]
 
 
 def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) -> SpeedProfile | None:
@@ -36,7 +36,9 @@ def curve_of(store: Store, study: StudyRecord) -> SpeedCurve | None:
     """Return what a study's modelled seconds come from; None if it has no speed profile, or that is gone."""
     if study.device_profile is None:
         return None
-    found = profile_of(study, study.device_profile, ProfileStore(store.name).speed())
+    profiles, name = ProfileStore(store.name), study.device_profile
+    named = profiles.speed_of(name, (study.architecture, study.scale))
+    found = profile_of(study, name, named) or profile_of(study, name, profiles.speed())
     return None if found is None else found.curve
 
 
@@ -89,12 +91,12 @@ def with_clock(
             if name not in names:
                 raise unknown("device profile", name, names)
             raise InputError(f"device profile {name} has none of {network}; '{how}' takes one")
-        why = differences(found.setting, here) if found else []
+        why = setting_differences(found.setting, here) if found else []
         if why and device_profile is not None:
             say(f"{study.architecture}: modelled seconds are those of {name}: {'; '.join(why)}")
         clock = clock or "modelled"
     elif former is None or clock == "modelled":
-        fitting = [each for each in profiles if not differences(each.setting, here)]
+        fitting = [each for each in profiles if not setting_differences(each.setting, here)]
         if fitting:
             newest = max(fitting, key=lambda each: each.created_at)
             name, clock = newest.profile, clock or "modelled"
@@ -102,7 +104,7 @@ def with_clock(
         else:
             for each in profiles:
                 if each.setting.network == here.network:
-                    reasons = "; ".join(differences(each.setting, here))
+                    reasons = "; ".join(setting_differences(each.setting, here))
                     say(f"speed profile {each.profile} of {study.architecture} is not used: {reasons}")
             if clock == "modelled":
                 raise InputError(
@@ -113,39 +115,35 @@ def with_clock(
 
 
 def judged(
-    store: Store,
-    studies: Sequence[StudyRecord],
-    trials: Sequence[TrialRecord],
-    *,
-    clock: str | None,
-    device_profile: str | None,
-) -> tuple[list[StudyRecord], list[TrialRecord]]:
-    """Return studies and trials by another clock, or in the time of another device.
+    store: Store, studies: Sequence[StudyRecord], *, clock: str | None, device_profile: str | None
+) -> list[StudyRecord]:
+    """Return studies by another clock, or in the time of another device.
 
-    Modelled seconds are computed from the stored intervals alone; a study whose network the profile does not
-    hold has none. None leaves each study its own clock.
+    None leaves each study its own clock. :func:`remodelled` gives trials the seconds of another device.
 
     Raises:
         InputError: there is no profile of that name, or it holds none of these networks.
     """
     clock = clock or (None if device_profile is None else "modelled")
     if clock is None:
-        return list(studies), list(trials)
+        return list(studies)
     if clock == "measured" or device_profile is None:
-        return [replace(study, clock=clock) for study in studies], list(trials)
+        return [replace(study, clock=clock) for study in studies]
     profiles = ProfileStore(store.name).speed()
     names = {each.profile for each in profiles}
     if device_profile not in names:
         raise unknown("device profile", device_profile, names)
-    found = {study.study: profile_of(study, device_profile, profiles) for study in studies}
-    if studies and not any(found.values()):
+    if studies and not any(profile_of(study, device_profile, profiles) for study in studies):
         raise InputError(f"device profile {device_profile} holds none of these networks on these images")
-    changed = []
-    for study in studies:
-        intervals = store.intervals(study.study)
-        speed = found[study.study]
-        for trial in trials:
-            if trial.study == study.study:
-                rows = intervals.get(trial.trial_id, ())
-                changed.append(modelled_trial(trial, rows, speed.curve if speed else None))
-    return [replace(study, clock=clock, device_profile=device_profile) for study in studies], changed
+    return [replace(study, clock=clock, device_profile=device_profile) for study in studies]
+
+
+def remodelled(store: Store, study: StudyRecord, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return trials of a study with the modelled seconds of its record's profile.
+
+    They are computed from the stored intervals alone; where the profile does not hold the network there are
+    none.
+    """
+    curve = curve_of(store, study)
+    intervals = store.intervals(study.study, [trial.trial_id for trial in trials])
+    return [modelled_trial(trial, intervals.get(trial.trial_id, ()), curve) for trial in trials]

@@ -15,7 +15,15 @@ from adasearch.environment import device_name, driver_version
 from adasearch.profiles.modelled_time import SpeedCurve, saturation_size
 from adasearch.records import Params, Precision, StudyRecord
 
-__all__ = ["Figure", "Setting", "SpeedPoint", "SpeedProfile", "StabilityProfile", "differences", "here"]
+__all__ = [
+    "Figure",
+    "Setting",
+    "SpeedPoint",
+    "SpeedProfile",
+    "StabilityProfile",
+    "here",
+    "setting_differences",
+]
 
 DEPENDS_ON = ("adasearch", "torch", "torchvision")  # packages whose version a profile depends on
 
@@ -56,7 +64,7 @@ class Setting:
         return self.architecture, self.scale
 
 
-def differences(there: Setting, here: Setting) -> list[str]:
+def setting_differences(there: Setting, here: Setting) -> list[str]:
     """Return in which respects a profile was taken under other circumstances than those of a study.
 
     Threads count on a CPU alone. An empty list says that the profile fits.

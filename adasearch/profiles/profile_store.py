@@ -40,6 +40,7 @@ _STABILITY = [
     "diverged",
 ]
 _POINT = [each.name for each in dataclasses.fields(SpeedPoint) if each.name != "measure_seconds"]
+_MEASURED = {name: f"measure_{name}_seconds" for name in SIGNAL_SETS}
 
 
 class ProfileStore:
@@ -56,6 +57,11 @@ class ProfileStore:
     def speed(self) -> list[SpeedProfile]:
         """Return every speed profile, by name and network."""
         return [_speed(rows) for rows in self._profiles() if rows[0]["kind"] == "speed"]
+
+    def speed_of(self, name: str, network: tuple[str, str]) -> list[SpeedProfile]:
+        """Return the speed profiles of a name and network out of the files that are named after them."""
+        start = "-".join(slug(part) for part in ("speed", name, *network)) + "-"
+        return [_speed(rows) for rows in self._profiles(start) if rows[0]["kind"] == "speed"]
 
     def stability(self) -> list[StabilityProfile]:
         """Return every stability profile, by name."""
@@ -110,11 +116,12 @@ class ProfileStore:
     def _write(self, rows: list[Row]) -> None:
         write_whole(self._files, f"{self._folder}/{profile_file(rows)}.parquet", _parquet(rows))
 
-    def _profiles(self) -> list[list[Row]]:
-        """Return the rows of every profile; a file that holds none is skipped and named."""
+    def _profiles(self, start: str = "") -> list[list[Row]]:
+        """Return the rows of every profile in files so named; a file that holds none is skipped and named."""
         found: list[list[Row]] = []
         for item in listed(self._files, self._folder):
-            if item.base_name.startswith(".") or not item.base_name.endswith(".parquet"):
+            name = item.base_name
+            if name.startswith(".") or not (name.startswith(start) and name.endswith(".parquet")):
                 continue
             try:
                 rows = rows_in(read_part(self._files, item.path, "profiles"), "profiles")
@@ -184,7 +191,7 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
         own = [
             {
                 **{name: getattr(point, name) for name in _POINT},
-                **{f"measure_{name}_seconds": point.measure_seconds[name] for name in SIGNAL_SETS},
+                **{column: point.measure_seconds[name] for name, column in _MEASURED.items()},
             }
             for point in profile.points
         ]
@@ -208,15 +215,18 @@ def _setting(row: Row) -> Setting:
 
 
 def _speed(rows: list[Row]) -> SpeedProfile:
+    for name in (*_POINT, *_MEASURED.values()):
+        if name != "peak_memory_bytes" and any(row[name] is None for row in rows):
+            raise ValueError(f"{name} is missing")
     points = [
         SpeedPoint(
             **{name: row[name] for name in _POINT},
-            measure_seconds={name: row[f"measure_{name}_seconds"] for name in SIGNAL_SETS},
+            measure_seconds={name: row[column] for name, column in _MEASURED.items()},
         )
         for row in sorted(rows, key=lambda row: int(row["batch_size"]))
     ]
     for point in points:
-        spent = [point.step_seconds, *(each for each in point.measure_seconds.values() if each is not None)]
+        spent = [point.step_seconds, *point.measure_seconds.values()]
         if point.batch_size < 1 or not all(0 <= each < math.inf for each in spent) or not spent[0]:
             raise ValueError(f"a batch of {point.batch_size} takes {spent} s")
     first = rows[0]

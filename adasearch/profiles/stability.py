@@ -30,12 +30,12 @@ def run_figures(history: Sequence[Signals]) -> dict[str, float]:
     * ``noise_scale``: tr(Sigma) / |G|^2 in examples (McCandlish et al. 2018), each summed over the run first.
     """
     norms = [row.grad_norm for row in history if row.grad_norm is not None]
-    pairs = range(2, len(history) + 1)
+    pairs = [history[start : start + 2] for start in range(len(history) - 1)]
     mean = statistics.fmean(norms) if norms else 0.0
     return {
         "stability_score": 1 / (1 + statistics.pstdev(norms) / mean) if mean > 0 else math.nan,
-        "grad_norm_variation": _mean([variation(history[:end], "grad_norm", EPS) for end in pairs]),
-        "loss_variation": _mean([variation(history[:end], "train_loss", EPS) for end in pairs]),
+        "grad_norm_variation": _mean([variation(pair, "grad_norm", EPS) for pair in pairs]),
+        "loss_variation": _mean([variation(pair, "train_loss", EPS) for pair in pairs]),
         "noise_scale": noise_scale(history),
     }
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.analysis.compare import unfinished
+from adasearch.analysis.gather import Gathered
 from adasearch.io.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
-from adasearch.report.selection import Basis
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["Failure", "failures", "missing", "setup", "states"]
@@ -25,7 +25,7 @@ class Failure:
     trial_id: str
 
 
-def states(found: Basis) -> dict[str, dict[str, int]]:
+def states(found: Gathered) -> dict[str, dict[str, int]]:
     """Return how many trials of each chosen study's search have which status."""
     counted: dict[str, dict[str, int]] = {}
     for study in found.chosen:
@@ -49,7 +49,7 @@ def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
     ]
 
 
-def missing(found: Basis) -> list[str]:
+def missing(found: Gathered) -> list[str]:
     """Return a sentence for everything that the report would show if it were there."""
     if not found.chosen:
         return ["There is no study in this folder yet: 'adasearch search' begins one."]
@@ -67,10 +67,11 @@ def missing(found: Basis) -> list[str]:
             "on fresh seeds"
         )
     for each in found.evidence:
-        if each.unfinished or each.failed:
+        runs = each.runs
+        if runs.unfinished or runs.failed:
             lines.append(
-                f"{each.study}, {each.role}: {each.seeds} seeds complete, {each.failed} failed, "
-                f"{each.unfinished} unfinished"
+                f"{each.study}, {each.role}: {runs.seeds} seeds complete, {runs.failed} failed, "
+                f"{runs.unfinished} unfinished"
             )
     return lines
 

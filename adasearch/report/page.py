@@ -18,6 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
+from adasearch.analysis.gather import Gathered, gather
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.selection import baseline_of, comparable
 from adasearch.callbacks import Progress
@@ -28,7 +29,6 @@ from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report.health import failures, missing, setup, states
 from adasearch.report.pictures import network_pictures, speed_picture, states_picture
 from adasearch.report.runs import drawn_trials, searched_importances
-from adasearch.report.selection import Basis, gather
 from adasearch.report.svg import THEME, Picture
 from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
 from adasearch.store.store import Store
@@ -89,7 +89,7 @@ def report(
     return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"
 
 
-def _groups(found: Basis) -> list[list[StudyRecord]]:
+def _groups(found: Gathered) -> list[list[StudyRecord]]:
     """Return the chosen studies with their baselines, by network and whatever else must be alike."""
     pool = {study.study: study for study in found.chosen}
     for study in found.chosen:
@@ -102,7 +102,7 @@ def _groups(found: Basis) -> list[list[StudyRecord]]:
 def _section(
     anchor: str,
     group: Sequence[StudyRecord],
-    found: Basis,
+    found: Gathered,
     intervals: Mapping[str, Sequence[IntervalRecord]],
 ) -> Section:
     """Return everything about one network."""
@@ -135,7 +135,7 @@ def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyReco
     ]
 
 
-def _page(name: str, found: Basis, sections: Sequence[Section]) -> str:
+def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
     chosen = {study.study for study in found.chosen}
     trials = [trial for trial in found.trials if trial.study in chosen]
     environment = Environment(

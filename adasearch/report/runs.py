@@ -83,14 +83,14 @@ def reached_cases(
             if (trial.study, trial.phase, trial.status) == (study.study, "confirm", "complete")
             and (trial.role, trial.source_trial_id) == (first.role, first.source_trial_id)
         ]
-        if not runs or row.target_error is None:
+        if not runs or row.runs.target_error is None:
             continue
         rows = [intervals.get(trial.trial_id, ()) for trial in runs]
-        spent = [to_target(each, row.target_error, study.clock)[0] for each in rows]
+        spent = [to_target(each, row.runs.target_error, study.clock)[0] for each in rows]
         cases[-1].append(
             Reached(
                 role=row.role,
-                target=row.target_error,
+                target=row.runs.target_error,
                 seconds=spent,
                 ended=[sum(record.seconds(study.clock) for record in each) for each in rows],
                 seeds=[trial.seed for trial in runs],

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 
 from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
+from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import describe, settings_rows
+from adasearch.analysis.verdicts import GAINS
 from adasearch.io.tables import Column, fraction, number, times
-from adasearch.report.selection import Basis
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["PageTable", "all_tables", "cell_class", "holds_words", "said", "verdicts"]
@@ -23,6 +24,12 @@ VERDICTS = [
     Column("basis", "based on"),
 ]
 
+TONES: Mapping[object, str] = {
+    **dict.fromkeys(GAINS, "good"),
+    "worse": "bad",
+}
+"""CSS classes of what confirming runs show."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageTable:
@@ -34,7 +41,7 @@ class PageTable:
     note: str = ""
 
 
-def said(found: Basis, names: Set[str]) -> list[str]:
+def said(found: Gathered, names: Set[str]) -> list[str]:
     """Return a sentence per study, or per confirmed candidate where there are such."""
     lines = []
     confirmed = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
@@ -62,17 +69,15 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     """Return the CSS classes of a cell."""
     if column.header != "verdict":
         return "" if words else "number"
-    verdict = column.cell(row)
-    good = verdict.startswith(("faster", "better", "both"))
-    return f"verdict {'good' if good else 'bad' if verdict.startswith('worse') else ''}".strip()
+    return f"verdict {TONES.get(row.get('outcome'), '')}".strip()
 
 
-def verdicts(found: Basis) -> PageTable:
+def verdicts(found: Gathered) -> PageTable:
     """Return the table that a reader sees first."""
     return PageTable(title="Verdicts", columns=VERDICTS, rows=_rows(found))
 
 
-def _rows(found: Basis) -> list[dict[str, object]]:
+def _rows(found: Gathered) -> list[dict[str, object]]:
     """Return a row per study, and per confirmed candidate where there are such."""
     confirmed = [cells for title, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
     lines: list[dict[str, object]] = []
@@ -94,7 +99,7 @@ def _rows(found: Basis) -> list[dict[str, object]]:
     return lines
 
 
-def all_tables(found: Basis) -> list[PageTable]:
+def all_tables(found: Gathered) -> list[PageTable]:
     """Return the tables of ``compare``."""
     if not found.chosen:
         return []

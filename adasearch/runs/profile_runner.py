@@ -34,8 +34,8 @@ from adasearch.profiles.profile import (
     SpeedPoint,
     SpeedProfile,
     StabilityProfile,
-    differences,
     here,
+    setting_differences,
 )
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import stability_figures
@@ -92,7 +92,7 @@ class Taker:
         for stored in self._profiles.stability():
             if stored.setting.network != self._setting.network:
                 continue
-            why = differences(stored.setting, self._setting)
+            why = setting_differences(stored.setting, self._setting)
             pairs = [(name, getattr(stored, name), getattr(record, name)) for name in ("subset", "interval")]
             pairs += [(name, stored.params.get(name), value) for name, value in self._params.items()]
             why += [f"{name} {old}, not {new}" for name, old, new in pairs if old != new]
@@ -211,7 +211,7 @@ class Taker:
         for stored in self._profiles.speed():
             same = stored.setting.network == self._setting.network
             if stored.profile == name and same and stored.setting.dataset == self._setting.dataset:
-                why = differences(stored.setting, self._setting)
+                why = setting_differences(stored.setting, self._setting)
                 if why:
                     raise InputError(
                         f"profile {name} of {self._setting.architecture} is there already, with "

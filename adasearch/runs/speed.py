@@ -25,8 +25,8 @@ __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 BLOCK_SECONDS = 0.1  # of steps that are timed together at least
 BLOCK_STEPS = (2, 64)
 SIGNAL_STEPS = 8  # at least; one of them is measured where that takes extra passes
-FEWEST = 6  # blocks; a 95 % interval of a median needs as many
-MOST = 60  # blocks
+MIN_BLOCKS = 6  # blocks; a 95 % interval of a median needs as many
+MAX_BLOCKS = 60  # blocks
 NARROW = 0.02  # half the width of the interval, as a share of the median, at which it is narrow
 SETTLED_LR = 1e-4  # weights that hardly move cannot overflow, and a step takes as long
 
@@ -97,10 +97,10 @@ def measure_point(
         found.append(_plain(record) / steps)
         spent += record.train_seconds
         heard()
-        if len(found) >= FEWEST:
+        if len(found) >= MIN_BLOCKS:
             interval = median_interval(found)
             narrow = (interval[2] - interval[1]) / 2 <= NARROW * interval[0]
-            if narrow or spent > most_seconds or len(found) >= MOST:
+            if narrow or spent > most_seconds or len(found) >= MAX_BLOCKS:
                 break
     measuring = {}
     for name, needs in SIGNAL_SETS.items():
@@ -112,7 +112,7 @@ def measure_point(
             each.append(record.measure_seconds / max(1, times))
             spent += record.train_seconds
             heard()
-            if len(each) >= FEWEST or spent > most_seconds / 4:
+            if len(each) >= MIN_BLOCKS or spent > most_seconds / 4:
                 break
         measuring[name] = statistics.median(each)
     return SpeedPoint(
@@ -139,7 +139,7 @@ def _blocks(
     hyper = replace(
         config.hyperparameters, batch_size=batch_size, lr=SETTLED_LR, lr_schedule="constant", warmup=0.0
     )
-    whole = span * (MOST + 2)
+    whole = span * (MAX_BLOCKS + 2)
     timed = replace(
         config, hyperparameters=hyper, budget=whole, interval=span, evaluate_every=whole, evaluate_at=()
     )

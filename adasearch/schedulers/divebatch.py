@@ -15,9 +15,10 @@ covariance, so ``sum_i |g_i|^2 = N * (|G|^2 + tr(Sigma))`` and ``|sum_i g_i|^2 =
 one more than McCandlish's noise scale, whatever N is. Both parts are unbiased for any batch, so growth does
 not change the method's own signal.
 
-Where we differ: the parts are means over the intervals of the period (the weights move meanwhile, as they do
-in theirs); the default delta is ours, as on this scale 1e-4 would hardly ever reach 16; |G|^2 not greater
-than 0 means hold, where theirs takes an undefined diversity for the largest batch.
+Where we differ: the parts are means over the intervals of the period, of more than 100 the last 100 (the
+weights move meanwhile, as they do in theirs); the default delta is ours, as on this scale 1e-4 would hardly
+ever reach 16; |G|^2 not greater than 0 means hold, where theirs takes an undefined diversity for the largest
+batch.
 """
 
 import math

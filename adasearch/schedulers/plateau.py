@@ -33,7 +33,8 @@ class Plateau:
 
     Args:
         monitor: "val_loss" (every interval is then evaluated) or "train_loss".
-        patience: intervals without improvement that are borne, at least 0.
+        patience: intervals without improvement that are borne, at least 0; as 100 rows are looked at, 99 or
+            more are never used up.
         threshold: least relative improvement that counts, in [0, 1).
         cooldown: intervals at a new size before counting starts again, at least 0.
         factor: of the batch size, greater than 0 and not 1; above 1 it grows, as a plateau suggests.

@@ -21,50 +21,9 @@ from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.points import points_of
 
-__all__ = ["Point", "Ramp"]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """From ``mark`` examples on: this size and, where given, this factor on the learning rate."""
-
-    mark: int
-    size: int
-    lr_scale: float | None = None
-
-    def __str__(self) -> str:
-        """Return the point as ``points`` writes it."""
-        return f"{self.size}{'' if self.lr_scale is None else f'*{self.lr_scale!r}'}@{self.mark}"
-
-
-def points_of(text: str) -> list[Point]:
-    """Return the points of a list such as "64@50000, 128*0.75@200000".
-
-    Raises:
-        ValueError: another form, or marks that do not rise.
-
-    >>> points_of("64@50000, 128*0.75@200000")
-    [Point(mark=50000, size=64, lr_scale=None), Point(mark=200000, size=128, lr_scale=0.75)]
-    """
-    rule = "points must be sizes at rising numbers of examples, such as '64@50000, 128*0.75@200000',"
-    try:
-        points = [_point(word) for word in text.replace(",", " ").split()]
-    except (AttributeError, ValueError):
-        points = [Point(-1, 0)]
-    marks = [point.mark for point in points]
-    rising = marks == sorted(set(marks)) and min(marks, default=0) >= 0
-    sound = all(
-        point.size >= 1 and (point.lr_scale is None or 0 < point.lr_scale < math.inf) for point in points
-    )
-    require(rising and sound, rule, points=text)
-    return points
-
-
-def _point(word: str) -> Point:
-    what, mark = word.split("@")
-    size, times, factor = what.partition("*")
-    return Point(int(mark), int(size), float(factor) if times else None)
+__all__ = ["Ramp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +99,7 @@ class Ramp:
         points = points_of(self.points)
         passed = [point for point in points if point.mark <= last.examples_seen]
         reason = f"{len(passed)} of {len(points)} points passed at {last.examples_seen} examples"
-        wanted = [last.initial_batch_size, *(point.size for point in passed)][-1]
+        wanted = [last.initial_batch_size, *(point.batch_size for point in passed)][-1]
         factors = [point.lr_scale for point in passed if point.lr_scale is not None]
         decision = aim(last, wanted, limits, reason)
         return replace(decision, lr_scale=factors[-1]) if factors else decision

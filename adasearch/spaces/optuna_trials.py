@@ -20,7 +20,7 @@ from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.spaces.space import Space
 
 __all__ = [
-    "STATES",
+    "STATE_OF_STATUS",
     "combinations",
     "distributions_of",
     "frozen_trial",
@@ -29,9 +29,9 @@ __all__ = [
     "stored_spaces",
 ]
 
-MOST = 100_000  # combinations of a grid; nobody trains as many
+MAX_GRID = 100_000  # combinations of a grid; nobody trains as many
 
-STATES = {
+STATE_OF_STATUS = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -89,9 +89,9 @@ def combinations(distributions: Mapping[str, BaseDistribution]) -> list[Params]:
                 f"--set {kind}/{field}=VALUE"
             )
         count *= len(each.choices)
-        if count > MOST:
+        if count > MAX_GRID:
             raise InputError(
-                f"--sampler grid takes at most {MOST} combinations but {name} makes them {count}"
+                f"--sampler grid takes at most {MAX_GRID} combinations but {name} makes them {count}"
             )
         choices.append([(name, value) for value in each.choices if value is not None])  # it never is
     return [dict(each) for each in product(*choices)]
@@ -114,7 +114,7 @@ def frozen_trial(
     lacking = values is not None and not all(map(math.isfinite, values))  # Optuna takes none such
     try:
         frozen = create_trial(
-            state=TrialState.FAIL if lacking else STATES[trial.status],
+            state=TrialState.FAIL if lacking else STATE_OF_STATUS[trial.status],
             params={name: trial.params[name] for name in distributions},
             distributions=dict(distributions),
             values=None if lacking else values,

@@ -12,7 +12,7 @@ from adasearch.store.parquet_file import rows_in, values_in
 from adasearch.store.rows import ACTIONS, DEFAULTS, ERRORS, POSITIVE, REQUIRED, SPENT, interval_of
 from adasearch.store.schemas import SCHEMAS
 
-__all__ = ["Columns", "Courses"]
+__all__ = ["ColumnsByTrial", "IntervalsByTrial"]
 
 _BLOCK_PARTS = 200  # few enough that what they take beside their rows is little, and blocks are large
 _EMPTY = SCHEMAS["intervals"].empty_table()
@@ -68,7 +68,7 @@ class _ByTrial:
         return self._rows.slice(chosen[0], len(chosen)) if whole else self._rows.take(chosen)
 
 
-class Courses(_ByTrial, Mapping[str, list[IntervalRecord]]):
+class IntervalsByTrial(_ByTrial, Mapping[str, list[IntervalRecord]]):
     """The intervals of trials as records, by trial id.
 
     A million intervals take 0.3 GB as columns and several times that as records, so records are made anew at
@@ -80,7 +80,7 @@ class Courses(_ByTrial, Mapping[str, list[IntervalRecord]]):
         return [interval_of(row) for row in rows_in(self._of(trial_id), "intervals")]
 
 
-class Columns(_ByTrial, Mapping[str, dict[str, list[Any]]]):
+class ColumnsByTrial(_ByTrial, Mapping[str, dict[str, list[Any]]]):
     """Some columns of the intervals of trials, by trial id; ``interval`` is among them."""
 
     def __getitem__(self, trial_id: str) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 __all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
 
 DECIDED_BY = ("reason", "train_loss", "val_loss")
-SMALL = 2**20  # bytes; pages one by one take twice as long as a small file in one go
+SMALL_FILE_BYTES = 2**20  # bytes; pages one by one take twice as long as a small file in one go
 
 
 class PartError(Exception):
@@ -52,7 +52,7 @@ def _opened(files: pafs.FileSystem, path: str) -> pa.NativeFile:
     """Return a file to read from: a large one on a disk as it lies there, any other in memory."""
     if is_local(files):
         file = files.open_input_file(path)
-        if file.size() >= SMALL:
+        if file.size() >= SMALL_FILE_BYTES:
             return file
         file.close()
     return pa.BufferReader(read_whole(files, path))

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, get_args, get_type_hints
 
-from adasearch.io.text import is_name
+from adasearch.io.text import is_name, slug
 from adasearch.records import (
     Action,
     Cause,
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _SIGNALS = [field.name for field in dataclasses.fields(Signals)]
-_COSTS = [
+_OWN_FIELDS = [
     field.name for field in dataclasses.fields(IntervalRecord) if field.name not in ("signals", "decision")
 ]
 
@@ -96,7 +96,7 @@ def interval_row(record: IntervalRecord) -> dict[str, Any]:
         "reason": record.decision.reason,
         "next_batch_size": record.decision.batch_size,
         "next_lr_scale": record.decision.lr_scale,
-        **{name: getattr(record, name) for name in _COSTS},
+        **{name: getattr(record, name) for name in _OWN_FIELDS},
     }
 
 
@@ -110,9 +110,23 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     _check_names(row, "study")
     if row["clock"] not in ("measured", "modelled"):
         raise ValueError(f"clock must be measured or modelled but is {row['clock']!r}")
-    study = StudyRecord(**{**row, "versions": plain(row["versions"])})
+    prefix = _prefix_of(row) if row["prefix"] is None else row["prefix"]
+    study = StudyRecord(**{**row, "prefix": prefix, "versions": plain(row["versions"])})
     _ = study.limits  # which refuses limits that contradict each other
     return study
+
+
+def _prefix_of(row: dict[str, Any]) -> str | None:
+    """Return what stands before a study's default name, which is all that older versions wrote of it.
+
+    >>> parts = {"architecture": "resnet18", "scale": "nano", "scheduler": "deba", "dataset": "digits"}
+    >>> _prefix_of({"study": "mine-resnet18-nano-deba-digits", **parts})
+    'mine'
+    >>> _prefix_of({"study": "resnet18-nano-deba-digits", **parts})
+    """
+    parts = (row[name] for name in ("architecture", "scale", "scheduler", "dataset"))
+    prefix, usual, rest = row["study"].rpartition("-" + "-".join(map(slug, parts)))
+    return prefix if usual and not rest else None
 
 
 def trial_of(row: dict[str, Any]) -> TrialRecord:
@@ -165,6 +179,13 @@ def plain(text: str) -> dict[str, Value]:
 
     Raises:
         ValueError: it is none, or holds more than plain values.
+
+    >>> plain('{"train/lr": 0.1, "scheduler/rule": "noise"}')
+    {'train/lr': 0.1, 'scheduler/rule': 'noise'}
+    >>> plain('{"train/lr": [0.1, 0.2]}')
+    Traceback (most recent call last):
+    ...
+    ValueError: 'train/lr' must be a number, a name, true or false
     """
     try:
         found = json.loads(text)
@@ -189,5 +210,5 @@ def interval_of(row: dict[str, Any]) -> IntervalRecord:
             action=row["action"],
             reason=row["reason"],
         ),
-        **{name: row[name] for name in _COSTS},
+        **{name: row[name] for name in _OWN_FIELDS},
     )

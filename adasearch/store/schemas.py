@@ -50,6 +50,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         multiple_of=_ints,
         train_space=_texts,
         scheduler_space=_texts,
+        prefix=_texts,
         versions=_texts,
         created_at=_time,
     ),

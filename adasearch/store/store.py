@@ -25,7 +25,7 @@ from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, wr
 from adasearch.io.text import is_name, printable, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
-from adasearch.store.interval_table import Columns, Courses
+from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
 from adasearch.store.parquet_file import PartError, rows_in
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of
@@ -172,18 +172,24 @@ class Store:
         pa.default_memory_pool().release_unused()  # of thousands of rows, as columns, some 40 MB
         return sorted(found, key=lambda trial: (trial.phase, trial.number))
 
+    def trial_ids(self, study: str) -> list[str]:
+        """Return the ids of a study's trials by their files, none of which is opened."""
+        names = [item.base_name for item in listed(self._files, f"{self._root}/{study}/trials")]
+        return [name.removesuffix(".parquet") for name in names if name.endswith(".parquet")]
+
     def find_trial(self, trial_id: str) -> tuple[TrialRecord, list[IntervalRecord]]:
         """Return a trial of a study or of ``train`` with its intervals.
 
         Raises:
             InputError: there is no such trial.
         """
-        known: list[str] = []
-        for folder in [*(study.study for study in self.studies()), "train"]:
-            for trial in self.trials(folder):
-                if trial.trial_id == trial_id:
-                    return trial, self.intervals(folder).get(trial_id, [])
-                known.append(trial.trial_id)
+        study = trial_id.rsplit("-", 2)[0]  # its id names it, so that no other study need be read
+        for folder in [study, "train"] if self.study(study) else ["train"]:
+            found = next(self._records(folder, "trials", trial_of, trial_id), None)
+            if found is not None:
+                return found, self.intervals(folder, [trial_id]).get(trial_id, [])
+        folders = [*(each.study for each in self.studies()), "train"]
+        known = [trial.trial_id for folder in folders for trial in self.trials(folder)]
         some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
         raise InputError(f"unknown trial {trial_id!r} in {self.name}; there are: {some or 'none'}")
 
@@ -200,7 +206,7 @@ class Store:
         They are made anew at each look-up.
         """
         names = None if trials is None else {f"{name}.parquet" for name in trials}
-        found = Courses(
+        found = IntervalsByTrial(
             (piece.rows for piece in self._pieces(study, "intervals", names)), self._left_out(study)
         )
         return found if trials is None else {name: found[name] for name in trials if name in found}
@@ -209,7 +215,7 @@ class Store:
         """Return some columns of the intervals of a study's trials by trial id, in order."""
         wanted = list(dict.fromkeys(["trial_id", "interval", *names]))
         pieces = self._pieces(study, "intervals", columns=wanted)
-        return Columns((piece.rows for piece in pieces), self._left_out(study))
+        return ColumnsByTrial((piece.rows for piece in pieces), self._left_out(study))
 
     def _left_out(self, study: str) -> Callable[[str, str], None]:
         place = f"{self._root}/{study}/intervals"

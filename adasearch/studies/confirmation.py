@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from adasearch.analysis.selection import NO_CHANGE, NO_GAIN, Pick, comparable, pick_trials
+from adasearch.analysis.selection import Pick, comparable, pick_trials
+from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -85,10 +86,10 @@ def jobs_of(
         tuned = _searched_adabatch(study, records, picks)
         runs: dict[ConfirmRun, None] = {}
         for candidate in candidates:
-            turns = path_of(_intervals(candidate, intervals), study.interval)
+            path = path_of(_intervals(candidate, intervals), study.interval)
             pick = picks[study.study]
             runs |= dict.fromkeys(
-                matched(study, candidate, turns, pick, controls=controls, adabatch=tuned)
+                matched(study, candidate, path, pick, controls=controls, adabatch=tuned)
             )  # controls that candidates share are made once
         names = {run.source_trial_id for run in runs}
         sources = {trial.trial_id: trial for trial in everything if trial.trial_id in names}
@@ -127,9 +128,10 @@ def _intervals(
 
 
 def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
-    said = {
-        NO_GAIN: f"{NO_GAIN}: its complete trial of lowest error is confirmed",
-        NO_CHANGE: "its candidate made no change of batch size, so that controls of its path are left out",
+    said: Mapping[SearchVerdict, str] = {
+        "no gain in search": "no gain in search: its complete trial of lowest error is confirmed",
+        "no change made": "its candidate made no change of batch size, so that controls of its path are left "
+        "out",
         "no reference": "no complete constant trial to compare with",
     }
     if pick.verdict in said:

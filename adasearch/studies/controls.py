@@ -18,18 +18,17 @@ coupling), ``mean_batch`` keeps that course.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from adasearch.analysis.selection import Pick
 from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import nearest
-from adasearch.schedulers.points import Turn, points_text
+from adasearch.schedulers.points import Point, points_text
 
-__all__ = ["FRESH", "MATCHED", "ConfirmRun", "Controls", "confirm_runs_of", "matched", "spread"]
+__all__ = ["FRESH", "ConfirmRun", "Controls", "confirm_runs_of", "matched", "spread"]
 
 Controls = Literal["matched", "all"]
-MATCHED = ("candidate", "reference", "default", "mean_batch", "decay")
 FRESH = 1_000_000
 """Seeds of confirmation begin so far above a study's own, which a search counts up from."""
 
@@ -67,7 +66,7 @@ def _run(role: str, scheduler: str, params: Params, source: str, seed: int = 0) 
 def matched(
     study: StudyRecord,
     candidate: TrialRecord,
-    turns: Sequence[Turn],
+    path: Sequence[Point],
     pick: Pick,
     *,
     controls: Controls = "matched",
@@ -75,7 +74,7 @@ def matched(
 ) -> list[ConfirmRun]:
     """Return a candidate and its controls, still without seeds.
 
-    ``turns`` is the candidate's path, ``pick`` names reference and default, and ``adabatch`` is the trial
+    ``path`` is the candidate's, ``pick`` names reference and default, and ``adabatch`` is the trial
     that stands for a searched AdaBatch. A control that would be the same run as another is left out.
     """
     name = candidate.trial_id
@@ -84,10 +83,10 @@ def matched(
         runs.append(_again("reference", pick.reference))
     if pick.default is not None and pick.default != pick.reference:
         runs.append(_again("default", pick.default))
-    if turns:  # else they would be the candidate once more
+    if path:  # else they would be the candidate once more
         train = {key: value for key, value in candidate.params.items() if key.startswith("train/")}
-        runs.append(_at_mean_size(train, candidate, turns, study.limits))
-        runs.append(_as_decay(train, candidate, turns))
+        runs.append(_at_mean_size(train, candidate, path, study.limits))
+        runs.append(_as_decay(train, candidate, path))
     if controls == "all":
         runs += _others(study, pick, adabatch)
     return runs
@@ -98,23 +97,34 @@ def _again(role: str, trial: TrialRecord) -> ConfirmRun:
 
 
 def _at_mean_size(
-    train: Mapping[str, Value], candidate: TrialRecord, turns: Sequence[Turn], limits: Limits
+    train: Mapping[str, Value], candidate: TrialRecord, path: Sequence[Point], limits: Limits
 ) -> ConfirmRun:
     assert candidate.mean_batch_size is not None
     size = nearest(candidate.mean_batch_size, limits)
     params = {**train, "train/batch_size": size}
     scheduler = "constant"
-    if any(turn.lr_scale != 1 for turn in turns):
+    if any(point.lr_scale not in (None, 1) for point in path):
         scheduler = "ramp"
-        params["scheduler/points"] = points_text([Turn(turn.mark, size, turn.lr_scale) for turn in turns])
+        params["scheduler/points"] = points_text([replace(point, batch_size=size) for point in path])
     return _run("mean_batch", scheduler, params, candidate.trial_id)
 
 
-def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, turns: Sequence[Turn]) -> ConfirmRun:
+def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, path: Sequence[Point]) -> ConfirmRun:
     size = train["train/batch_size"]
     assert isinstance(size, int)
-    path = [Turn(turn.mark, size, turn.lr_scale * size / turn.batch_size) for turn in turns]
-    return _run("decay", "ramp", {**train, "scheduler/points": points_text(path)}, candidate.trial_id)
+    points = points_text(decay_of(path, size))
+    return _run("decay", "ramp", {**train, "scheduler/points": points}, candidate.trial_id)
+
+
+def decay_of(path: Sequence[Point], size: int) -> list[Point]:
+    """Return a path at one size whose learning rate has the ratio to it that the other path's had to its own.
+
+    >>> points_text(decay_of([Point(400, 64), Point(1200, 128)], 32))  # growth at a constant learning rate
+    '32*0.5@400, 32*0.25@1200'
+    >>> points_text(decay_of([Point(400, 64, 2.0)], 32))  # a rate that grew with the size: nothing is left
+    '32@400'
+    """
+    return [Point(point.mark, size, (point.lr_scale or 1) * size / point.batch_size) for point in path]
 
 
 def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> list[ConfirmRun]:
@@ -145,6 +155,11 @@ def spread(study: StudyRecord, runs: Sequence[ConfirmRun], seeds: int) -> list[C
     """Return every run on each of so many fresh seeds, seed by seed.
 
     A machine that slows down then favours nobody; each seed begins with another run.
+
+    >>> from types import SimpleNamespace
+    >>> runs = [_run(role, "constant", {}, "source") for role in ("candidate", "reference")]
+    >>> [(run.role, run.seed) for run in spread(SimpleNamespace(seed=7), runs, 2)]
+    [('candidate', 1000007), ('reference', 1000007), ('reference', 1000008), ('candidate', 1000008)]
     """
     return [
         _run(run.role, run.scheduler, dict(run.params), run.source_trial_id, study.seed + FRESH + number)

@@ -1,7 +1,7 @@
 """What studies are called, and what of a study is a name of the user's own code."""
 
 from adasearch.errors import InputError
-from adasearch.io.text import LONGEST, slug
+from adasearch.io.text import MAX_NAME_BYTES, slug
 from adasearch.records import StudyRecord
 
 __all__ = ["NUMBERED", "named_by", "source_of", "study_name"]
@@ -24,10 +24,10 @@ def study_name(architecture: str, scale: str, scheduler: str, dataset: str, pref
     """
     parts = [prefix, architecture, scale, scheduler, dataset]
     name = "-".join(slug(part) for part in parts if part)
-    if len(name) > LONGEST - NUMBERED:
+    if len(name) > MAX_NAME_BYTES - NUMBERED:
         raise InputError(
-            f"a study's name must have at most {LONGEST - NUMBERED} characters but {name!r} has {len(name)}; "
-            "it is made of --study and the names of network, scheduler and data"
+            f"a study's name must have at most {MAX_NAME_BYTES - NUMBERED} characters but {name!r} has "
+            f"{len(name)}; it is made of --study and the names of network, scheduler and data"
         )
     return name
 

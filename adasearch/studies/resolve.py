@@ -206,6 +206,7 @@ def _resolve_one(
         multiple_of=limits.multiple_of,
         train_space=train_space.complete().to_json(),
         scheduler_space=scheduler_space.complete().to_json(),
+        prefix=request.study,
         versions=versions(),
         created_at=datetime.now(timezone.utc),
     )

@@ -11,7 +11,14 @@ SHARES = (0.25, 0.5)  # of the budget
 
 
 def rungs_of(study: StudyRecord) -> tuple[int, ...]:
-    """Return the rungs of a study in examples seen, lowest first; its trials are evaluated there, too."""
+    """Return the rungs of a study in examples seen, lowest first; its trials are evaluated there, too.
+
+    >>> from types import SimpleNamespace
+    >>> rungs_of(SimpleNamespace(stopper="halving", budget=8000))
+    (2000, 4000)
+    >>> rungs_of(SimpleNamespace(stopper="none", budget=8000))
+    ()
+    """
     if study.stopper == "none":
         return ()
     return tuple(max(1, round(share * study.budget)) for share in SHARES)

@@ -13,7 +13,7 @@ from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.profiles.quantiles import thresholds
 from adasearch.records import Params, Signals, StudyRecord, TrialRecord
-from adasearch.spaces.optuna_trials import STATES, combinations, frozen_trial, new_study, objectives
+from adasearch.spaces.optuna_trials import STATE_OF_STATUS, combinations, frozen_trial, new_study, objectives
 from adasearch.spaces.space import Space
 from adasearch.store.trials import begin_trial
 from adasearch.tuning.initial_points import initial_points
@@ -137,7 +137,7 @@ class OptunaSource:
                 self._study.tell(asked, values)
                 return trial
             trial = replace(trial, status="failed", error=f"its objectives are {values}")
-        self._study.tell(asked, state=STATES[trial.status])
+        self._study.tell(asked, state=STATE_OF_STATUS[trial.status])
         return trial
 
     def _enqueue(self, searched: Params, number: int) -> None:

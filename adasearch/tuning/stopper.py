@@ -15,7 +15,7 @@ from adasearch.studies.spans import rungs_of
 
 __all__ = ["RECALLED", "Rungs", "ranks_of"]
 
-FEWEST = 4  # trials at a rung before it stops any; fewer say little about what is good
+MIN_TRIALS_AT_RUNG = 4  # trials at a rung before it stops any; fewer say little about what is good
 
 RECALLED = ("examples_seen", "val_error", "decided", "train_seconds", "modelled_seconds")
 """The columns of an ended trial's intervals that its place at the rungs follows from."""
@@ -71,7 +71,7 @@ class Rungs:
 
 
 def _in_better_half(point: Point, points: Sequence[Point]) -> bool:
-    if len(points) < FEWEST:
+    if len(points) < MIN_TRIALS_AT_RUNG:
         return True
     ranks = ranks_of(points)
     ordered = sorted(ranks[each] for each in points)

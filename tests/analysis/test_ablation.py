@@ -1,13 +1,13 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from adasearch.analysis.ablation import LEVELS, LevelRow, by_level, level_table
+from adasearch.analysis.ablation import MAX_LEVELS, LevelRow, by_level, level_table
+from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.errors import InputError
 from adasearch.records import TrialRecord
 from tests.rows import study_of, trial_of
@@ -61,15 +61,16 @@ def test_pairs_of_one_seed_show_what_the_spread_over_seeds_would_hide() -> None:
     assert faster.pairs == worse.pairs == 5
     assert faster.verdict == "faster at equal error"
     assert worse.verdict == "worse"
-    assert worse.error_difference is not None
-    assert faster.log_speed is not None
-    assert worse.error_difference.mean == pytest.approx(0.05, abs=1e-3)
-    assert math.exp(faster.log_speed.mean) == pytest.approx(1.25, rel=0.01)
+    gain, difference = speedup_of(faster.paired), error_of(worse.paired)
+    assert gain is not None
+    assert difference is not None
+    assert difference.mean == pytest.approx(0.05, abs=1e-3)
+    assert gain.mean == pytest.approx(1.25, rel=0.01)
     # The levels' own intervals overlap: five points lie within the spread over seeds.
     assert worse.val_error is not None
     assert rows[0].val_error is not None
-    assert worse.error_difference.low is not None
-    assert worse.error_difference.low > 0.04
+    assert difference.low is not None
+    assert difference.low > 0.04
 
 
 def test_trials_that_differ_in_seed_or_in_anything_else_are_no_pairs() -> None:
@@ -77,7 +78,7 @@ def test_trials_that_differ_in_seed_or_in_anything_else_are_no_pairs() -> None:
     rates = [replace(trial, params={**trial.params, "train/lr": 0.1 + trial.number}) for trial in rounds()]
     for trials in (seeds, rates):
         for row in by_level([STUDY], trials, FIELD)[1:]:
-            assert (row.pairs, row.verdict, row.error_difference) == (0, "no pairs", None)
+            assert (row.pairs, row.verdict, row.paired) == (0, "no pairs", None)
             assert row.complete == 5
 
 
@@ -118,7 +119,10 @@ def test_words_and_truth_values_are_levels_too() -> None:
     [
         ("scheduler/cooldwn", r"unknown field 'scheduler/cooldwn'; did you mean 'scheduler/cooldown'\?"),
         ("train/lr", "needs a field of several values but train/lr has one"),
-        ("scheduler/many", f"at most {LEVELS} different values but scheduler/many has 15 in {STUDY.study}"),
+        (
+            "scheduler/many",
+            f"at most {MAX_LEVELS} different values but scheduler/many has 15 in {STUDY.study}",
+        ),
     ],
 )
 def test_field_without_levels_is_refused(field: str, says: str) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from adasearch.analysis.compare import compare
-from adasearch.analysis.confirmed import ConfirmedRow, confirmed_rows, whole_verdict
+from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
+from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.paired_tests import speedup_of, verdict
 from adasearch.analysis.time_to_target import to_target
 from adasearch.commands import export
 from adasearch.errors import InputError
@@ -89,19 +91,24 @@ def rows_of(trials: Sequence[TrialRecord]) -> dict[str, ConfirmedRow]:
 
 def test_candidate_is_told_against_reference_and_default() -> None:
     row = rows_of(case())["candidate"]
-    assert (row.table, row.verdict, row.seeds, row.pairs) == ("confirmed", "faster at equal error", 5, 5)
-    assert row.verdict_default == "both faster and better"
-    assert row.speedup == pytest.approx(1.25, rel=0.01)
-    assert row.time_saved == pytest.approx(0.2, rel=0.02)
-    assert row.speedup_default == pytest.approx(1.5, rel=0.01)
-    assert row.error_difference == pytest.approx(0.0, abs=1e-9)
-    assert row.error_difference_default == pytest.approx(-0.04)
-    assert row.speedup_low is not None
-    assert row.speedup_high is not None
-    assert row.speedup_low < 1.25 < row.speedup_high
-    assert row.measure_share == pytest.approx(0.1, rel=0.01)
-    assert (row.adaptations, row.final_batch_size) == (3, 72)
-    assert row.peak_memory_bytes == 5 * 2**20
+    assert (row.table, row.verdict, row.runs.seeds, row.pairs) == ("confirmed", "faster at equal error", 5, 5)
+    gain, beside_default = speedup_of(row.paired), speedup_of(row.default)
+    assert row.paired is not None
+    assert row.default is not None
+    assert gain is not None
+    assert gain.low is not None
+    assert gain.high is not None
+    assert beside_default is not None
+    assert verdict(row.default) == "both faster and better"
+    assert gain.mean == pytest.approx(1.25, rel=0.01)
+    assert gain.low < 1.25 < gain.high
+    assert row.paired.time_saved == pytest.approx(0.2, rel=0.02)
+    assert beside_default.mean == pytest.approx(1.5, rel=0.01)
+    assert row.paired.error.mean == pytest.approx(0.0, abs=1e-9)
+    assert row.default.error.mean == pytest.approx(-0.04)
+    assert row.runs.measure_share == pytest.approx(0.1, rel=0.01)
+    assert (row.runs.adaptations, row.runs.final_batch_size) == (3, 72)
+    assert row.runs.peak_memory_bytes == 5 * 2**20
     assert (row.search_verdict, whole_verdict(row)) == ("not confirmed", row.verdict)
 
 
@@ -110,14 +117,17 @@ def test_controls_tell_what_the_candidate_is_against_each() -> None:
     assert list(rows) == ["candidate", "reference", "default", "decay"]
     assert {rows[role].table for role in ("reference", "default", "decay")} == {"controls"}
     assert rows["decay"].verdict == "faster at equal error"
-    assert rows["default"].test_error == pytest.approx(0.15)
+    error = rows["default"].runs.test_error
+    assert error is not None
+    assert error.mean == pytest.approx(0.15)
     assert rows["decay"].ran == "constant"
 
 
 def test_too_few_seeds_give_intervals_and_these_words() -> None:
     row = rows_of(case(seeds=2))["candidate"]
-    assert (row.verdict, row.p_error, row.p_time) == ("too few seeds", None, None)
-    assert row.speedup_low is not None
+    assert row.paired is not None
+    assert (row.verdict, row.paired.p_error, row.paired.p_time) == ("too few seeds", None, None)
+    assert flat_row(row)["speedup_low"] is not None
 
 
 def test_reference_that_is_the_default_serves_as_both() -> None:
@@ -125,7 +135,8 @@ def test_reference_that_is_the_default_serves_as_both() -> None:
     same = [replace(t, source_trial_id=SEARCH[0].trial_id) if t.role == "reference" else t for t in trials]
     found = confirmed_rows([CONSTANT, DEBA], [SEARCH[0], SEARCH[2], *same], {})
     (row,) = [row for row in found if row.role == "candidate"]
-    assert row.speedup_default == row.speedup
+    assert row.paired is not None
+    assert row.default == row.paired
 
 
 def test_candidate_that_changed_nothing_says_so() -> None:
@@ -140,16 +151,17 @@ def test_doubts_of_the_search_travel_along() -> None:
 
 def test_without_reference_runs_there_is_no_verdict() -> None:
     row = rows_of(confirming("candidate", CANDIDATE, error=0.1, seconds=5, adaptations=1))["candidate"]
-    assert (row.verdict, row.speedup, row.seeds) == ("no reference", None, 5)
+    assert (row.verdict, row.paired, row.runs.seeds) == ("no reference", None, 5)
 
 
 def test_half_finished_confirmation_is_what_is_there() -> None:
     begun = [replace(t, status="running", test_error=None) if t.number in (3, 7) else t for t in case()]
     rows = rows_of(begun)
-    assert (rows["candidate"].seeds, rows["candidate"].pairs, rows["candidate"].unfinished) == (4, 3, 1)
-    assert rows["candidate"].verdict == "too few seeds"
+    candidate = rows["candidate"]
+    assert (candidate.runs.seeds, candidate.pairs, candidate.runs.unfinished) == (4, 3, 1)
+    assert candidate.verdict == "too few seeds"
     none = rows_of([replace(t, status="failed", test_error=None) for t in case()])["candidate"]
-    assert (none.verdict, none.failed, none.test_error) == ("nothing complete", 5, None)
+    assert (none.verdict, none.runs.failed, none.runs.test_error) == ("nothing complete", 5, None)
 
 
 # --- the target -------------------------------------------------------------------------------------
@@ -166,11 +178,11 @@ def test_target_is_the_references_median_error_and_the_margin() -> None:
     trials = case()
     intervals = {t.trial_id: at_marks((0.3, 2.0), (0.119, 3.0), (0.1, 9.0)) for t in trials}
     (row, *_) = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *trials], intervals)
-    assert row.target_error == pytest.approx(0.12)
-    assert (row.target_seconds, row.target_examples, row.reached) == (5.0, 800, 5)
+    assert row.runs.target_error == pytest.approx(0.12)
+    assert (row.runs.target_seconds, row.runs.target_examples, row.runs.reached) == (5.0, 800, 5)
     some = {name: each for name, each in intervals.items() if name.endswith(("-0", "-1"))}
     (row, *_) = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *trials], some)
-    assert (row.target_seconds, row.reached) == ("not reached", 2)
+    assert (row.runs.target_seconds, row.runs.reached) == ("not reached", 2)
 
 
 # --- compare and export -----------------------------------------------------------------------------
@@ -210,6 +222,22 @@ def test_json_and_csv_hold_both_tables_with_their_settings(store: Store) -> None
     read = list(csv.DictReader(io.StringIO(compare(store, form="csv"))))
     assert [row["role"] for row in read] == ["candidate", "reference", "default", "decay", "", ""]
     assert {row["train/batch_size"] for row in read} == {"32"}
+
+
+def test_columns_stay_those_that_others_read(store: Store) -> None:
+    (heads, *_) = compare(store, form="csv").splitlines()
+    known = """
+        table study architecture scheduler scale dataset role ran trial_id source_trial_id seeds
+        unfinished failed test_error test_error_low test_error_high val_error seconds seconds_low
+        seconds_high clock train_seconds modelled_seconds target_error target_seconds
+        target_examples target_steps reached mean_batch_size final_batch_size adaptations
+        measure_share peak_memory_bytes pairs error_difference error_difference_low
+        error_difference_high speedup speedup_low speedup_high time_saved p_error p_time
+        p_equal_error p_equal_time error_margin error_difference_default speedup_default
+        speedup_default_low speedup_default_high time_saved_default verdict_default search_verdict
+        verdict
+    """.split()
+    assert heads.split(",") == [*known, *SETTINGS, "trials", "complete", "pruned", "acted"]
 
 
 def test_a_wider_margin_is_another_test(store: Store) -> None:

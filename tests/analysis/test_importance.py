@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adasearch.analysis.importance import FEWEST, ImportanceRow, importance_rows, importance_table
+from adasearch.analysis.importance import MIN_TRIALS, ImportanceRow, importance_rows, importance_table
 from adasearch.errors import InputError
 from adasearch.records import Params, StudyRecord, TrialRecord
 from tests.rows import study_of, trial_of
@@ -96,7 +96,7 @@ def test_spread_grows_where_trials_are_few() -> None:
 
 @pytest.mark.parametrize("evaluator", ["fanova", "ped-anova"])
 def test_too_few_complete_trials_are_told_instead_of_numbers(evaluator: str) -> None:
-    enough = FEWEST[evaluator]
+    enough = MIN_TRIALS[evaluator]
     trials = drawn(STUDY, enough)
     others = [
         replace(trials[0], status="pruned"),

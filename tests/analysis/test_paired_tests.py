@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from adasearch.analysis.estimates import Estimate, estimate
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    FEWEST,
+    MIN_PAIRS,
     TIME_MARGIN,
-    Estimate,
     Paired,
     corrected,
-    estimate,
     holm,
     paired,
     verdict,
@@ -73,7 +72,7 @@ def test_pairs_that_all_differ_alike_take_a_sign_test(difference: float, p: floa
     assert found.p_equal_error == pytest.approx(p_equal)
 
 
-@pytest.mark.parametrize("seeds", [1, 2, FEWEST - 1])
+@pytest.mark.parametrize("seeds", [1, 2, MIN_PAIRS - 1])
 def test_too_few_pairs_give_intervals_but_no_p(seeds: int) -> None:
     found = of([0.01 * n for n in range(seeds)], [1.5 + 0.1 * n for n in range(seeds)])
     assert (found.p_error, found.p_time, found.p_equal_error, found.p_equal_time) == (None,) * 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from adasearch.analysis.prediction import Outcome, Traits, ceiling, leave_one_out, pays, predict
+from adasearch.analysis.prediction import Gain, Traits, ceiling, leave_one_out, pays, predict
 from adasearch.analysis.prediction_table import outcomes_of, outlook
 from adasearch.cli.main import main
 from adasearch.errors import InputError
@@ -33,8 +33,8 @@ def traits(
     )
 
 
-def outcome(of: Traits, speedup: float, change: float = 0.0, scheduler: str = "deba") -> Outcome:
-    return Outcome(traits=of, scheduler=scheduler, speedup=speedup, error_change=change, confirmed=True)
+def outcome(of: Traits, speedup: float, change: float = 0.0, scheduler: str = "deba") -> Gain:
+    return Gain(traits=of, scheduler=scheduler, speedup=speedup, error_change=change, confirmed=True)
 
 
 FULL = [outcome(traits(f"net{i}", top=1 + i / 10), (1 + i / 10) ** 0.5) for i in range(1, 9)]

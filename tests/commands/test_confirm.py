@@ -17,7 +17,7 @@ from adasearch.data.spec import DataSpec
 from adasearch.errors import AdasearchError, InputError
 from adasearch.records import Limits, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
-from adasearch.schedulers.points import Turn
+from adasearch.schedulers.points import Point
 from adasearch.store import Store
 from adasearch.store.trials import close_trial
 from adasearch.studies.confirmation import Job, jobs_of
@@ -41,18 +41,18 @@ CANDIDATE = replace(
     adaptations=2,
     mean_batch_size=50.6,
 )
-GROWTH = [Turn(400, 64, 1.0), Turn(1200, 96, 1.0)]
+GROWTH = [Point(400, 64, 1.0), Point(1200, 96, 1.0)]
 PICK = Pick(trial=CANDIDATE, verdict="not confirmed", error_bound=0.13, reference=REFERENCE, default=DEFAULT)
 
 
 def controls_of(
-    turns: Sequence[Turn] = GROWTH,
+    path: Sequence[Point] = GROWTH,
     pick: Pick = PICK,
     *,
     controls: Controls = "matched",
     adabatch: TrialRecord | None = None,
 ) -> dict[str, ConfirmRun]:
-    runs = matched(DEBA, CANDIDATE, turns, pick, controls=controls, adabatch=adabatch)
+    runs = matched(DEBA, CANDIDATE, path, pick, controls=controls, adabatch=adabatch)
     assert len({run.role for run in runs}) == len(runs)
     return {run.role: run for run in runs}
 
@@ -78,12 +78,12 @@ def test_decay_takes_the_ratio_of_rate_to_batch_along_the_path() -> None:
     points = f"32*{32 / 64!r}@400, 32*{32 / 96!r}@1200"
     assert (run.scheduler, dict(run.params)) == ("ramp", SETTINGS | {"scheduler/points": points})
     # A candidate that scales its rate with the batch keeps the ratio: its control is a constant run.
-    linear = dict(controls_of([Turn(400, 64, 2.0)])["decay"].params)
+    linear = dict(controls_of([Point(400, 64, 2.0)])["decay"].params)
     assert linear["scheduler/points"] == "32@400"
 
 
 def test_mean_batch_keeps_a_course_of_the_learning_rate() -> None:
-    run = controls_of([Turn(400, 64, 0.75), Turn(800, 96, 0.5)])["mean_batch"]
+    run = controls_of([Point(400, 64, 0.75), Point(800, 96, 0.5)])["mean_batch"]
     assert run.scheduler == "ramp"
     assert dict(run.params)["scheduler/points"] == "51*0.75@400, 51*0.5@800"
 

@@ -1,71 +1,28 @@
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 import adasearch
 from adasearch.analysis.replay import virtual_decisions
 from adasearch.cli.main import main
 from adasearch.commands import export
 from adasearch.errors import InputError
-from adasearch.records import Decision, IntervalRecord, Limits
+from adasearch.records import Limits
 from adasearch.schedule_file import load_schedule, training_flags
 from adasearch.schedulers import make_scheduler
-from adasearch.schedulers.points import Turn, path_of, points_text
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
 from adasearch.studies.naming import source_of
-from tests.rows import interval_at, study_of, trial_of
+from tests.rows import study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"
-LIMITS = Limits(smallest=16, largest=96)
 
 
 @pytest.fixture
 def store(small_results: Path) -> Store:
     return Store(str(small_results))
-
-
-def turning(*points: tuple[int, int, float]) -> list[IntervalRecord]:
-    """A run of one interval of 400 examples a point: (examples seen, next size, next factor)."""
-    records = []
-    size, factor = 32, 1.0
-    for number, (seen, to_size, to_factor) in enumerate(points):
-        record = interval_at(number, seen=seen)
-        decision = Decision(
-            batch_size=to_size,
-            lr_scale=to_factor,
-            action="hold" if to_size == size else "grow" if to_size > size else "shrink",
-            reason="because",
-        )
-        signals = dataclasses.replace(record.signals, batch_size=size, lr_scale=factor)
-        records.append(dataclasses.replace(record, signals=signals, decision=decision))
-        size, factor = to_size, to_factor
-    return records
-
-
-# --- the path ---------------------------------------------------------------------------------------
-
-
-def test_path_names_the_marks_and_not_the_ends_of_the_last_batches() -> None:
-    # Intervals of 400 that overshoot: a run of another size turns at the same marks.
-    run = turning((416, 48, 1.0), (800, 48, 1.0), (1215, 48, 0.5), (1600, 24, 0.5))
-    assert path_of(run, 400) == [Turn(400, 48, 1.0), Turn(1200, 48, 0.5), Turn(1600, 24, 0.5)]
-    assert points_text(path_of(run, 400)) == "48*1.0@400, 48*0.5@1200, 24*0.5@1600"
-
-
-@given(st.lists(st.tuples(st.integers(16, 96), st.sampled_from([1.0, 0.5, 1 / 3, 1.5])), max_size=12))
-def test_ramp_takes_the_very_path(wishes: Sequence[tuple[int, float]]) -> None:
-    run = turning(*((400 * (number + 1) + 7, *wish) for number, wish in enumerate(wishes)))
-    turns = path_of(run, 400)
-    rule = make_scheduler("ramp", {"points": points_text(turns)}) if turns else None
-    if rule is not None:
-        replayed = virtual_decisions([record.signals for record in run], rule, LIMITS)
-        assert [(each.batch_size, each.lr_scale) for each in replayed] == list(wishes)
 
 
 # --- export -----------------------------------------------------------------------------------------

@@ -54,10 +54,12 @@ def test_any_sequence_of_batch_sizes_gives_the_plain_stream(
 ) -> None:
     data = numbered(examples)
     total = sum(sizes)
-    plain = torch.stack([Batches(data, seed).indices(position, 1)[0] for position in range(total)])
+    plain = torch.stack([Batches(data, seed).stream.indices(position, 1)[0] for position in range(total)])
     batches = Batches(data, seed)
     starts = accumulate(sizes, initial=0)
-    batched = torch.cat([batches.indices(start, size) for start, size in zip(starts, sizes, strict=False)])
+    batched = torch.cat(
+        [batches.stream.indices(start, size) for start, size in zip(starts, sizes, strict=False)]
+    )
     assert batched.tolist() == plain.tolist()
 
 
@@ -76,14 +78,16 @@ def test_batches_visit_every_example_once_per_permutation(sizes: list[int], exam
 
 def test_permutations_differ_from_each_other_and_between_seeds() -> None:
     data = numbered(50)
-    orders = [Batches(data, seed).indices(50 * number, 50).tolist() for seed in (0, 1) for number in (0, 1)]
+    orders = [
+        Batches(data, seed).stream.indices(50 * number, 50).tolist() for seed in (0, 1) for number in (0, 1)
+    ]
     assert len({tuple(order) for order in orders}) == 4
 
 
 def test_stream_can_be_entered_anywhere() -> None:
     batches = Batches(numbered(7), 3)
-    forwards = [batches.indices(offset, 5).tolist() for offset in range(0, 35, 5)]
-    backwards = [batches.indices(offset, 5).tolist() for offset in range(30, -1, -5)]
+    forwards = [batches.stream.indices(offset, 5).tolist() for offset in range(0, 35, 5)]
+    backwards = [batches.stream.indices(offset, 5).tolist() for offset in range(30, -1, -5)]
     assert backwards == forwards[::-1]
 
 

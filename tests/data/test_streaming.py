@@ -176,7 +176,7 @@ def test_a_worker_reads_its_share_of_the_announced_steps_and_nothing_else(
         for step in range(steps):
             start = place + step * batch_size
             list(batches.chunks(start, 0, batch_size, 4, range(2, 4)))
-            expected += batches.indices(start + batch_size // 2, batch_size // 2).tolist()
+            expected += batches.stream.indices(start + batch_size // 2, batch_size // 2).tolist()
     read = [int(line) for line in log.read_text().split()]
     assert sorted(read) == sorted(both[1].train.rows[expected].tolist())
 

@@ -18,7 +18,7 @@ import pytest
 from adasearch.cli.main import main
 from adasearch.doctor.examine import examine
 from adasearch.doctor.findings import Finding, Report
-from adasearch.doctor.interval_check import course_of
+from adasearch.doctor.interval_check import end_of
 from adasearch.doctor.repair import repair
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.store import Store
@@ -241,11 +241,11 @@ def test_intervals_of_another_trial_are_named(results: Path) -> None:
 
 def test_order_of_rows_in_a_file_is_no_fault() -> None:
     rows = {"trial_id": ["a", "a"], "interval": [1, 0], "examples_seen": [800, 400], "step": [2, 1]}
-    course = course_of(in_columns(pa.table(rows), "intervals"), "a")
+    course = end_of(in_columns(pa.table(rows), "intervals"), "a")
     assert (course.examples_seen, course.steps, course.fault) == (800, 2, None)
-    assert course_of(SCHEMAS["intervals"].empty_table(), "a").fault == "holds no rows"
+    assert end_of(SCHEMAS["intervals"].empty_table(), "a").fault == "holds no rows"
     holes = in_columns(pa.table({"trial_id": ["a"], "interval": np.array([0])}), "intervals")
-    assert course_of(holes, "a").fault == "has rows without interval, examples_seen or step"
+    assert end_of(holes, "a").fault == "has rows without interval, examples_seen or step"
 
 
 # --- files in the wrong place ---------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.analysis.confirmed import confirmed_rows
+from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.search_table import search_rows
 from adasearch.plots.confirmed import Reached, against_controls, draw_gains, draw_reached
 from adasearch.records import TrialRecord

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.figure import Figure
 
-from adasearch.analysis.prediction import Outcome, Traits
+from adasearch.analysis.prediction import Gain, Traits
 from adasearch.plots.profiles import modelled_against_measured, score_against_gain, throughput
 from tests.plots.figures import points
 from tests.profile_rows import speed_of
@@ -21,7 +21,7 @@ def test_throughput_is_relative_to_the_smallest_size() -> None:
 
 
 def test_score_against_gain_leaves_out_what_has_no_score_and_hollows_what_is_worse() -> None:
-    def outcome(name: str, score: float | None, change: float) -> Outcome:
+    def outcome(name: str, score: float | None, change: float) -> Gain:
         traits = Traits(
             architecture=name,
             scale="nano",
@@ -30,7 +30,7 @@ def test_score_against_gain_leaves_out_what_has_no_score_and_hollows_what_is_wor
             stability_score=score,
             noise_scale=None,
         )
-        return Outcome(traits=traits, scheduler="deba", speedup=1.2, error_change=change, confirmed=False)
+        return Gain(traits=traits, scheduler="deba", speedup=1.2, error_change=change, confirmed=False)
 
     figure = score_against_gain([outcome("a", 0.5, 0.0), outcome("b", 0.7, 0.02), outcome("c", None, 0.0)])
     assert points(figure, "a") == [(0.5, 1.2)]

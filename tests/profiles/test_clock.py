@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from adasearch.analysis.compare import compare
+from adasearch.analysis.gather import select
 from adasearch.errors import InputError
-from adasearch.profiles.clock import judged, with_clock
+from adasearch.profiles.clock import with_clock
 from adasearch.profiles.profile import SpeedProfile, here
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord
@@ -114,10 +115,9 @@ def results(tmp_path: Path) -> Store:
 
 
 def judge(store: Store, clock: str | None, name: str | None) -> list[tuple[str, float | None]]:
-    studies = store.studies()
-    trials = [trial for study in studies for trial in store.trials(study.study)]
-    records, trials = judged(store, studies, trials, clock=clock, device_profile=name)
-    return [(study.clock, trial.modelled_seconds) for study, trial in zip(records, trials, strict=True)]
+    found = select(store, clock=clock, device_profile=name)
+    pairs = zip(found.studies, found.trials, strict=True)
+    return [(study.clock, trial.modelled_seconds) for study, trial in pairs]
 
 
 def test_trials_are_judged_by_any_profile_from_their_stored_rows(results: Store) -> None:
@@ -125,7 +125,7 @@ def test_trials_are_judged_by_any_profile_from_their_stored_rows(results: Store)
     assert judge(results, None, None) == [("measured", None)] * 2
     assert judge(results, None, "abacus") == [("modelled", 2.0 * steps)] * 2
     assert dict(judge(results, None, "h100")) == pytest.approx({"modelled": 0.02 * steps})
-    assert judge(results, "measured", "h100") == [("measured", None)] * 2
+    assert judge(results, "measured", None) == [("measured", None)] * 2
 
 
 def test_table_says_which_clock_it_uses(results: Store) -> None:

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from adasearch.errors import InputError
+from adasearch.profiles.clock import curve_of
 from adasearch.profiles.profile_store import ProfileStore
+from adasearch.store import Store
 from tests.profile_rows import speed_of, stability_of
 from tests.rows import STUDY, study_of
 
@@ -36,6 +39,30 @@ def test_profile_that_diverged_has_no_figures_and_is_there(store: ProfileStore) 
     diverged = replace(STEADY, figures=(), diverged=1)
     store.write(diverged)
     assert store.stability() == [diverged]
+
+
+def test_profiles_of_a_name_and_network_are_read_alone(
+    store: ProfileStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = speed_of(STUDY, "h100")
+    for profile in (SPEED, other, STEADY, speed_of(study_of("deba", "resnet18_wide"))):
+        store.write(profile)
+    for file in (tmp_path / "here" / "profiles").glob("*"):
+        if not file.name.startswith("speed-abacus-resnet18-nano-"):
+            file.write_bytes(b"damaged")
+    assert store.speed_of("abacus", ("resnet18", "nano")) == [SPEED]
+    assert capsys.readouterr().err == ""
+
+
+def test_curve_of_a_study_is_found_in_a_file_of_any_name(store: ProfileStore, tmp_path: Path) -> None:
+    results = Store(str(tmp_path / "here"))
+    study = replace(STUDY, device_profile="abacus")
+    assert curve_of(results, STUDY) is curve_of(results, study) is None
+    store.write(SPEED)
+    assert curve_of(results, study) == SPEED.curve
+    (file,) = (tmp_path / "here" / "profiles").glob("*.parquet")
+    file.rename(file.with_name("from-elsewhere.parquet"))
+    assert curve_of(results, study) == SPEED.curve
 
 
 def test_file_holds_one_row_per_size_that_any_engine_reads(store: ProfileStore, tmp_path: Path) -> None:
@@ -96,3 +123,20 @@ def test_damaged_file_is_skipped_and_named(
     (tmp_path / "here" / "profiles" / "zz.parquet").write_bytes(b"no")
     assert store.speed() == [SPEED]
     assert "skipping unreadable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("column", ["measure_noise_seconds", "measure_products_seconds", "step_seconds"])
+def test_profile_that_lacks_a_time_is_refused_by_file_and_column(
+    store: ProfileStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
+) -> None:
+    """It was taken, and failed where a search first asked for modelled seconds of what was measured."""
+    store.write(SPEED)
+    (file,) = (tmp_path / "here" / "profiles").glob("*.parquet")
+    rows = pq.read_table(file)
+    place = rows.schema.get_field_index(column)
+    values = pa.array([0.25, None], rows.schema.field(place).type)
+    pq.write_table(rows.set_column(place, rows.schema.field(place), values), file)
+    assert store.speed() == []
+    assert capsys.readouterr().err == f"adasearch: skipping damaged {file}: {column} is missing\n"
+    with pytest.raises(InputError, match=f"--import .*: {column} is missing"):
+        ProfileStore(str(tmp_path / "there")).take_in(str(file))

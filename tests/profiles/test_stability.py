@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adasearch.profiles.profile import differences, here
+from adasearch.profiles.profile import here, setting_differences
 from adasearch.profiles.stability import (
     FIGURES,
     mean_interval,
@@ -92,11 +92,11 @@ def test_figures_of_one_seed_have_no_interval() -> None:
     ],
 )
 def test_profile_of_other_circumstances_differs_by_name(changes: dict[str, object], says: str) -> None:
-    assert differences(SETTING, replace(SETTING, **changes)) == [says]  # type: ignore[arg-type]
+    assert setting_differences(SETTING, replace(SETTING, **changes)) == [says]  # type: ignore[arg-type]
 
 
 def test_profile_of_the_same_circumstances_fits() -> None:
-    assert differences(SETTING, SETTING) == []
-    assert differences(SETTING, replace(SETTING, versions={"torch": "2.6", "python": "3.12"})) == []
+    assert setting_differences(SETTING, SETTING) == []
+    assert setting_differences(SETTING, replace(SETTING, versions={"torch": "2.6", "python": "3.12"})) == []
     gpu = replace(SETTING, device="cuda")
-    assert differences(gpu, replace(gpu, threads=8)) == []
+    assert setting_differences(gpu, replace(gpu, threads=8)) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from matplotlib import rcParams
 
-from adasearch.analysis.confirmed import confirmed_rows
+from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.plots.signals import draw_signals

@@ -78,7 +78,7 @@ def test_times_that_vary_are_taken_until_the_cap(monkeypatch: pytest.MonkeyPatch
             yield from (1.0, 3.0)
 
     point, _ = timed(varying(), monkeypatch, digits)
-    assert point.repeats == speed.MOST
+    assert point.repeats == speed.MAX_BLOCKS
     assert [point.step_seconds_low, point.step_seconds_high] == pytest.approx([1.0, 3.0])
 
 

@@ -68,6 +68,11 @@ def test_averages_over_the_period_that_has_just_ended() -> None:
     assert DiveBatch(delta=2).decide(counted, WIDE).batch_size == 77  # 2 * (1 + 37.5)
 
 
+def test_averages_over_100_intervals_of_a_longer_period() -> None:
+    history = [row(n, epoch=(n + 1) / 150, noise=1e6 if n < 50 else 99.0, square=1.0) for n in range(150)]
+    assert DiveBatch(delta=1).decide(history, WIDE).batch_size == 100
+
+
 def test_decides_once_a_period() -> None:
     history = run(DiveBatch(delta=1, period=3), 7, signals=lambda size: {"noise": 99.0, "square": 1.0})
     assert [row.batch_size for row in history] == [32, 32, 32, 100, 100, 100, 100]

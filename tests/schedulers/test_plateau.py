@@ -104,6 +104,8 @@ def test_looks_back_100_intervals() -> None:
     assert Plateau().intervals_without_improvement([*history, *losses([1.0])]) == 99
     better = [*history, row(100, val_loss=0.8)]
     assert Plateau().intervals_without_improvement(better) == 0
+    assert Plateau(patience=98).decide(history, WIDE).action == "grow"
+    assert Plateau(patience=99).decide(losses([1.0] * 500), WIDE).action == "hold"  # never used up
 
 
 def test_watches_the_loss_that_it_is_told_to() -> None:

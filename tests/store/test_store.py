@@ -277,6 +277,37 @@ def test_single_runs_lie_in_a_folder_that_is_no_study(full: Store, results: Path
     assert set(full.frame("trials")["phase"]) == {"search"}
 
 
+@pytest.mark.parametrize("prefix", ["mine", "a-constant-b", None])
+def test_prefix_of_a_study_that_an_older_version_wrote_is_read_from_its_name(
+    store: Store, results: Path, prefix: str | None
+) -> None:
+    name = STUDY.study if prefix is None else f"{prefix}-{STUDY.study}"
+    study = replace(STUDY, study=name, prefix=prefix)
+    store.write_study(study)
+    path = results / name / "studies" / f"{name}.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["prefix"]), path)
+    assert store.study(name) == study
+
+
+def test_trial_is_found_where_its_id_says(
+    full: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = replace(STUDY, study="another-study")
+    single = trial_of(STUDY, 0, phase="train")
+    full.write_study(other)
+    for trial in (single, trial_of(other, 0)):
+        full.write_trial(trial)
+        full.write_intervals(trial, INTERVALS)
+    trial_file(results, trial=trial_of(other, 0)).write_bytes(b"damaged")
+    assert full.find_trial(TRIAL.trial_id) == (TRIAL, INTERVALS)
+    assert full.find_trial(single.trial_id) == (single, INTERVALS)
+    assert capsys.readouterr().err == ""
+    assert full.trial_ids("another-study") == ["another-study-search-0"]
+    for name in ("another-study-search-0", "nowhere-search-0", "search", "../another-study-search-0"):
+        with pytest.raises(InputError, match=f"unknown trial '{name}' in .*; there are: {TRIAL.trial_id}, "):
+            full.find_trial(name)
+
+
 def test_frames_have_every_row_and_column(full: Store) -> None:
     for table in TABLES:
         frame = full.frame(table)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adasearch.records import IntervalRecord
 from adasearch.studies.spans import rungs_of
-from adasearch.tuning.stopper import FEWEST, RECALLED, Rungs, ranks_of
+from adasearch.tuning.stopper import MIN_TRIALS_AT_RUNG, RECALLED, Rungs, ranks_of
 from tests.rows import STUDY, at_marks, interval_at
 
 # STUDY's budget of 1600 examples puts the rungs at 400 and 800; at_marks ends an interval at each 400.
@@ -61,10 +61,10 @@ def test_the_better_half_by_rank_goes_on(points: list[Point]) -> None:
         there = points[:n]
         ranks = [sum(q != p and q[0] <= p[0] and q[1] <= p[1] for q in there) for p in there]
         ahead = sum(rank < ranks[-1] for rank in ranks)
-        assert goes_on == (n < FEWEST or 2 * ahead < n)
+        assert goes_on == (n < MIN_TRIALS_AT_RUNG or 2 * ahead < n)
 
 
-@given(points=st.lists(st.tuples(COORDINATE, COORDINATE), min_size=FEWEST, max_size=12))
+@given(points=st.lists(st.tuples(COORDINATE, COORDINATE), min_size=MIN_TRIALS_AT_RUNG, max_size=12))
 def test_what_nothing_dominates_always_goes_on(points: list[Point]) -> None:
     best = (min(p[0] for p in points) - 0.5, max(p[1] for p in points) + 1)
     assert enter_all([*points, best])[-1]

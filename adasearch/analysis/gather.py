@@ -1,0 +1,190 @@
+"""What tables and reports rest on: the studies asked for, what they are compared with, and both tables.
+
+Of a folder of many studies only what these need is read: the trials of the studies asked for and of their
+baselines, and those of other studies that were confirmed where p values are corrected over all of them.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from adasearch.analysis.confirmed import ConfirmedRow
+from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.paired_tests import ERROR_MARGIN
+from adasearch.analysis.search_table import SearchRow, search_rows
+from adasearch.analysis.selection import baseline_of
+from adasearch.errors import InputError, unknown
+from adasearch.profiles.clock import intervals_of, judged, remodelled
+from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
+from adasearch.schedulers.registry import BASELINE
+from adasearch.store.store import Store
+
+__all__ = ["Gathered", "Selection", "gather", "mark", "select"]
+
+ONE_TABLE = {
+    "fingerprint": "data",
+    "subset": "subset",
+    "seed": "split",
+    "train_examples": "training examples",
+    "val_examples": "validation examples",
+    "budget": "budget",
+}
+"""What studies of one table have in common, and what to call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Studies of a results folder by the clock that was asked for.
+
+    Args:
+        folder: all of them.
+        chosen: those asked for.
+        studies, trials: the chosen ones with the baselines that they are compared with, and their trials.
+        unlike: in what the chosen ones differ that one table should share; empty if in nothing.
+    """
+
+    folder: Sequence[StudyRecord]
+    chosen: Sequence[StudyRecord]
+    studies: Sequence[StudyRecord]
+    trials: Sequence[TrialRecord]
+    unlike: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """A selection with the rows of the chosen studies: those of the search, and what was confirmed."""
+
+    chosen: Sequence[StudyRecord]
+    studies: Sequence[StudyRecord]
+    trials: Sequence[TrialRecord]
+    unlike: str
+    rows: Sequence[SearchRow]
+    evidence: Sequence[ConfirmedRow]
+
+
+def mark(unlike: str) -> str:
+    """Return what is added to the titles of a table of studies that are not alike.
+
+    >>> mark("studies differ in budget (a: 800, b: 1600)"), mark("")
+    (' - NOT ALIKE: studies differ in budget (a: 800, b: 1600)', '')
+    """
+    return f" - NOT ALIKE: {unlike}" if unlike else ""
+
+
+def gather(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    margin: float = ERROR_MARGIN,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> Gathered:
+    """Return what some studies of a results folder (None: all) say.
+
+    ``margin`` is the difference of errors that counts as none.
+
+    Raises:
+        InputError: as :func:`select` does.
+    """
+    found = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    names = {record.study for record in found.chosen}
+    return Gathered(
+        chosen=found.chosen,
+        studies=found.studies,
+        trials=found.trials,
+        unlike=found.unlike,
+        rows=[row for row in search_rows(found.studies, found.trials) if row.study in names],
+        evidence=_evidence(store, found, margin, device_profile),
+    )
+
+
+def select(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    force: bool = False,
+    clock: str | None = None,
+    device_profile: str | None = None,
+) -> Selection:
+    """Choose studies of a results folder by name, all of them by default, and read their trials.
+
+    ``clock`` and ``device_profile`` judge by other seconds than the studies', as
+    :func:`~adasearch.profiles.clock.judged` does.
+
+    Raises:
+        InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
+            a device profile that is of none of the folder's.
+    """
+    if clock == "measured" and device_profile is not None:
+        raise InputError(f"--device-profile {device_profile} goes with --clock modelled, not measured")
+    stored = store.studies()
+    known = {record.study for record in stored}
+    for name in studies or ():
+        if name not in known:
+            raise unknown("study", name, known)
+    names = known if studies is None else set(studies)
+    unlike = _unlike([record for record in stored if record.study in names])
+    if unlike and not force:
+        raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
+    folder = judged(store, stored, clock=clock, device_profile=device_profile)
+    with_baselines = _with_baselines(folder, names)
+    return Selection(
+        folder=folder,
+        chosen=[record for record in folder if record.study in names],
+        studies=with_baselines,
+        trials=_trials(store, with_baselines, device_profile),
+        unlike=unlike,
+    )
+
+
+def _with_baselines(folder: Sequence[StudyRecord], names: Collection[str]) -> list[StudyRecord]:
+    """Return the studies of these names and those that they are compared with."""
+    baselines = [baseline_of(record, folder) for record in folder if record.study in names]
+    wanted = {*names, *(each.study for each in baselines if each is not None)}
+    return [record for record in folder if record.study in wanted]
+
+
+def _trials(store: Store, studies: Sequence[StudyRecord], device_profile: str | None) -> list[TrialRecord]:
+    """Return the trials of studies; of another profile than theirs, with its seconds."""
+    found = []
+    for study in studies:
+        trials = store.trials(study.study)
+        found += trials if device_profile is None else remodelled(store, study, trials)
+    return found
+
+
+def _evidence(
+    store: Store, found: Selection, margin: float, device_profile: str | None
+) -> list[ConfirmedRow]:
+    """Return the rows of what was confirmed; reads the intervals of the chosen studies' runs alone."""
+    intervals: dict[str, Sequence[IntervalRecord]] = {}
+    chosen = []
+    for record in found.chosen:
+        runs = [t.trial_id for t in found.trials if t.phase == "confirm" and t.study == record.study]
+        if runs:
+            chosen.append(record.study)
+            intervals |= intervals_of(store, record, runs)
+    if not chosen:
+        return []
+    there = {record.study for record in found.studies}
+    family = {each.study for each in found.folder if each.study not in there and _confirmed(store, each)}
+    others = [each for each in _with_baselines(found.folder, family) if each.study not in there]
+    trials = [*found.trials, *_trials(store, others, device_profile)]
+    return confirmed_rows([*found.studies, *others], trials, intervals, margin=margin, chosen=chosen)
+
+
+def _confirmed(store: Store, study: StudyRecord) -> bool:
+    """Tell whether a study's candidate has runs of ``confirm``; opens no file."""
+    if study.scheduler == BASELINE:
+        return False
+    return any(each.startswith(f"{study.study}-confirm-") for each in store.trial_ids(study.study))
+
+
+def _unlike(studies: Sequence[StudyRecord]) -> str:
+    """Return in what the studies of a table differ that they should share; empty if in nothing."""
+    for name, word in ONE_TABLE.items():
+        values = {getattr(study, name): study.study for study in studies}
+        if len(values) > 1:
+            some = ", ".join(f"{study}: {value}" for value, study in list(values.items())[:2])
+            return f"studies differ in {word} ({some})"
+    return ""
