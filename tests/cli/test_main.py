@@ -92,6 +92,8 @@ BAD_SETTINGS = [
     (["--dataset", "fashion_mnist:nowhere"], "nowhere'; add --download to fetch it there"),
     (["--dataset", "folder:nowhere"], "nowhere: no such folder"),
     (["--dataset", "nowhere_at_all:load"], "cannot be imported: ModuleNotFoundError"),
+    (["--dataset", "folder.x:load"], "unknown dataset 'folder.x:load'; known: "),
+    (["--dataset", ".folder:load"], "unknown dataset '.folder:load'; did you mean 'folder:PATH'?"),
     (["--dataset", "math:pi"], "dataset 'math:pi' must be a function but is float"),
     (["--dataset", "os:getpid"], "must return a pair (train, test) of map-style data sets"),
     (["--image-size", "0"], "--image-size must be at least 1 but got 0"),
