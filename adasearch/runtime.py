@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
+from adasearch.choices import Isolation
 from adasearch.errors import InputError
 
 __all__ = ["RunOptions", "Runtime"]
@@ -67,7 +67,7 @@ class Runtime:
     cpus_per_worker: int = 1
     gpus_per_worker: float | None = None
     attempts: int = 2
-    isolation: Literal["pooled", "fresh"] = "pooled"
+    isolation: Isolation = "pooled"
     address: str | None = None
     wait_for_nodes: float = 0
     transfer: bool = False

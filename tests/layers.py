@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
-EVERYONE = frozenset({"records", "errors", "callbacks", "_version"})
+EVERYONE = frozenset({"records", "choices", "errors", "callbacks", "_version"})
 HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"}
 
 
@@ -52,7 +52,7 @@ ROOMS = {
         "analysis spaces profiles store schedulers data networks io environment", but=(("resolve", "yes"),)
     ),
     "plots": Room("analysis profiles schedulers"),
-    "schedule_file": Room("studies.naming training.config schedulers io"),
+    "schedule_file": Room("training.config schedulers io"),
     "runs": Room(
         "studies training data spaces profiles store schedulers io environment runtime",
         torch="lazily",

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import baseline_of
+from adasearch.choices import Controls
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, duration, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
-from adasearch.studies.controls import FRESH, Controls
+from adasearch.studies.controls import FRESH
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -75,13 +76,13 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
     from adasearch.profiles.clock import curve_of
-    from adasearch.studies.naming import named_by
+    from adasearch.studies.naming import import_paths
     from adasearch.tuning.cluster import connect
     from adasearch.tuning.fixed_source import ConfirmPlan, Repeats
     from adasearch.tuning.resources import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    own = [name for job in jobs for name in named_by(job.study)]
+    own = [name for job in jobs for name in import_paths(job.study)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
     # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:

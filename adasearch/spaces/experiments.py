@@ -7,10 +7,11 @@ full (the syntax is that of :mod:`adasearch.spaces`). ``nano`` holds what change
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from adasearch.choices import Sampler, Scale, Stopper
 from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import plain_error, read_yaml
 from adasearch.records import Precision
@@ -36,8 +37,8 @@ class _Settings(BaseModel):
     smallest: int | None = None
     largest: int | None = None
     precision: Precision | None = None
-    sampler: Literal["tpe", "random", "grid"] | None = None
-    stopper: Literal["halving", "none"] | None = None
+    sampler: Sampler | None = None
+    stopper: Stopper | None = None
     no_baseline: bool | None = None
     train: dict[str, FieldSpace] | None = None
 
@@ -53,7 +54,7 @@ class Experiment(_Settings):
     """
 
     about: str
-    scale: Literal["nano", "full"] = "full"
+    scale: Scale = "full"
     nano: _Settings = _Settings()
 
     @model_validator(mode="after")

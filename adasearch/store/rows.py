@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any, get_args, get_type_hints
 
+from adasearch.choices import Clock
 from adasearch.io.text import is_name
 from adasearch.records import (
     Action,
@@ -106,8 +107,8 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     """
     _check(row, "studies")
     _check_names(row, "study")
-    if row["clock"] not in ("measured", "modelled"):
-        raise ValueError(f"clock must be measured or modelled but is {row['clock']!r}")
+    if row["clock"] not in get_args(Clock):
+        raise ValueError(f"clock must be {' or '.join(get_args(Clock))} but is {row['clock']!r}")
     study = StudyRecord(**{**row, "versions": plain(row["versions"])})
     _ = study.limits  # which refuses limits that contradict each other
     return study

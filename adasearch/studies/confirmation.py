@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from adasearch.analysis.selection import NO_CHANGE, NO_GAIN, Pick, comparable, pick_trials
+from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -13,7 +14,7 @@ from adasearch.schedulers.points import path_of
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
-from adasearch.studies.controls import Controls, Repeat, matched, repeats_of, spread
+from adasearch.studies.controls import Repeat, matched, repeats_of, spread
 
 __all__ = ["Job", "jobs_of"]
 

@@ -19,17 +19,15 @@ coupling), ``mean_batch`` keeps that course.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from adasearch.analysis.selection import Pick
+from adasearch.choices import Controls
 from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Turn, points_text
 
-__all__ = ["FRESH", "MATCHED", "Controls", "Repeat", "matched", "repeats_of", "spread"]
+__all__ = ["FRESH", "Repeat", "matched", "repeats_of", "spread"]
 
-Controls = Literal["matched", "all"]
-MATCHED = ("candidate", "reference", "default", "mean_batch", "decay")
 FRESH = 1_000_000
 """Seeds of confirmation begin so far above a study's own, which a search counts up from."""
 

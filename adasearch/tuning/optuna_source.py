@@ -19,11 +19,9 @@ from adasearch.spaces.space import Space
 from adasearch.store.trials import begin_trial
 from adasearch.tuning.initial_points import first_points
 
-__all__ = ["SAMPLERS", "Proposals", "StudyPlan"]
+__all__ = ["Proposals", "StudyPlan"]
 
 STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
-
-SAMPLERS = ("tpe", "random", "grid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from adasearch.choices import Sampler
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.profiles.quantiles import thresholds
@@ -14,13 +16,13 @@ from adasearch.records import Params, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces.space import Space, load_space, parse_space
 from adasearch.tuning.initial_points import first_points
-from adasearch.tuning.optuna_source import SAMPLERS, Proposals, StudyPlan
+from adasearch.tuning.optuna_source import Proposals, StudyPlan
 from tests.rows import STUDY, interval_at, trial_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 TRAIN, DEBA = load_space("architectures", "resnet18"), load_space("schedulers", "deba_short")
-DRAWN = [name for name in SAMPLERS if name != "grid"]
+DRAWN = [name for name in get_args(Sampler) if name != "grid"]
 DEFAULTS = {**TRAIN.fixed(), **TRAIN.first(), **DEBA.fixed(), **DEBA.first()}
 
 
