@@ -201,8 +201,9 @@ class StudyRecord:
 
     ``train_space`` and ``scheduler_space`` are the search spaces as JSON; ``versions`` and
     ``created_at`` are told but are not identity. Spans are examples: ``budget``, ``interval`` and
-    ``evaluate_every``. ``device_profile`` is the speed profile that modelled seconds come from, and
-    ``stability_profile`` the one that thresholds given as quantiles do; None without any.
+    ``evaluate_every``. ``image_size`` is what images are resized to, in pixels, None for images as they are;
+    ``dataset`` shows it behind an "@". ``device_profile`` is the speed profile that modelled seconds come
+    from, and ``stability_profile`` the one that thresholds given as quantiles do; None without any.
     """
 
     study: str
@@ -210,6 +211,7 @@ class StudyRecord:
     scale: str
     scheduler: str
     dataset: str
+    image_size: int | None = None
     fingerprint: str
     subset: int | None
     seed: int
@@ -236,6 +238,11 @@ class StudyRecord:
     scheduler_space: str
     versions: Params = field(default_factory=dict)
     created_at: datetime
+
+    @property
+    def source(self) -> str:
+        """The data set as ``--dataset`` names it: without the size that its name shows."""
+        return self.dataset if self.image_size is None else self.dataset.removesuffix(f"@{self.image_size}")
 
     @property
     def limits(self) -> Limits:

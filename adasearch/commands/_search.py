@@ -56,12 +56,12 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         _print_tables(resolved, store, console)
         return True
     resolved = _profiled(resolved, runtime, store, console)
-    from adasearch.studies.naming import named_by
+    from adasearch.studies.naming import import_paths
     from adasearch.tuning.cluster import connect
     from adasearch.tuning.resources import gangs_for
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    own = [name for study in resolved for name in named_by(study.record)]
+    own = [name for study in resolved for name in import_paths(study.record)]
     joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
     # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:

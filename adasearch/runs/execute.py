@@ -15,7 +15,6 @@ from adasearch.records import IntervalRecord, Status, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
 from adasearch.store.trials import close_trial
-from adasearch.studies.naming import source_of
 
 if TYPE_CHECKING:
     from adasearch.data.splits import Dataset
@@ -137,13 +136,14 @@ def data_of(study: StudyRecord, console: Console) -> DataSpec:
     from adasearch.data.load import load_dataset
     from adasearch.data.sources.registry import absolute
 
-    source, image_size = source_of(study.dataset)
-    spec = DataSpec(source=absolute(source), image_size=image_size, subset=study.subset, seed=study.seed)
+    spec = DataSpec(
+        source=absolute(study.source), image_size=study.image_size, subset=study.subset, seed=study.seed
+    )
     with StepDisplay(console) as progress:
         data = load_dataset(spec, include_test=True, progress=progress)
     if data.fingerprint != study.fingerprint:
         raise InputError(
-            f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but {source} "
-            f"now has {data.fingerprint}"
+            f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "
+            f"{study.source} now has {data.fingerprint}"
         )
     return spec

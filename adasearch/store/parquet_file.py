@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
 from adasearch.io.filesystem import is_local, read_whole
-from adasearch.io.text import printable
+from adasearch.io.text import printable, source_of
 from adasearch.store.rows import DEFAULTS
 from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
 __all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
+
+FROM = {"image_size": "dataset"}
+"""Columns that an older version did not write, and those that tell what would stand in them."""
 
 SMALL = 2**20  # bytes; pages one by one take twice as long as a small file in one go
 
@@ -65,7 +68,8 @@ def read_with_metadata(
         with _opened(files, path) as file:
             part = pq.ParquetFile(file)
             check_ours(part.schema_arrow, path, table)
-            there = columns and [name for name in columns if name in part.schema_arrow.names]
+            wanted = columns and {*columns, *(FROM[name] for name in columns if name in FROM)}
+            there = wanted and [name for name in part.schema_arrow.names if name in wanted]
             rows = in_columns(part.read(there, use_threads=part.num_row_groups > 1), table, columns)
         rows.validate(full=True)
         return rows, part.schema_arrow.metadata or {}
@@ -108,12 +112,18 @@ def in_columns(part: pa.Table, table: Table, columns: Sequence[str] | None = Non
     for field in schema:
         index = part.schema.get_field_index(field.name)
         try:
-            arrays.append(
-                pa.nulls(part.num_rows, field.type) if index < 0 else part.column(index).cast(field.type)
-            )
+            arrays.append(_lacking(part, field) if index < 0 else part.column(index).cast(field.type))
         except pa.ArrowException as error:
             raise PartError("foreign", f"column {field.name}: {one_line(error)}") from error
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _lacking(part: pa.Table, field: pa.Field) -> pa.Array:
+    """Return a column that a file of an older version lacks: nulls, but for what another column tells."""
+    if FROM.get(field.name) not in part.column_names:
+        return pa.nulls(part.num_rows, field.type)
+    names = part.column(FROM[field.name]).to_pylist()
+    return pa.array([None if name is None else source_of(name)[1] for name in names], field.type)
 
 
 def rows_in(part: pa.Table, table: Table) -> list[dict[str, Any]]:

@@ -182,6 +182,7 @@ def _resolve_one(
         scale=request.scale,
         scheduler=scheduler,
         dataset=request.sized_dataset,
+        image_size=request.image_size,
         fingerprint=data.fingerprint,
         subset=subset,
         seed=seed,

@@ -330,6 +330,21 @@ def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
     assert trial.dataset == "folder:images@16"
 
 
+def test_a_number_behind_an_at_in_a_path_is_no_image_size(shell: Shell) -> None:
+    for row in range(60):
+        place = shell.folder / "pets@16" / f"class {row % 3}" / f"{row}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (row % 3 * 80, row, 9)).save(place)
+    words = (
+        "--architecture resnet18 --dataset folder:pets@16 --epochs 1 --largest 16 --set train/batch_size=16"
+    )
+    assert shell("train", *words.split()).code == 0
+    (trial,) = shell.store.trials("train")
+    again = shell("rerun", trial.trial_id)
+    assert (again.code, again.err) == (0, "")
+    assert "equal in all" in again.out
+
+
 def test_train_takes_a_function_of_the_current_folder(shell: Shell) -> None:
     (shell.folder / "squares_of_mine.py").write_text(
         "import torch\n"
