@@ -1,6 +1,6 @@
 """What a flag may be set to, where more than one place knows it: the command line, checks, annotations.
 
-Each is written once; ``typing.get_args`` gives its values. :data:`adasearch.records.Precision` is one more.
+Each is written once; ``typing.get_args`` gives its values.
 """
 
 from typing import Literal
@@ -12,6 +12,7 @@ __all__ = [
     "Evaluator",
     "Format",
     "Isolation",
+    "Precision",
     "ProfileKind",
     "Sampler",
     "Scale",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 Scale = Literal["nano", "full"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Clock = Literal["measured", "modelled"]
 Sampler = Literal["tpe", "random", "grid"]
 Stopper = Literal["halving", "none"]

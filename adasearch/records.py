@@ -1,4 +1,4 @@
-"""The frozen records that travel between the parts; nothing here imports more than the standard library.
+"""The frozen records that travel between the parts; the standard library is all that they need.
 
 Sizes are counted in examples, durations in seconds, memory in bytes, errors as fractions in [0, 1].
 """
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from adasearch.choices import Precision
 
 __all__ = [
     "SECONDS",
@@ -25,7 +27,6 @@ __all__ = [
 ]
 
 Action = Literal["grow", "shrink", "hold"]
-Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Status = Literal["running", "complete", "pruned", "failed"]
 Value = bool | int | float | str
 Params = Mapping[str, Value]
@@ -68,6 +69,24 @@ class Limits:
                 f"smallest and largest must be multiples of multiple_of={self.multiple_of} but got "
                 f"smallest={self.smallest}, largest={self.largest}"
             )
+
+    @classmethod
+    def default(
+        cls, examples: int, workers: int, *, smallest: int | None = None, largest: int | None = None
+    ) -> "Limits":
+        """Return limits for so many training examples and workers, of which either end may be given.
+
+        Else they reach from 16, at least 2 a worker, to an eighth of the examples, at most 2048.
+
+        >>> Limits.default(1437, 1)
+        Limits(smallest=16, largest=179, multiple_of=1)
+        >>> Limits.default(100_000, 16, smallest=64)
+        Limits(smallest=64, largest=2048, multiple_of=1)
+        """
+        return cls(
+            smallest=max(16, 2 * workers) if smallest is None else smallest,
+            largest=min(2048, max(1, examples // 8)) if largest is None else largest,
+        )
 
     def admit(self, batch_size: int) -> bool:
         """Tell whether ``batch_size`` lies inside the limits and is a multiple."""

@@ -13,11 +13,13 @@ from adasearch.cli.main import main
 from adasearch.commands import export
 from adasearch.errors import InputError
 from adasearch.records import Decision, IntervalRecord, Limits
-from adasearch.schedule_file import load_schedule, training_flags
+from adasearch.schedule_file import load_schedule
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.points import Turn, path_of, points_text
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
+from adasearch.studies.request import Defaults, Request, with_schedule
+from adasearch.studies.settings import spans_of
 from tests.rows import interval_at, study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"
@@ -126,9 +128,9 @@ def test_training_takes_just_the_spans_that_were_meant(store: Store, tmp_path: P
     found = load_schedule(tmp_path / "found.yaml")
     origin = found.provenance.model_copy(update={"train_examples": 1437})
     third = found.model_copy(update={"interval": 479 / 1437, "provenance": origin})
-    flags = training_flags(third)
-    assert -(-float(flags["interval"]) * 1437 // 1) == 479  # rounded up
-    assert flags["dataset"], flags["subset"] == ("digits", 120)
+    request = with_schedule(Request(), third)
+    assert spans_of(request, Defaults(), examples=1437).interval == 479  # rounded up
+    assert (request.dataset, request.subset) == ("digits", 120)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +152,8 @@ def test_schedule_names_source_and_image_size_which_version_1_told_in_one(
     if version == 1:
         del content["provenance"]["image_size"]
     path.write_text(yaml.safe_dump(content))
-    flags = training_flags(load_schedule(path))
-    assert (flags["dataset"], flags["image_size"]) == (source, pixels)
+    request = with_schedule(Request(), load_schedule(path))
+    assert (request.dataset, request.image_size) == (source, pixels)
 
 
 def test_train_runs_the_schedule(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
