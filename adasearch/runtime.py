@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from adasearch.choices import Isolation
 from adasearch.errors import InputError
 
-__all__ = ["RunOptions", "Runtime"]
+__all__ = ["TRIALS", "RunOptions", "Runtime"]
+
+TRIALS = 20  # per study
 
 GIB = 2**30
 
@@ -62,7 +64,7 @@ class Runtime:
         options: how trials run on a device, and how often they are saved.
     """
 
-    trials: int = 20
+    trials: int = TRIALS
     slots: int | None = None
     cpus_per_worker: int = 1
     gpus_per_worker: float | None = None

@@ -48,11 +48,12 @@ ROOMS = {
     "doctor": Room("store profiles io"),
     "spaces": Room("profiles schedulers training.config io"),
     "analysis": Room("store profiles spaces schedulers io"),
+    "schedule_file": Room("training.config schedulers io"),
     "studies": Room(
-        "analysis spaces profiles store schedulers data networks io environment", but=(("resolve", "yes"),)
+        "schedule_file analysis spaces profiles store schedulers data networks io environment",
+        but=(("resolve", "yes"),),
     ),
     "plots": Room("analysis profiles schedulers"),
-    "schedule_file": Room("training.config schedulers io"),
     "runs": Room(
         "studies training data spaces profiles store schedulers io environment runtime",
         torch="lazily",
@@ -70,7 +71,7 @@ ROOMS = {
         "networks schedulers io environment runtime",
         torch="lazily",
     ),
-    "cli": Room("commands doctor report analysis studies spaces profiles store schedule_file io runtime"),
+    "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
     "__init__": Room("controller schedule_file schedulers"),
     "__main__": Room("cli"),
 }

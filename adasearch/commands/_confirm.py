@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +10,8 @@ from rich.console import Console
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import baseline_of
 from adasearch.choices import Controls
+from adasearch.commands._on_ray import on_ray
+from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, duration, say
 from adasearch.runs.execute import data_of
@@ -20,7 +21,7 @@ from adasearch.studies.controls import FRESH
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
-    from adasearch.tuning.fixed_source import Repeats
+    from adasearch.tuning.fixed_source import ConfirmPlan, Repeats
 
 __all__ = ["confirm"]
 
@@ -75,51 +76,38 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
-    from adasearch.profiles.clock import curve_of
-    from adasearch.studies.naming import import_paths
-    from adasearch.tuning.cluster import connect
-    from adasearch.tuning.fixed_source import ConfirmPlan, Repeats
-    from adasearch.tuning.resources import gangs_for
-
-    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    own = [name for job in jobs for name in import_paths(job.study)]
-    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
-    # Ray's files go once Ray has ended.
-    with ExitStack() as files, joined as capacity, ExitStack() as locks:
+    with on_ray(runtime, store, console, [job.study for job in jobs]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
+        from adasearch.tuning.fixed_source import Repeats
 
-        settings, slots = gangs_for(
-            runtime,
-            capacity,
-            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
-            workers=first.workers,
-            device=first.device,
-            say=partial(say, console),
-        )
+        settings, slots = cluster.slots(first)
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")
-        plans = []
-        for job in jobs:
-            name = job.study.study
-            locks.enter_context(store.locks.hold(name))
-            stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-            plans.append(
-                ConfirmPlan(
-                    study=replace(job.study, stopper="none"),
-                    data=data[name],
-                    repeats=job.repeats,
-                    stored=stored,
-                    intervals=store.intervals(
-                        name, [each.trial_id for each in stored if each.status == "running"]
-                    ),
-                    options=runtime.options,
-                    threads=runtime.cpus_per_worker,
-                    curve=curve_of(store, job.study),
-                )
-            )
+        plans = [_claim(job, data[job.study.study], store, cluster.locks, runtime) for job in jobs]
         sources = [Repeats(plan) for plan in plans]
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)
+
+
+def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "Runtime") -> "ConfirmPlan":
+    """Lock a study, and return its runs beside what is stored of them."""
+    from adasearch.profiles.clock import curve_of
+    from adasearch.tuning.fixed_source import ConfirmPlan
+
+    name = job.study.study
+    locks.enter_context(store.locks.hold(name))
+    stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
+    running = [each.trial_id for each in stored if each.status == "running"]
+    return ConfirmPlan(
+        study=replace(job.study, stopper="none"),
+        data=data,
+        repeats=job.repeats,
+        stored=stored,
+        intervals=store.intervals(name, running),
+        options=runtime.options,
+        threads=runtime.cpus_per_worker,
+        curve=curve_of(store, job.study),
+    )
 
 
 def _goal(source: "Repeats") -> Goal:
