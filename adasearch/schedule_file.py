@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from adasearch.choices import Precision, Scale, ScheduleForm
 from adasearch.errors import InputError
 from adasearch.io.text import source_of
 from adasearch.io.yaml_text import plain_error, read_yaml
@@ -34,19 +33,19 @@ class Provenance(BaseModel):
 
     study: str
     trial: str
-    form: ScheduleForm
+    form: str
     verdict: str
     val_error: float | None = None
     search_seed: int
     confirm_seeds: tuple[int, ...] = ()
     architecture: str
-    scale: Scale
+    scale: str
     dataset: str
     image_size: int | None = None
     subset: int | None = None
     fingerprint: str
     train_examples: int
-    precision: Precision
+    precision: str
     versions: dict[str, Value]
 
     @model_validator(mode="before")

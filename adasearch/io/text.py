@@ -44,9 +44,11 @@ def source_of(dataset: str) -> tuple[str, int | None]:
 
     >>> source_of("folder:/data/pets@64"), source_of("digits")
     (('folder:/data/pets', 64), ('digits', None))
+    >>> source_of("digits@99999999999999999999")
+    ('digits@99999999999999999999', None)
     """
     source, at, size = dataset.rpartition("@")
-    return (source, int(size)) if at and size.isdecimal() else (dataset, None)
+    return (source, int(size)) if at and size.isdecimal() and len(size) < 10 else (dataset, None)
 
 
 def redacted(text: str) -> str:

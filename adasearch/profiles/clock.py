@@ -13,7 +13,7 @@ from adasearch.store.store import Store
 
 __all__ = [
     "ClockChoice",
-    "ClockWish",
+    "StatedClock",
     "check_clock",
     "choose_clock",
     "clock_notes",
@@ -63,7 +63,7 @@ def intervals_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClockWish:
+class StatedClock:
     """A clock and the name of a speed profile, as far as somebody said them; None is what was left open."""
 
     clock: str | None = None
@@ -86,14 +86,14 @@ class ClockChoice:
     origin: Literal["given", "stored", "fitting", "none"]
 
 
-def choose_clock(given: ClockWish, stored: ClockWish | None, fitting: str | None) -> ClockChoice:
+def choose_clock(given: StatedClock, stored: StatedClock | None, fitting: str | None) -> ClockChoice:
     """Return the clock and the speed profile of a study.
 
     What the user gave counts first, then the ``stored`` study. A study that starts takes modelled seconds
     where a profile is ``fitting``, else measured ones; so does one that is to be judged by modelled time and
     has no profile so far.
 
-    >>> choose_clock(ClockWish(), None, "abacus")
+    >>> choose_clock(StatedClock(), None, "abacus")
     ClockChoice(clock='modelled', profile='abacus', origin='fitting')
     """
     if given.profile is not None:

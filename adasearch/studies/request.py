@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from adasearch.choices import Clock, Precision, Sampler, Scale, Stopper
 from adasearch.data.spec import DataSpec
@@ -148,13 +148,13 @@ def _of_schedule(schedule: "Schedule") -> Request:
         schedulers=(schedule.name,),
         dataset=origin.dataset,
         image_size=origin.image_size,
-        scale=origin.scale,
+        scale=cast(Scale, origin.scale),  # another one is refused with the network
         subset=origin.subset,
         epochs=_just(schedule.epochs, origin.train_examples),
         interval=repr(_just(schedule.interval, origin.train_examples)),
         smallest=schedule.smallest,
         largest=schedule.largest,
-        precision=origin.precision,
+        precision=cast(Precision, origin.precision),
         fixed=tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
     )
 

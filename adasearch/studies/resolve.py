@@ -18,7 +18,7 @@ from adasearch.errors import InputError
 from adasearch.io.text import slug
 from adasearch.networks.registry import check_model, check_name
 from adasearch.profiles.clock import (
-    ClockWish,
+    StatedClock,
     check_clock,
     choose_clock,
     clock_notes,
@@ -234,8 +234,8 @@ def on_device(
     record = replace(study.record, device=device, versions=versions())
     place = here(record, request.threads)
     choice = choose_clock(
-        ClockWish(clock=request.clock, profile=request.device_profile),
-        ClockWish(clock=former.clock, profile=former.device_profile) if former else None,
+        StatedClock(clock=request.clock, profile=request.device_profile),
+        StatedClock(clock=former.clock, profile=former.device_profile) if former else None,
         newest_fitting(place, profiles),
     )
     for note in clock_notes(record, choice, place, profiles):

@@ -9,7 +9,7 @@ import pytest
 from adasearch.analysis.compare import compare
 from adasearch.errors import InputError
 from adasearch.profiles.clock import (
-    ClockWish,
+    StatedClock,
     check_clock,
     choose_clock,
     clock_notes,
@@ -37,8 +37,8 @@ def clocked(
 ) -> tuple[str, str | None, str, list[str]]:
     """Clock, profile and objectives of a study, and what was said."""
     choice = choose_clock(
-        ClockWish(clock=clock, profile=device_profile),
-        ClockWish(clock=former.clock, profile=former.device_profile) if former else None,
+        StatedClock(clock=clock, profile=device_profile),
+        StatedClock(clock=former.clock, profile=former.device_profile) if former else None,
         newest_fitting(HERE, profiles),
     )
     check_clock(STUDY, choice, profiles)
@@ -47,8 +47,8 @@ def clocked(
     return found.clock, found.device_profile, found.objectives, said
 
 
-NEW, MEASURED, MODELLED = None, ClockWish(clock="measured"), ClockWish(clock="modelled", profile="old")
-KEPT = ClockWish(clock="measured", profile="old")
+NEW, MEASURED, MODELLED = None, StatedClock(clock="measured"), StatedClock(clock="modelled", profile="old")
+KEPT = StatedClock(clock="measured", profile="old")
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ KEPT = ClockWish(clock="measured", profile="old")
 )
 def test_clock_follows_from_what_is_given_what_is_stored_and_what_fits(
     given: tuple[str | None, str | None],
-    stored: ClockWish | None,
+    stored: StatedClock | None,
     fitting: str | None,
     clock: str,
     profile: str | None,
     origin: str,
 ) -> None:
-    choice = choose_clock(ClockWish(clock=given[0], profile=given[1]), stored, fitting)
+    choice = choose_clock(StatedClock(clock=given[0], profile=given[1]), stored, fitting)
     assert (choice.clock, choice.profile, choice.origin) == (clock, profile, origin)
 
 

@@ -363,7 +363,13 @@ def test_file_of_a_newer_version_is_refused_by_name(full: Store, results: Path) 
 
 
 @pytest.mark.parametrize(
-    ("dataset", "size"), [("folder:/data/pets@64", 64), ("folder:/data/pets", None), ("digits", None)]
+    ("dataset", "size"),
+    [
+        ("folder:/data/pets@64", 64),
+        ("folder:/data/pets", None),
+        ("digits", None),
+        ("digits@99999999999999999999", None),
+    ],
 )
 def test_studies_of_version_1_have_their_image_size_in_the_name_of_their_data(
     full: Store, results: Path, dataset: str, size: int | None
