@@ -6,10 +6,13 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from adasearch import commands
+from adasearch.analysis.importance import EVALUATORS
+from adasearch.choices import Evaluator
 from adasearch.cli.main import cli
 from adasearch.store import Store
 
@@ -26,6 +29,10 @@ def test_every_command_is_a_typed_function(name: str) -> None:
         assert parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         assert "Any" not in str(parameter.annotation)
         assert parameter.annotation is not inspect.Parameter.empty
+
+
+def test_every_evaluator_of_importances_can_be_chosen() -> None:
+    assert get_args(Evaluator) == EVALUATORS
 
 
 def test_there_are_no_others() -> None:
