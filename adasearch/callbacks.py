@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-__all__ = ["Progress", "Say", "no_progress"]
+__all__ = ["Progress", "Say", "no_progress", "once", "say_nothing"]
 
 Say = Callable[[str], None]
 """Tells the user something, in one line."""
@@ -13,3 +13,25 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Show nothing."""
+
+
+def say_nothing(text: str) -> None:
+    """Tell nobody."""
+
+
+def once(say: Say) -> Say:
+    """Return what says each text only the first time.
+
+    >>> say = once(print)
+    >>> say("a"), say("a")
+    a
+    (None, None)
+    """
+    said: set[str] = set()
+
+    def say_once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return say_once

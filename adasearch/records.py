@@ -1,4 +1,4 @@
-"""The frozen records that travel between the parts; nothing here imports more than the standard library.
+"""The frozen records that travel between the parts; the standard library is all that they need.
 
 Sizes are counted in examples, durations in seconds, memory in bytes, errors as fractions in [0, 1].
 """
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from adasearch.choices import Precision
 
 __all__ = [
     "SECONDS",
@@ -26,7 +28,6 @@ __all__ = [
 ]
 
 Action = Literal["grow", "shrink", "hold"]
-Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Status = Literal["running", "complete", "pruned", "failed"]
 Cause = Literal["diverged", "raised", "lost"]
 """Why a trial failed: a loss that is not finite, an error that was raised, or workers that were lost."""
@@ -71,6 +72,24 @@ class Limits:
                 f"smallest and largest must be multiples of multiple_of={self.multiple_of} but got "
                 f"smallest={self.smallest}, largest={self.largest}"
             )
+
+    @classmethod
+    def default(
+        cls, examples: int, workers: int, *, smallest: int | None = None, largest: int | None = None
+    ) -> "Limits":
+        """Return limits for so many training examples and workers, of which either end may be given.
+
+        Else they reach from 16, at least 2 a worker, to an eighth of the examples, at most 2048.
+
+        >>> Limits.default(1437, 1)
+        Limits(smallest=16, largest=179, multiple_of=1)
+        >>> Limits.default(100_000, 16, smallest=64)
+        Limits(smallest=64, largest=2048, multiple_of=1)
+        """
+        return cls(
+            smallest=max(16, 2 * workers) if smallest is None else smallest,
+            largest=min(2048, max(1, examples // 8)) if largest is None else largest,
+        )
 
     def admit(self, batch_size: int) -> bool:
         """Tell whether ``batch_size`` lies inside the limits and is a multiple."""
@@ -207,9 +226,10 @@ class StudyRecord:
 
     ``train_space`` and ``scheduler_space`` are the search spaces as JSON; ``versions`` and
     ``created_at`` are told but are not identity. Spans are examples: ``budget``, ``interval`` and
-    ``evaluate_every``. ``device_profile`` is the speed profile that modelled seconds come from, and
-    ``stability_profile`` the one that thresholds given as quantiles do; None without any. ``prefix`` is what
-    the user put before the study's name, None where nothing.
+    ``evaluate_every``. ``image_size`` is what images are resized to, in pixels, None for images as they are;
+    ``dataset`` shows it behind an "@". ``device_profile`` is the speed profile that modelled seconds come
+    from, and ``stability_profile`` the one that thresholds given as quantiles do; None without any.
+    ``prefix`` is what the user put before the study's name, None where nothing.
     """
 
     study: str
@@ -217,6 +237,7 @@ class StudyRecord:
     scale: str
     scheduler: str
     dataset: str
+    image_size: int | None = None
     fingerprint: str
     subset: int | None
     seed: int
@@ -244,6 +265,11 @@ class StudyRecord:
     prefix: str | None = None
     versions: Params = field(default_factory=dict)
     created_at: datetime
+
+    @property
+    def source(self) -> str:
+        """The data set as ``--dataset`` names it: without the size that its name shows."""
+        return self.dataset if self.image_size is None else self.dataset.removesuffix(f"@{self.image_size}")
 
     @property
     def limits(self) -> Limits:

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
+from adasearch.choices import Isolation
 from adasearch.errors import InputError
 
-__all__ = ["RunOptions", "Runtime"]
+__all__ = ["TRIALS", "RunOptions", "Runtime"]
+
+TRIALS = 20  # per study
 
 GIB = 2**30
 
@@ -62,12 +64,12 @@ class Runtime:
         options: how trials run on a device, and how often they are saved.
     """
 
-    trials: int = 20
+    trials: int = TRIALS
     slots: int | None = None
     cpus_per_worker: int = 1
     gpus_per_worker: float | None = None
     attempts: int = 2
-    isolation: Literal["pooled", "fresh"] = "pooled"
+    isolation: Isolation = "pooled"
     address: str | None = None
     wait_for_nodes: float = 0
     transfer: bool = False

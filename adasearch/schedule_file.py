@@ -1,6 +1,5 @@
 """A schedule that was found, as a YAML file: what ``adasearch export`` writes and ``load_schedule`` reads."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +9,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from adasearch.errors import InputError
+from adasearch.io.text import source_of
 from adasearch.io.yaml_text import plain_error, read_yaml
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
-from adasearch.studies.naming import source_of
 from adasearch.training.config import Hyperparameters, hyperparameters_of
 
-__all__ = ["VERSION", "Provenance", "Schedule", "load_schedule", "training_flags"]
+__all__ = ["VERSION", "Provenance", "Schedule", "load_schedule"]
 
-VERSION = 1
+VERSION = 2
+"""2: the provenance has ``image_size``, which version 1 told by the name of the data set alone."""
 
 
 class Provenance(BaseModel):
@@ -41,11 +41,21 @@ class Provenance(BaseModel):
     architecture: str
     scale: str
     dataset: str
+    image_size: int | None = None
     subset: int | None = None
     fingerprint: str
     train_examples: int
     precision: str
     versions: dict[str, Value]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, content: Any) -> Any:
+        """Take the image size of a file of version 1 out of the name of the data set."""
+        if not isinstance(content, Mapping) or "image_size" in content:
+            return content
+        source, size = source_of(str(content.get("dataset", "")))
+        return content if size is None else {**content, "dataset": source, "image_size": size}
 
 
 class Schedule(BaseModel):
@@ -160,33 +170,3 @@ def load_schedule(path: str | Path) -> Schedule:
         return Schedule.model_validate(content)
     except ValidationError as error:
         raise InputError(f"schedule {path}: {plain_error(error.errors()[0])}") from error
-
-
-def training_flags(schedule: Schedule) -> dict[str, Any]:
-    """Return what ``adasearch train`` is told by a schedule, by the names of its flags."""
-    origin = schedule.provenance
-    source, image_size = source_of(origin.dataset)
-    settings = {
-        **{f"train/{name}": value for name, value in schedule.train.items()},
-        "train/batch_size": schedule.batch_size,
-        **{f"scheduler/{name}": value for name, value in schedule.fields.items() if value != ""},
-    }
-    return {
-        "architecture": origin.architecture,
-        "scheduler": schedule.name,
-        "scale": origin.scale,
-        "dataset": source,
-        "image_size": image_size,
-        "subset": origin.subset,
-        "epochs": _just(schedule.epochs, origin.train_examples),
-        "interval": repr(_just(schedule.interval, origin.train_examples)),
-        "smallest": schedule.smallest,
-        "largest": schedule.largest,
-        "precision": origin.precision,
-        "fixed": tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
-    }
-
-
-def _just(epochs: float, train_examples: int) -> float:
-    """Return epochs that are rounded up to just as many examples as were meant, whatever the last bit."""
-    return (round(epochs * train_examples) - 0.5) / train_examples

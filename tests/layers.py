@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
-EVERYONE = frozenset({"records", "errors", "callbacks", "_version"})
+EVERYONE = frozenset({"records", "choices", "errors", "callbacks", "_version"})
 HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"}
 
 
@@ -52,11 +52,12 @@ ROOMS = {
     "doctor": Room("store profiles io"),
     "spaces": Room("profiles schedulers training.config io"),
     "analysis": Room("store profiles spaces schedulers io"),
+    "schedule_file": Room("training.config schedulers io"),
     "studies": Room(
-        "analysis spaces profiles store schedulers data networks io environment", but=(("resolve", "yes"),)
+        "schedule_file analysis spaces profiles store schedulers data networks io environment",
+        but=(("resolve", "yes"),),
     ),
     "plots": Room("analysis profiles schedulers"),
-    "schedule_file": Room("studies.naming training.config schedulers io"),
     "runs": Room(
         "studies training data spaces profiles store schedulers io environment runtime",
         torch="lazily",
@@ -74,7 +75,7 @@ ROOMS = {
         "networks schedulers io environment runtime",
         torch="lazily",
     ),
-    "cli": Room("commands doctor report analysis studies spaces profiles store schedule_file io runtime"),
+    "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
     "__init__": Room("controller schedule_file schedulers"),
     "__main__": Room("cli"),
 }

@@ -88,6 +88,21 @@ def test_study_record_gives_its_limits() -> None:
     assert study.limits == Limits(smallest=16, largest=96, multiple_of=8)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "image_size", "source"),
+    [
+        ("folder:/data/pets@64", 64, "folder:/data/pets"),
+        ("parquet:/data/imagenet@2012", None, "parquet:/data/imagenet@2012"),
+        ("parquet:/data/imagenet@2012@64", 64, "parquet:/data/imagenet@2012"),
+        ("digits", None, "digits"),
+    ],
+)
+def test_study_knows_its_source_and_its_image_size_apart(
+    dataset: str, image_size: int | None, source: str
+) -> None:
+    assert replace(STUDY, dataset=dataset, image_size=image_size).source == source
+
+
 def test_close_trial_sums_over_its_intervals() -> None:
     closed = close_trial(
         TRIAL,

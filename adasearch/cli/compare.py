@@ -1,26 +1,17 @@
 """The command ``adasearch compare``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import get_args
 
 import click
 
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, FORMAT, RESULTS
-from adasearch.errors import InputError
-
-if TYPE_CHECKING:
-    from adasearch.store.store import Store
+from adasearch.choices import Clock, Evaluator, Format
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, FORMAT, RESULTS, STUDIES, existing
 
 __all__ = ["compare"]
 
 
 @click.command()
-@click.option(
-    "--study",
-    "studies",
-    multiple=True,
-    metavar="NAME",
-    help="Only these studies; repeatable.  [default: all]",
-)
+@STUDIES
 @CLOCK
 @DEVICE_PROFILE
 @click.option("--force", is_flag=True, help="Compare different data, budgets or splits; marks the table.")
@@ -38,7 +29,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--evaluator",
-    type=click.Choice(["fanova", "ped-anova"]),
+    type=click.Choice(get_args(Evaluator)),
     help="Of importances: fanova needs 8 complete trials, ped-anova 50.  [default: fanova]",
 )
 @click.option(
@@ -48,7 +39,19 @@ __all__ = ["compare"]
 )
 @RESULTS
 @FORMAT
-def compare(results: str, importance: bool, evaluator: str | None, by: str | None, **options: Any) -> None:
+def compare(
+    *,
+    studies: tuple[str, ...],
+    clock: Clock | None,
+    device_profile: str | None,
+    force: bool,
+    margin: float,
+    importance: bool,
+    evaluator: Evaluator | None,
+    by: str | None,
+    results: str,
+    form: Format,
+) -> None:
     """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
     \b
@@ -57,39 +60,18 @@ def compare(results: str, importance: bool, evaluator: str | None, by: str | Non
       adasearch compare --importance
       adasearch compare --by scheduler/cooldown
     """
-    from adasearch.analysis.compare import compare as table
-    from adasearch.store.store import Store
+    from adasearch import commands
 
-    if importance and by is not None:
-        raise InputError("give one of --importance and --by FIELD")
-    if evaluator is not None and not importance:
-        raise InputError("--evaluator goes with --importance")
-    store = Store(results, must_exist=True)
-    options["studies"] = options["studies"] or None
-    if importance:
-        text = _importance(store, evaluator or "fanova", **options)
-    elif by is not None:
-        text = _by(store, by, **options)
-    else:
-        text = table(store, **options)
+    text = commands.compare(
+        existing(results),
+        studies=studies or None,
+        clock=clock,
+        device_profile=device_profile,
+        force=force,
+        margin=margin,
+        importance=importance,
+        evaluator=evaluator,
+        by=by,
+        form=form,
+    )
     click.echo(text, nl=False)
-
-
-def _importance(store: "Store", evaluator: str, *, form: str, margin: float, **selection: Any) -> str:
-    from adasearch.analysis.gather import mark, select
-    from adasearch.analysis.importance import importance_rows, importance_table
-    from adasearch.analysis.paired_tests import check_margin
-
-    check_margin(margin)
-    selected = select(store, **selection)
-    rows = importance_rows(selected.chosen, selected.trials, evaluator=evaluator)
-    return importance_table(rows, form, mark=mark(selected.unlike))
-
-
-def _by(store: "Store", field: str, *, form: str, margin: float, **selection: Any) -> str:
-    from adasearch.analysis.ablation import by_level, level_table
-    from adasearch.analysis.gather import mark, select
-
-    selected = select(store, **selection)
-    rows = by_level(selected.chosen, selected.trials, field, margin=margin)
-    return level_table(rows, form, margin=margin, mark=mark(selected.unlike))

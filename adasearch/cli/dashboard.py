@@ -1,22 +1,14 @@
 """The command ``adasearch dashboard``."""
 
-from typing import Any
-
 import click
 
-from adasearch.cli.options import RESULTS
+from adasearch.cli.options import RESULTS, STUDIES, existing
 
 __all__ = ["dashboard"]
 
 
 @click.command()
-@click.option(
-    "--study",
-    "studies",
-    multiple=True,
-    metavar="NAME",
-    help="Only these studies; repeatable.  [default: all]",
-)
+@STUDIES
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -31,7 +23,7 @@ __all__ = ["dashboard"]
     help="Whoever reaches this address sees the studies; the default is this machine alone.",
 )
 @RESULTS
-def dashboard(results: str, studies: tuple[str, ...], **options: Any) -> None:
+def dashboard(*, studies: tuple[str, ...], port: int, host: str, results: str) -> None:
     """Show the studies of a results folder in optuna-dashboard, while they run, too.
 
     They are rebuilt in memory and read again every few seconds; the folder is only read. Needs
@@ -41,7 +33,6 @@ def dashboard(results: str, studies: tuple[str, ...], **options: Any) -> None:
     Example:
       adasearch dashboard --results results
     """
-    from adasearch.commands._dashboard import serve
-    from adasearch.store.store import Store
+    from adasearch import commands
 
-    serve(Store(results, must_exist=True), studies=studies or None, say=click.echo, **options)
+    commands.dashboard(existing(results), studies=studies or None, host=host, port=port, say=click.echo)

@@ -1,14 +1,20 @@
-"""The commands ``adasearch profile`` and ``adasearch predict``."""
+"""The command ``adasearch profile``."""
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from adasearch.cli.options import FORMAT, NETWORK, RESULTS, RUN_OPTIONS, popped, training_options
+from adasearch.choices import Format, ProfileKind
+from adasearch.cli.groups import training_options
+from adasearch.cli.options import FORMAT, NETWORK, console_of
 from adasearch.errors import InputError
 from adasearch.runtime import RunOptions
 
-__all__ = ["predict", "profile"]
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["profile"]
 
 
 @click.command()
@@ -17,7 +23,7 @@ __all__ = ["predict", "profile"]
 )
 @click.option(
     "--kind",
-    type=click.Choice(["stability", "speed"]),
+    type=click.Choice(get_args(ProfileKind)),
     help="Only how steadily the network trains, or only how fast.  [default: both]",
 )
 @click.option(
@@ -43,7 +49,21 @@ __all__ = ["predict", "profile"]
 @click.option("--import", "take_in", metavar="FILE", help="Keep the profiles of an exported file.")
 @training_options
 @FORMAT
-def profile(export: str | None, take_in: str | None, form: str, **options: Any) -> None:
+def profile(
+    *,
+    request: "Request",
+    run: RunOptions,
+    results: str,
+    architectures: tuple[str, ...],
+    kind: ProfileKind | None,
+    intervals: int | None,
+    seeds: int,
+    threads: int,
+    name: str | None,
+    export: str | None,
+    take_in: str | None,
+    form: Format,
+) -> None:
     """Measure how steadily and how fast a network trains here, before any search.
 
     Runs at a fixed batch, the network's default, tell how steady training is, and give thresholds as
@@ -57,69 +77,30 @@ def profile(export: str | None, take_in: str | None, form: str, **options: Any) 
       adasearch profile --export h100.parquet --device-profile h100
       adasearch profile --import h100.parquet
     """
-    from rich.console import Console
-
     from adasearch import commands
-    from adasearch.analysis.profile_tables import profile_tables
-    from adasearch.profiles.profile_store import ProfileStore
-    from adasearch.studies.request import Request
 
-    architectures = options.pop("architectures")
-    results = options.pop("results")
     if sum((bool(architectures), export is not None, take_in is not None)) != 1:
         raise InputError("give one of --architecture NAME (see 'list architectures'), --export and --import")
-    stored = ProfileStore(results)
     if export is not None:
-        click.echo(f"{stored.export(export, options['name'])} profiles written to {export}")
+        click.echo(f"{commands.export_profiles(results, export, name)} profiles written to {export}")
         return
     if take_in is not None:
-        click.echo(f"{stored.take_in(take_in)} new profiles from {take_in}")
+        click.echo(f"{commands.import_profiles(results, take_in)} new profiles from {take_in}")
         return
-    kind = options.pop("kind")
     wish = commands.ProfileWish(
-        kinds=("stability", "speed") if kind is None else (kind,),
-        space=options.pop("space") or "deba",
-        **popped(options, ("intervals", "seeds", "name", "threads")),
+        intervals=intervals,
+        seeds=seeds,
+        kinds=get_args(ProfileKind) if kind is None else (kind,),
+        name=name,
+        threads=threads,
+        space=request.space or "deba",
     )
-    run_options = RunOptions(**popped(options, RUN_OPTIONS))
-    request = Request(architectures=architectures, schedulers=("constant",), **options)
-    # What is said on the way goes to stderr where the table is for a machine.
-    console = Console(soft_wrap=True, stderr=form in ("csv", "json"))
-    found = commands.profile(request, wish, results=results, console=console, options=run_options)
-    click.echo(profile_tables(*found, form), nl=False)
-
-
-@click.command()
-@click.option(
-    "--architecture",
-    "architectures",
-    multiple=True,
-    metavar="NAME",
-    help="Only these networks; repeatable.  [default: all that were profiled]",
-)
-@click.option(
-    "--scheduler",
-    "schedulers",
-    multiple=True,
-    metavar="NAME",
-    help="Whose outcomes to guess; repeatable.  [default: deba]",
-)
-@click.option("--check", is_flag=True, help="Guess each network that was searched from the others instead.")
-@RESULTS
-@FORMAT
-def predict(results: str, **options: Any) -> None:
-    """Guess from its profiles whether a growing batch will pay on a network, before any search.
-
-    The speed profile says how much a larger batch could save here at most, the stability profile and the
-    outcomes of other networks in the results folder what to expect. --check holds each network out in turn
-    and tells how good such guesses were.
-
-    \b
-    Example:
-      adasearch predict --architecture vit_b_16
-      adasearch predict --check
-    """
-    from adasearch.analysis.prediction_table import outlook
-    from adasearch.store.store import Store
-
-    click.echo(outlook(Store(results, must_exist=True), **options), nl=False)
+    found = commands.profile(
+        replace(request, architectures=architectures, space=None),
+        wish,
+        results=results,
+        # What is said on the way goes to stderr where the table is for a machine.
+        console=console_of(stderr=form in ("csv", "json")),
+        options=run,
+    )
+    click.echo(found.table(form), nl=False)

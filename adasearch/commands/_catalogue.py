@@ -1,26 +1,31 @@
 """What there is to choose from, and the studies of a results folder, as tables."""
 
 import dataclasses
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import track
 
+from adasearch.choices import Catalogue, Format
 from adasearch.errors import unknown
 from adasearch.io.tables import Column, render
 from adasearch.store.store import Store
 
-__all__ = ["CATALOGUES", "catalogue"]
+__all__ = ["catalogue"]
 
 LISTED_SIZE = 32  # pixels
 ARCHITECTURES_TITLE = (
     f"At {LISTED_SIZE}x{LISTED_SIZE} pixels and 10 classes. Also: any classification network of torchvision "
     "(--scale full), module:function"
 )
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments", "studies")
 
 
-def catalogue(what: str, *, results: str, form: str = "text") -> str:
-    """Return a table of what there is: architectures, schedulers, datasets, spaces or studies."""
+def catalogue(what: Catalogue, *, results: str, form: Format = "text") -> str:
+    """Return a table of what there is to choose from, or of the studies of a results folder.
+
+    Raises:
+        InputError: an unknown table, or no such folder.
+    """
     columns = {
         "architectures": _architectures,
         "schedulers": _schedulers,
@@ -31,7 +36,7 @@ def catalogue(what: str, *, results: str, form: str = "text") -> str:
     if what == "studies":
         return _studies(Store(results, must_exist=True), form)
     if what not in columns:
-        raise unknown("list", what, CATALOGUES)
+        raise unknown("list", what, get_args(Catalogue))
     rows, headers = columns[what]()
     title = ARCHITECTURES_TITLE if what == "architectures" else ""
     return render(rows, [Column(header, header, _grouped) for header in headers], form, title=title)
@@ -113,7 +118,7 @@ def _experiments() -> Rows:
     return rows, ["name", "what"]
 
 
-def _studies(store: Store, form: str) -> str:
+def _studies(store: Store, form: Format) -> str:
     rows: list[dict[str, object]] = []
     for study in store.studies():
         trials = store.trials(study.study)

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import baseline_of
+from adasearch.choices import Controls
+from adasearch.commands._on_ray import on_ray
+from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, duration, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
-from adasearch.studies.controls import FRESH, Controls
+from adasearch.studies.controls import FRESH
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -74,50 +76,38 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
-    from adasearch.profiles.clock import curve_of
-    from adasearch.studies.naming import named_by
-    from adasearch.tuning.cluster import connect
-    from adasearch.tuning.fixed_source import FixedSource
-    from adasearch.tuning.resources import worker_groups_for
-    from adasearch.tuning.trial_source import TrialPlan
-
-    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    own = [name for job in jobs for name in named_by(job.study)]
-    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
-    # Ray's files go once Ray has ended.
-    with ExitStack() as files, joined as capacity, ExitStack() as locks:
+    with on_ray(runtime, store, console, [job.study for job in jobs]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
-        settings, slots = worker_groups_for(
-            runtime,
-            capacity,
-            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
-            workers=first.workers,
-            device=first.device,
-            say=partial(say, console),
-        )
+        settings, slots = cluster.slots(first)
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(seconds / slots)}")
-        sources = []
-        for job in jobs:
-            name = job.study.study
-            locks.enter_context(store.locks.hold(name))
-            stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-            plan = TrialPlan(
-                study=replace(job.study, stopper="none"),
-                data=data[name],
-                trials=len(job.runs),
-                stored=stored,
-                intervals=store.intervals(
-                    name, [each.trial_id for each in stored if each.status == "running"]
-                ),
-                options=runtime.options,
-                threads=runtime.cpus_per_worker,
-                curve=curve_of(store, job.study),
-            )
-            sources.append(FixedSource(plan, job.runs))
+        sources = [_claim(job, data[job.study.study], store, cluster.locks, runtime) for job in jobs]
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)
+
+
+def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "Runtime") -> "FixedSource":
+    """Lock a study, and return its runs beside what is stored of them."""
+    from adasearch.profiles.clock import curve_of
+    from adasearch.tuning.fixed_source import FixedSource
+    from adasearch.tuning.trial_source import TrialPlan
+
+    name = job.study.study
+    locks.enter_context(store.locks.hold(name))
+    stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
+    running = [each.trial_id for each in stored if each.status == "running"]
+    plan = TrialPlan(
+        study=replace(job.study, stopper="none"),
+        data=data,
+        trials=len(job.runs),
+        stored=stored,
+        intervals=store.intervals(name, running),
+        options=runtime.options,
+        threads=runtime.cpus_per_worker,
+        curve=curve_of(store, job.study),
+    )
+    return FixedSource(plan, job.runs)
 
 
 def _goal(source: "FixedSource") -> Goal:

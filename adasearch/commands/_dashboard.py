@@ -1,4 +1,4 @@
-"""Stored studies in optuna-dashboard, kept up to date while a search runs.
+"""``adasearch dashboard``: stored studies in optuna-dashboard, kept up to date while a search runs.
 
 The studies are rebuilt in memory. Files are read, nothing is locked or written, and only what changed since
 the last look is read again. What a visitor might change in the dashboard is refused.
@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 
-from adasearch.callbacks import Say
+from adasearch.callbacks import Say, say_nothing
 from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import (
@@ -27,7 +27,7 @@ from adasearch.spaces.optuna_trials import (
 )
 from adasearch.store.store import Store
 
-__all__ = ["Mirror", "serve"]
+__all__ = ["Mirror", "dashboard"]
 
 REFRESH_SECONDS = 3.0
 
@@ -138,10 +138,17 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def serve(
-    store: Store, *, studies: Sequence[str] | None = None, host: str = "127.0.0.1", port: int = 8080, say: Say
+def dashboard(
+    store: Store,
+    *,
+    studies: Sequence[str] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    say: Say = say_nothing,
 ) -> None:
     """Show stored studies at ``http://host:port/`` until Ctrl-C; port 0 takes a free one.
+
+    ``say`` is told the address, and what cannot be read.
 
     Raises:
         InputError: optuna-dashboard is missing, an unknown study, or no such host.

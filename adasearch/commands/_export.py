@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from adasearch.analysis.confirmed import whole_verdict
 from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import pick_trials
+from adasearch.choices import ScheduleForm
 from adasearch.errors import InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
@@ -17,13 +18,11 @@ from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
 from adasearch.training.config import hyperparameters_of
 
-__all__ = ["Form", "export"]
-
-Form = Literal["rule", "ramp"]
+__all__ = ["export"]
 
 
 def export(
-    store: Store, study: str, *, output: str, form: Form = "rule", trial_id: str | None = None
+    store: Store, study: str, *, output: str, form: ScheduleForm = "rule", trial_id: str | None = None
 ) -> list[str]:
     """Write the schedule that a study found to a YAML file; return what is to be said of it.
 
@@ -69,7 +68,7 @@ def _schedule(
     study: StudyRecord,
     trial: TrialRecord,
     trials: Sequence[TrialRecord],
-    form: Form,
+    form: ScheduleForm,
     verdict: str,
     store: Store,
 ) -> Schedule:
@@ -108,7 +107,8 @@ def _schedule(
             ),
             architecture=study.architecture,
             scale=study.scale,
-            dataset=study.dataset,
+            dataset=study.source,
+            image_size=study.image_size,
             subset=study.subset,
             fingerprint=study.fingerprint,
             train_examples=study.train_examples,

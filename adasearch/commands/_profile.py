@@ -9,15 +9,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from rich.console import Console
 
+from adasearch.choices import Format, ProfileKind
 from adasearch.environment import local_device
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.io.text import slug
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import AFTER_WINDOW, CALIBRATED
 from adasearch.runs.execute import with_threads
 from adasearch.runs.profile_runner import FOLDER, SEEDS, Taker, longest_window
@@ -27,9 +29,9 @@ from adasearch.store.store import Store
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
 
-__all__ = ["KINDS", "ProfileWish", "profile"]
+__all__ = ["ProfileWish", "Profiles", "export_profiles", "import_profiles", "profile"]
 
-KINDS = ("stability", "speed")
+KINDS: tuple[ProfileKind, ...] = get_args(ProfileKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class ProfileWish:
     Args:
         intervals: length of a run; None is the longest window of the scheduler's space and 20 more.
         seeds: runs, at least 1.
-        kinds: of ``KINDS``.
+        kinds: "stability", "speed" or both.
         name: of the speed profile; None names it after the device.
         threads: of this process on a CPU, at least 1.
         space: DEBA's, whose longest window counts.
@@ -47,7 +49,7 @@ class ProfileWish:
 
     intervals: int | None = None
     seeds: int = SEEDS
-    kinds: Sequence[str] = KINDS
+    kinds: Sequence[ProfileKind] = KINDS
     name: str | None = None
     threads: int = 1
     space: str = "deba"
@@ -65,9 +67,40 @@ class ProfileWish:
             )
 
 
+class Profiles(NamedTuple):
+    """Profiles of networks."""
+
+    stability: list[StabilityProfile]
+    speed: list[SpeedProfile]
+
+    def table(self, form: Format = "text") -> str:
+        """Return them as a table."""
+        from adasearch.analysis.profile_tables import profile_tables
+
+        return profile_tables(self.stability, self.speed, form)
+
+
+def export_profiles(results: str, file: str, name: str | None = None) -> int:
+    """Write the stored profiles of a results folder, or those of a name, to a file; return how many.
+
+    Raises:
+        InputError: there are none, or the file cannot be written.
+    """
+    return ProfileStore(results).export(file, name)
+
+
+def import_profiles(results: str, file: str) -> int:
+    """Keep the profiles of an exported file in a results folder; return how many are new.
+
+    Raises:
+        InputError: the file holds no profiles, or others under the names of stored ones.
+    """
+    return ProfileStore(results).take_in(file)
+
+
 def profile(
     request: "Request", wish: ProfileWish, *, results: str, console: Console, options: RunOptions
-) -> tuple[list[StabilityProfile], list[SpeedProfile]]:
+) -> Profiles:
     """Take the profiles that were asked for, or find them, of every architecture of a request.
 
     Raises:
@@ -104,4 +137,4 @@ def profile(
                     stability.append(taker.stability(math.ceil(spans), wish.seeds))
                 if "speed" in wish.kinds:
                     speed.append(taker.speed(wish.name))
-    return stability, speed
+    return Profiles(stability, speed)

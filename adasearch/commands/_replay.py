@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adasearch.analysis.replay import virtual_decisions
+from adasearch.callbacks import Say, say_nothing
+from adasearch.choices import Format
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.tables import Column, number, render
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
@@ -11,7 +13,7 @@ from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.store.store import Store
 
-__all__ = ["COLUMNS", "NOTE", "replay"]
+__all__ = ["NOTE", "replay"]
 
 NOTE = (
     "decisions, not outcomes: sizes and learning-rate factors are this scheduler's own, but losses and\n"
@@ -37,34 +39,22 @@ def replay(
     *,
     fixed: Sequence[str] = (),
     limits: Limits | None = None,
-    form: str = "text",
+    form: Format = "text",
     plot: str | None = None,
+    say: Say = say_nothing,
 ) -> str:
     """Return a table of what ``scheduler`` would have decided beside what was done; draw it to ``plot``.
 
     Fields not ``fixed`` (as ``scheduler/FIELD=VALUE``) are the run's own where it ran this very scheduler,
-    else the defaults. ``limits`` are those of the run's study unless given.
+    else the defaults. ``limits`` are those of the run's study unless given. What a table for people says
+    below itself ``say`` hears of one for machines.
 
     Raises:
         InputError: an unknown trial, scheduler or field, or signals that the run did not measure.
     """
-    from adasearch.spaces.study_spaces import (
-        parse_fixed,  # brings Optuna, which listing commands need not wait for
-    )
-
     trial, intervals = store.find_trial(trial_id)
-    fields: dict[str, Value] = dict(trial.fields_of("scheduler")) if scheduler == trial.scheduler else {}
-    for text in fixed:
-        if not text.startswith("scheduler/"):
-            raise InputError(f"--set of a replay must be scheduler/FIELD=VALUE but got {text!r}")
-        setting = parse_fixed(text, [scheduler])
-        fields[setting.name] = setting.value
-    rule = make_scheduler(scheduler, fields)
-    study = store.study_of(trial)
-    if limits is None and study is None:
-        raise InputError(f"the study of {trial_id} is not stored; give --smallest and --largest")
-    limits = limits or (study.limits if study else None)
-    assert limits is not None
+    rule = _rule(trial, scheduler, fixed)
+    limits = limits or _limits(store, trial)
     made = [record for record in intervals if record.decided]
     if not made:
         raise InputError(f"{trial_id} has no interval after which anything was decided")
@@ -79,7 +69,32 @@ def replay(
         _draw(Path(plot), trial, scheduler, made, decisions)
     title = f"{scheduler} on the signals of {trial_id} (which ran {trial.scheduler})"
     table = render(_rows(made, decisions), COLUMNS, form, title=title)
-    return table if form in ("csv", "json") else f"{table}{NOTE}\n{_curve_note(rule, scheduler, trial)}"
+    if form in ("csv", "json"):
+        say(NOTE)
+        return table
+    return f"{table}{NOTE}\n{_curve_note(rule, scheduler, trial)}"
+
+
+def _rule(trial: TrialRecord, scheduler: str, fixed: Sequence[str]) -> BatchSizeScheduler:
+    """Return the scheduler that is to decide."""
+    from adasearch.spaces.study_spaces import (
+        parse_fixed,  # brings Optuna, which listing commands need not wait for
+    )
+
+    fields: dict[str, Value] = dict(trial.fields_of("scheduler")) if scheduler == trial.scheduler else {}
+    for text in fixed:
+        if not text.startswith("scheduler/"):
+            raise InputError(f"--set of a replay must be scheduler/FIELD=VALUE but got {text!r}")
+        setting = parse_fixed(text, [scheduler])
+        fields[setting.name] = setting.value
+    return make_scheduler(scheduler, fields)
+
+
+def _limits(store: Store, trial: TrialRecord) -> Limits:
+    study = store.study_of(trial)
+    if study is None:
+        raise InputError(f"the study of {trial.trial_id} is not stored; give --smallest and --largest")
+    return study.limits
 
 
 def _check_signals(

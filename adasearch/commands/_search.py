@@ -1,4 +1,4 @@
-"""One function per command; the command line, notebooks and tests call the same ones."""
+"""``adasearch search``: every study of a request, on Ray."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,6 +11,8 @@ from rich.console import Console
 from adasearch._version import __version__
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import complete
+from adasearch.callbacks import once
+from adasearch.commands._on_ray import on_ray
 from adasearch.environment import local_device
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
@@ -33,62 +35,72 @@ __all__ = ["search"]
 def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
-    A stability profile that thresholds given as quantiles need is taken first.
+    The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
+    need is taken first.
 
     Raises:
         InputError: bad input; nothing was written, but for such a profile.
         StudyLocked: another live search holds a study.
         AdasearchError: Ray cannot be reached, or the store cannot be written.
     """
+    from adasearch.studies.resolve import on_device, resolve
+
+    if not request.architectures:
+        raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
     runtime.check()
     store = Store(results)
     store.check_writable()
-    request = replace(request, device=_device(runtime, gpus=None), threads=runtime.cpus_per_worker)
-    resolved = _resolve(request, runtime, store, console)
-    if runtime.transfer and any(study.record.sampler == "grid" for study in resolved):
-        raise InputError("--transfer does not go with --sampler grid, which tries every combination in turn")
+    speeds = ProfileStore(store.name).speed()
+    request = replace(
+        request,
+        schedulers=request.schedulers or ("deba",),
+        device=_known_device(runtime),
+        threads=runtime.cpus_per_worker,
+    )
+    tell = once(partial(say, console))
+    with StepDisplay(console) as progress:
+        resolved = resolve(request, store.study, tell, progress, speeds)
+    _check(resolved, runtime)
     for study in resolved:
-        if runtime.address is None:
-            check_device(study.record)
         if not _optional(study, request):
             store.locks.check_free(study.record.study)
     if all(_finished(store, study) >= runtime.trials for study in resolved):
         _print_tables(resolved, store, console)
         return True
-    resolved = _profiled(resolved, runtime, store, console)
-    from adasearch.studies.naming import named_by
-    from adasearch.tuning.cluster import connect
-    from adasearch.tuning.resources import worker_groups_for
-
-    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
-    own = [name for study in resolved for name in named_by(study.record)]
-    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
-    # Ray's files go once Ray has ended.
-    with ExitStack() as files, joined as capacity, ExitStack() as locks:
+    threads, options = runtime.cpus_per_worker, runtime.options
+    resolved = [with_profile(study, store, console, threads=threads, options=options) for study in resolved]
+    with on_ray(runtime, store, console, [study.record for study in resolved]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
         from adasearch.tuning.optuna_source import quiet_optuna
 
-        if _device(runtime, gpus=capacity.gpus) != request.device:
-            request = replace(request, device=_device(runtime, gpus=capacity.gpus))
-            resolved = _resolve(request, runtime, store, console)
+        gpus = cluster.capacity.gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
+        request = replace(request, device="cuda" if gpus else "cpu")
+        resolved = [on_device(study, request, speeds, tell) for study in resolved]
         for study in resolved:
             check_device(study.record)
-        resolved = _profiled(resolved, runtime, store, console)
-        settings, slots = worker_groups_for(
-            runtime,
-            capacity,
-            storage=files.enter_context(store.ray_folder(shared=runtime.address is not None)),
-            workers=resolved[0].record.workers,
-            device=request.device,
-            say=partial(say, console),
-        )
+        settings, slots = cluster.slots(resolved[0].record)
         with quiet_optuna():
-            sources = _claim(request, resolved, runtime, store, locks, console)
+            sources = _claim(request, resolved, runtime, store, cluster.locks, console)
             with SearchDisplay(console, _goals(sources)) as display:
                 whole = run_trials(sources, store, settings, slots=slots, listener=display)
     if whole:
         _print_tables(resolved, store, console)
     return whole
+
+
+def _check(resolved: "Sequence[ResolvedStudy]", runtime: Runtime) -> None:
+    """Refuse studies that cannot be searched together, or not in this way."""
+    workers = {study.record.workers for study in resolved}
+    if len(workers) > 1:
+        raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
+    gpus = runtime.gpus_per_worker or 0
+    if gpus != int(gpus) and max(workers) > 1:
+        raise InputError(f"--gpus-per-worker may be a fraction only with one worker but got {gpus:g}")
+    if runtime.transfer and any(study.record.sampler == "grid" for study in resolved):
+        raise InputError("--transfer does not go with --sampler grid, which tries every combination in turn")
+    if runtime.address is None:
+        for study in resolved:
+            check_device(study.record)
 
 
 def _finished(store: Store, study: "ResolvedStudy") -> int:
@@ -108,36 +120,11 @@ def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Co
     say(console, compare(store, studies=names, force=True))
 
 
-def _device(runtime: Runtime, *, gpus: float | None) -> str:
-    """Return what the workers train on; ``gpus`` is what the cluster has, None before it is known."""
+def _known_device(runtime: Runtime) -> str | None:
+    """Return what the workers will train on; None where only the cluster that is joined can tell."""
     if runtime.gpus_per_worker is not None:
         return "cuda" if runtime.gpus_per_worker else "cpu"
-    if gpus is None:
-        return local_device()
-    return "cuda" if gpus else "cpu"
-
-
-def _resolve(request: "Request", runtime: Runtime, store: Store, console: Console) -> "list[ResolvedStudy]":
-    from adasearch.studies.resolve import resolve
-
-    with StepDisplay(console) as progress:
-        resolved = resolve(
-            request, store.study, partial(say, console), progress, ProfileStore(store.name).speed()
-        )
-    workers = {study.record.workers for study in resolved}
-    if len(workers) > 1:
-        raise InputError(f"the stored studies differ in workers ({sorted(workers)}); give --workers")
-    gpus = runtime.gpus_per_worker or 0
-    if gpus != int(gpus) and max(workers) > 1:
-        raise InputError(f"--gpus-per-worker may be a fraction only with one worker but got {gpus:g}")
-    return resolved
-
-
-def _profiled(
-    studies: "Sequence[ResolvedStudy]", runtime: Runtime, store: Store, console: Console
-) -> "list[ResolvedStudy]":
-    threads, options = runtime.cpus_per_worker, runtime.options
-    return [with_profile(study, store, console, threads=threads, options=options) for study in studies]
+    return local_device() if runtime.address is None else None
 
 
 def _optional(study: "ResolvedStudy", request: "Request") -> bool:

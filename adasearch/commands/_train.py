@@ -1,4 +1,4 @@
-"""One run without Ray, kept in ``<results>/train/``."""
+"""``adasearch train``: one run without Ray, kept in ``<results>/train/``."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.environment import device_name, local_device
+from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
@@ -15,6 +16,7 @@ from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
 from adasearch.runs.execute import interval_line, run_and_keep
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runtime import RunOptions
+from adasearch.schedulers.registry import BASELINE
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial
@@ -23,15 +25,16 @@ from adasearch.studies.identity import check_device
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
 
-__all__ = ["train_once"]
+__all__ = ["train", "train_once"]
 
 
-def train_once(
+def train(
     request: "Request", *, results: str, console: Console, options: RunOptions | None = None
 ) -> TrialRecord:
     """Train one run without Ray, its fields at their defaults or as fixed; keep it in ``<results>/train/``.
 
-    The same run, if it was interrupted, goes on from its last checkpoint.
+    The batch size is constant unless the request names a scheduler. The same run, if it was interrupted, goes
+    on from its last checkpoint.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -43,6 +46,8 @@ def train_once(
     from adasearch.runs.profile_runner import histories_of, with_profile
     from adasearch.studies.resolve import resolve
 
+    if not request.architectures:
+        raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
     options = options or RunOptions()
     options.check()
     store = Store(results)
@@ -50,7 +55,13 @@ def train_once(
     speeds = ProfileStore(results).speed()
     with StepDisplay(console) as progress:
         (study,) = resolve(
-            replace(request, baseline=False, device=local_device(), threads=torch.get_num_threads()),
+            replace(
+                request,
+                schedulers=request.schedulers or (BASELINE,),
+                baseline=False,
+                device=local_device(),
+                threads=torch.get_num_threads(),
+            ),
             lambda name: None,
             partial(say, console),
             progress,
@@ -83,6 +94,9 @@ def train_once(
             heard=lambda interval: say(console, interval_line(interval)),
             say=partial(say, console),
         )
+
+
+train_once = train
 
 
 def _begin_or_go_on(

@@ -7,6 +7,7 @@ of its use (:mod:`adasearch.data.streaming`). Both give the same batches.
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from adasearch.data.splits import Augmentation, Dataset, Split
 from adasearch.data.streaming import RowLoader, StreamedSplit
 from adasearch.errors import InputError
 
-__all__ = ["load_dataset"]
+__all__ = ["DataCard", "card_of", "load_dataset"]
 
 VALIDATION_SHARE = 0.1
 SMALL_POOL = 10_000  # examples; below it a tenth is too few to compare errors, so a fifth is taken
@@ -33,6 +34,46 @@ SAMPLE = 4096
 The means of photographs scatter by about 0.15, so that of 4,096 is known to about 0.0025.
 """
 PIECE = 1024  # images; as floats the whole set would take eight times its memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCard:
+    """What there is to know of a data set before anything trains on it.
+
+    Args:
+        train: examples of the training split.
+        val: examples of the validation split.
+        classes: how many there are.
+        image_size: height and width in pixels of the decoded images.
+        fingerprint: identifies the examples, their official split included.
+    """
+
+    train: int
+    val: int
+    classes: int
+    image_size: int
+    fingerprint: str
+
+
+def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:
+    """Open a source and split it, but copy no image out of the cache; what a streamed set needs is measured.
+
+    Raises:
+        InputError: as :func:`load_dataset`.
+    """
+    examples = open_source(spec.source, image_size=spec.image_size, progress=progress)
+    train, val, _ = _indices(examples, spec)
+    if examples.nbytes > spec.memory_limit:  # its workers find the mean and deviation that are kept here
+        fingerprint = _streamed(examples, spec, train, val, None, progress).fingerprint
+    else:
+        fingerprint = decode_all(examples, progress).fingerprint
+    return DataCard(
+        train=len(train),
+        val=len(val),
+        classes=examples.classes,
+        image_size=examples.image_size,
+        fingerprint=fingerprint,
+    )
 
 
 def load_dataset(spec: DataSpec, *, include_test: bool = False, progress: Progress = no_progress) -> Dataset:

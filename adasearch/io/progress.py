@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
@@ -11,10 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from adasearch import callbacks
 from adasearch.io.text import printable
 from adasearch.records import IntervalRecord, TrialRecord
 
-__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say"]
+__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say", "steps"]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
 
@@ -173,6 +175,11 @@ class StepDisplay:
         elif what not in self._said and done < total and time.monotonic() - began > STEP_SECONDS:
             self._said.add(what)
             say(self._console, f"{what}: {done} of {total} so far")
+
+
+def steps(console: Console | None) -> AbstractContextManager[callbacks.Progress]:
+    """Return what shows the steps of some work on a console, if there is one."""
+    return nullcontext(callbacks.no_progress) if console is None else StepDisplay(console)
 
 
 def _line(trial: TrialRecord) -> str:

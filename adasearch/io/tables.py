@@ -5,13 +5,13 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-from rich.console import Console
-from rich.table import Table
+from adasearch.choices import Format
 
 __all__ = ["FORMATS", "Column", "fraction", "number", "render", "times"]
 
-FORMATS = ("text", "markdown", "csv", "json")
+FORMATS: tuple[str, ...] = get_args(Format)
 
 Row = Mapping[str, object]
 
@@ -78,6 +78,13 @@ def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: 
         lines += [[column.cell(row).replace("|", "\\|") for column in columns] for row in rows]
         head = f"**{title}**\n\n" if title else ""
         return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return _text(rows, columns, title)
+
+
+def _text(rows: Sequence[Row], columns: Sequence[Column], title: str) -> str:
+    from rich.console import Console  # 50 ms, which --help need not wait for
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         words = any(isinstance(row.get(column.key), str) for row in rows)

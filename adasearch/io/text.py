@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["is_name", "printable", "redacted", "slug"]
+__all__ = ["is_name", "printable", "redacted", "slug", "source_of"]
 
 MAX_NAME_BYTES = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
 _USER = re.compile(r"(://)[^\s@/:]*:(?!\d+/)[^\s@]*@")  # not a port; an unquoted secret may hold slashes
@@ -37,6 +37,18 @@ def slug(text: str) -> str:
     kind, colon, place = text.partition(":")
     last = f"{kind}-{place.rstrip('/').rsplit('/', 1)[-1]}" if colon else text
     return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")
+
+
+def source_of(dataset: str) -> tuple[str, int | None]:
+    """Return the source and the image size of a data set as adasearch 0.2 told them: by its name alone.
+
+    >>> source_of("folder:/data/pets@64"), source_of("digits")
+    (('folder:/data/pets', 64), ('digits', None))
+    >>> source_of("digits@99999999999999999999")
+    ('digits@99999999999999999999', None)
+    """
+    source, at, size = dataset.rpartition("@")
+    return (source, int(size)) if at and size.isdecimal() and len(size) < 10 else (dataset, None)
 
 
 def redacted(text: str) -> str:

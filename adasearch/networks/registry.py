@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import get_args
 
 import torch
 import torchvision
 from torch import nn
 from torchvision.models import list_models
 
+from adasearch.choices import Scale
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.networks.blocks import Build
 from adasearch.networks.dry_run import check_output, dry_run
@@ -33,7 +35,7 @@ __all__ = [
     "trained",
 ]
 
-SCALES = ("nano", "full")
+SCALES: tuple[Scale, ...] = get_args(Scale)
 USUAL_SIZES = (16, 24, 28, 32, 48, 64, 75, 96, 128, 160, 192, 224, 256, 299, 384, 512)  # pixels
 
 ARCHITECTURES: dict[str, dict[str, Build]] = {name: {"nano": NANO[name], "full": FULL[name]} for name in NANO}

@@ -1,8 +1,8 @@
 """Which clock a study is judged by, and which speed profile its modelled seconds come from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.modelled_time import SpeedCurve, modelled_run, modelled_trial
@@ -11,10 +11,20 @@ from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.store import Store
 
-if TYPE_CHECKING:
-    from adasearch.callbacks import Say
-
-__all__ = ["curve_of", "intervals_of", "judged", "profile_of", "remodelled", "with_clock"]
+__all__ = [
+    "ClockChoice",
+    "StatedClock",
+    "check_clock",
+    "choose_clock",
+    "clock_notes",
+    "curve_of",
+    "intervals_of",
+    "judged",
+    "newest_fitting",
+    "profile_of",
+    "remodelled",
+    "with_clock",
+]
 
 
 def profile_of(study: StudyRecord, name: str, profiles: Sequence[SpeedProfile]) -> SpeedProfile | None:
@@ -55,63 +65,107 @@ def intervals_of(
     return found if curve is None else {name: modelled_run(each, curve) for name, each in found.items()}
 
 
-def with_clock(
-    study: StudyRecord,
-    former: StudyRecord | None,
-    here: Setting,
-    profiles: Sequence[SpeedProfile],
-    *,
-    clock: str | None,
-    device_profile: str | None,
-    say: "Say",
-) -> StudyRecord:
-    """Return a study with its clock and speed profile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedClock:
+    """A clock and the name of a speed profile, as far as somebody said them; None is what was left open."""
 
-    What the user gave counts first, then the stored study (``former``, or the baseline's). A study that
-    starts takes modelled seconds where a profile fits this network, its images and this device, else measured
-    ones; a profile that differs is not taken, and ``say`` hears in what. A profile of another device that the
-    user named is taken, and the differences are told.
+    clock: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockChoice:
+    """The clock that a study is judged by.
+
+    Args:
+        clock: "measured" or "modelled".
+        profile: name of the speed profile that modelled seconds come from; None without one.
+        origin: the profile was "given" by the user, is that of the "stored" study (which may have none), is
+            the newest "fitting" one, or there is "none" that fits.
+    """
+
+    clock: str
+    profile: str | None
+    origin: Literal["given", "stored", "fitting", "none"]
+
+
+def choose_clock(given: StatedClock, stored: StatedClock | None, fitting: str | None) -> ClockChoice:
+    """Return the clock and the speed profile of a study.
+
+    What the user gave counts first, then the ``stored`` study. A study that starts takes modelled seconds
+    where a profile is ``fitting``, else measured ones; so does one that is to be judged by modelled time and
+    has no profile so far.
+
+    >>> choose_clock(StatedClock(), None, "abacus")
+    ClockChoice(clock='modelled', profile='abacus', origin='fitting')
+    """
+    if given.profile is not None:
+        return ClockChoice(clock=given.clock or "modelled", profile=given.profile, origin="given")
+    clock = given.clock or (stored and stored.clock)
+    if stored is not None and (stored.profile is not None or clock == "measured"):
+        return ClockChoice(clock=clock or "modelled", profile=stored.profile, origin="stored")
+    if fitting is not None:
+        return ClockChoice(clock=clock or "modelled", profile=fitting, origin="fitting")
+    return ClockChoice(clock=clock or "measured", profile=None, origin="none")
+
+
+def newest_fitting(here: Setting, profiles: Sequence[SpeedProfile]) -> str | None:
+    """Return the name of the newest profile of this network, its images and this device; None without one."""
+    fitting = [each for each in profiles if not setting_differences(each.setting, here)]
+    return max(fitting, key=lambda each: each.created_at).profile if fitting else None
+
+
+def clock_notes(
+    study: StudyRecord, choice: ClockChoice, here: Setting, profiles: Sequence[SpeedProfile]
+) -> list[str]:
+    """Return what is to be said of a choice: a profile that is taken, and in what one differs."""
+    name = choice.profile
+    if choice.origin == "fitting":
+        return [f"{study.architecture}: speed profile {name}, {choice.clock} clock"]
+    if choice.origin == "none":
+        own = [each for each in profiles if each.setting.network == here.network]
+        return [
+            f"speed profile {each.profile} of {study.architecture} is not used: "
+            f"{'; '.join(setting_differences(each.setting, here))}"
+            for each in own
+        ]
+    found = None if name is None else profile_of(study, name, profiles)
+    if choice.origin == "given" and found is not None and (why := setting_differences(found.setting, here)):
+        return [f"{study.architecture}: modelled seconds are those of {name}: {'; '.join(why)}"]
+    if choice.origin == "stored" and choice.clock == "measured" and name is not None and found is None:
+        return [f"{study.study}: its speed profile {name} is gone, so there are no modelled seconds"]
+    return []
+
+
+def check_clock(study: StudyRecord, choice: ClockChoice, profiles: Sequence[SpeedProfile]) -> None:
+    """Refuse a clock without the speed profile that it needs.
 
     Raises:
         InputError: no profile of that name, or none for the modelled clock.
     """
-    if former is not None:
-        same = former.device_profile if device_profile is None else device_profile
-        name, clock = same, clock or (former.clock if device_profile is None else "modelled")
-    else:
-        name = device_profile
     network = f"{study.architecture} ({study.scale}) on {study.dataset}"
     how = f"adasearch profile --architecture {study.architecture} --scale {study.scale} --kind speed"
-    if name is not None:
-        found = profile_of(study, name, profiles)
-        if found is None and clock == "measured" and device_profile is None:
-            say(f"{study.study}: its speed profile {name} is gone, so there are no modelled seconds")
-        elif found is None:
-            names = {each.profile for each in profiles}
-            if name not in names:
-                raise unknown("device profile", name, names)
-            raise InputError(f"device profile {name} has none of {network}; '{how}' takes one")
-        why = setting_differences(found.setting, here) if found else []
-        if why and device_profile is not None:
-            say(f"{study.architecture}: modelled seconds are those of {name}: {'; '.join(why)}")
-        clock = clock or "modelled"
-    elif former is None or clock == "modelled":
-        fitting = [each for each in profiles if not setting_differences(each.setting, here)]
-        if fitting:
-            newest = max(fitting, key=lambda each: each.created_at)
-            name, clock = newest.profile, clock or "modelled"
-            say(f"{study.architecture}: speed profile {name}, {clock} clock")
-        else:
-            for each in profiles:
-                if each.setting.network == here.network:
-                    reasons = "; ".join(setting_differences(each.setting, here))
-                    say(f"speed profile {each.profile} of {study.architecture} is not used: {reasons}")
-            if clock == "modelled":
-                raise InputError(
-                    f"--clock modelled needs a speed profile of {network} here; '{how}' takes one"
-                )
-    clock = clock or "measured"
-    return replace(study, clock=clock, device_profile=name, objectives=f"val_error,{SECONDS[clock]}")
+    name = choice.profile
+    if name is None:
+        if choice.clock == "modelled":
+            raise InputError(f"--clock modelled needs a speed profile of {network} here; '{how}' takes one")
+        return
+    gone_is_told = (choice.origin, choice.clock) == ("stored", "measured")
+    if profile_of(study, name, profiles) is None and not gone_is_told:
+        names = {each.profile for each in profiles}
+        if name not in names:
+            raise unknown("device profile", name, names)
+        raise InputError(f"device profile {name} has none of {network}; '{how}' takes one")
+
+
+def with_clock(study: StudyRecord, choice: ClockChoice) -> StudyRecord:
+    """Return a study that is judged by a clock."""
+    return replace(
+        study,
+        clock=choice.clock,
+        device_profile=choice.profile,
+        objectives=f"val_error,{SECONDS[choice.clock]}",
+    )
 
 
 def judged(

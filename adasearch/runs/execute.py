@@ -13,7 +13,6 @@ from adasearch.io.progress import StepDisplay
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.store import Store
-from adasearch.studies.naming import source_of
 from adasearch.training.task import TrialTask, failed
 
 if TYPE_CHECKING:
@@ -100,16 +99,17 @@ def with_threads(count: int) -> Iterator[None]:
 
 def data_of(study: StudyRecord, console: Console) -> DataSpec:
     """Return the data of a study, after a look whether they are the same still."""
-    from adasearch.data.load import load_dataset
+    from adasearch.data.load import card_of
     from adasearch.data.sources.registry import absolute
 
-    source, image_size = source_of(study.dataset)
-    spec = DataSpec(source=absolute(source), image_size=image_size, subset=study.subset, seed=study.seed)
+    spec = DataSpec(
+        source=absolute(study.source), image_size=study.image_size, subset=study.subset, seed=study.seed
+    )
     with StepDisplay(console) as progress:
-        data = load_dataset(spec, include_test=True, progress=progress)
-    if data.fingerprint != study.fingerprint:
+        fingerprint = card_of(spec, progress).fingerprint
+    if fingerprint != study.fingerprint:
         raise InputError(
-            f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but {source} "
-            f"now has {data.fingerprint}"
+            f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "
+            f"{study.source} now has {fingerprint}"
         )
     return spec

@@ -7,13 +7,12 @@ full (the syntax is that of :mod:`adasearch.spaces`). ``nano`` holds what change
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from adasearch.choices import Precision, Sampler, Scale, Stopper
 from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import plain_error, read_yaml
-from adasearch.records import Precision
 from adasearch.spaces.field import FieldSpace
 from adasearch.spaces.space import Space, parse_space
 
@@ -32,12 +31,13 @@ class _Settings(BaseModel):
     subset: int | None = None
     epochs: float | None = None
     interval: str | None = None
+    evaluate_every: str | None = None
     trials: int | None = None
     smallest: int | None = None
     largest: int | None = None
     precision: Precision | None = None
-    sampler: Literal["tpe", "random", "grid"] | None = None
-    stopper: Literal["halving", "none"] | None = None
+    sampler: Sampler | None = None
+    stopper: Stopper | None = None
     no_baseline: bool | None = None
     train: dict[str, FieldSpace] | None = None
 
@@ -53,7 +53,7 @@ class Experiment(_Settings):
     """
 
     about: str
-    scale: Literal["nano", "full"] = "full"
+    scale: Scale = "full"
     nano: _Settings = _Settings()
 
     @model_validator(mode="after")
@@ -68,11 +68,6 @@ class Experiment(_Settings):
         changes = self.nano.model_dump(exclude_none=True, by_alias=True) if scale == "nano" else {}
         whole = self.model_dump(exclude_none=True, by_alias=True)
         return Experiment.model_validate({**whole, **changes, "scale": scale})
-
-    def flags(self) -> dict[str, Any]:
-        """Return the values of the command line's flags by their names, without the spaces."""
-        given = self.model_dump(exclude_none=True, exclude={"about", "nano", "train", "schedulers"})
-        return {**given, "schedulers": tuple(self.schedulers or ())}
 
     def train_space(self, architecture: str) -> Space | None:
         """Return the training's space for a network, None for the one that comes with it."""

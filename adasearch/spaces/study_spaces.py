@@ -1,9 +1,8 @@
 """A study's two search spaces, from files, from the store and from what the user fixed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from adasearch.callbacks import Say
 from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import parse_yaml
 from adasearch.records import Limits, Value
@@ -12,7 +11,7 @@ from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.field import scalar
 from adasearch.spaces.space import Space, load_space, parse_space, space_names
 
-__all__ = ["Fixed", "parse_fixed", "scheduler_space_of", "train_space_of"]
+__all__ = ["Fixed", "SpaceSources", "parse_fixed", "scheduler_space_of", "train_space_of"]
 
 GENERAL = "any"
 """The space of architectures that have no file of their own."""
@@ -25,6 +24,21 @@ class Fixed:
     kind: str
     name: str
     value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceSources:
+    """Where a study's space is taken from: the first that is there, else the one that comes with adasearch.
+
+    Args:
+        given: the file or name that the user gave.
+        published: that of an experiment.
+        stored: that of a stored study, as JSON.
+    """
+
+    given: str | None = None
+    published: Space | None = None
+    stored: str | None = None
 
 
 def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
@@ -52,86 +66,93 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
 
 
 def train_space_of(
-    architecture: str,
-    scheduler: str,
-    limits: Limits,
-    *,
-    given: str | None,
-    published: Space | None = None,
-    stored: str | None,
-    fixed: Sequence[Fixed],
-    say: Say,
-) -> Space:
-    """Return the space of an architecture's training as a scheduler may use it.
+    architecture: str, scheduler: str, limits: Limits, sources: SpaceSources, fixed: Sequence[Fixed]
+) -> tuple[Space, list[str]]:
+    """Return the space of an architecture's training as a scheduler may use it, and what is to be said of it.
 
     An architecture without a file of its own takes ``GENERAL``, which any other may be given, too.
     Initial batch sizes of our own are cut to the limits; those that the user gave must lie inside. The
-    learning-rate schedule is narrowed to what the scheduler allows. ``say`` hears of all three.
+    learning-rate schedule is narrowed to what the scheduler allows.
 
     Raises:
         InputError: a space for another architecture, or a value that breaks a rule.
     """
-    if given is None and published is not None:
-        space = published
-    elif given is not None or stored is None:
-        own = architecture in space_names("architectures")
-        space = load_space("architectures", given or (architecture if own else GENERAL))
-        if given is None and not own:
-            say(f"{architecture} has no search space of its own and takes {GENERAL!r} (see --train-space)")
-        if space.architecture == GENERAL:
-            space = space.model_copy(update={"architecture": architecture})
-        if space.architecture != architecture:
-            raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
-    else:
-        space = parse_space(parse_yaml(stored, "stored space"), "stored space")
-    inside = f"{limits.smallest} to {limits.largest}"
-    beyond = [s for s in space.ends("batch_size") if not (isinstance(s, int) and limits.admit(s))]
-    if beyond and given is not None and "batch_size" in space.fields:
-        raise InputError(f"--train-space {given}: batch_size must lie in {inside} but got {beyond[0]}")
-    if beyond:
-        say(f"initial batch sizes lie in {inside} only (see --smallest and --largest)")
-        space = space.within("batch_size", limits.smallest, limits.largest)
-    for setting in fixed:
-        if setting.kind != "train":
-            continue
-        size = setting.value if setting.name == "batch_size" else limits.smallest
-        if not (isinstance(size, int) and limits.admit(size)):
-            raise InputError(f"--set train/batch_size must lie in {inside} but got {size}")
-        space = space.with_fixed(setting.name, setting.value)
+    space, taken = _train_space(architecture, sources)
+    space, cut = _inside(space, limits, sources.given)
     allowed = scheduler_class(scheduler)().lr_schedules
     for setting in fixed:
-        if (setting.kind, setting.name) == ("train", "lr_schedule") and setting.value not in allowed:
-            raise InputError(
-                f"--set train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got "
-                f"{setting.value!r}"
-            )
+        if setting.kind == "train":
+            space = _with_fixed(space, setting, scheduler, limits, allowed)
     narrowed = space.with_choices("lr_schedule", allowed)
+    only = []
     if narrowed.to_json() != space.to_json():
-        say(f"{scheduler} allows train/lr_schedule {' or '.join(sorted(allowed))} only")
-    return narrowed
+        only = [f"{scheduler} allows train/lr_schedule {' or '.join(sorted(allowed))} only"]
+    return narrowed, [*taken, *cut, *only]
 
 
-def scheduler_space_of(
-    scheduler: str,
-    *,
-    given: str | None,
-    published: Space | None = None,
-    stored: str | None,
-    fixed: Sequence[Fixed],
+def _train_space(architecture: str, sources: SpaceSources) -> tuple[Space, list[str]]:
+    """Return the space as it is where it comes from."""
+    given = sources.given
+    if given is None and sources.published is not None:
+        return sources.published, []
+    if given is None and sources.stored is not None:
+        return parse_space(parse_yaml(sources.stored, "stored space"), "stored space"), []
+    own = architecture in space_names("architectures")
+    space = load_space("architectures", given or (architecture if own else GENERAL))
+    if space.architecture == GENERAL:
+        space = space.model_copy(update={"architecture": architecture})
+    if space.architecture != architecture:
+        raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
+    if given is None and not own:
+        return space, [
+            f"{architecture} has no search space of its own and takes {GENERAL!r} (see --train-space)"
+        ]
+    return space, []
+
+
+def _inside(space: Space, limits: Limits, given: str | None) -> tuple[Space, list[str]]:
+    """Return a space whose initial batch sizes lie inside the limits."""
+    beyond = [s for s in space.ends("batch_size") if not (isinstance(s, int) and limits.admit(s))]
+    if not beyond:
+        return space, []
+    inside = f"{limits.smallest} to {limits.largest}"
+    if given is not None and "batch_size" in space.fields:
+        raise InputError(f"--train-space {given}: batch_size must lie in {inside} but got {beyond[0]}")
+    note = f"initial batch sizes lie in {inside} only (see --smallest and --largest)"
+    return space.within("batch_size", limits.smallest, limits.largest), [note]
+
+
+def _with_fixed(
+    space: Space, setting: Fixed, scheduler: str, limits: Limits, allowed: Collection[str]
 ) -> Space:
+    """Return a space with a field fixed to what the limits and the scheduler allow."""
+    value = setting.value
+    if setting.name == "batch_size" and not (isinstance(value, int) and limits.admit(value)):
+        raise InputError(
+            f"--set train/batch_size must lie in {limits.smallest} to {limits.largest} but got {value}"
+        )
+    space = space.with_fixed(setting.name, value)
+    if setting.name == "lr_schedule" and value not in allowed:
+        raise InputError(
+            f"--set train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got {value!r}"
+        )
+    return space
+
+
+def scheduler_space_of(scheduler: str, sources: SpaceSources, fixed: Sequence[Fixed]) -> Space:
     """Return the space of a scheduler's fields.
 
     Raises:
         InputError: a space for another scheduler, or a value that breaks a rule.
     """
-    if given is not None and scheduler != BASELINE:
-        space = load_space("schedulers", given, scheduler)
+    if sources.given is not None and scheduler != BASELINE:
+        space = load_space("schedulers", sources.given, scheduler)
         if space.scheduler != scheduler:
-            raise InputError(f"--space {given} is for {space.scheduler}, not {scheduler}")
-    elif published is not None:
-        space = published
-    elif stored is not None:
-        space = parse_space(parse_yaml(stored, "stored space"), "stored space", scheduler)
+            raise InputError(f"--space {sources.given} is for {space.scheduler}, not {scheduler}")
+    elif sources.published is not None:
+        space = sources.published
+    elif sources.stored is not None:
+        space = parse_space(parse_yaml(sources.stored, "stored space"), "stored space", scheduler)
     elif ":" in scheduler:
         space = parse_space({"scheduler": scheduler}, f"scheduler {scheduler}", scheduler)
     else:

@@ -11,13 +11,16 @@ import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
 from adasearch.io.filesystem import is_local, read_whole
-from adasearch.io.text import printable
+from adasearch.io.text import printable, source_of
 from adasearch.store.rows import DEFAULTS
 from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
 __all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
 
 DECIDED_BY = ("reason", "train_loss", "val_loss")
+TOLD_BY = {"image_size": ("dataset",), "decided": DECIDED_BY}
+"""Columns that an older version did not write, and those that tell what would stand in them."""
+
 SMALL_FILE_BYTES = 2**20  # bytes; pages one by one take twice as long as a small file in one go
 
 
@@ -109,12 +112,7 @@ def in_columns(part: pa.Table, table: Table, columns: Sequence[str] | None = Non
     for field in schema:
         index = part.schema.get_field_index(field.name)
         try:
-            if index < 0 and table == "intervals" and field.name == "decided":
-                arrays.append(_decided(part))
-            else:
-                arrays.append(
-                    pa.nulls(part.num_rows, field.type) if index < 0 else part.column(index).cast(field.type)
-                )
+            arrays.append(_lacking(part, field) if index < 0 else part.column(index).cast(field.type))
         except pa.ArrowException as error:
             raise PartError("foreign", f"column {field.name}: {one_line(error)}") from error
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -122,14 +120,23 @@ def in_columns(part: pa.Table, table: Table, columns: Sequence[str] | None = Non
 
 def _to_read(columns: Sequence[str], there: Sequence[str]) -> list[str]:
     """Return which of a file's columns are read to have those that are wanted."""
-    needed = [*columns, *(DECIDED_BY if "decided" in columns and "decided" not in there else ())]
-    return [name for name in dict.fromkeys(needed) if name in there]
+    told = [each for name in columns if name not in there for each in TOLD_BY.get(name, ())]
+    return [name for name in there if name in {*columns, *told}]
+
+
+def _lacking(part: pa.Table, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    """Return a column that a file of an older version lacks: nulls, but for what other columns tell."""
+    told = TOLD_BY.get(field.name, ())
+    if not told or not set(told) <= set(part.column_names):
+        return pa.nulls(part.num_rows, field.type)
+    if field.name == "decided":
+        return _decided(part)
+    names = part.column("dataset").to_pylist()
+    return pa.array([None if name is None else source_of(name)[1] for name in names], field.type)
 
 
 def _decided(part: pa.Table) -> pa.ChunkedArray:
-    """Return what versions before the column ``decided`` told by the reason and the losses alone."""
-    if not set(DECIDED_BY) <= set(part.column_names):
-        return pa.nulls(part.num_rows, pa.bool_())
+    """Return whether an interval was decided, by its reason and its losses."""
     reason, *losses = (part.column(name) for name in DECIDED_BY)
     decided = pc.not_equal(reason, "end of the budget")
     for loss in losses:

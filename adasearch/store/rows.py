@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any, get_args, get_type_hints
 
+from adasearch.choices import Clock
 from adasearch.io.text import is_name, slug
 from adasearch.records import (
     Action,
@@ -108,8 +109,8 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     """
     _check(row, "studies")
     _check_names(row, "study")
-    if row["clock"] not in ("measured", "modelled"):
-        raise ValueError(f"clock must be measured or modelled but is {row['clock']!r}")
+    if row["clock"] not in get_args(Clock):
+        raise ValueError(f"clock must be {' or '.join(get_args(Clock))} but is {row['clock']!r}")
     prefix = _prefix_of(row) if row["prefix"] is None else row["prefix"]
     study = StudyRecord(**{**row, "prefix": prefix, "versions": plain(row["versions"])})
     _ = study.limits  # which refuses limits that contradict each other

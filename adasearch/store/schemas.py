@@ -6,7 +6,9 @@ import pyarrow as pa
 
 __all__ = ["SCHEMAS", "SCHEMA_VERSION", "Table"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: studies have ``image_size``, which version 1 told by their ``dataset`` alone."""
+
 Table = Literal["studies", "trials", "intervals", "profiles"]
 
 _time = pa.timestamp("us", tz="UTC")
@@ -26,6 +28,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         scale=_texts,
         scheduler=_texts,
         dataset=_texts,
+        image_size=_ints,
         fingerprint=_texts,
         subset=_ints,
         seed=_ints,

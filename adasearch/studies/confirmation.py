@@ -7,6 +7,7 @@ from rich.console import Console
 
 from adasearch.analysis.selection import Pick, comparable, pick_trials
 from adasearch.analysis.verdicts import SearchVerdict
+from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -14,7 +15,7 @@ from adasearch.schedulers.points import path_of
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
-from adasearch.studies.controls import ConfirmRun, Controls, confirm_runs_of, matched, spread
+from adasearch.studies.controls import ConfirmRun, confirm_runs_of, matched, spread
 
 __all__ = ["Job", "jobs_of"]
 

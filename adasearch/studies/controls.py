@@ -19,16 +19,15 @@ coupling), ``mean_batch`` keeps that course.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from adasearch.analysis.selection import Pick
+from adasearch.choices import Controls
 from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Point, points_text
 
-__all__ = ["FRESH", "ConfirmRun", "Controls", "confirm_runs_of", "matched", "spread"]
+__all__ = ["FRESH", "ConfirmRun", "confirm_runs_of", "matched", "spread"]
 
-Controls = Literal["matched", "all"]
 FRESH = 1_000_000
 """Seeds of confirmation begin so far above a study's own, which a search counts up from."""
 

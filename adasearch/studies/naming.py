@@ -4,7 +4,7 @@ from adasearch.errors import InputError
 from adasearch.io.text import MAX_NAME_BYTES, slug
 from adasearch.records import StudyRecord
 
-__all__ = ["NUMBERED", "named_by", "source_of", "study_name"]
+__all__ = ["NUMBERED", "import_paths", "study_name"]
 
 NUMBERED = 20  # bytes that a trial's id adds to its study's name
 
@@ -32,19 +32,9 @@ def study_name(architecture: str, scale: str, scheduler: str, dataset: str, pref
     return name
 
 
-def source_of(dataset: str) -> tuple[str, int | None]:
-    """Return the source and the image size of a data set as studies name it.
-
-    >>> source_of("folder:/data/pets@64"), source_of("digits")
-    (('folder:/data/pets', 64), ('digits', None))
-    """
-    source, at, size = dataset.rpartition("@")
-    return (source, int(size)) if at and size.isdigit() else (dataset, None)
-
-
-def named_by(study: StudyRecord) -> list[str]:
+def import_paths(study: StudyRecord) -> list[str]:
     """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
     from adasearch.data.sources.registry import KINDS
 
-    names = (study.architecture, study.scheduler, source_of(study.dataset)[0])
+    names = (study.architecture, study.scheduler, study.source)
     return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]

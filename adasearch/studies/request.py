@@ -1,35 +1,46 @@
 """What a user asked for, and the studies that it comes to."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from adasearch.choices import Clock, Precision, Sampler, Scale, Stopper
 from adasearch.data.spec import DataSpec
-from adasearch.records import Precision, StudyRecord
+from adasearch.errors import InputError
+from adasearch.records import StudyRecord
 from adasearch.spaces.experiments import Experiment
 from adasearch.spaces.space import Space
 
-__all__ = ["Request", "ResolvedStudy"]
+if TYPE_CHECKING:
+    from adasearch.schedule_file import Schedule
+
+__all__ = ["Defaults", "Request", "ResolvedStudy", "departures", "with_experiment", "with_schedule"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for; None is what was left open.
+    """What the user asked for; None, and an empty sequence, is what was left open.
 
-    ``schedulers`` excludes the constant baseline, which ``baseline`` adds. ``interval`` is in epochs
-    ("0.5") or examples ("2000ex"). ``fixed`` holds ``train/field=value`` and ``scheduler/field=value``. The
-    spaces of an ``experiment`` take the place of those that come with adasearch.
+    ``schedulers`` may leave out the constant baseline, which ``baseline`` adds unless it is False.
+    ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
+    ``train/field=value`` and ``scheduler/field=value``. The spaces of an ``experiment`` take the place of
+    those that come with adasearch. ``device`` is None where it is not known yet.
     """
 
-    architectures: Sequence[str]
-    schedulers: Sequence[str]
-    dataset: str = "digits"
+    architectures: Sequence[str] = ()
+    schedulers: Sequence[str] = ()
+    dataset: str | None = None
     image_size: int | None = None
     download: bool = False
-    scale: str = "nano"
-    baseline: bool = True
+    scale: Scale | None = None
+    baseline: bool | None = None
     subset: int | None = None
     epochs: float | None = None
     interval: str | None = None
+    evaluate_every: str | None = None
     seed: int | None = None
     workers: int | None = None
     smallest: int | None = None
@@ -37,30 +48,156 @@ class Request:
     precision: Precision | None = None
     compile: bool | None = None
     per_example: bool | None = None
-    sampler: str | None = None
-    stopper: str | None = None
+    sampler: Sampler | None = None
+    stopper: Stopper | None = None
     space: str | None = None
     train_space: str | None = None
-    fixed: Sequence[str] = field(default_factory=tuple)
+    fixed: Sequence[str] = ()
     study: str | None = None
     experiment: Experiment | None = None
-    device: str = "cpu"
+    device: str | None = None
     threads: int = 1
-    clock: str | None = None
+    clock: Clock | None = None
     device_profile: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The data set: digits unless there is another."""
+        return "digits" if self.dataset is None else self.dataset
 
     @property
     def sized_dataset(self) -> str:
         """The data set as studies name it: with the size that its images are resized to, if any."""
-        return self.dataset if self.image_size is None else f"{self.dataset}@{self.image_size}"
+        return self.source if self.image_size is None else f"{self.source}@{self.image_size}"
+
+    def filled(self, other: "Request") -> "Request":
+        """Return the request with what it leaves open as another has it; of ``fixed`` the later one counts.
+
+        >>> Request(epochs=5, fixed=("train/lr=1",)).filled(Request(epochs=9, seed=3)).seed
+        3
+        """
+        left_open = {
+            field.name: getattr(other, field.name)
+            for field in fields(Request)
+            if getattr(self, field.name) in (None, ())
+        }
+        return replace(self, **left_open | {"fixed": (*other.fixed, *self.fixed)})
+
+
+def with_experiment(request: Request, experiment: Experiment) -> Request:
+    """Return a request with what it leaves open as an experiment has it, at the request's scale."""
+    lines = experiment.at(request.scale)
+    return request.filled(
+        Request(
+            architectures=lines.architectures or (),
+            schedulers=tuple(lines.schedulers or ()),
+            dataset=lines.dataset,
+            image_size=lines.image_size,
+            scale=lines.scale,
+            baseline=None if lines.no_baseline is None else not lines.no_baseline,
+            subset=lines.subset,
+            epochs=lines.epochs,
+            interval=lines.interval,
+            evaluate_every=lines.evaluate_every,
+            smallest=lines.smallest,
+            largest=lines.largest,
+            precision=lines.precision,
+            sampler=lines.sampler,
+            stopper=lines.stopper,
+            experiment=lines,
+        )
+    )
+
+
+def with_schedule(request: Request, schedule: "Schedule") -> Request:
+    """Return a request with what it leaves open as a schedule was found, and that schedule.
+
+    Raises:
+        InputError: the request names a scheduler, too.
+    """
+    if request.schedulers:
+        raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
+    found = _of_schedule(schedule)
+    if request.dataset is not None:  # other data have other sizes
+        found = replace(found, image_size=None, subset=None)
+    return request.filled(found)
+
+
+def departures(request: Request, schedule: "Schedule") -> str:
+    """Return in what a request goes beside the run that a schedule was found in; empty if in nothing."""
+    found = _of_schedule(schedule)
+    told: list[tuple[str, object, object]] = [
+        ("architecture", ", ".join(request.architectures) or None, ", ".join(found.architectures)),
+        ("scale", request.scale, found.scale),
+        ("dataset", request.dataset, found.dataset),
+        ("subset", request.subset, found.subset),
+        ("epochs", request.epochs, found.epochs),
+    ]
+    return ", ".join(f"{name} {mine}" for name, mine, its in told if mine is not None and mine != its)
+
+
+def _of_schedule(schedule: "Schedule") -> Request:
+    origin = schedule.provenance
+    settings = {
+        **{f"train/{name}": value for name, value in schedule.train.items()},
+        "train/batch_size": schedule.batch_size,
+        **{f"scheduler/{name}": value for name, value in schedule.fields.items() if value != ""},
+    }
+    return Request(
+        architectures=(origin.architecture,),
+        schedulers=(schedule.name,),
+        dataset=origin.dataset,
+        image_size=origin.image_size,
+        scale=cast(Scale, origin.scale),  # another one is refused with the network
+        subset=origin.subset,
+        epochs=_just(schedule.epochs, origin.train_examples),
+        interval=repr(_just(schedule.interval, origin.train_examples)),
+        smallest=schedule.smallest,
+        largest=schedule.largest,
+        precision=cast(Precision, origin.precision),
+        fixed=tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
+    )
+
+
+def _just(epochs: float, train_examples: int) -> float:
+    """Return epochs that are rounded up to just as many examples as were meant, whatever the last bit."""
+    return (round(epochs * train_examples) - 0.5) / train_examples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """Where a setting that the user left open comes from: the stored study, else the stored baseline."""
+
+    stored: StudyRecord | None = None
+    baseline: StudyRecord | None = None
+
+    @property
+    def former(self) -> StudyRecord | None:
+        """The stored study, else the stored constant study of the same network and data."""
+        return self.stored or self.baseline
+
+    def pick(self, given: T | None, of: Callable[[StudyRecord], T], built_in: T) -> T:
+        """Return what the user gave, else what the former study has, else what is built in.
+
+        >>> Defaults().pick(None, lambda study: study.seed, 7)
+        7
+        """
+        if given is not None:
+            return given
+        return built_in if self.former is None else of(self.former)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResolvedStudy:
-    """A study ready to run: its identity, its spaces, where its data lie, and whether it is stored."""
+    """A study ready to run: its identity, its spaces, where its data lie, and what was stored before."""
 
     record: StudyRecord
     train_space: Space
     scheduler_space: Space
     data: DataSpec
-    stored: bool
+    defaults: Defaults
+
+    @property
+    def stored(self) -> bool:
+        """Whether the study itself is stored."""
+        return self.defaults.stored is not None

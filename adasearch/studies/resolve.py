@@ -8,33 +8,37 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TypeVar
 
-from adasearch.callbacks import Progress, Say, no_progress
-from adasearch.data.load import load_dataset
+from adasearch.callbacks import Progress, Say, no_progress, once
+from adasearch.data.load import DataCard, card_of
 from adasearch.data.sources.registry import absolute, fetch
 from adasearch.data.spec import DataSpec
-from adasearch.data.splits import Dataset
 from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.io.text import slug
 from adasearch.networks.registry import check_model, check_name
-from adasearch.profiles.clock import with_clock
+from adasearch.profiles.clock import (
+    StatedClock,
+    check_clock,
+    choose_clock,
+    clock_notes,
+    newest_fitting,
+    with_clock,
+)
 from adasearch.profiles.profile import SpeedProfile, here
 from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
-from adasearch.spaces.study_spaces import parse_fixed, scheduler_space_of, train_space_of
+from adasearch.spaces.space import Space
+from adasearch.spaces.study_spaces import SpaceSources, parse_fixed, scheduler_space_of, train_space_of
 from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
 from adasearch.studies.naming import study_name
-from adasearch.studies.request import Request, ResolvedStudy
-from adasearch.studies.spans import interval_examples
+from adasearch.studies.request import Defaults, Request, ResolvedStudy
+from adasearch.studies.settings import limits_of, spans_of
 
-__all__ = ["resolve"]
+__all__ = ["on_device", "resolve"]
 
-T = TypeVar("T")
 Lookup = Callable[[str], StudyRecord | None]
-DEFAULT_EPOCHS = 20.0
 
 
 def resolve(
@@ -55,34 +59,28 @@ def resolve(
     """
     _check(request)
     if request.download:
-        fetch(request.dataset)
-    datasets: dict[DataSpec, Dataset] = {}
+        fetch(request.source)
+    cards: dict[DataSpec, DataCard] = {}
 
-    def data_of(spec: DataSpec) -> Dataset:
-        if spec not in datasets:
-            datasets[spec] = load_dataset(spec, progress=progress)
-        return datasets[spec]
+    def card(spec: DataSpec) -> DataCard:
+        if spec not in cards:
+            cards[spec] = card_of(spec, progress)
+        return cards[spec]
 
-    said: set[str] = set()
-
-    def say_once(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
+    say = once(say)
     resolved = []
     for architecture in dict.fromkeys(request.architectures):
-        baseline = [BASELINE] if request.baseline or BASELINE in request.schedulers else []
+        baseline = [BASELINE] if request.baseline is not False or BASELINE in request.schedulers else []
         for scheduler in dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]):
-            resolved.append(
-                _resolve_one(request, architecture, scheduler, stored, data_of, say_once, profiles)
-            )
+            defaults = _defaults(request, architecture, scheduler, stored)
+            study = _study(request, architecture, scheduler, defaults, card, say)
+            resolved.append(on_device(study, request, profiles, say))
     return resolved
 
 
 def _check(request: Request) -> None:
     for architecture in request.architectures:
-        check_name(architecture, request.scale)
+        check_name(architecture, _scale(request))
     for scheduler in request.schedulers:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
@@ -107,128 +105,147 @@ def _check(request: Request) -> None:
         parse_fixed(text, adaptive)
 
 
-def _resolve_one(
-    request: Request,
-    architecture: str,
-    scheduler: str,
-    lookup: Lookup,
-    data_of: Callable[[DataSpec], Dataset],
-    say: Say,
-    profiles: Sequence[SpeedProfile],
-) -> ResolvedStudy:
-    def name_of(which: str) -> str:
-        return study_name(architecture, request.scale, which, request.sized_dataset, request.study)
+def _scale(request: Request) -> str:
+    return request.scale or "nano"
 
-    stored = lookup(name_of(scheduler))
-    other = stored or lookup(name_of(BASELINE))
 
-    def pick(given: T | None, name: str, default: T) -> T:
-        if given is not None:
-            return given
-        return default if other is None else getattr(other, name)
+def _name(request: Request, architecture: str, scheduler: str) -> str:
+    return study_name(architecture, _scale(request), scheduler, request.sized_dataset, request.study)
 
-    subset = pick(request.subset, "subset", None)
-    seed = pick(request.seed, "seed", 0)
-    spec = DataSpec(source=absolute(request.dataset), image_size=request.image_size, subset=subset, seed=seed)
-    data = data_of(spec)
-    n = len(data.train)
-    per_example = pick(request.per_example, "per_example", False)
-    check_model(
-        architecture,
-        request.scale,
-        classes=data.classes,
-        image_size=data.image_size,
-        per_example=per_example,
+
+def _defaults(request: Request, architecture: str, scheduler: str, stored: Lookup) -> Defaults:
+    own = stored(_name(request, architecture, scheduler))
+    return Defaults(stored=own, baseline=None if own else stored(_name(request, architecture, BASELINE)))
+
+
+def _data(request: Request, defaults: Defaults) -> DataSpec:
+    return DataSpec(
+        source=absolute(request.source),
+        image_size=request.image_size,
+        subset=defaults.pick(request.subset, lambda study: study.subset, None),
+        seed=defaults.pick(request.seed, lambda study: study.seed, 0),
     )
-    workers = pick(request.workers, "workers", 1)
-    try:
-        limits = Limits(
-            smallest=pick(request.smallest, "smallest", max(16, 2 * workers)),
-            largest=pick(request.largest, "largest", min(2048, max(1, n // 8))),
-        )
-    except ValueError as error:
-        raise InputError(
-            f"{error} (the training split has {n} examples, and sizes reach an eighth of it by default; see "
-            "--smallest and --largest)"
-        ) from error
-    if limits.smallest < 2 * workers:
-        raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")
-    train_space = train_space_of(
+
+
+def _spaces(
+    request: Request, architecture: str, scheduler: str, limits: Limits, defaults: Defaults, say: Say
+) -> tuple[Space, Space]:
+    """Return the spaces of the training and of the scheduler."""
+    stored, former, published = defaults.stored, defaults.former, request.experiment
+    fixed = [parse_fixed(text, request.schedulers) for text in request.fixed]
+    train_space, notes = train_space_of(
         architecture,
         scheduler,
         limits,
-        given=request.train_space,
-        published=request.experiment.train_space(architecture) if request.experiment else None,
-        stored=other.train_space if other else None,
-        fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
-        say=say,
+        SpaceSources(
+            given=request.train_space,
+            published=published.train_space(architecture) if published else None,
+            stored=former.train_space if former else None,
+        ),
+        fixed,
     )
+    for note in notes:
+        say(note)
     scheduler_space = scheduler_space_of(
         scheduler,
-        given=request.space,
-        published=request.experiment.scheduler_space(scheduler) if request.experiment else None,
-        stored=stored.scheduler_space if stored else None,
-        fixed=[parse_fixed(text, request.schedulers) for text in request.fixed],
+        SpaceSources(
+            given=request.space,
+            published=published.scheduler_space(scheduler) if published else None,
+            stored=stored.scheduler_space if stored else None,
+        ),
+        fixed,
     )
-    epochs = None if request.epochs is None else math.ceil(request.epochs * n)
-    budget = pick(epochs, "budget", math.ceil(DEFAULT_EPOCHS * n))
-    span = None if request.interval is None else interval_examples(request.interval, n)
-    interval = pick(span, "interval", min(n, budget))
-    if interval > budget:
-        raise InputError(f"--interval must be at most the run's {budget} examples but got {interval}")
+    return train_space, scheduler_space
+
+
+def _study(
+    request: Request,
+    architecture: str,
+    scheduler: str,
+    defaults: Defaults,
+    card_of: Callable[[DataSpec], DataCard],
+    say: Say,
+) -> ResolvedStudy:
+    """Return a study with all that does not depend on the device that it runs on."""
+    pick = defaults.pick
+    spec = _data(request, defaults)
+    card = card_of(spec)
+    per_example = pick(request.per_example, lambda study: study.per_example, False)
+    check_model(
+        architecture,
+        _scale(request),
+        classes=card.classes,
+        image_size=card.image_size,
+        per_example=per_example,
+    )
+    workers = pick(request.workers, lambda study: study.workers, 1)
+    limits = limits_of(request, defaults, examples=card.train, workers=workers)
+    train_space, scheduler_space = _spaces(request, architecture, scheduler, limits, defaults, say)
+    spans = spans_of(request, defaults, examples=card.train)
     record = StudyRecord(
-        study=name_of(scheduler),
+        study=_name(request, architecture, scheduler),
         architecture=architecture,
-        scale=request.scale,
+        scale=_scale(request),
         scheduler=scheduler,
         dataset=request.sized_dataset,
-        fingerprint=data.fingerprint,
-        subset=subset,
-        seed=seed,
-        train_examples=n,
-        val_examples=len(data.val),
-        budget=budget,
-        interval=interval,
-        evaluate_every=pick(None, "evaluate_every", n),
+        image_size=request.image_size,
+        fingerprint=card.fingerprint,
+        subset=spec.subset,
+        seed=spec.seed,
+        train_examples=card.train,
+        val_examples=card.val,
+        budget=spans.budget,
+        interval=spans.interval,
+        evaluate_every=spans.evaluate_every,
         workers=workers,
         objectives="val_error,train_seconds",
         clock="measured",
-        device=request.device,
+        device="cpu",
         device_profile=None,
-        stability_profile=stored.stability_profile if stored else None,
-        precision=pick(request.precision, "precision", "float32"),
-        compile=pick(request.compile, "compile", False),
+        stability_profile=defaults.stored.stability_profile if defaults.stored else None,
+        precision=pick(request.precision, lambda study: study.precision, "float32"),
+        compile=pick(request.compile, lambda study: study.compile, False),
         per_example=per_example,
-        sampler=pick(request.sampler, "sampler", "tpe"),
-        stopper=pick(request.stopper, "stopper", "halving"),
+        sampler=pick(request.sampler, lambda study: study.sampler, "tpe"),
+        stopper=pick(request.stopper, lambda study: study.stopper, "halving"),
         smallest=limits.smallest,
         largest=limits.largest,
         multiple_of=limits.multiple_of,
         train_space=train_space.complete().to_json(),
         scheduler_space=scheduler_space.complete().to_json(),
         prefix=request.study,
-        versions=versions(),
         created_at=datetime.now(timezone.utc),
     )
-    record = with_clock(
-        record,
-        other,
-        here(record, request.threads),
-        profiles,
-        clock=request.clock,
-        device_profile=request.device_profile,
-        say=say,
-    )
     check_together(record)
+    return ResolvedStudy(
+        record=record, train_space=train_space, scheduler_space=scheduler_space, data=spec, defaults=defaults
+    )
+
+
+def on_device(
+    study: ResolvedStudy, request: Request, profiles: Sequence[SpeedProfile], say: Say
+) -> ResolvedStudy:
+    """Return a study as it runs on the device of a request, judged by the clock that is there.
+
+    Raises:
+        InputError: no speed profile for a modelled clock, or a stored study of another identity.
+    """
+    stored, former = study.defaults.stored, study.defaults.former
+    device = study.defaults.pick(request.device, lambda each: each.device, "cpu")
+    record = replace(study.record, device=device, versions=versions())
+    place = here(record, request.threads)
+    choice = choose_clock(
+        StatedClock(clock=request.clock, profile=request.device_profile),
+        StatedClock(clock=former.clock, profile=former.device_profile) if former else None,
+        newest_fitting(place, profiles),
+    )
+    for note in clock_notes(record, choice, place, profiles):
+        say(note)
+    check_clock(record, choice, profiles)
+    record = with_clock(record, choice)
     if stored is not None:
         refuse_other(stored, record)
         record = replace(
             record, created_at=stored.created_at, versions=stored.versions, dataset=stored.dataset
         )
-    return ResolvedStudy(
-        record=record,
-        train_space=train_space,
-        scheduler_space=scheduler_space,
-        data=spec,
-        stored=stored is not None,
-    )
+    return replace(study, record=record)

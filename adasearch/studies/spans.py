@@ -5,7 +5,7 @@ import math
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord
 
-__all__ = ["interval_examples", "rungs_of"]
+__all__ = ["examples_of", "rungs_of"]
 
 SHARES = (0.25, 0.5)  # of the budget
 
@@ -24,20 +24,20 @@ def rungs_of(study: StudyRecord) -> tuple[int, ...]:
     return tuple(max(1, round(share * study.budget)) for share in SHARES)
 
 
-def interval_examples(text: str, train_examples: int) -> int:
-    """Return an interval's length in examples from epochs or, with "ex" behind it, examples.
+def examples_of(text: str, train_examples: int, flag: str) -> int:
+    """Return how many examples a flag means by epochs or, with "ex" behind the number, examples.
 
     Raises:
         InputError: not a number, or not positive.
 
-    >>> interval_examples("0.5", 1001), interval_examples("2000ex", 1001)
+    >>> examples_of("0.5", 1001, "--interval"), examples_of("2000ex", 1001, "--interval")
     (501, 2000)
     """
     number, per = (text[:-2], 1) if text.endswith("ex") else (text, train_examples)
     try:
         examples = math.ceil(float(number) * per)
     except (ValueError, OverflowError):
-        raise InputError(f"--interval must be epochs (0.5) or examples (2000ex) but got {text!r}") from None
+        raise InputError(f"{flag} must be epochs (0.5) or examples (2000ex) but got {text!r}") from None
     if examples < 1:
-        raise InputError(f"--interval must be greater than 0 but got {text!r}")
+        raise InputError(f"{flag} must be greater than 0 but got {text!r}")
     return examples

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from adasearch.choices import Isolation
 from adasearch.runtime import Runtime
 from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
 
@@ -28,7 +28,7 @@ class WorkerGroupSettings:
     cpus_per_worker: int
     gpus_per_worker: float
     attempts: int
-    isolation: Literal["pooled", "fresh"]
+    isolation: Isolation
     storage: str
 
 

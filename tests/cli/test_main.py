@@ -12,11 +12,11 @@ from types import ModuleType
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from adasearch import __version__, commands
 from adasearch.cli.main import cli, main
-from adasearch.commands import _catalogue
 from adasearch.records import Params, StudyRecord
 from adasearch.spaces.optuna_trials import stored_spaces
 from adasearch.store import Store
@@ -25,7 +25,6 @@ from adasearch.tuning.trial_source import TrialPlan, TrialSource
 from tests.rows import STUDY, study_of, trial_of
 
 COMMANDS = sorted(cli.commands)
-CATALOGUES = ("architectures", "schedulers", "datasets", "spaces", "experiments")
 SEARCH = ["search", "--architecture", "resnet18"]
 TINY = ["--dataset", "digits", "--subset", "100", "--largest", "48", "--epochs", "1", "--interval", "0.5"]
 
@@ -94,6 +93,8 @@ BAD_SETTINGS = [
     (["--dataset", "fashion_mnist:nowhere"], "nowhere'; add --download to fetch it there"),
     (["--dataset", "folder:nowhere"], "nowhere: no such folder"),
     (["--dataset", "nowhere_at_all:load"], "cannot be imported: ModuleNotFoundError"),
+    (["--dataset", "folder.x:load"], "unknown dataset 'folder.x:load'; known: "),
+    (["--dataset", ".folder:load"], "unknown dataset '.folder:load'; did you mean 'folder:PATH'?"),
     (["--dataset", "math:pi"], "dataset 'math:pi' must be a function but is float"),
     (["--dataset", "os:getpid"], "must return a pair (train, test) of map-style data sets"),
     (["--image-size", "0"], "--image-size must be at least 1 but got 0"),
@@ -140,6 +141,8 @@ BAD_SETTINGS = [
     (["--interval", "-0.5"], "--interval must be greater than 0 but got '-0.5'"),
     (["--interval", "often"], "--interval must be epochs (0.5) or examples (2000ex) but got 'often'"),
     (["--interval", "nan"], "--interval must be epochs (0.5) or examples (2000ex) but got 'nan'"),
+    (["--evaluate-every", "0"], "--evaluate-every must be greater than 0 but got '0'"),
+    (["--evaluate-every", "x"], "--evaluate-every must be epochs (0.5) or examples (2000ex) but got 'x'"),
     (["--seed", "-1"], "--seed must lie in 0 to 2^31 - 1 but got -1"),
     (["--precision", "float8"], "'float8' is not one of"),
     (["--results", "file"], "results 'file' must be a folder but is a file"),
@@ -330,6 +333,21 @@ def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
     assert trial.dataset == "folder:images@16"
 
 
+def test_a_number_behind_an_at_in_a_path_is_no_image_size(shell: Shell) -> None:
+    for row in range(60):
+        place = shell.folder / "pets@16" / f"class {row % 3}" / f"{row}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (row % 3 * 80, row, 9)).save(place)
+    words = (
+        "--architecture resnet18 --dataset folder:pets@16 --epochs 1 --largest 16 --set train/batch_size=16"
+    )
+    assert shell("train", *words.split()).code == 0
+    (trial,) = shell.store.trials("train")
+    again = shell("rerun", trial.trial_id)
+    assert (again.code, again.err) == (0, "")
+    assert "equal in all" in again.out
+
+
 def test_train_takes_a_function_of_the_current_folder(shell: Shell) -> None:
     (shell.folder / "squares_of_mine.py").write_text(
         "import torch\n"
@@ -414,10 +432,6 @@ def test_list_studies_counts_trials_by_status(shell: Shell) -> None:
     }
 
 
-def test_list_accepts_every_catalogue_and_no_other() -> None:
-    assert {*CATALOGUES, "studies"} == set(_catalogue.CATALOGUES)
-
-
 # --- compare ----------------------------------------------------------------------------------------
 
 
@@ -459,6 +473,14 @@ def test_train_prints_and_keeps_a_run(shell: Shell) -> None:
     assert [record.signals.interval for record in records] == [0, 1]
     assert sum("epoch" in line for line in finished.out.splitlines()) >= 2
     assert not shell.store.studies()
+
+
+@pytest.mark.parametrize(("every", "evaluated"), [("1", [1, 3]), ("0.5", [0, 1, 2, 3]), ("150ex", [2, 3])])
+def test_train_evaluates_as_often_as_it_is_told(shell: Shell, every: str, evaluated: list[int]) -> None:
+    words = [*TINY, "--epochs", "2", "--evaluate-every", every, "--set", "train/batch_size=16"]
+    assert shell("train", "--architecture", "resnet18", *words).code == 0
+    (records,) = shell.store.intervals("train").values()
+    assert [record.signals.interval for record in records if record.val_error is not None] == evaluated
 
 
 def test_train_again_is_another_run(shell: Shell) -> None:
@@ -541,7 +563,7 @@ def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytes
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "train_once", interrupted)
+    monkeypatch.setattr(commands, "train", interrupted)
     finished = shell("train", "--architecture", "resnet18", "--results", "my results")
     assert finished.code == 130
     assert finished.err.lstrip() == (  # a terminal's ^C leaves the line unfinished
@@ -558,11 +580,12 @@ class Engine:
     """Stands in for Ray: a cluster of two CPUs, and a search that ends at once."""
 
     whole: bool = True
+    gpus: float = 0.0
     asked: list[list[TrialPlan]] = field(default_factory=list)
 
     @contextmanager
     def connect(self, address: str | None, **options: object) -> Iterator[Capacity]:
-        yield Capacity(nodes=((2.0, 0.0),))
+        yield Capacity(nodes=((2.0, self.gpus),))
 
     def run_trials(self, sources: list[TrialSource], *arguments: object, **options: object) -> bool:
         self.asked.append([source.plan for source in sources])
@@ -634,6 +657,7 @@ def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -
         (["--epochs", "7"], "budget"),
         (["--seed", "1"], "seed"),
         (["--interval", "0.25"], "interval"),
+        (["--evaluate-every", "2"], "evaluate_every"),
         (["--largest", "64"], "largest"),
         (["--subset", "500"], "subset"),
         (["--sampler", "random"], "sampler"),
@@ -647,6 +671,18 @@ def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -
 def test_search_refuses_a_study_of_another_identity(shell: Shell, flags: list[str], field_name: str) -> None:
     shell(*SEARCH)
     shell.refuses(*SEARCH, *flags, says=f" exists with {field_name}=")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the driver has a GPU itself")
+def test_search_on_a_cluster_whose_device_the_driver_lacks_goes_on(shell: Shell, engine: Engine) -> None:
+    engine.gpus = 1.0
+    for _ in range(2):
+        finished = shell(*SEARCH, "--address", "127.0.0.1:1")
+        assert (finished.code, finished.err) == (0, "")
+    assert {study.device for study in shell.store.studies()} == {"cuda"}
+    assert len(engine.asked) == 2
+    engine.gpus = 0.0
+    assert " exists with device=cuda but this search has device=cpu" in shell(*SEARCH, "--address", "a:1").err
 
 
 @pytest.mark.usefixtures("engine")

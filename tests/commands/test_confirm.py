@@ -11,6 +11,7 @@ from rich.console import Console
 
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import Pick, pick_trials
+from adasearch.choices import Controls
 from adasearch.cli.main import main
 from adasearch.data.load import load_dataset
 from adasearch.data.spec import DataSpec
@@ -21,7 +22,7 @@ from adasearch.schedulers.points import Point
 from adasearch.store import Store
 from adasearch.store.trials import close_trial
 from adasearch.studies.confirmation import Job, jobs_of
-from adasearch.studies.controls import FRESH, ConfirmRun, Controls, confirm_runs_of, matched, spread
+from adasearch.studies.controls import FRESH, ConfirmRun, confirm_runs_of, matched, spread
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.tuning.fixed_source import FixedSource

@@ -10,11 +10,12 @@ from adasearch.cli.main import main
 from adasearch.commands import export
 from adasearch.errors import InputError
 from adasearch.records import Limits
-from adasearch.schedule_file import load_schedule, training_flags
+from adasearch.schedule_file import load_schedule
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
-from adasearch.studies.naming import source_of
+from adasearch.studies.request import Defaults, Request, with_schedule
+from adasearch.studies.settings import spans_of
 from tests.rows import study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"
@@ -84,10 +85,32 @@ def test_training_takes_just_the_spans_that_were_meant(store: Store, tmp_path: P
     found = load_schedule(tmp_path / "found.yaml")
     origin = found.provenance.model_copy(update={"train_examples": 1437})
     third = found.model_copy(update={"interval": 479 / 1437, "provenance": origin})
-    flags = training_flags(third)
-    assert -(-float(flags["interval"]) * 1437 // 1) == 479  # rounded up
-    assert flags["dataset"], flags["subset"] == ("digits", 120)
-    assert source_of("folder:/a@b@32") == ("folder:/a@b", 32)
+    request = with_schedule(Request(), third)
+    assert spans_of(request, Defaults(), examples=1437).interval == 479  # rounded up
+    assert (request.dataset, request.subset) == ("digits", 120)
+
+
+@pytest.mark.parametrize(
+    ("version", "dataset", "image_size", "source", "pixels"),
+    [
+        (1, "folder:/a@b@32", None, "folder:/a@b", 32),
+        (1, "digits", None, "digits", None),
+        (2, "parquet:/data/imagenet@2012", None, "parquet:/data/imagenet@2012", None),
+        (2, "folder:/a@b", 32, "folder:/a@b", 32),
+    ],
+)
+def test_schedule_names_source_and_image_size_which_version_1_told_in_one(
+    store: Store, tmp_path: Path, version: int, dataset: str, image_size: int | None, source: str, pixels: int
+) -> None:
+    path = tmp_path / "found.yaml"
+    export(store, STUDY, output=str(path))
+    content = yaml.safe_load(path.read_text()) | {"schedule_version": version}
+    content["provenance"] |= {"dataset": dataset, "image_size": image_size}
+    if version == 1:
+        del content["provenance"]["image_size"]
+    path.write_text(yaml.safe_dump(content))
+    request = with_schedule(Request(), load_schedule(path))
+    assert (request.dataset, request.image_size) == (source, pixels)
 
 
 def test_train_runs_the_schedule(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +158,7 @@ def test_export_refuses_what_cannot_be_written_and_what_is_not_complete(tmp_path
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"schedule_version": 2}, "must be at most 1 for this adasearch but got 2"),
+        ({"schedule_version": 3}, "must be at most 2 for this adasearch but got 3"),
         ({"name": "debba"}, "unknown scheduler 'debba'"),
         ({"fields": {"windw": 3}}, "unknown field of deba 'windw'"),
         ({"batch_size": 8}, "batch_size must lie in .* but got 8"),

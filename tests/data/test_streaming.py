@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adasearch.commands import train_once
 from adasearch.data.batches import Batches
-from adasearch.data.load import load_dataset
+from adasearch.data.load import card_of, load_dataset
 from adasearch.data.sources.base import ImageReader
 from adasearch.data.sources.registry import open_source
 from adasearch.data.spec import DataSpec
@@ -288,6 +288,21 @@ def test_statistics_of_a_sample_are_measured_once_and_shown(
     images = images_of(data.train)[torch.arange(13) * len(data.train) // 13].double() / 255
     torch.testing.assert_close(data.mean, images.mean(dim=(0, 2, 3)))
     torch.testing.assert_close(data.std, images.std(dim=(0, 2, 3), correction=0))
+
+
+@pytest.mark.parametrize("memory_limit", [2**20, 0])
+def test_card_says_what_the_data_set_is_and_decodes_nothing_twice(
+    memory_limit: int, tmp_path: Path, cache_dir: Path
+) -> None:
+    place = f"folder:{mixed_folder(tmp_path / 'data')}"
+    spec = DataSpec(source=place, image_size=16, subset=30, memory_limit=memory_limit)
+    first, second = Calls(), Calls()
+    card, data = card_of(spec, first), load_dataset(spec, progress=second)
+    assert (card.train, card.val) == (len(data.train), len(data.val)) == (30, 8)
+    assert (card.classes, card.image_size) == (data.classes, data.image_size) == (3, 16)
+    assert card.fingerprint == data.fingerprint
+    work = {"decoding images", "measuring mean and deviation of a sample"}
+    assert [bool(work & {what for what, _, _ in calls.told}) for calls in (first, second)] == [True, False]
 
 
 def test_unreadable_image_is_told_in_one_line_by_whoever_reads_it(tmp_path: Path, cache_dir: Path) -> None:

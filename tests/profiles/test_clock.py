@@ -9,7 +9,14 @@ import pytest
 from adasearch.analysis.compare import compare
 from adasearch.analysis.gather import select
 from adasearch.errors import InputError
-from adasearch.profiles.clock import with_clock
+from adasearch.profiles.clock import (
+    StatedClock,
+    check_clock,
+    choose_clock,
+    clock_notes,
+    newest_fitting,
+    with_clock,
+)
 from adasearch.profiles.profile import SpeedProfile, here
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord
@@ -29,11 +36,55 @@ def clocked(
     device_profile: str | None = None,
 ) -> tuple[str, str | None, str, list[str]]:
     """Clock, profile and objectives of a study, and what was said."""
-    said: list[str] = []
-    found = with_clock(
-        STUDY, former, HERE, profiles, clock=clock, device_profile=device_profile, say=said.append
+    choice = choose_clock(
+        StatedClock(clock=clock, profile=device_profile),
+        StatedClock(clock=former.clock, profile=former.device_profile) if former else None,
+        newest_fitting(HERE, profiles),
     )
+    check_clock(STUDY, choice, profiles)
+    found = with_clock(STUDY, choice)
+    said = clock_notes(STUDY, choice, HERE, profiles)
     return found.clock, found.device_profile, found.objectives, said
+
+
+NEW, MEASURED, MODELLED = None, StatedClock(clock="measured"), StatedClock(clock="modelled", profile="old")
+KEPT = StatedClock(clock="measured", profile="old")
+
+
+@pytest.mark.parametrize(
+    ("given", "stored", "fitting", "clock", "profile", "origin"),
+    [
+        # what the user gave
+        ((None, "h100"), NEW, "here", "modelled", "h100", "given"),
+        (("measured", "h100"), NEW, "here", "measured", "h100", "given"),
+        ((None, "h100"), MODELLED, "here", "modelled", "h100", "given"),
+        ((None, "h100"), MEASURED, None, "modelled", "h100", "given"),
+        # a stored study keeps its own
+        ((None, None), MEASURED, "here", "measured", None, "stored"),
+        ((None, None), MODELLED, "here", "modelled", "old", "stored"),
+        ((None, None), KEPT, "here", "measured", "old", "stored"),
+        (("measured", None), MODELLED, "here", "measured", "old", "stored"),
+        (("modelled", None), KEPT, None, "modelled", "old", "stored"),
+        # a study that starts, or is to be judged by modelled time for the first time
+        ((None, None), NEW, "here", "modelled", "here", "fitting"),
+        (("measured", None), NEW, "here", "measured", "here", "fitting"),
+        (("modelled", None), MEASURED, "here", "modelled", "here", "fitting"),
+        ((None, None), NEW, None, "measured", None, "none"),
+        (("measured", None), NEW, None, "measured", None, "none"),
+        (("modelled", None), NEW, None, "modelled", None, "none"),
+        (("modelled", None), MEASURED, None, "modelled", None, "none"),
+    ],
+)
+def test_clock_follows_from_what_is_given_what_is_stored_and_what_fits(
+    given: tuple[str | None, str | None],
+    stored: StatedClock | None,
+    fitting: str | None,
+    clock: str,
+    profile: str | None,
+    origin: str,
+) -> None:
+    choice = choose_clock(StatedClock(clock=given[0], profile=given[1]), stored, fitting)
+    assert (choice.clock, choice.profile, choice.origin) == (clock, profile, origin)
 
 
 def test_study_that_starts_is_judged_by_modelled_time_where_a_profile_fits() -> None:

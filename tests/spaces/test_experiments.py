@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adasearch.choices import Scale
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.networks.registry import ARCHITECTURES
@@ -16,19 +17,16 @@ from adasearch.schedulers.deba import Deba
 from adasearch.spaces.experiments import experiment_names, load_experiment
 from adasearch.spaces.optuna_trials import combinations, distributions_of
 from adasearch.store import Store
-from adasearch.studies.request import Request
+from adasearch.studies.request import Request, with_experiment
 from adasearch.studies.resolve import resolve
 
 FOLDER = Path(__file__).parents[2] / "search_spaces" / "experiments"
 
 
-def request_of(name: str, scale: str | None = None, **changes: object) -> Request:
+def request_of(name: str, scale: Scale | None = None, *, smallest: int, largest: int) -> Request:
     """A request as the command line makes it, on data that are there."""
-    experiment = load_experiment(name).at(scale)
-    flags = experiment.flags() | {"dataset": "digits", "subset": None} | changes
-    flags.pop("trials")
-    baseline = not flags.pop("no_baseline", False)
-    return Request(experiment=experiment, baseline=baseline, **flags)
+    request = with_experiment(Request(scale=scale), load_experiment(name))
+    return replace(request, dataset="digits", subset=None, smallest=smallest, largest=largest)
 
 
 @pytest.mark.parametrize("name", experiment_names())
@@ -80,7 +78,7 @@ def test_nano_form_changes_what_it_lists_and_keeps_the_rest() -> None:
 
 @pytest.mark.parametrize("name", ["window", "cooldown"])
 @pytest.mark.parametrize("scale", ["nano", "full"])
-def test_ablation_varies_one_field_of_deba_alone_equally_often(name: str, scale: str) -> None:
+def test_ablation_varies_one_field_of_deba_alone_equally_often(name: str, scale: Scale) -> None:
     experiment = load_experiment(f"deba_{name}").at(scale)
     request = replace(
         request_of(f"deba_{name}", scale, smallest=16, largest=64), architectures=("resnet18",), scale="nano"

@@ -8,32 +8,39 @@ from adasearch.records import Limits, Value
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.cabs import Cabs
 from adasearch.spaces.space import Space, load_space
-from adasearch.spaces.study_spaces import Fixed, parse_fixed, scheduler_space_of, train_space_of
+from adasearch.spaces.study_spaces import (
+    Fixed,
+    SpaceSources,
+    parse_fixed,
+    scheduler_space_of,
+    train_space_of,
+)
 
 WIDE = Limits(smallest=16, largest=256)
-
-
-def silence(text: str) -> None: ...
 
 
 def train_space(
     scheduler: str = "deba",
     limits: Limits = WIDE,
     *,
+    architecture: str = "resnet18",
     given: str | None = None,
     stored: str | None = None,
     fixed: Sequence[str] = (),
     said: list[str] | None = None,
 ) -> Space:
-    return train_space_of(
-        "resnet18",
-        scheduler,
-        limits,
-        given=given,
-        stored=stored,
-        fixed=[parse_fixed(text, [scheduler]) for text in fixed],
-        say=silence if said is None else said.append,
-    )
+    sources = SpaceSources(given=given, stored=stored)
+    settings = [parse_fixed(text, [scheduler]) for text in fixed]
+    space, notes = train_space_of(architecture, scheduler, limits, sources, settings)
+    if said is not None:
+        said += notes
+    return space
+
+
+def scheduler_space(
+    scheduler: str, *, given: str | None = None, stored: str | None = None, fixed: Sequence[Fixed] = ()
+) -> Space:
+    return scheduler_space_of(scheduler, SpaceSources(given=given, stored=stored), fixed)
 
 
 @pytest.fixture
@@ -115,9 +122,7 @@ def test_set_of_a_value_that_training_refuses_is_refused(text: str, message: str
 def test_set_takes_fields_out_of_both_spaces() -> None:
     fixed = ["train/lr=1e-2", "scheduler/window=7"]
     train = train_space(fixed=fixed)
-    scheduler = scheduler_space_of(
-        "deba", given=None, stored=None, fixed=[parse_fixed(text, ["deba"]) for text in fixed]
-    )
+    scheduler = scheduler_space("deba", fixed=[parse_fixed(text, ["deba"]) for text in fixed])
     assert train.fixed()["train/lr"] == 0.01
     assert "train/lr" not in train.distributions()
     assert scheduler.fixed()["scheduler/window"] == 7
@@ -126,7 +131,7 @@ def test_set_takes_fields_out_of_both_spaces() -> None:
 
 def test_set_leaves_a_scheduler_without_that_field_alone() -> None:
     fixed = [parse_fixed("scheduler/window=7", ["deba", "adabatch"])]
-    space = scheduler_space_of("adabatch", given=None, stored=None, fixed=fixed)
+    space = scheduler_space("adabatch", fixed=fixed)
     assert space == load_space("schedulers", "adabatch")
 
 
@@ -215,8 +220,8 @@ def test_stored_space_that_was_narrowed_and_cut_is_taken_in_silence() -> None:
 
 def test_stored_spaces_come_before_our_own_and_given_ones_before_stored_ones(space_file: Path) -> None:
     stored = load_space("schedulers", "deba").with_fixed("window", 9).to_json()
-    assert scheduler_space_of("deba", given=None, stored=stored, fixed=()).fixed()["scheduler/window"] == 9
-    given = scheduler_space_of("deba", given="deba_short", stored=stored, fixed=())
+    assert scheduler_space("deba", stored=stored).fixed()["scheduler/window"] == 9
+    given = scheduler_space("deba", given="deba_short", stored=stored)
     assert given == load_space("schedulers", "deba_short")
     space_file.write_text("architecture: resnet18\nfields: {lr: {fixed: 0.25}}")
     train = train_space(given=str(space_file), stored=load_space("architectures", "resnet18").to_json())
@@ -226,18 +231,18 @@ def test_stored_spaces_come_before_our_own_and_given_ones_before_stored_ones(spa
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vit_b_16"])
 def test_a_stored_space_is_what_was_stored(name: str) -> None:
     space = load_space("architectures", name)
-    again = train_space_of(name, "deba", WIDE, given=None, stored=space.to_json(), fixed=(), say=silence)
+    again = train_space(architecture=name, stored=space.to_json())
     assert again.to_json() == space.to_json()
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "my_package.nets:make_net"])
 def test_network_without_a_space_of_its_own_takes_the_general_one(name: str) -> None:
     said: list[str] = []
-    space = train_space_of(name, "deba", WIDE, given=None, stored=None, fixed=(), say=said.append)
+    space = train_space(architecture=name, said=said)
     assert space.architecture == name
     assert space.fields == load_space("architectures", "any").fields
     assert said == [f"{name} has no search space of its own and takes 'any' (see --train-space)"]
-    again = train_space_of(name, "deba", WIDE, given=None, stored=space.to_json(), fixed=(), say=said.append)
+    again = train_space(architecture=name, stored=space.to_json(), said=said)
     assert again.to_json() == space.to_json()
     assert len(said) == 1
 
@@ -246,16 +251,14 @@ def test_general_space_may_be_given_for_any_network_and_a_file_for_ones_own(spac
     assert train_space(given="any").fields == load_space("architectures", "any").fields
     assert train_space(given="any").architecture == "resnet18"
     space_file.write_text("architecture: my_nets:make_net\nfields: {lr: {fixed: 0.25}}")
-    own = train_space_of(
-        "my_nets:make_net", "deba", WIDE, given=str(space_file), stored=None, fixed=(), say=silence
-    )
+    own = train_space(architecture="my_nets:make_net", given=str(space_file))
     assert own.fixed()["train/lr"] == 0.25
     with pytest.raises(InputError, match="is for my_nets:make_net, not resnet18"):
         train_space(given=str(space_file))
 
 
 def test_space_given_for_a_scheduler_does_not_touch_the_baseline() -> None:
-    space = scheduler_space_of("constant", given="deba_short", stored=None, fixed=())
+    space = scheduler_space("constant", given="deba_short")
     assert space == load_space("schedulers", "constant")
 
 
@@ -265,7 +268,7 @@ def test_wrappers_are_searched_from_a_file(space_file: Path) -> None:
         "wrappers: {cooldown: {int: [0, 4]}, grow_only: {choice: [false, true]}}\n"
         "fields: {decay: {float: [0.1, 0.9]}}\n"
     )
-    space = scheduler_space_of("cabs", given=str(space_file), stored=None, fixed=())
+    space = scheduler_space("cabs", given=str(space_file))
     assert set(space.distributions()) == {
         "scheduler/decay",
         "scheduler/wrappers.cooldown",
@@ -273,9 +276,9 @@ def test_wrappers_are_searched_from_a_file(space_file: Path) -> None:
     }
     first = {name.removeprefix("scheduler/"): value for name, value in space.first().items()}
     assert make_scheduler("cabs", first) == Cabs()  # the first point is unwrapped
-    assert scheduler_space_of("cabs", given=None, stored=space.to_json(), fixed=()) == space
+    assert scheduler_space("cabs", stored=space.to_json()) == space
     fixed = [parse_fixed("scheduler/wrappers.cooldown=3", ["cabs"])]
-    assert scheduler_space_of("cabs", given=str(space_file), stored=None, fixed=fixed).fixed() == {
+    assert scheduler_space("cabs", given=str(space_file), fixed=fixed).fixed() == {
         "scheduler/scale": 1.0,
         "scheduler/wrappers.cooldown": 3,
     }
@@ -284,25 +287,22 @@ def test_wrappers_are_searched_from_a_file(space_file: Path) -> None:
 def test_wrapper_that_is_set_leaves_the_baseline_and_stored_spaces_alone() -> None:
     fixed = [parse_fixed("scheduler/wrappers.grow_only=true", ["cabs"])]
     plain = load_space("schedulers", "constant")
-    assert scheduler_space_of("constant", given=None, stored=None, fixed=fixed) == plain
+    assert scheduler_space("constant", fixed=fixed) == plain
     assert "wrappers" not in load_space("schedulers", "cabs").complete().to_json()
 
 
 def test_scheduler_of_the_users_own_needs_no_space_file() -> None:
     name = "adasearch.schedulers.deba:Deba"
-    space = scheduler_space_of(name, given=None, stored=None, fixed=())
+    space = scheduler_space(name)
     assert not space.distributions()
-    assert (
-        space.fixed()
-        == scheduler_space_of("deba", given=None, stored='{"scheduler":"deba"}', fixed=()).fixed()
-    )
+    assert space.fixed() == scheduler_space("deba", stored='{"scheduler":"deba"}').fixed()
 
 
 def test_space_for_another_owner_is_refused(space_file: Path) -> None:
     with pytest.raises(InputError, match="--train-space vit_b_16 is for vit_b_16, not resnet18"):
         train_space(given="vit_b_16")
     with pytest.raises(InputError, match="--space adabatch is for adabatch, not deba"):
-        scheduler_space_of("deba", given="adabatch", stored=None, fixed=())
+        scheduler_space("deba", given="adabatch")
     space_file.write_text("scheduler: deba")
     with pytest.raises(InputError, match="is for a scheduler"):
         train_space(given=str(space_file))

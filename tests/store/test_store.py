@@ -413,6 +413,36 @@ def test_file_of_a_newer_version_is_refused_by_name(full: Store, results: Path) 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "size"),
+    [
+        ("folder:/data/pets@64", 64),
+        ("folder:/data/pets", None),
+        ("digits", None),
+        ("digits@99999999999999999999", None),
+    ],
+)
+def test_studies_of_version_1_have_their_image_size_in_the_name_of_their_data(
+    full: Store, results: Path, dataset: str, size: int | None
+) -> None:
+    path = results / STUDY.study / "studies" / f"{STUDY.study}.parquet"
+    full.write_study(replace(STUDY, dataset=dataset))
+    table = pq.read_table(path).drop_columns("image_size")
+    older = {"adasearch.table": "studies", "adasearch.schema_version": "1"}
+    pq.write_table(table.replace_schema_metadata(older), path)
+    (study,) = full.studies()
+    assert (study.dataset, study.image_size) == (dataset, size)
+    column = full.frame("studies", columns=["image_size"])
+    assert list(column.columns) == ["image_size"]
+    assert list(column["image_size"].dropna()) == ([] if size is None else [size])
+
+
+def test_a_name_that_looks_like_a_size_is_none(full: Store) -> None:
+    full.write_study(replace(STUDY, dataset="parquet:/data/imagenet@2012", image_size=None))
+    (study,) = full.studies()
+    assert (study.image_size, study.source) == (None, "parquet:/data/imagenet@2012")
+
+
 def test_folder_that_cannot_be_listed_is_named(full: Store, results: Path) -> None:
     (results / "other").mkdir()
     (results / "other" / "trials").write_text("a file where a table would be")

@@ -1,13 +1,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from adasearch.choices import Sampler
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.profiles.quantiles import thresholds
@@ -22,7 +23,7 @@ from tests.rows import STUDY, interval_at, trial_of
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 TRAIN, DEBA = load_space("architectures", "resnet18"), load_space("schedulers", "deba_short")
-DRAWN = ["tpe", "random"]
+DRAWN = [name for name in get_args(Sampler) if name != "grid"]
 DEFAULTS = {**TRAIN.fixed(), **TRAIN.first(), **DEBA.fixed(), **DEBA.first()}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import adasearch
 from adasearch.errors import InputError
-from adasearch.studies.naming import named_by
+from adasearch.studies.naming import import_paths
 from adasearch.tuning.runtime_env import JOB_CONFIG, runtime_env
 from adasearch.user_code import load_own
 from tests.rows import STUDY
@@ -86,7 +86,9 @@ def test_nothing_is_left_of_what_was_laid_out() -> None:
 
 
 def test_study_names_its_own_modules() -> None:
-    assert named_by(STUDY) == []
-    own = replace(STUDY, architecture="nets:make", scheduler="rules:Mine", dataset="my_data:load@64")
-    assert named_by(own) == ["nets:make", "rules:Mine", "my_data:load"]
-    assert named_by(replace(STUDY, dataset="folder:/images")) == []
+    assert import_paths(STUDY) == []
+    own = replace(
+        STUDY, architecture="nets:make", scheduler="rules:Mine", dataset="my_data:load@64", image_size=64
+    )
+    assert import_paths(own) == ["nets:make", "rules:Mine", "my_data:load"]
+    assert import_paths(replace(STUDY, dataset="folder:/images")) == []

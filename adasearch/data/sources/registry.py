@@ -131,8 +131,9 @@ def _kind(source: str) -> tuple[Kind | None, str]:
 
 def _misspelt(name: str) -> bool:
     """Tell whether a name is close to a kind's and no module."""
+    top = name.partition(".")[0]  # what lies below is looked for by importing it, which may not be there
     near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.8)
-    return bool(near) and importlib.util.find_spec(name) is None
+    return bool(near) and (not top or importlib.util.find_spec(top) is None)
 
 
 def _size_of_first(reader: ImageReader) -> int:

@@ -1,0 +1,34 @@
+"""What a flag may be set to, where more than one place knows it: the command line, checks, annotations.
+
+Each is written once; ``typing.get_args`` gives its values.
+"""
+
+from typing import Literal
+
+__all__ = [
+    "Catalogue",
+    "Clock",
+    "Controls",
+    "Evaluator",
+    "Format",
+    "Isolation",
+    "Precision",
+    "ProfileKind",
+    "Sampler",
+    "Scale",
+    "ScheduleForm",
+    "Stopper",
+]
+
+Scale = Literal["nano", "full"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+Clock = Literal["measured", "modelled"]
+Sampler = Literal["tpe", "random", "grid"]
+Stopper = Literal["halving", "none"]
+Isolation = Literal["pooled", "fresh"]
+Controls = Literal["matched", "all"]
+ScheduleForm = Literal["rule", "ramp"]
+ProfileKind = Literal["stability", "speed"]
+Evaluator = Literal["fanova", "ped-anova"]
+Format = Literal["text", "markdown", "csv", "json"]
+Catalogue = Literal["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"]

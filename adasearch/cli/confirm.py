@@ -1,0 +1,76 @@
+"""The command ``adasearch confirm``."""
+
+from dataclasses import replace
+from typing import get_args
+
+import click
+
+from adasearch.choices import Controls
+from adasearch.cli.groups import run_options, slot_options
+from adasearch.cli.options import RESULTS, console_of
+from adasearch.errors import Interrupted
+from adasearch.runtime import RunOptions, Runtime
+
+__all__ = ["confirm"]
+
+
+@click.command()
+@click.option(
+    "--study",
+    "studies",
+    multiple=True,
+    metavar="NAME",
+    help="Only these studies; repeatable.  [default: all adaptive ones]",
+)
+@click.option(
+    "--trial",
+    "trials",
+    multiple=True,
+    metavar="TRIAL",
+    help="Confirm this trial; repeatable.  [default: each study's candidate]",
+)
+@click.option("--seeds", type=int, default=5, show_default=True, metavar="N", help="Fresh seeds per run.")
+@click.option(
+    "--controls",
+    type=click.Choice(get_args(Controls)),
+    default="matched",
+    show_default=True,
+    help="all adds the largest constant batch with a scaled learning rate, and AdaBatch.",
+)
+@slot_options
+@run_options
+@RESULTS
+def confirm(
+    *,
+    studies: tuple[str, ...],
+    trials: tuple[str, ...],
+    seeds: int,
+    controls: Controls,
+    runtime: Runtime,
+    run: RunOptions,
+    results: str,
+) -> None:
+    """Run each study's candidate and its controls on fresh seeds, and evaluate them on the test split.
+
+    The controls are the reference, the untuned default, a constant batch of the candidate's mean size, and
+    the candidate's path as learning-rate decay instead of growth. The same command goes on after an
+    interruption.
+
+    \b
+    Example:
+      adasearch confirm --results results/demo --seeds 5
+      adasearch confirm --study resnet18-nano-deba-digits --controls all
+    """
+    from adasearch import commands
+
+    whole = commands.confirm(
+        replace(runtime, options=run),
+        results=results,
+        console=console_of(),
+        studies=studies,
+        trials=trials,
+        seeds=seeds,
+        controls=controls,
+    )
+    if not whole:
+        raise Interrupted

@@ -1,0 +1,48 @@
+"""The command ``adasearch predict``."""
+
+import click
+
+from adasearch.choices import Format
+from adasearch.cli.options import FORMAT, RESULTS, existing
+
+__all__ = ["predict"]
+
+
+@click.command()
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help="Only these networks; repeatable.  [default: all that were profiled]",
+)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    metavar="NAME",
+    help="Whose outcomes to guess; repeatable.  [default: deba]",
+)
+@click.option("--check", is_flag=True, help="Guess each network that was searched from the others instead.")
+@RESULTS
+@FORMAT
+def predict(
+    *, architectures: tuple[str, ...], schedulers: tuple[str, ...], check: bool, results: str, form: Format
+) -> None:
+    """Guess from its profiles whether a growing batch will pay on a network, before any search.
+
+    The speed profile says how much a larger batch could save here at most, the stability profile and the
+    outcomes of other networks in the results folder what to expect. --check holds each network out in turn
+    and tells how good such guesses were.
+
+    \b
+    Example:
+      adasearch predict --architecture vit_b_16
+      adasearch predict --check
+    """
+    from adasearch import commands
+
+    text = commands.predict(
+        existing(results), architectures=architectures, schedulers=schedulers, check=check, form=form
+    )
+    click.echo(text, nl=False)

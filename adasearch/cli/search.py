@@ -1,0 +1,115 @@
+"""The command ``adasearch search``."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from adasearch.choices import Clock, Sampler, Stopper
+from adasearch.cli.groups import runtime_options, training_options
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
+from adasearch.errors import Interrupted
+from adasearch.runtime import TRIALS, RunOptions, Runtime
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["search"]
+
+
+@click.command()
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    metavar="NAME",
+    help=f"{NETWORK}; repeatable.",
+)
+@click.option(
+    "--experiment",
+    metavar="NAME",
+    help="A published set-up: a name from 'list experiments' or a YAML file; other flags override it.",
+)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    metavar="NAME",
+    help="A batch-size scheduler, or module:Class; repeatable.  [default: deba]",
+)
+@training_options
+@runtime_options
+@click.option(
+    "--sampler",
+    type=click.Choice(get_args(Sampler)),
+    help="How trials are proposed; tpe: the default, the same at two larger batch sizes, a few at random, "
+    "then by what was found; grid: every combination of the choices, then again with the next seed.  "
+    "[default: tpe]",
+)
+@click.option(
+    "--stopper",
+    type=click.Choice(get_args(Stopper)),
+    help="Early stopping of poor trials.  [default: halving]",
+)
+@click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
+@click.option(
+    "--transfer",
+    is_flag=True,
+    help="Try right after the defaults what suited other networks and data sets in this folder, those of the "
+    "nearest stability profile before others; thresholds carry over as quantiles only.",
+)
+@click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
+@CLOCK
+@DEVICE_PROFILE
+def search(
+    *,
+    request: "Request",
+    run: RunOptions,
+    runtime: Runtime,
+    results: str,
+    architectures: tuple[str, ...],
+    experiment: str | None,
+    schedulers: tuple[str, ...],
+    trials: int | None,
+    workers: int | None,
+    sampler: Sampler | None,
+    stopper: Stopper | None,
+    no_baseline: bool,
+    transfer: bool,
+    study: str | None,
+    clock: Clock | None,
+    device_profile: str | None,
+) -> None:
+    """Search a scheduler's parameters, per architecture, beside a constant batch size.
+
+    The same command goes on with a search that was interrupted, or does nothing if all trials are there.
+
+    \b
+    Example:
+      adasearch search --architecture resnet18 --architecture vit_b_16 --scheduler deba \\
+          --space deba_short --dataset digits --epochs 10 --interval 0.5 --trials 10
+      adasearch search --experiment adabatch_cifar --scale nano --dataset cifar10:data
+    """
+    from adasearch import commands
+    from adasearch.spaces.experiments import load_experiment
+    from adasearch.studies.request import with_experiment
+
+    request = replace(
+        request,
+        architectures=architectures,
+        schedulers=schedulers,
+        workers=workers,
+        sampler=sampler,
+        stopper=stopper,
+        baseline=False if no_baseline else None,
+        study=study,
+        clock=clock,
+        device_profile=device_profile,
+    )
+    if experiment is not None:
+        published = load_experiment(experiment)
+        request = with_experiment(request, published)
+        trials = published.at(request.scale).trials if trials is None else trials
+    runtime = replace(runtime, trials=TRIALS if trials is None else trials, transfer=transfer, options=run)
+    if not commands.search(request, runtime, results=results, console=console_of()):
+        raise Interrupted

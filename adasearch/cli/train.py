@@ -1,0 +1,73 @@
+"""The command ``adasearch train``."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from adasearch.choices import Clock
+from adasearch.cli.groups import training_options
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
+from adasearch.errors import AdasearchError
+from adasearch.runtime import RunOptions
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["train"]
+
+
+@click.command()
+@click.option("--architecture", metavar="NAME", help=f"{NETWORK}.  [default: the schedule's]")
+@click.option(
+    "--scheduler",
+    metavar="NAME",
+    help="A batch-size scheduler, or module:Class.  [default: constant]",
+)
+@click.option(
+    "--schedule",
+    metavar="FILE",
+    help="An exported schedule, on its own network and data unless other flags say otherwise.",
+)
+@training_options
+@CLOCK
+@DEVICE_PROFILE
+def train(
+    *,
+    request: "Request",
+    run: RunOptions,
+    results: str,
+    architecture: str | None,
+    scheduler: str | None,
+    schedule: str | None,
+    clock: Clock | None,
+    device_profile: str | None,
+) -> None:
+    """Train once, without Ray, every field at its default unless set.
+
+    \b
+    Example:
+      adasearch train --architecture resnet18 --scheduler deba --epochs 5 --set scheduler/window=5
+      adasearch train --schedule schedule.yaml --seed 7
+    """
+    from adasearch import commands
+    from adasearch.schedule_file import load_schedule
+    from adasearch.studies.request import departures, with_schedule
+
+    request = replace(
+        request,
+        architectures=() if architecture is None else (architecture,),
+        schedulers=() if scheduler is None else (scheduler,),
+        clock=clock,
+        device_profile=device_profile,
+    )
+    if schedule is not None:
+        found = load_schedule(schedule)
+        other = departures(request, found)
+        request = with_schedule(request, found)
+        if other:
+            click.echo(f"{schedule} was found in another run than one with {other}", err=True)
+    trial = commands.train(request, results=results, console=console_of(), options=run)
+    if trial.status != "complete":
+        raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
+    click.echo(f"{trial.trial_id}: error {trial.val_error:.1%} in {trial.train_seconds:.1f} s of training")

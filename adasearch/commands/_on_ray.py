@@ -1,0 +1,76 @@
+"""Ray for a search or a confirmation: started or joined, and the studies that are claimed meanwhile."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.io.progress import say
+from adasearch.records import StudyRecord
+from adasearch.runtime import Runtime
+from adasearch.store.store import Store
+
+if TYPE_CHECKING:
+    from adasearch.tuning.cluster import Capacity
+    from adasearch.tuning.resources import WorkerGroupSettings
+
+__all__ = ["Cluster", "on_ray"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cluster:
+    """A cluster that is joined.
+
+    Args:
+        capacity: what its nodes offer.
+        locks: of studies; they are given up before Ray is left.
+        storage: path or URI for Ray's own files.
+    """
+
+    capacity: "Capacity"
+    locks: ExitStack
+    storage: str
+    runtime: Runtime
+    console: Console
+
+    def slots(self, study: StudyRecord) -> "tuple[WorkerGroupSettings, int]":
+        """Return how the trials of a study run on its device, and how many at a time.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        from adasearch.tuning.resources import worker_groups_for
+
+        return worker_groups_for(
+            self.runtime,
+            self.capacity,
+            storage=self.storage,
+            workers=study.workers,
+            device=study.device,
+            say=partial(say, self.console),
+        )
+
+
+@contextmanager
+def on_ray(
+    runtime: Runtime, store: Store, console: Console, studies: Sequence[StudyRecord]
+) -> Iterator[Cluster]:
+    """Start Ray, or join a runtime's cluster, to which the code of the studies is sent; leave it at the end.
+
+    Raises:
+        InputError: the address is none, or the code is too large to send.
+        AdasearchError: the cluster cannot be reached.
+    """
+    from adasearch.studies.naming import import_paths
+    from adasearch.tuning.cluster import connect
+
+    say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")
+    own = [name for study in studies for name in import_paths(study)]
+    joined = connect(runtime.address, own=own, wait_seconds=runtime.wait_for_nodes)
+    # Ray's files go once Ray has ended.
+    with ExitStack() as files, joined as capacity, ExitStack() as locks:
+        storage = files.enter_context(store.ray_folder(shared=runtime.address is not None))
+        yield Cluster(capacity=capacity, locks=locks, storage=storage, runtime=runtime, console=console)

@@ -1,0 +1,25 @@
+"""``adasearch predict``: whether a growing batch will pay on a network, guessed from its profiles."""
+
+from collections.abc import Sequence
+
+from adasearch.analysis.prediction_table import outlook
+from adasearch.choices import Format
+from adasearch.store.store import Store
+
+__all__ = ["predict"]
+
+
+def predict(
+    store: Store,
+    *,
+    architectures: Sequence[str] = (),
+    schedulers: Sequence[str] = (),
+    check: bool = False,
+    form: Format = "text",
+) -> str:
+    """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
+
+    Raises:
+        InputError: no profiles, or none of a network that was named.
+    """
+    return outlook(store, architectures=architectures, schedulers=schedulers, check=check, form=form)
