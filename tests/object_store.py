@@ -4,6 +4,7 @@ import http.client
 import logging
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,12 +37,10 @@ class S3:
         self.proxy = proxy
         self.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
         self._port = port
-        self._made = 0
 
     def bucket(self) -> str:
         """Make an empty bucket and return its name."""
-        self._made += 1
-        name = f"bucket-{self._made}"
+        name = f"bucket-{uuid.uuid4().hex[:12]}"  # moto's servers of one process share their buckets
         self.client.create_bucket(Bucket=name)
         return name
 
