@@ -155,7 +155,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         """Draw all further batches with this size.
 
         Raises:
-            ValueError: a process would get no example or, with ``drop_last``, an epoch no batch.
+            InputError: a process would get no example or, with ``drop_last``, an epoch no batch.
         """
         least = self.num_replicas
         require(batch_size >= least, "batch_size must be at least 1 per process", batch_size=batch_size)
@@ -244,7 +244,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         The number of processes and ``device_batch`` may differ.
 
         Raises:
-            ValueError: the other sampler's stream was another one.
+            InputError: the other sampler's stream was another one.
         """
         for name, theirs, mine in (
             ("examples", state["examples"], self._examples),
@@ -272,7 +272,7 @@ def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_las
     """Return the limits if the sampler can draw every size in them; None stands for those of a search.
 
     Raises:
-        ValueError: it cannot, or there are too few examples for those of a search.
+        InputError: it cannot, or there are too few examples for those of a search.
     """
     if limits is None:
         smallest, largest = max(16, 2 * processes), min(2048, examples // 8)

@@ -45,7 +45,7 @@ class DiveBatch:
     >>> DiveBatch(delta=0)
     Traceback (most recent call last):
     ...
-    ValueError: delta must be greater than 0 but got delta=0
+    adasearch.errors.InputError: delta must be greater than 0 but got delta=0
     """
 
     delta: float = 0.1

@@ -40,7 +40,7 @@ class NoiseScale:
     >>> NoiseScale(time_price=0)
     Traceback (most recent call last):
     ...
-    ValueError: time_price must be greater than 0 but got time_price=0
+    adasearch.errors.InputError: time_price must be greater than 0 but got time_price=0
     """
 
     time_price: float = 256.0

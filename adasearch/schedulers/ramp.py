@@ -42,7 +42,7 @@ def points_of(text: str) -> list[Point]:
     """Return the points of a list such as "64@50000, 128*0.75@200000".
 
     Raises:
-        ValueError: another form, or marks that do not rise.
+        InputError: another form, or marks that do not rise.
 
     >>> points_of("64@50000, 128*0.75@200000")
     [Point(mark=50000, size=64, lr_scale=None), Point(mark=200000, size=128, lr_scale=0.75)]
@@ -86,7 +86,7 @@ class Ramp:
     >>> Ramp(start=10, end=5)
     Traceback (most recent call last):
     ...
-    ValueError: end must be at least start but got start=10, end=5
+    adasearch.errors.InputError: end must be at least start but got start=10, end=5
     """
 
     start: float = 10.0

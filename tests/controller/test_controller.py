@@ -528,7 +528,7 @@ def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
     model = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     options: dict[str, Any] = {"scheduler": "constant", "batch_size": 8, "limits": LIMITS, **change}
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
+    with pytest.raises(InputError) as raised:
         BatchSizeController(model, optimizer, range(EXAMPLES), **options)
     assert message in str(raised.value)
 
@@ -578,7 +578,7 @@ def test_checkpoint_of_a_size_outside_the_limits_is_refused() -> None:
 
 def test_checkpoint_of_other_data_is_refused() -> None:
     state = Loop(Constant(), options={"seed": 3}).controller.state_dict()
-    with pytest.raises(ValueError, match="seed=3 but got seed=0"):
+    with pytest.raises(InputError, match="seed=3 but got seed=0"):
         Loop(Constant()).controller.load_state_dict(state)
 
 
@@ -612,7 +612,7 @@ def _process(rank: int, folder: str) -> None:
         second = SHARED["mean gradient"]().load(io.BytesIO(files[0])).run(2)
         found["resumed"] = (second.controller.history, first.sizes + second.sizes, second.weights)
         torch.save(found, f"{folder}/{rank}")
-        with pytest.raises(ValueError, match="must be at least 2, 1 per process, but got smallest=1"):
+        with pytest.raises(InputError, match="must be at least 2, 1 per process, but got smallest=1"):
             Loop(Constant(), options={"limits": Limits(smallest=1, largest=9)})
         with pytest.raises(InputError, match="DistributedDataParallel"):
             BatchSizeController(
