@@ -69,6 +69,27 @@ class Limits:
                 f"smallest={self.smallest}, largest={self.largest}"
             )
 
+    @classmethod
+    def default(
+        cls, examples: int, workers: int, *, smallest: int | None = None, largest: int | None = None
+    ) -> "Limits":
+        """Return the limits of runs on so many training examples where nobody names both.
+
+        From 16, or 2 for each worker, to 2048, or an eighth of the examples; what is given counts instead.
+
+        Raises:
+            ValueError: the examples are too few for them.
+
+        >>> Limits.default(1437, workers=1)
+        Limits(smallest=16, largest=179, multiple_of=1)
+        >>> Limits.default(100_000, workers=12, largest=512)
+        Limits(smallest=24, largest=512, multiple_of=1)
+        """
+        return cls(
+            smallest=max(16, 2 * workers) if smallest is None else smallest,
+            largest=min(2048, max(1, examples // 8)) if largest is None else largest,
+        )
+
     def admit(self, batch_size: int) -> bool:
         """Tell whether ``batch_size`` lies inside the limits and is a multiple."""
         return self.smallest <= batch_size <= self.largest and batch_size % self.multiple_of == 0

@@ -275,10 +275,10 @@ def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_las
         InputError: it cannot, or there are too few examples for those of a search.
     """
     if limits is None:
-        smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
-        if largest < smallest:
-            raise InputError(f"{examples} examples are too few for the default limits; give limits=")
-        return Limits(smallest=smallest, largest=largest)
+        try:
+            return Limits.default(examples, processes)
+        except ValueError as error:
+            raise InputError(f"{examples} examples are too few for the default limits; give limits=") from error
     enough = limits.smallest >= processes
     require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
     full = not drop_last or limits.largest <= examples

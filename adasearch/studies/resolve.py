@@ -142,9 +142,11 @@ def _resolve_one(
     )
     workers = pick(request.workers, "workers", 1)
     try:
-        limits = Limits(
-            smallest=pick(request.smallest, "smallest", max(16, 2 * workers)),
-            largest=pick(request.largest, "largest", min(2048, max(1, n // 8))),
+        limits = Limits.default(
+            n,
+            workers,
+            smallest=pick(request.smallest, "smallest", None),
+            largest=pick(request.largest, "largest", None),
         )
     except ValueError as error:
         raise InputError(
