@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from adasearch._version import __version__
-from adasearch.controller.interval import GROUPED, RunningInterval, missing_signals
+from adasearch.controller.interval import RunningInterval, missing_signals
 from adasearch.controller.processes import Processes
 from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
 from adasearch.controller.state import (
@@ -42,6 +42,7 @@ from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.signal_sets import GROUPED
 from adasearch.training.optimizer import Update
 
 __all__ = ["BatchSizeController"]

@@ -13,16 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.controller.sampler import Part
 from adasearch.records import Signals
+from adasearch.signal_sets import MEAN_GRADIENT, MEASURED, PER_STEP
 from adasearch.signals.gradients import GradientMeter, GradientSignals, NoiseSignals
-from adasearch.signals.noise import NOISE, Bucket, NoiseMeter
+from adasearch.signals.noise import Bucket, NoiseMeter
 from adasearch.signals.sampled_steps import stride_of
 
 __all__ = ["IntervalState", "RunningInterval", "Totals", "missing_signals"]
-
-PER_STEP = frozenset({"grad_norm", "grad_component_variance"})
-MEAN_GRADIENT = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
-GROUPED = NOISE - {"batch_grad_sq_norm"}
-"""Signals that compare the gradients of parts of a batch."""
 
 POWERS = {
     **{"grad_noise": 2, "grad_sq_norm": 2, "batch_grad_sq_norm": 2},
@@ -62,7 +58,7 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
     >>> missing_signals(frozenset({"val_loss"}), evaluated=False)
     'val_loss: give evaluate=, a function that returns the validation loss'
     """
-    measured = PER_STEP | MEAN_GRADIENT | NOISE | {"val_loss"}
+    measured = {*MEASURED, "val_loss"}
     unknown = needs - FREE - measured
     if unknown:
         known = ", ".join(sorted(measured))

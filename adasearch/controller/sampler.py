@@ -278,7 +278,9 @@ def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_las
         try:
             return Limits.default(examples, processes)
         except ValueError as error:
-            raise InputError(f"{examples} examples are too few for the default limits; give limits=") from error
+            raise InputError(
+                f"{examples} examples are too few for the default limits; give limits="
+            ) from error
     enough = limits.smallest >= processes
     require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
     full = not drop_last or limits.largest <= examples

@@ -22,7 +22,6 @@ from adasearch.records import IntervalRecord, Signals, TrialRecord
 from adasearch.signals.sampled_steps import stride_of
 
 __all__ = [
-    "SIGNAL_SETS",
     "SpeedCurve",
     "modelled",
     "modelled_run",
@@ -30,15 +29,6 @@ __all__ = [
     "saturation_size",
     "signals_paid",
 ]
-
-SIGNAL_SETS: Mapping[str, frozenset[str]] = {
-    "per_step": frozenset({"grad_norm", "grad_component_variance"}),
-    "mean_gradient": frozenset({"mean_grad_norm", "mean_grad_component_variance"}),
-    "noise": frozenset({"grad_noise", "grad_sq_norm"}),
-    "products": frozenset({"half_cosine", "inner_product_variance", "batch_grad_sq_norm"}),
-}
-"""Signals that cost about the same, and are profiled together: DEBA's two kinds, the noise scale's, and those
-that also take products of gradients."""
 
 SATURATED = 0.9
 """Share of the greatest throughput from which on a device counts as saturated. Ours."""

@@ -13,13 +13,9 @@ from adasearch.records import IntervalRecord
 from adasearch.report.axes import WIDTH, short, thinned, thousands
 from adasearch.report.runs import Course, Reached
 from adasearch.report.svg import GREY, INK, PALE, SERIES, Picture, picture, themed
+from adasearch.signal_sets import MEASURED
 
 __all__ = ["reached_picture", "signal_picture"]
-
-SIGNALS = (
-    *("grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"),
-    *("grad_noise", "grad_sq_norm", "batch_grad_sq_norm", "half_cosine", "inner_product_variance"),
-)
 
 
 @themed
@@ -78,7 +74,7 @@ def signal_picture(about: str, course: Course) -> Picture | None:
 def _plain_signals(about: str, course: Course) -> Picture:
     measured = {
         name: [(r, getattr(r.signals, name)) for r in course.intervals if _finite(r, name)]
-        for name in SIGNALS
+        for name in MEASURED
     }
     shown = {name: pairs for name, pairs in measured.items() if pairs}
     if not shown:

@@ -28,7 +28,8 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, periods, resize, smooth, unusable
-from adasearch.schedulers.coupling import NOISE, Coupling, couple, require_coupling
+from adasearch.schedulers.coupling import Coupling, couple, require_coupling
+from adasearch.signal_sets import MOMENTS
 
 __all__ = ["DiveBatch"]
 
@@ -52,7 +53,7 @@ class DiveBatch:
     period: float = 1.0
     coupling: Coupling = "none"
 
-    needs: ClassVar[frozenset[str]] = NOISE
+    needs: ClassVar[frozenset[str]] = MOMENTS
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:

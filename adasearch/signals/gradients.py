@@ -11,16 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
 from adasearch.signals.flat_gradient import Layout, gradients_of
 from adasearch.signals.sampled_steps import stride_of
 
-__all__ = ["MEASURED", "GradientMeter", "GradientSignals", "NoiseSignals"]
-
-MEASURED = frozenset(
-    {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
-)
-"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
-between examples are :class:`~adasearch.signals.noise.NoiseMeter`'s."""
+__all__ = ["GradientMeter", "GradientSignals", "NoiseSignals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +50,15 @@ class GradientMeter:
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros.
-        needs: which of ``MEASURED`` to measure. With none of them every method is free.
+        needs: which of ``PER_STEP`` and ``MEAN_GRADIENT`` to measure. With none of them every method is free.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
         self._parameters = list(parameters)
         self._layout = Layout(parameters)
         self._components = sum(p.numel() for p in parameters)
-        self._per_step = bool(needs & {"grad_norm", "grad_component_variance"})
-        self._mean = bool(needs & {"mean_grad_norm", "mean_grad_component_variance"})
+        self._per_step = bool(needs & PER_STEP)
+        self._mean = bool(needs & MEAN_GRADIENT)
         device = parameters[0].device
         # Apple's GPUs have no float64; elsewhere sums over many steps keep their digits.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64

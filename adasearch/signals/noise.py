@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.signal_sets import MOMENTS, NOISE
 from adasearch.signals.flat_gradient import Layout, added, gradients_of, inner_product, square_norm
 from adasearch.signals.gradients import NoiseSignals
 from adasearch.signals.per_example import example_gradients
@@ -40,14 +41,9 @@ if TYPE_CHECKING:
 else:  # the public name, which has no type
     Bucket = dist.GradBucket
 
-__all__ = ["NOISE", "Bucket", "Form", "NoiseMeter"]
+__all__ = ["Bucket", "Form", "NoiseMeter"]
 
 Form = Literal["per_example", "workers", "passes", "halves"]
-
-NOISE = frozenset(
-    {"grad_noise", "grad_sq_norm", "batch_grad_sq_norm", "half_cosine", "inner_product_variance"}
-)
-"""Signals that :class:`NoiseMeter` can measure."""
 
 KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
 EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB in single precision
@@ -98,7 +94,7 @@ class NoiseMeter:
         self._parameters = list(parameters)
         self._layout = Layout(parameters)
         self.active = bool(needs & NOISE)
-        self._moments = bool(needs & {"grad_noise", "grad_sq_norm"})
+        self._moments = bool(needs & MOMENTS)
         self._half = "half_cosine" in needs
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner

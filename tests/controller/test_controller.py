@@ -26,7 +26,7 @@ from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 
 EXAMPLES = 120
 LIMITS = Limits(smallest=4, largest=40)

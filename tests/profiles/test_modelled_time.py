@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from adasearch.data.splits import Dataset
 from adasearch.profiles.modelled_time import (
-    SIGNAL_SETS,
     SpeedCurve,
     interpolated,
     modelled,
@@ -20,6 +19,7 @@ from adasearch.profiles.modelled_time import (
 )
 from adasearch.records import Limits, Signals
 from adasearch.runs.speed import FixedBatch
+from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from tests.rows import STUDY, interval_at, trial_of
@@ -95,7 +95,9 @@ def test_rows_tell_what_a_run_measured(name: str, digits: Dataset) -> None:
         interval=160,
         evaluate_every=320,
     )
-    records = list(train(config, FixedBatch(SIGNAL_SETS[name]), Limits(smallest=16, largest=16), digits))
+    records = list(
+        train(config, FixedBatch(frozenset(SIGNAL_SETS[name])), Limits(smallest=16, largest=16), digits)
+    )
     expected = {"per_step": 10, "mean_gradient": 10, "noise": 1, "products": 1}[name]
     assert [signals_paid(record.signals, 10) for record in records] == [{name: expected}] * 2
 

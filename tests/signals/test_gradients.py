@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
 from adasearch.signals.flat_gradient import FUSE_BELOW, Layout, gradients_of
-from adasearch.signals.gradients import MEASURED, GradientMeter
+from adasearch.signals.gradients import GradientMeter
 
-PER_STEP = frozenset({"grad_norm", "grad_component_variance"})
-MEAN = frozenset({"mean_grad_norm", "mean_grad_component_variance"})
+MEASURED = PER_STEP | MEAN_GRADIENT
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_signals_equal_plain_autograd(build: Callable[[], nn.Module], steps: int
     assert signals_of(meter) == pytest.approx(expected_signals(gradients), rel=1e-9)
 
 
-@pytest.mark.parametrize("needs", [PER_STEP, MEAN, frozenset({"grad_norm", "val_loss"})])
+@pytest.mark.parametrize("needs", [PER_STEP, MEAN_GRADIENT, frozenset({"grad_norm", "val_loss"})])
 def test_only_what_is_needed_is_measured(needs: frozenset[str]) -> None:
     torch.manual_seed(0)
     network = small_network()
@@ -123,7 +123,7 @@ def test_only_what_is_needed_is_measured(needs: frozenset[str]) -> None:
     expected = expected_signals(observe(meter, network, range(4)))
     found = signals_of(meter)
     assert needs & MEASURED <= set(found)
-    assert set(found) in (PER_STEP, MEAN)
+    assert set(found) in (PER_STEP, MEAN_GRADIENT)
     assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-9)
 
 

@@ -25,8 +25,7 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.signals.gradients import MEASURED
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import MEAN_GRADIENT, NOISE, PER_STEP
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import DivergedError, train
 from tests.signals.test_noise import Observer, by_groups, examples_of, expected_signals
@@ -185,7 +184,7 @@ def test_two_workers_train_as_one_does(name: str, together: Seen, alone: Outcome
     for two, one in zip(shared.records, alone[name].records, strict=True):
         for field in ("interval", "epoch", "step", "examples_seen", "batch_size", "lr", "lr_scale"):
             assert getattr(two.signals, field) == getattr(one.signals, field), field
-        for field in ("train_loss", "val_loss", *sorted(MEASURED)):
+        for field in ("train_loss", "val_loss", *sorted(PER_STEP | MEAN_GRADIENT)):
             expected = getattr(one.signals, field)
             close = None if expected is None else pytest.approx(expected, rel=1e-9)
             assert getattr(two.signals, field) == close, field

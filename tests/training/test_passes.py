@@ -15,7 +15,7 @@ from adasearch.records import IntervalRecord, Limits
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 from adasearch.training import memory, run
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adasearch.data.splits import Dataset
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits, Precision
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 from adasearch.training import run
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
