@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from adasearch._version import __version__
-from adasearch.controller.interval import RunningInterval, missing_signals
+from adasearch.controller.needs import missing_signals
 from adasearch.controller.processes import Processes
 from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
 from adasearch.controller.state import (
@@ -43,6 +43,8 @@ from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.signal_sets import GROUPED
+from adasearch.signals.interval import IntervalMeter
+from adasearch.training.ddp import show_gradients
 from adasearch.training.optimizer import Update
 
 __all__ = ["BatchSizeController"]
@@ -132,7 +134,16 @@ class BatchSizeController:
         self._initial_batch_size = batch_size
         self._span = max(1, round(interval * self._examples))
         self._part: Part | None = None
-        self._interval = RunningInterval(parameters, self.scheduler.needs, self._ddp)
+        self._mark = 0  # in examples, at which the interval ends
+        self._meter = IntervalMeter(
+            parameters,
+            self.scheduler.needs,
+            world=self._processes.count,
+            rank=self._processes.rank,
+            resumable=True,
+        )
+        if self._ddp is not None and self._meter.hooked:
+            show_gradients(self._ddp, self._meter)
 
     @property
     def epoch(self) -> int:
@@ -182,7 +193,7 @@ class BatchSizeController:
         share = self._processes.count * part.examples / part.batch_size
         self._update.scaled(loss * share).backward()
         self.record(loss)
-        self._interval.take_part(part.examples)
+        self._meter.take(part.examples)
         if part.last:
             self.measure()
         return part.last
@@ -199,23 +210,23 @@ class BatchSizeController:
         :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
         """
         part = self._part = self.sampler.take()
-        if part.first and not self._interval.running and part.batch_size == self.decision.batch_size:
+        if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
             self.lr_scale = self.decision.lr_scale
-            mark = (self.examples_seen // self._span + 1) * self._span
-            self._interval.begin(mark, math.ceil((mark - self.examples_seen) / part.batch_size))
+            self._mark = (self.examples_seen // self._span + 1) * self._span
+            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
+            self._meter.begin(steps, part.batch_size, part.passes)
         if part.first:
-            self._interval.begin_batch(part)
+            self._meter.begin_step(part.batch_size, part.passes)
         return part
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
-        if self._interval.running:
-            self._interval.add_loss(loss, self.part.examples)
+        self._meter.add_loss(loss.detach().to(self._meter.dtype) * self.part.examples)
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._interval.join_parts()
-        self._interval.observe(self._update.unscale())
+        self._meter.join()
+        self._meter.observe(self._update.unscale())
 
     def before_update(self) -> None:
         """Set the coupled learning rate; call it right before the update."""
@@ -232,14 +243,13 @@ class BatchSizeController:
         self.sampler.finish()
         self.steps += updated
         self.examples_seen += batch_size
-        if self._interval.running and updated:
-            self._interval.keep_batch(batch_size)
-            if self.examples_seen >= self._interval.mark:
-                self._decide(batch_size)
+        self._meter.end_step(batch_size, updated=updated)
+        if self._meter.running and updated and self.examples_seen >= self._mark:
+            self._decide(batch_size)
 
     def _decide(self, batch_size: int) -> None:
         """Close the interval: add its row to the history and ask the scheduler."""
-        totals = self._interval.finish()
+        measured = self._meter.finish()
         val_loss = None
         if self._evaluate is not None and "val_loss" in self.scheduler.needs:
             val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
@@ -253,9 +263,8 @@ class BatchSizeController:
                 batch_size=batch_size,
                 lr=self._update.lr,
                 lr_scale=self.lr_scale,
-                train_loss=totals.loss / totals.examples,
                 val_loss=val_loss,
-                **totals.signals,  # type: ignore[arg-type]
+                **measured,
             )
         )
         self.decision = decide(self.scheduler, self.history, self.limits)
@@ -271,6 +280,7 @@ class BatchSizeController:
         in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
+        interval = self._meter.state()
         return {
             "version": __version__,
             "scheduler": repr(self.scheduler),
@@ -280,7 +290,7 @@ class BatchSizeController:
             "lr_scale": self.lr_scale,
             "decision": decision_state(self.decision),
             "history": history_state(self.history),
-            "interval": self._interval.state(),
+            "interval": None if interval is None else {"mark": self._mark, **interval},
             "sampler": self.sampler.state_dict(),
         }
 
@@ -297,5 +307,7 @@ class BatchSizeController:
         self.decision = Decision(**state["decision"])
         self.history = history_of(state["history"])
         self._initial_batch_size = state["initial_batch_size"]
-        self._interval.load(state["interval"])
+        interval = state["interval"]
+        self._mark = 0 if interval is None else interval["mark"]
+        self._meter.load(interval)
         self._part = None

@@ -12,7 +12,8 @@ class Processes:
     """The processes of ``torch.distributed``, or this one alone; numbers travel on ``device``."""
 
     def __init__(self, device: torch.device) -> None:
-        self.count = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        together = dist.is_available() and dist.is_initialized()
+        self.count, self.rank = (dist.get_world_size(), dist.get_rank()) if together else (1, 0)
         self._device = device
 
     def sum(self, value: float) -> float:

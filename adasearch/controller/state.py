@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from adasearch._version import __version__
-from adasearch.controller.interval import IntervalState
 from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
 from adasearch.records import Action, Decision, Limits, Signals
+from adasearch.signals.interval import IntervalState
 
 __all__ = ["ControllerState", "check_origin", "decision_state", "history_of", "history_state"]
 
@@ -29,6 +29,12 @@ class HistoryState(TypedDict):
     rows: list[list[float | None]]
 
 
+class RunningInterval(IntervalState):
+    """An interval under way, and the mark in examples at which it ends."""
+
+    mark: int
+
+
 class ControllerState(TypedDict):
     """A controller between two steps."""
 
@@ -40,7 +46,7 @@ class ControllerState(TypedDict):
     lr_scale: float
     decision: DecisionState
     history: HistoryState
-    interval: IntervalState | None
+    interval: RunningInterval | None
     sampler: SamplerState
 
 

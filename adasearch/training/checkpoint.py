@@ -75,6 +75,7 @@ class Checkpoints:
             "progress": asdict(progress),
             "device_batch": run.passes.device_batch,
             "step": run.step,
+            "updates": run.updates,
             "examples_seen": run.examples_seen,
             "network": run.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
@@ -150,6 +151,7 @@ def _restored(run: Run, state: dict[str, Any]) -> Progress:
     if run.scaler is not None:
         run.scaler.load_state_dict(state["scaler"])
     run.step, run.examples_seen = state["step"], state["examples_seen"]
+    run.updates = state.get("updates", run.step)  # version 0.2.0 counted those that were skipped as made
     run.passes.device_batch = min(run.passes.device_batch, state["device_batch"])
     workers = state["workers"]
     if len(workers) == run.world:

@@ -5,7 +5,7 @@ Tune, the store, a notebook and a test consume the same records; stopping early 
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 from torch import distributed as dist
@@ -65,7 +65,8 @@ def train(
     while run.examples_seen < config.budget:
         batch_size, lr_scale = decision.batch_size, decision.lr_scale
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
-        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale, halted)
+        before = run.step
+        measured = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
         val_loss = val_error = test_error = None
         wanted = "val_loss" in scheduler.needs
@@ -80,18 +81,15 @@ def train(
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
-            step=run.step,
+            step=run.updates,
             examples_seen=run.examples_seen,
             initial_batch_size=hyper.batch_size,
             batch_size=batch_size,
             lr=run.lr,
             lr_scale=lr_scale,
-            train_loss=train_loss,
             val_loss=val_loss,
-            **asdict(gradient),
-            **asdict(noise),
+            **measured,
         )
-        steps = signals.step - (history[-1].step if history else 0)
         history.append(signals)
         losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
         broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
@@ -113,10 +111,11 @@ def train(
             passes=run.passes.count(batch_size),
             val_error=val_error,
             train_seconds=seconds["train"] + seconds["resize"],
-            measure_seconds=seconds.get("measure", 0.0) + _extra_seconds(seconds, noise.noise_count, steps),
+            measure_seconds=seconds.get("measure", 0.0)
+            + _extra_seconds(seconds, signals.noise_count, run.step - before),
             resize_seconds=seconds["resize"],
             eval_seconds=seconds.get("eval", 0.0),
-            noise_form=run.noise.form if noise.noise_count else None,
+            noise_form=run.meter.form if signals.noise_count else None,
             compile_seconds=seconds.get("compile", 0.0),
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.utils import get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from adasearch.training.config import Hyperparameters
@@ -58,11 +57,6 @@ class Update:
         scale = self._scaler.get_scale()
         self._scaler.unscale_(self._optimizer)
         return scale
-
-    def finite(self) -> bool:
-        """Tell whether no gradient overflowed; waits for the device."""
-        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"]]
-        return bool(get_total_norm([each for each in gradients if each is not None]).isfinite())
 
     def begin(self, factor: float) -> None:
         """Multiply the learning rates.

@@ -5,10 +5,10 @@ every global batch.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,7 @@ from torch import distributed as dist
 from adasearch.data.batches import Batches
 from adasearch.data.splits import LAYOUT, Dataset, ExampleSplit
 from adasearch.networks.registry import build_model
-from adasearch.signals.gradients import GradientMeter, GradientSignals, NoiseSignals
-from adasearch.signals.noise import NoiseMeter
+from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
 from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.config import TrainConfig, lr_factor
@@ -30,8 +29,6 @@ from adasearch.training.precision import autocast, let_cudnn_try, loss_scaler, s
 from adasearch.training.stopwatch import Stopwatch
 
 __all__ = ["Halted", "Run"]
-
-_T = TypeVar("_T")
 
 EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
 EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
@@ -69,18 +66,20 @@ class Run:
         self.batches = Batches(data, config.seed)
         self.normalise = data.normaliser()
         self.clock = Stopwatch(device)
-        self.meter = GradientMeter(self.parameters, needs)
-        self.noise = NoiseMeter(
+        self.meter = IntervalMeter(
             self.parameters,
             needs,
             world=self.world,
             rank=self.rank,
             network=self.network if config.per_example else None,
             least=2 if mixes_examples(self.network) else 1,
+            droppable=self.scaler is not None,
+            timed=partial(self.clock.section, "measure"),
         )
-        if self.parallel is not None and self.noise.hooked:
-            show_gradients(self.parallel, self.noise, self.clock)
-        self.step = 0
+        if self.parallel is not None and self.meter.hooked:
+            show_gradients(self.parallel, self.meter)
+        self.step = 0  # steps taken, from which augmentation is drawn
+        self.updates = 0  # those of them that changed the weights
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
         self.room = room_for_passes(config.memory_limit, device, self.parameters)
@@ -90,54 +89,40 @@ class Run:
 
     def steps_until(
         self, mark: int, batch_size: int, lr_scale: float, halted: Callable[[], bool] = lambda: False
-    ) -> tuple[float, GradientSignals, NoiseSignals]:
-        """Take steps until ``mark`` examples are seen; return the interval's training loss and signals.
+    ) -> dict[str, Any]:
+        """Take steps until ``mark`` examples are seen; return the interval's loss and signals by name.
 
         Raises:
             Halted: ``halted``, which is asked before each step and answers all workers alike, said so.
         """
-        start = self.examples_seen
-        loss_sum = torch.zeros((), dtype=self.meter.dtype, device=self.device)
         self.passes.shrunk = 0
         self.network.train()
         let_cudnn_try(self.device, same_size=batch_size == self._former_size)
         self._former_size = batch_size
         if self.world > 1 or self.config.compile:
             self._try_size(batch_size)
-        self.meter.begin(self._steps_left(mark, batch_size))
-        self._begin_noise(mark, batch_size)
+        steps = math.ceil((mark - self.examples_seen) / batch_size)
+        self.meter.begin(steps, batch_size, self.passes.count(batch_size))
         if self.config.compile:
             self._compile_passes(batch_size)
         with self.clock.section("train"):
-            self._read_ahead(mark, batch_size)
+            self._read_ahead(steps, batch_size)
             while self.examples_seen < mark:
                 if halted():
                     raise Halted
-                loss_sum += self._step(mark, batch_size, lr_scale)
-            if self.world > 1:
-                dist.all_reduce(loss_sum)
-            gradient = self._measured(self.meter.finish) if self.meter.active else GradientSignals()
-            noise = self._measured(self.noise.finish) if self.noise.active else NoiseSignals()
-            return loss_sum.item() / (self.examples_seen - start), gradient, noise
+                self._step(batch_size, lr_scale)
+            return self.meter.finish()
 
-    def _steps_left(self, mark: int, batch_size: int) -> int:
-        return math.ceil((mark - self.examples_seen) / batch_size)
-
-    def _read_ahead(self, mark: int, batch_size: int) -> None:
+    def _read_ahead(self, steps: int, batch_size: int) -> None:
         """Let images that lie in files be read for the steps to come, and no further."""
         passes = self.passes.count(batch_size)
         mine = range(self.rank * passes, (self.rank + 1) * passes)
-        steps = self._steps_left(mark, batch_size)
         self.batches.prepare(self.examples_seen, batch_size, steps, self.world * passes, mine)
 
-    def _begin_noise(self, mark: int, batch_size: int) -> None:
-        self.noise.begin(self._steps_left(mark, batch_size), batch_size, self.passes.count(batch_size))
+    def _step(self, batch_size: int, lr_scale: float) -> None:
+        """Take one optimiser step on the next global batch.
 
-    def _step(self, mark: int, batch_size: int, lr_scale: float) -> Tensor:
-        """Take one optimiser step on the next global batch; return this worker's sum of losses.
-
-        One worker that runs out of memory does the step again in smaller passes; what was measured in the
-        interval before then is dropped.
+        One worker that runs out of memory does the step again in smaller passes.
         """
         hyper = self.config.hyperparameters
         progress = self.examples_seen / self.config.budget
@@ -145,25 +130,26 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         self.buffers.save()
-        while isinstance(total := self._gradients(batch_size), str):
+        while (reason := self._gradients(batch_size)) is not None:
             self._forget_step()
-            self.passes.shrink(batch_size, reason=total)
-            self._begin_noise(mark, batch_size)
-        self._measure_step()
-        self.update.step()
+            self.passes.shrink(batch_size, reason)
+        self.meter.join()
+        self.meter.observe(self.update.unscale())
+        updated = self.update.step()
+        self.meter.end_step(batch_size, updated=updated)
         self.step += 1
+        self.updates += updated
         self.examples_seen += batch_size
-        return total
 
-    def _gradients(self, batch_size: int) -> Tensor | str:
-        """Set the gradients of a step and return this worker's sum of losses, or how memory ran out."""
+    def _gradients(self, batch_size: int) -> str | None:
+        """Set the gradients of a step; return how memory ran out, if it did."""
         self.update.clear()
-        passes = self.noise.passes
+        self.meter.begin_step(batch_size, self.passes.count(batch_size))
+        passes = self.meter.passes
         mine = range(self.rank * passes, (self.rank + 1) * passes)
         chunks = partial(
             self.batches.chunks, self.examples_seen, self.step, batch_size, self.world * passes, mine
         )
-        losses: list[Tensor] = []
         try:
             for number, (images, labels) in enumerate(chunks(), start=1):
                 last = number == passes
@@ -171,11 +157,11 @@ class Run:
                     self._timed_pass(),
                     nullcontext() if last or self.parallel is None else self.parallel.no_sync(),
                 ):
-                    losses.append(self._pass(images, labels, batch_size))
-                if self.noise.sampling and self.noise.form in ("passes", "halves"):
-                    self._measured(partial(self.noise.take, len(labels)))
-            if self.noise.sampling and self.noise.form == "per_example":
-                self._measured(lambda: self._take_examples(chunks()))  # the same examples once more
+                    self.meter.add_loss(self._pass(images, labels, batch_size))
+                self.meter.take(len(labels))
+            if self.meter.sampling and self.meter.form == "per_example":
+                with autocast(self.config.precision, self.device):
+                    self.meter.take_examples(chunks())
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -185,7 +171,7 @@ class Run:
                 raise PassTooLarge(self.passes.device_batch, str(error)) from error
             return str(error)
         self.passes.fitted(math.ceil(batch_size / (self.world * passes)))
-        return sum(losses[1:], start=losses[0])
+        return None
 
     def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         """Add a chunk's part of a step's gradient; return its sum of losses."""
@@ -206,32 +192,11 @@ class Run:
             output = forward(images)
             return nn.functional.cross_entropy(output, labels, reduction="sum")
 
-    def _take_examples(self, chunks: Iterator[tuple[Tensor, Tensor]]) -> None:
-        for images, labels in chunks:
-            with autocast(self.config.precision, self.device):
-                self.noise.take_examples(images, labels)
-
-    def _measure_step(self) -> None:
-        """Measure a step's gradients before the update; none that overflowed behind a scaler of the loss."""
-        sampled = self.noise.active and self.noise.sampling
-        if self.noise.active:
-            self._measured(self.noise.observe)
-        scale = self.update.unscale()
-        whole = self.scaler is None or self.update.finite()
-        if self.scaler is not None and sampled:
-            self._measured(partial(self.noise.settle, scale if whole else None))
-        if self.meter.active and whole:
-            self._measured(self.meter.observe)
-
     def _timed_pass(self) -> AbstractContextManager[None]:
         """Tell halved steps from whole ones, where there are both, for what the halves cost."""
-        if self.noise.form != "halves":
+        if self.meter.form != "halves":
             return nullcontext()
-        return self.clock.section("halves" if self.noise.sampling else "whole")
-
-    def _measured(self, work: Callable[[], _T]) -> _T:
-        with self.clock.section("measure"):
-            return work()
+        return self.clock.section("halves" if self.meter.sampling else "whole")
 
     def _try_size(self, batch_size: int) -> None:
         """Before passes of a new size are first used, try one on every worker; all go by the least.
@@ -250,7 +215,7 @@ class Run:
     def _compile_passes(self, batch_size: int) -> None:
         """Make a pass of every size that the steps take, so that none is compiled in the training's time."""
         parts = [self.world * self.passes.count(batch_size)]
-        parts += [2 * self.world] if self.noise.form == "halves" else []
+        parts += [2 * self.world] if self.meter.form == "halves" else []
         sizes = {size for part in parts for size in (batch_size // part, math.ceil(batch_size / part))}
         with self.clock.section("compile"):
             for size in sorted(sizes - self._compiled):

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import SCHEDULERS, BatchSizeController, Limits
-from adasearch.controller.interval import missing_signals
+from adasearch.controller.needs import missing_signals
 from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.errors import InputError
 from adasearch.records import Decision, Signals
@@ -351,6 +351,19 @@ def test_noise_is_measured_between_the_parts_of_each_batch(device_batch: int | N
     assert [row.batch_size for row in loop.controller.history] == [8, 8]
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_batch_too_small_for_two_parts_is_trained_on_all_the_same(size: int) -> None:
+    """It has no noise that could be measured; its gradient is there."""
+    options = {"batch_size": size, "limits": Limits(smallest=2, largest=40)}
+    noisy, plain = (
+        Loop(Script(sizes=(), needs=needs), options=options).run(1) for needs in (NOISE, frozenset())
+    )
+    assert torch.equal(noisy.weights, plain.weights)
+    for row in noisy.controller.history:
+        assert row.noise_count == 0
+        assert all(math.isnan(getattr(row, name)) for name in NOISE)
+
+
 def test_measuring_the_noise_does_not_change_training() -> None:
     noisy, plain = Loop(NOISY).run(), Loop(replace(NOISY, needs=frozenset())).run()
     assert noisy.sizes == plain.sizes
@@ -435,15 +448,17 @@ def test_skipped_step_gives_no_signal_and_loses_no_example(needs: frozenset[str]
     loop = Loop(Script(sizes=(8, 12), needs=needs), options={"scaler": scaler()})
     controller, updates, skipped = loop.controller, 0, {0, 1, 2, 3, 4, 5, 6, 7, 8, 11}  # all of an interval
     loader = DataLoader(loop.data, batch_sampler=controller.sampler)
-    kept: list[float] = []
+    losses: list[float] = []
     norms: list[float] = []
     for number in range(15):  # batches of an epoch
         before = loop.weights
         for inputs, labels in controller.batches(loader):
             first = controller.part.first
             loss = nn.functional.cross_entropy(loop.model(inputs), labels)
-            whole = controller.backward(loss * (math.inf if number in skipped and first else 1))
-            kept += [loss.item() * len(labels)] if number not in skipped else []
+            if number in skipped and first:
+                loss.register_hook(lambda gradient: gradient * math.inf)
+            whole = controller.backward(loss)
+            losses += [loss.item() * len(labels)]
             if whole:
                 norms += [loop.gradient.norm().item()] if number not in skipped else []
                 controller.update()
@@ -457,12 +472,11 @@ def test_skipped_step_gives_no_signal_and_loses_no_example(needs: frozenset[str]
         if number == 9:
             (row,) = controller.history
             assert (row.step, row.examples_seen) == (1, 80)
-            assert row.train_loss == pytest.approx(sum(kept) / 8)
-            kept, norms = [], []
+            assert row.train_loss == pytest.approx(sum(losses) / 80)  # of all that were seen
+            losses, norms = [], []
         if number == 14:
             row = controller.history[1]
-            assert row.train_loss == pytest.approx(sum(kept) / 32)
-            assert math.isfinite(row.train_loss)
+            assert row.train_loss == pytest.approx(sum(losses) / 40)
             if needs:
                 assert row.noise_count == 4
                 assert row.grad_norm == pytest.approx(sum(norms) / 4)

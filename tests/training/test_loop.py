@@ -25,7 +25,7 @@ from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
 from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
-from adasearch.signals.gradients import GradientMeter
+from adasearch.signals.gradients import NormMeter
 from adasearch.training.config import Hyperparameters, TrainConfig, lr_factor
 from adasearch.training.loop import DivergedError, train
 from adasearch.training.run import Halted
@@ -536,8 +536,8 @@ def test_each_kind_of_work_is_charged_to_its_own_column(
         clock.now += 10
         original(meter)
 
-    original: Any = GradientMeter.observe
-    monkeypatch.setattr(GradientMeter, "observe", observe)
+    original: Any = NormMeter.observe
+    monkeypatch.setattr(NormMeter, "observe", observe)
     monkeypatch.setitem(ARCHITECTURES, "linear", {"nano": slow})
     records = run(digits, config(interval=32, budget=64, evaluate_every=64), Slow())
     first, last = records

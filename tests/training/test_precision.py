@@ -13,12 +13,14 @@ from adasearch.data.splits import Dataset
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits, Precision
 from adasearch.signal_sets import NOISE
+from adasearch.store.trials import close_trial
 from adasearch.training import run
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.optimizer import Update
 from adasearch.training.precision import let_cudnn_try, set_tf32
+from tests.rows import START, STUDY, trial_of
 from tests.training.test_loop import Recipe
 
 CPU = torch.device("cpu")
@@ -114,7 +116,8 @@ def test_step_that_overflowed_changes_nothing_and_gives_no_signal(
     Overflowing.at = frozenset({5, 16})
     found = records(digits, "float16", needs, device_batch=16)
     assert kept == [True, True, False, True, True, True, True, False, True, True]
-    assert [record.signals.step for record in found] == [5, 10]
+    assert [record.signals.step for record in found] == [4, 8]
+    assert [record.signals.examples_seen for record in found] == [160, 320]
     for record in found:
         assert all(math.isfinite(number) for number in numbers(record, needs))
         assert record.signals.noise_count == (4 if needs is NOISE else 0)
@@ -123,9 +126,13 @@ def test_step_that_overflowed_changes_nothing_and_gives_no_signal(
 @pytest.mark.parametrize("needs", [NORMS, NOISE], ids=["norms", "noise"])
 def test_interval_of_overflows_alone_has_no_signals(digits: Dataset, needs: frozenset[str]) -> None:
     Overflowing.at = frozenset(range(100))
-    for record in records(digits, "float16", needs, device_batch=16):
+    found = records(digits, "float16", needs, device_batch=16)
+    for record in found:
+        assert record.signals.step == 0
         assert math.isfinite(record.signals.train_loss)
         assert all(math.isnan(number) for number in numbers(record, needs)[1:])
+    trial = close_trial(trial_of(STUDY, 0), found, status="complete", ended_at=START)
+    assert (trial.steps, trial.examples_seen, trial.mean_batch_size) == (0, 320, None)
 
 
 def test_scale_is_part_of_a_checkpoint(digits: Dataset, tmp_path: Path) -> None:
