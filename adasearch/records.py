@@ -102,7 +102,9 @@ class Signals:
     Args:
         interval: index of the interval within the trial, from 0.
         epoch: training examples consumed so far over the size of the training split.
-        step: optimiser updates so far.
+        step: optimiser updates that were made so far. One that was skipped, because gradients overflowed
+            behind a scaler of the loss (float16), is none: it gives no signal, but its examples and its
+            loss were seen, and count. So ``examples_seen / step`` may exceed the mean batch size.
         examples_seen: training examples consumed so far.
         initial_batch_size: the batch size that the trial began with, in examples.
         batch_size: size in force during this interval, global examples per optimiser step.

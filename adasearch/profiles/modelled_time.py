@@ -7,7 +7,8 @@ Per interval, of n steps at batch size B (the model is ours)::
 t(B) being the profiled seconds per step and u(B) the profiled seconds of measuring a signal set once, both
 interpolated linearly between the profiled sizes; m is how often it was measured in the interval. n, B, and
 which signals were measured how often all follow from the stored interval rows, so that a run can be judged
-by any profile later. Deciding and resizing, some microseconds, are left out.
+by any profile later. Deciding and resizing, some microseconds, are left out. n counts steps whose update was
+skipped, too, which take as long: it follows from the examples.
 
 Opens without torch and without ray.
 """
@@ -124,7 +125,8 @@ def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
 def modelled(record: IntervalRecord, former: IntervalRecord | None, curve: SpeedCurve) -> IntervalRecord:
     """Return an interval with its ``modelled_seconds``; ``former`` is the one before it."""
     signals = record.signals
-    steps = signals.step - (former.signals.step if former else 0)
+    examples = signals.examples_seen - (former.signals.examples_seen if former else 0)
+    steps = math.ceil(examples / signals.batch_size)
     seconds = steps * curve.step(signals.batch_size)
     for signal_set, times in signals_paid(signals, steps).items():
         seconds += times * curve.measure(signal_set, signals.batch_size)

@@ -68,18 +68,23 @@ def test_saturation_is_where_throughput_nears_its_greatest() -> None:
 
 
 def test_interval_is_steps_times_step_time_and_what_was_measured() -> None:
-    first, second = interval_at(0), interval_at(1)
-    steps = second.signals.step - first.signals.step
-    assert modelled(first, None, CURVE).modelled_seconds == first.signals.step * 1.5
-    assert modelled(second, first, CURVE).modelled_seconds == steps * 1.5
+    first, second = interval_at(0), interval_at(1)  # 400 examples in 13 steps of 32
+    assert modelled(first, None, CURVE).modelled_seconds == 13 * 1.5
+    assert modelled(second, first, CURVE).modelled_seconds == 13 * 1.5
     noisy = replace(second, signals=replace(second.signals, grad_noise=1.0, noise_count=3, batch_size=48))
-    assert modelled(noisy, first, CURVE).modelled_seconds == pytest.approx(steps * 2.25 + 3 * 3.0)
+    assert modelled(noisy, first, CURVE).modelled_seconds == pytest.approx(9 * 2.25 + 3 * 3.0)
+
+
+def test_step_whose_update_was_skipped_takes_its_time() -> None:
+    first, second = interval_at(0), interval_at(1)
+    skipped = replace(second, signals=replace(second.signals, step=first.signals.step))
+    assert modelled(skipped, first, CURVE).modelled_seconds == 13 * 1.5
 
 
 def test_trial_is_the_sum_of_its_intervals_whatever_they_held_before() -> None:
     rows = [replace(interval_at(n), modelled_seconds=99.0) for n in range(3)]
     found = modelled_trial(trial_of(STUDY, 0), rows, CURVE)
-    assert found.modelled_seconds == pytest.approx(rows[-1].signals.step * 1.5)
+    assert found.modelled_seconds == pytest.approx(39 * 1.5)
     assert modelled_trial(trial_of(STUDY, 0), rows, None).modelled_seconds is None
     assert modelled_trial(trial_of(STUDY, 0), [], CURVE).modelled_seconds is None
 
