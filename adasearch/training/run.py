@@ -60,8 +60,10 @@ class Run:
         self.local = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.parallel = in_parallel(self.local) if self.world > 1 else None
         torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
-        self.optimizer = make_optimizer(config.hyperparameters, self.parameters)
         self.scaler = loss_scaler(config.precision, device)
+        self.optimizer = make_optimizer(
+            config.hyperparameters, self.parameters, scaled=self.scaler is not None
+        )
         self.update = Update(self.optimizer, self.scaler)
         self.batches = Batches(data, config.seed)
         self.normalise = data.normaliser()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from adasearch.training import run
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
-from adasearch.training.optimizer import Update
+from adasearch.training.optimizer import Update, make_optimizer
 from adasearch.training.precision import let_cudnn_try, set_tf32
 from tests.rows import START, STUDY, trial_of
 from tests.training.test_loop import Recipe
@@ -133,6 +134,28 @@ def test_interval_of_overflows_alone_has_no_signals(digits: Dataset, needs: froz
         assert all(math.isnan(number) for number in numbers(record, needs)[1:])
     trial = close_trial(trial_of(STUDY, 0), found, status="complete", ended_at=START)
     assert (trial.steps, trial.examples_seen, trial.mean_batch_size) == (0, 320, None)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_momentum_begins_with_the_first_step_that_counts(optimizer: Literal["sgd", "adamw"]) -> None:
+    """The first one overflows; what torch leaves uninitialised is filled with NaN, so that it would show."""
+    weights = []
+    for skipped in (1, 0):
+        p = nn.Parameter(torch.ones(3))
+        hyper = Hyperparameters(optimizer=optimizer, weight_decay=0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**11)
+        torch.use_deterministic_algorithms(True)
+        try:
+            update = Update(make_optimizer(hyper, [p], scaled=True), scaler)
+            for gradient in [math.inf] * skipped + [1.0, 2.0]:
+                update.clear()
+                update.scaled(p.sum() * gradient).backward()
+                assert update.step() == math.isfinite(gradient)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        weights.append(p.detach())
+    assert torch.equal(*weights)
+    assert weights[0].isfinite().all()
 
 
 def test_scale_is_part_of_a_checkpoint(digits: Dataset, tmp_path: Path) -> None:
