@@ -22,9 +22,10 @@ from adasearch.signals.per_example import mixes_examples
 from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.config import TrainConfig, lr_factor
 from adasearch.training.ddp import in_parallel, show_gradients
-from adasearch.training.memory import is_out_of_memory, room_for_passes, watched
+from adasearch.training.memory import OutOfMemory, is_out_of_memory, room_for_passes
 from adasearch.training.optimizer import Update, make_optimizer
-from adasearch.training.passes import Passes, PassTooLarge
+from adasearch.training.pass_probe import PassProbe
+from adasearch.training.passes import Passes, PassTooLarge, loss_of_pass
 from adasearch.training.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
 from adasearch.training.stopwatch import Stopwatch
 
@@ -84,10 +85,18 @@ class Run:
         self.updates = 0  # those of them that changed the weights
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
-        self.room = room_for_passes(config.memory_limit, device, self.parameters)
-        self.passes = Passes(config, data.image_size, device, self.world)
+        room = room_for_passes(config.memory_limit, device, self.parameters)
+        self.passes = Passes(config, data.image_size, device, self.world, room)
+        self.probe = PassProbe(
+            self.local,
+            self.passes,
+            self.buffers,
+            self.update,
+            precision=config.precision,
+            image_size=data.image_size,
+            device=device,
+        )
         self._former_size: int | None = None
-        self._compiled: set[int] = set()  # sizes of passes
 
     def steps_until(
         self, mark: int, batch_size: int, lr_scale: float, halted: Callable[[], bool] = lambda: False
@@ -102,11 +111,13 @@ class Run:
         let_cudnn_try(self.device, same_size=batch_size == self._former_size)
         self._former_size = batch_size
         if self.world > 1 or self.config.compile:
-            self._try_size(batch_size)
+            with self.clock.section("compile" if self.config.compile else "resize"):
+                self.probe.shrink_to_fit(batch_size)
         steps = math.ceil((mark - self.examples_seen) / batch_size)
         self.meter.begin(steps, batch_size, self.passes.count(batch_size))
         if self.config.compile:
-            self._compile_passes(batch_size)
+            with self.clock.section("compile"):
+                self.probe.compile(batch_size, halves=self.meter.form == "halves")
         with self.clock.section("train"):
             self._read_ahead(steps, batch_size)
             while self.examples_seen < mark:
@@ -122,19 +133,13 @@ class Run:
         self.batches.prepare(self.examples_seen, batch_size, steps, self.world * passes, mine)
 
     def _step(self, batch_size: int, lr_scale: float) -> None:
-        """Take one optimiser step on the next global batch.
-
-        One worker that runs out of memory does the step again in smaller passes.
-        """
+        """Take one optimiser step on the next global batch."""
         hyper = self.config.hyperparameters
         progress = self.examples_seen / self.config.budget
         self.lr = hyper.lr * lr_factor(hyper, progress) * lr_scale
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
-        self.buffers.save()
-        while (reason := self._gradients(batch_size)) is not None:
-            self._forget_step()
-            self.passes.shrink(batch_size, reason)
+        self._gradients(batch_size)
         self.meter.join()
         self.meter.observe(self.update.unscale())
         updated = self.update.step()
@@ -143,8 +148,25 @@ class Run:
         self.updates += updated
         self.examples_seen += batch_size
 
-    def _gradients(self, batch_size: int) -> str | None:
-        """Set the gradients of a step; return how memory ran out, if it did."""
+    def _gradients(self, batch_size: int) -> None:
+        """Set the gradients of a step; one worker that runs out of memory begins again in smaller passes."""
+        self.buffers.save()
+        while True:
+            try:
+                return self._try_gradients(batch_size)
+            except OutOfMemory as error:
+                reason = str(error)
+            # Here, where nothing holds the error any more, the tensors of the failed pass are let go.
+            self.probe.undo()
+            self.passes.shrink(batch_size, reason)
+
+    def _try_gradients(self, batch_size: int) -> None:
+        """Set the gradients of a step.
+
+        Raises:
+            OutOfMemory: its passes are too large.
+            PassTooLarge: they are, and other workers wait in the reduction: the attempt ends, on all of them.
+        """
         self.update.clear()
         self.meter.begin_step(batch_size, self.passes.count(batch_size))
         passes = self.meter.passes
@@ -167,90 +189,26 @@ class Run:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if self.world > 1:  # others wait in the reduction: the attempt ends, on all of them
-                self.passes.shrink(batch_size, str(error))
-                self.passes.remember()
-                raise PassTooLarge(self.passes.device_batch, str(error)) from error
-            return str(error)
+            if self.world == 1:
+                raise OutOfMemory(str(error)) from error
+            self.passes.shrink(batch_size, str(error))
+            self.passes.remember()
+            raise PassTooLarge(self.passes.device_batch, str(error)) from error
         self.passes.fitted(math.ceil(batch_size / (self.world * passes)))
-        return None
 
     def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         """Add a chunk's part of a step's gradient; return its sum of losses."""
-        loss = self._loss(self.parallel or self.local, images, labels)
+        forward = self.parallel or self.local
+        loss = loss_of_pass(forward, images, labels, self.passes, self.config.precision)
         # DDP averages over workers: with this weight the average is the mean over the global batch.
         self.update.scaled(loss).backward(torch.full_like(loss, self.world / batch_size))
         return loss.detach()
-
-    def _loss(
-        self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
-        """Return a chunk's sum of losses; without labels all images are of class 0."""
-        if labels is None:
-            labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
-        new = len(labels) > self.passes.proven
-        watch = watched(self.room) if new else nullcontext()
-        with watch, autocast(self.config.precision, self.device):
-            output = forward(images)
-            return nn.functional.cross_entropy(output, labels, reduction="sum")
 
     def _timed_pass(self) -> AbstractContextManager[None]:
         """Tell halved steps from whole ones, where there are both, for what the halves cost."""
         if self.meter.form != "halves":
             return nullcontext()
         return self.clock.section("halves" if self.meter.sampling else "whole")
-
-    def _try_size(self, batch_size: int) -> None:
-        """Before passes of a new size are first used, try one on every worker; all go by the least.
-
-        Nothing of the run changes: neither weights nor buffers nor the random numbers to come. The time is
-        charged to "compile" where the network is compiled (as it is then, for this size), else to "resize".
-        """
-        with self.clock.section("compile" if self.config.compile else "resize"):
-            while self.passes.largest(batch_size) > self.passes.proven:
-                reason = self._tried(self.passes.largest(batch_size))
-                if reason is None:
-                    self.passes.fitted(self.passes.largest(batch_size))
-                else:
-                    self.passes.shrink(batch_size, reason)
-
-    def _compile_passes(self, batch_size: int) -> None:
-        """Make a pass of every size that the steps take, so that none is compiled in the training's time."""
-        parts = [self.world * self.passes.count(batch_size)]
-        parts += [2 * self.world] if self.meter.form == "halves" else []
-        sizes = {size for part in parts for size in (batch_size // part, math.ceil(batch_size / part))}
-        with self.clock.section("compile"):
-            for size in sorted(sizes - self._compiled):
-                if 1 < size <= self.passes.proven:
-                    self._tried(size)
-
-    def _tried(self, examples: int) -> str | None:
-        """Return why some worker cannot make a pass of so many examples; None if all can."""
-        reason = None
-        shape = (examples, 3, self.data.image_size, self.data.image_size)
-        self._compiled.add(examples)
-        self.buffers.save()
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            try:
-                # Without DDP, whose reduction would leave the other workers waiting if this one fails.
-                images = torch.empty(shape, device=self.device, memory_format=LAYOUT)
-                self._loss(self.local, images.zero_()).backward()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = str(error)
-        self._forget_step()
-        fits = torch.tensor(float(reason is None), device=self.device)
-        if self.world > 1:
-            dist.all_reduce(fits, op=dist.ReduceOp.MIN)
-        return None if fits else reason or "another worker ran out of memory"
-
-    def _forget_step(self) -> None:
-        """Undo what passes did since the buffers were saved, and free what they left."""
-        self.update.clear()
-        self.buffers.restore()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     @torch.no_grad()
     def evaluate(self, split: ExampleSplit) -> tuple[float, float]:
