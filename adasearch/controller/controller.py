@@ -18,6 +18,7 @@ schedulers of ``torch.optim`` never see it.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -26,17 +27,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from adasearch._version import __version__
 from adasearch.controller.needs import missing_signals
 from adasearch.controller.processes import Processes
 from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
-from adasearch.controller.state import (
-    ControllerState,
-    check_origin,
-    decision_state,
-    history_of,
-    history_state,
-)
+from adasearch.controller.state import VERSION, ControllerState, readable
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
@@ -45,6 +39,7 @@ from adasearch.schedulers.registry import make_scheduler
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
 from adasearch.training.ddp import show_gradients
+from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
 
 __all__ = ["BatchSizeController"]
@@ -282,14 +277,14 @@ class BatchSizeController:
         """
         interval = self._meter.state()
         return {
-            "version": __version__,
+            "version": VERSION,
             "scheduler": repr(self.scheduler),
             "steps": self.steps,
             "examples_seen": self.examples_seen,
             "initial_batch_size": self._initial_batch_size,
             "lr_scale": self.lr_scale,
-            "decision": decision_state(self.decision),
-            "history": history_state(self.history),
+            "decision": asdict(self.decision),
+            "history": rows_of(self.history),
             "interval": None if interval is None else {"mark": self._mark, **interval},
             "sampler": self.sampler.state_dict(),
         }
@@ -298,9 +293,10 @@ class BatchSizeController:
         """Go on where another controller was; call it before iterating over the loader.
 
         Raises:
-            InputError: the checkpoint is of another scheduler, version or data, or a size outside the limits.
+            InputError: the checkpoint is of another scheduler, of other data, of a newer format, or goes on
+                at a size outside the limits.
         """
-        check_origin(state, self.scheduler, self.limits)
+        state = readable(state, self.scheduler, self.limits)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
         self.lr_scale = state["lr_scale"]

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from adasearch.errors import StoreError
 from adasearch.io.filesystem import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
+from adasearch.training.history import history_of
 from adasearch.training.run import Run
 
 __all__ = ["Checkpoints", "Progress"]
@@ -164,12 +165,8 @@ def _restored(run: Run, state: dict[str, Any]) -> Progress:
         run.buffers.load(mean_state([each["buffers"] for each in workers]))
         torch.manual_seed(run.config.seed + run.rank + run.step)
     progress = state["progress"]
-    names = {field.name for field in fields(Signals)}
     return Progress(
-        history=tuple(
-            Signals(**{name: value for name, value in row.items() if name in names})
-            for row in progress["history"]
-        ),
+        history=tuple(history_of(progress["history"])),
         decision=Decision(**progress["decision"]),
         evaluated=progress["evaluated"],
     )

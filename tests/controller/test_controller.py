@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from adasearch import SCHEDULERS, BatchSizeController, Limits
 from adasearch.controller.needs import missing_signals
 from adasearch.controller.sampler import ResizableBatchSampler
+from adasearch.controller.state import VERSION
 from adasearch.errors import InputError
 from adasearch.records import Decision, Signals
 from adasearch.schedulers import BatchSizeScheduler
@@ -574,11 +576,53 @@ def test_checkpoint_of_another_scheduler_is_refused_with_both_names() -> None:
         Loop(GROWING).controller.load_state_dict(other)
 
 
-def test_checkpoint_of_another_version_is_refused_with_both_names() -> None:
+@pytest.mark.parametrize("version", [VERSION + 1, 0, "0.0.7", None])
+def test_checkpoint_of_another_format_is_refused_with_both(version: Any) -> None:
     state = Loop(Constant()).controller.state_dict()
-    state["version"] = "0.0.7"
-    with pytest.raises(InputError, match=r"written by adasearch 0\.0\.7, but this is \d"):
+    state["version"] = version
+    says = re.escape(f"the checkpoint has format {version}, but this adasearch reads those up to {VERSION}")
+    with pytest.raises(InputError, match=says):
         Loop(Constant()).controller.load_state_dict(state)
+
+
+def of_version_0_2_0(state: Any) -> Any:
+    """A state as version 0.2.0 wrote it: the history by columns, None for a gradient that never came."""
+    rows = state["history"]
+    columns = list(rows[0])
+    history = {"columns": columns, "rows": [[row[name] for name in columns] for row in rows]}
+    interval = {**state["interval"], "mean_gradient": [*state["interval"]["mean_gradient"][:-1], None]}
+    return {**state, "version": "0.2.0", "history": history, "interval": interval}
+
+
+def test_run_goes_on_from_a_checkpoint_of_version_0_2_0() -> None:
+    """In mid-interval; the last parameter's gradients are zeros, as if the loss had not reached it."""
+
+    def loop() -> Loop:
+        built = Loop(replace(GROWING, gradient="mean_gradient", coupling="adascale"))
+        list(built.model.parameters())[-1].register_hook(torch.zeros_like)
+        return built
+
+    uncut, first, second = loop().run(2), loop().run(2, stop=40), loop()
+    states = torch.load(first.checkpoint(), weights_only=True)
+    states[-1] = of_version_0_2_0(states[-1])
+    file = io.BytesIO()
+    torch.save(states, file)
+    file.seek(0)
+    second.load(file).run(2)
+    assert len(first.controller.history) in range(1, len(uncut.controller.history))
+    assert first.sizes + second.sizes == uncut.sizes
+    assert second.controller.history == uncut.controller.history
+    assert torch.equal(second.weights, uncut.weights)
+
+
+def test_signals_that_one_version_does_not_know_do_not_stop_it() -> None:
+    state = Loop(GROWING).run().controller.state_dict()
+    rows = [{**row, "moon_phase": 0.5} for row in state["history"]]
+    for row in rows:
+        del row["half_cosine"]
+    loop = Loop(GROWING)
+    loop.controller.load_state_dict({**state, "history": rows})
+    assert loop.controller.history == Loop(GROWING).run().controller.history
 
 
 def test_checkpoint_of_a_size_outside_the_limits_is_refused() -> None:
