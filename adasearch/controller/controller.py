@@ -28,7 +28,6 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from adasearch.controller.needs import missing_signals
-from adasearch.controller.processes import Processes
 from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
 from adasearch.controller.state import VERSION, ControllerState, readable
 from adasearch.errors import InputError, require
@@ -41,6 +40,7 @@ from adasearch.signals.interval import IntervalMeter
 from adasearch.training.ddp import show_gradients
 from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
+from adasearch.training.processes import Processes
 
 __all__ = ["BatchSizeController"]
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
-from torch import distributed as dist
 
 from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
@@ -98,7 +97,9 @@ def train(
                 decision = hold(signals, broken[0] if broken else "end of the budget")
             else:
                 decision = decide(scheduler, history, limits)
-                _assert_agreed(run, decision)
+                # They saw the same signals, so anything else is a bug.
+                size, factor = "the batch size", "the learning rate's factor"
+                run.processes.check_equal({size: decision.batch_size, factor: decision.lr_scale})
         if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
             progress = Progress(history=tuple(history), decision=decision, evaluated=evaluated)
             with run.clock.section("checkpoint"):
@@ -123,16 +124,6 @@ def train(
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
-
-
-def _assert_agreed(run: Run, decision: Decision) -> None:
-    """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
-    if run.world > 1:
-        wish = (float(decision.batch_size), decision.lr_scale)
-        both = torch.tensor([*wish, *(-x for x in wish)], device=run.device, dtype=run.meter.dtype)
-        dist.all_reduce(both, op=dist.ReduceOp.MAX)
-        if not torch.equal(both[:2], -both[2:]):
-            raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
 
 
 def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:

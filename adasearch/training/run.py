@@ -27,6 +27,7 @@ from adasearch.training.optimizer import Update, make_optimizer
 from adasearch.training.pass_probe import PassProbe
 from adasearch.training.passes import Passes, PassTooLarge, loss_of_pass
 from adasearch.training.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
+from adasearch.training.processes import Processes
 from adasearch.training.stopwatch import Stopwatch
 
 __all__ = ["Halted", "Run"]
@@ -49,8 +50,8 @@ class Run:
         self.data = data
         self.device = device
         set_tf32(config.precision, device)
-        self.world = dist.get_world_size() if dist.is_initialized() else 1
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.processes = Processes(device)
+        self.world, self.rank = self.processes.count, self.processes.rank
         torch.manual_seed(config.seed)
         network = build_model(
             config.architecture, config.scale, classes=data.classes, image_size=data.image_size

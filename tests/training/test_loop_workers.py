@@ -291,4 +291,4 @@ def test_divergence_stops_all_workers(together: Seen, alone: Outcomes) -> None:
 
 def test_workers_that_disagree_are_stopped(together: Seen) -> None:
     for _, quarrel in together:
-        assert quarrel == "workers disagree on batch size and learning rate: [31.0, 1.0, -30.0, -1.0]"
+        assert quarrel == "processes disagree on the batch size: 30 and 31"
