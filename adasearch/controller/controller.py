@@ -27,14 +27,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from adasearch.controller.needs import missing_signals
-from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
+from adasearch.controller.needs import scheduler_of
+from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
 from adasearch.controller.state import VERSION, ControllerState, readable
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
-from adasearch.schedulers.registry import make_scheduler
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
 from adasearch.training.ddp import show_gradients
@@ -51,7 +50,7 @@ class BatchSizeController:
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
 
     The noise between examples is measured between the processes' gradients or, in one process, between the
-    parts of a batch: if a scheduler needs it, every batch comes in at least two.
+    parts of a batch: if a scheduler needs it, every batch of four examples or more comes in at least two.
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
@@ -69,7 +68,7 @@ class BatchSizeController:
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
-            ``update``. A step that it skips gives no signal, and an interval has at least one other.
+            ``update``. A step that it skips gives no signal but counts with its loss; it ends no interval.
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
@@ -94,26 +93,22 @@ class BatchSizeController:
         scaler: GradScaler | None = None,
     ) -> None:
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
-        if not isinstance(scheduler, str) and fields:
-            raise InputError("fields belong to a scheduler given by name, not to one that is built already")
-        self.scheduler = make_scheduler(scheduler, fields or {}) if isinstance(scheduler, str) else scheduler
+        self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
+        needs = self.scheduler.needs
         self._examples = len(data)
         self._ddp = model if isinstance(model, DistributedDataParallel) else None
         parameters = [p for p in model.parameters() if p.requires_grad]
-        self._processes = Processes(parameters[0].device)
-        if self._processes.count > 1 and self._ddp is None:
+        self._processes = processes = Processes(parameters[0].device)
+        if processes.count > 1 and self._ddp is None:
             raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
-        missing = missing_signals(self.scheduler.needs, evaluated=evaluate is not None)
-        if missing:
-            raise InputError(f"scheduler {type(self.scheduler).__name__} needs {missing}")
-        self.limits = limits_for(limits, self._examples, self._processes.count, drop_last=drop_last)
+        self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
             self._examples,
             batch_size,
             device_batch=device_batch,
-            least_passes=2 if self._processes.count == 1 and self.scheduler.needs & GROUPED else 1,
+            least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
             drop_last=drop_last,
         )
@@ -122,20 +117,15 @@ class BatchSizeController:
             batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
         )
         self.lr_scale = 1.0
-        self.steps = 0
-        self.examples_seen = 0
+        self.steps = self.examples_seen = 0
         self._update = Update(optimizer, scaler)
         self._evaluate = evaluate
         self._initial_batch_size = batch_size
         self._span = max(1, round(interval * self._examples))
-        self._part: Part | None = None
+        self._part: MicroBatch | None = None
         self._mark = 0  # in examples, at which the interval ends
         self._meter = IntervalMeter(
-            parameters,
-            self.scheduler.needs,
-            world=self._processes.count,
-            rank=self._processes.rank,
-            resumable=True,
+            parameters, needs, world=processes.count, rank=processes.rank, resumable=True
         )
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
@@ -146,7 +136,7 @@ class BatchSizeController:
         return self.sampler.epoch
 
     @property
-    def part(self) -> Part:
+    def part(self) -> MicroBatch:
         """What the loop holds: the size of its batch, and which part of it this is."""
         if self._part is None:
             raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
@@ -198,7 +188,7 @@ class BatchSizeController:
         self.before_update()
         self.after_update(updated=self._update.step())
 
-    def begin(self) -> Part:
+    def begin(self) -> MicroBatch:
         """Begin with the next item that the loader handed out, and return what it is.
 
         For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,

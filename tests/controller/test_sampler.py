@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from adasearch.controller.sampler import Part, ResizableBatchSampler
+from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler
 from adasearch.errors import InputError
 
 SIZES = [4, 4, 7, 1, 12, 3, 30, 5]
@@ -40,7 +40,7 @@ def loader_of(sampler: ResizableBatchSampler, examples: int, workers: int = 0) -
 
 def run(
     sampler: ResizableBatchSampler, loader: DataLoader[int], epochs: int, sizes: Iterator[int]
-) -> Iterator[tuple[Part, list[int]]]:
+) -> Iterator[tuple[MicroBatch, list[int]]]:
     """Yield every item with what it is, and ask for the next of ``sizes`` after each batch."""
     while sampler.epoch < epochs:
         for item in loader:
