@@ -75,7 +75,7 @@ def of_ones_own(data: Dataset) -> list[Signals]:
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
-@pytest.mark.parametrize("overflows", [{5, 17}, {1, 2, 3, 4, 15}, set()], ids=str)
+@pytest.mark.parametrize("overflows", [{5, 17}, {1, 2, 3, 4, 15}, set()], ids=["some", "first", "none"])
 def test_skipped_step_counts_alike_in_both_loops(digits: Dataset, overflows: set[int]) -> None:
     """Five steps of two passes an interval; the numbers are those of passes whose gradient is infinite."""
     found = []

@@ -26,6 +26,12 @@ from tests.signals.test_noise import (
 )
 
 ALL = frozenset(MEASURED)
+NEEDS = {
+    "nothing": frozenset[str](),
+    "norm": frozenset({"grad_norm"}),
+    "mean": frozenset({"mean_grad_norm"}),
+    "noise": NOISE,
+}
 KINDS = pytest.mark.parametrize("resumable", [False, True], ids=["built-in", "resumable"])
 
 
@@ -98,8 +104,8 @@ def test_interval_is_what_its_definitions_say(resumable: bool, scale: float) -> 
 
 
 @KINDS
-@pytest.mark.parametrize("needs", [set(), {"grad_norm"}, {"mean_grad_norm"}, NOISE], ids=str)
-def test_only_what_is_needed_is_found_and_paid(needs: set[str], resumable: bool) -> None:
+@pytest.mark.parametrize("needs", NEEDS.values(), ids=NEEDS)
+def test_only_what_is_needed_is_found_and_paid(needs: frozenset[str], resumable: bool) -> None:
     entered = []
 
     @contextmanager
@@ -107,7 +113,7 @@ def test_only_what_is_needed_is_found_and_paid(needs: set[str], resumable: bool)
         entered.append(1)
         yield
 
-    loop = Loop(frozenset(needs), resumable=resumable, timed=timed)
+    loop = Loop(needs, resumable=resumable, timed=timed)
     found = loop.interval(range(3))
     assert needs <= found.keys()
     assert bool(entered) == bool(needs)
