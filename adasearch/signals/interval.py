@@ -219,7 +219,7 @@ class IntervalMeter:
 
     def _drop_step(self) -> None:
         self._mean.drop()
-        if self._sampled:
+        if not self._resumable:  # there the next step that is measured begins afresh
             self._norms.drop()
             self._noise.drop()
 

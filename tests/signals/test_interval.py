@@ -152,6 +152,18 @@ def test_next_step_is_halved_in_place_of_one_that_was_skipped() -> None:
     assert loop.meter.finish()["noise_count"] == 1
 
 
+def test_step_may_be_given_up_before_it_was_measured() -> None:
+    loop, plain = Loop(resumable=True), Loop(resumable=True)
+    loop.meter.begin(3, 9, 3)
+    loop.passes(0)
+    loop.meter.end_step(9, updated=False)
+    plain.meter.begin(3, 9, 3)
+    for number in (1, 2):
+        loop.step(number)
+        plain.step(number)
+    assert loop.meter.finish()["grad_norm"] == plain.meter.finish()["grad_norm"]
+
+
 def test_loop_that_chooses_its_passes_itself_is_not_asked_for_halves() -> None:
     loop = Loop(resumable=True)
     loop.meter.begin(2, 9, 1)
