@@ -75,13 +75,16 @@ def place_in_user_code(error: BaseException) -> str | None:
 
 
 def require(holds: bool, rule: str, /, **named: object) -> None:
-    """Refuse a hyperparameter that breaks a rule.
+    """Refuse a value that breaks a rule.
+
+    Raises:
+        InputError: with the rule and the values.
 
     >>> require(0.5 > 1, "growth must be greater than 1", growth=0.5)
     Traceback (most recent call last):
     ...
-    ValueError: growth must be greater than 1 but got growth=0.5
+    adasearch.errors.InputError: growth must be greater than 1 but got growth=0.5
     """
     if not holds:
         got = ", ".join(f"{name}={value!r}" for name, value in named.items())
-        raise ValueError(f"{rule} but got {got}")
+        raise InputError(f"{rule} but got {got}")

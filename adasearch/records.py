@@ -77,14 +77,17 @@ class Limits:
     def default(
         cls, examples: int, workers: int, *, smallest: int | None = None, largest: int | None = None
     ) -> "Limits":
-        """Return limits for so many training examples and workers, of which either end may be given.
+        """Return the limits of runs on so many training examples where nobody names both.
 
-        Else they reach from 16, at least 2 a worker, to an eighth of the examples, at most 2048.
+        From 16, or 2 for each worker, to 2048, or an eighth of the examples; what is given counts instead.
 
-        >>> Limits.default(1437, 1)
+        Raises:
+            ValueError: the examples are too few for them.
+
+        >>> Limits.default(1437, workers=1)
         Limits(smallest=16, largest=179, multiple_of=1)
-        >>> Limits.default(100_000, 16, smallest=64)
-        Limits(smallest=64, largest=2048, multiple_of=1)
+        >>> Limits.default(100_000, workers=12, largest=512)
+        Limits(smallest=24, largest=512, multiple_of=1)
         """
         return cls(
             smallest=max(16, 2 * workers) if smallest is None else smallest,
@@ -103,7 +106,9 @@ class Signals:
     Args:
         interval: index of the interval within the trial, from 0.
         epoch: training examples consumed so far over the size of the training split.
-        step: optimiser updates so far.
+        step: optimiser updates that were made so far. One that was skipped, because gradients overflowed
+            behind a scaler of the loss (float16), is none: it gives no signal, but its examples and its
+            loss were seen, and count. So ``examples_seen / step`` may exceed the mean batch size.
         examples_seen: training examples consumed so far.
         initial_batch_size: the batch size that the trial began with, in examples.
         batch_size: size in force during this interval, global examples per optimiser step.

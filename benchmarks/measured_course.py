@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from adasearch.schedulers import BatchSizeScheduler
-from adasearch.signals.gradients import GradientMeter
-from adasearch.signals.noise import NoiseMeter
+from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.run import Run
-from adasearch.training.stopwatch import Stopwatch
 from common import Clock, random_images
 from decisions import LIMITS, row_of
 
@@ -75,7 +74,8 @@ class Course:
         )
         data = random_images(IMAGES, point.image_size).to(torch.device("cpu"))
         self.run = Run(config, hooked, data, torch.device("cpu"))
-        self.run.clock = Stopwatch(torch.device("cpu"), clock)
+        self.run.clock.clock = clock
+        self.hooked = bool(hooked)
         self.costs: dict[str, list[Cost]] = {}  # of each arm's intervals, the one that warms up included
         self.update_seconds = 0.0
         self.run.optimizer.register_step_pre_hook(lambda *_: self._add_to_update(-clock()))
@@ -105,25 +105,25 @@ class Course:
         """Return what takes an interval's steps, measures what the scheduler needs, and decides."""
         run = self.run
         costs = self.costs[name] = []
-        meter = GradientMeter(run.parameters, scheduler.needs)
-        noise = NoiseMeter(
+        meter = IntervalMeter(
             run.parameters,
             scheduler.needs,
             world=run.world,
             rank=run.rank,
             least=2 if mixes_examples(run.network) else 1,
+            timed=partial(run.clock.section, "measure"),
         )
 
         def interval() -> None:
-            run.meter = meter
-            if run.world == 1:  # elsewhere the hook keeps the meter that it was given
-                run.noise = noise
+            if not self.hooked:  # the hook keeps the meter that it was given
+                run.meter = meter
             self.update_seconds = 0.0
-            run.steps_until(
+            measured = run.steps_until(
                 run.examples_seen + self.point.steps * self.point.batch_size, self.point.batch_size, 1.0
             )
             scheduler.decide(HISTORY, LIMITS)
-            costs.append(cost(run.clock.read(), self.update_seconds, self.point.steps, run.noise.measured))
+            halved = measured.get("noise_count", 0)
+            costs.append(cost(run.clock.read(), self.update_seconds, self.point.steps, halved))
 
         return interval
 

@@ -27,7 +27,7 @@ from torch.multiprocessing.spawn import spawn
 from adasearch.io.tables import Column
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.deba import Deba
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 from common import (
     Clock,
     Row,

@@ -9,7 +9,6 @@ and those of the cosine of two halves are differences of cosines.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import pairwise
 from statistics import fmean
 
@@ -53,8 +52,7 @@ def signals_of(architecture: str, steps: int) -> list[Step]:
     run = Run(config, frozenset(COSTLY), data, torch.device("cpu"))
     found = []
     for _ in range(steps):
-        _, gradient, noise = run.steps_until(run.examples_seen + BATCH, BATCH, 1.0)
-        signals = asdict(gradient) | asdict(noise)
+        signals = run.steps_until(run.examples_seen + BATCH, BATCH, 1.0)
         found.append({name: float(signals[name]) for name in (*COSTLY, "batch_grad_sq_norm")})
     return found
 

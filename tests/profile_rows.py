@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from adasearch.profiles.modelled_time import SIGNAL_SETS
 from adasearch.profiles.profile import Figure, SpeedPoint, SpeedProfile, StabilityProfile, here
 from adasearch.records import StudyRecord
+from adasearch.signal_sets import SIGNAL_SETS
 from tests.rows import START
 
 __all__ = ["speed_of", "stability_of"]

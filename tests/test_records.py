@@ -60,6 +60,31 @@ def test_limits_refuse_what_contradicts_itself(
 
 
 @pytest.mark.parametrize(
+    ("examples", "workers", "given", "smallest", "largest"),
+    [
+        (128, 1, {}, 16, 16),
+        (1437, 1, {}, 16, 179),
+        (50_000, 8, {}, 16, 2048),
+        (50_000, 9, {}, 18, 2048),  # two a worker
+        (50_000, 1, {"smallest": 3, "largest": 9000}, 3, 9000),
+        (100, 1, {"smallest": 4}, 4, 12),
+        (100, 1, {"largest": 64}, 16, 64),
+        (5, 1, {"smallest": 1}, 1, 1),
+    ],
+)
+def test_default_limits_follow_examples_and_workers(
+    examples: int, workers: int, given: dict[str, int], smallest: int, largest: int
+) -> None:
+    found = Limits.default(examples, workers, **given)
+    assert found == Limits(smallest=smallest, largest=largest)
+
+
+def test_too_few_examples_for_the_default_limits_are_refused() -> None:
+    with pytest.raises(ValueError, match="largest must be at least smallest but got smallest=16, largest=15"):
+        Limits.default(127, 1)
+
+
+@pytest.mark.parametrize(
     ("limits", "admitted", "refused"),
     [
         (Limits(smallest=1, largest=1), [1], [0, 2]),

@@ -18,6 +18,7 @@ schedulers of ``torch.optim`` never see it.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -26,23 +27,19 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from adasearch._version import __version__
-from adasearch.controller.interval import GROUPED, RunningInterval, missing_signals
-from adasearch.controller.processes import Processes
-from adasearch.controller.sampler import Part, ResizableBatchSampler, limits_for
-from adasearch.controller.state import (
-    ControllerState,
-    check_origin,
-    decision_state,
-    history_of,
-    history_state,
-)
+from adasearch.controller.needs import scheduler_of
+from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
+from adasearch.controller.state import VERSION, ControllerState, readable
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
-from adasearch.schedulers.registry import make_scheduler
+from adasearch.signal_sets import GROUPED
+from adasearch.signals.interval import IntervalMeter
+from adasearch.training.ddp import show_gradients
+from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
+from adasearch.training.processes import Processes
 
 __all__ = ["BatchSizeController"]
 
@@ -53,7 +50,7 @@ class BatchSizeController:
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
 
     The noise between examples is measured between the processes' gradients or, in one process, between the
-    parts of a batch: if a scheduler needs it, every batch comes in at least two.
+    parts of a batch: if a scheduler needs it, every batch of four examples or more comes in at least two.
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
@@ -71,7 +68,7 @@ class BatchSizeController:
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
-            ``update``. A step that it skips gives no signal, and an interval has at least one other.
+            ``update``. A step that it skips gives no signal but counts with its loss; it ends no interval.
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
@@ -96,26 +93,22 @@ class BatchSizeController:
         scaler: GradScaler | None = None,
     ) -> None:
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
-        if not isinstance(scheduler, str) and fields:
-            raise InputError("fields belong to a scheduler given by name, not to one that is built already")
-        self.scheduler = make_scheduler(scheduler, fields or {}) if isinstance(scheduler, str) else scheduler
+        self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
+        needs = self.scheduler.needs
         self._examples = len(data)
         self._ddp = model if isinstance(model, DistributedDataParallel) else None
         parameters = [p for p in model.parameters() if p.requires_grad]
-        self._processes = Processes(parameters[0].device)
-        if self._processes.count > 1 and self._ddp is None:
+        self._processes = processes = Processes(parameters[0].device)
+        if processes.count > 1 and self._ddp is None:
             raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
-        missing = missing_signals(self.scheduler.needs, evaluated=evaluate is not None)
-        if missing:
-            raise InputError(f"scheduler {type(self.scheduler).__name__} needs {missing}")
-        self.limits = limits_for(limits, self._examples, self._processes.count, drop_last=drop_last)
+        self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
             self._examples,
             batch_size,
             device_batch=device_batch,
-            least_passes=2 if self._processes.count == 1 and self.scheduler.needs & GROUPED else 1,
+            least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
             drop_last=drop_last,
         )
@@ -124,14 +117,18 @@ class BatchSizeController:
             batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
         )
         self.lr_scale = 1.0
-        self.steps = 0
-        self.examples_seen = 0
+        self.steps = self.examples_seen = 0
         self._update = Update(optimizer, scaler)
         self._evaluate = evaluate
         self._initial_batch_size = batch_size
         self._span = max(1, round(interval * self._examples))
-        self._part: Part | None = None
-        self._interval = RunningInterval(parameters, self.scheduler.needs, self._ddp)
+        self._part: MicroBatch | None = None
+        self._mark = 0  # in examples, at which the interval ends
+        self._meter = IntervalMeter(
+            parameters, needs, world=processes.count, rank=processes.rank, resumable=True
+        )
+        if self._ddp is not None and self._meter.hooked:
+            show_gradients(self._ddp, self._meter)
 
     @property
     def epoch(self) -> int:
@@ -139,7 +136,7 @@ class BatchSizeController:
         return self.sampler.epoch
 
     @property
-    def part(self) -> Part:
+    def part(self) -> MicroBatch:
         """What the loop holds: the size of its batch, and which part of it this is."""
         if self._part is None:
             raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
@@ -181,7 +178,7 @@ class BatchSizeController:
         share = self._processes.count * part.examples / part.batch_size
         self._update.scaled(loss * share).backward()
         self.record(loss)
-        self._interval.take_part(part.examples)
+        self._meter.take(part.examples)
         if part.last:
             self.measure()
         return part.last
@@ -191,30 +188,30 @@ class BatchSizeController:
         self.before_update()
         self.after_update(updated=self._update.step())
 
-    def begin(self) -> Part:
+    def begin(self) -> MicroBatch:
         """Begin with the next item that the loader handed out, and return what it is.
 
         For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
         :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
         """
         part = self._part = self.sampler.take()
-        if part.first and not self._interval.running and part.batch_size == self.decision.batch_size:
+        if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
             self.lr_scale = self.decision.lr_scale
-            mark = (self.examples_seen // self._span + 1) * self._span
-            self._interval.begin(mark, math.ceil((mark - self.examples_seen) / part.batch_size))
+            self._mark = (self.examples_seen // self._span + 1) * self._span
+            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
+            self._meter.begin(steps, part.batch_size, part.passes)
         if part.first:
-            self._interval.begin_batch(part)
+            self._meter.begin_step(part.batch_size, part.passes)
         return part
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
-        if self._interval.running:
-            self._interval.add_loss(loss, self.part.examples)
+        self._meter.add_loss(loss.detach().to(self._meter.dtype) * self.part.examples)
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._interval.join_parts()
-        self._interval.observe(self._update.unscale())
+        self._meter.join()
+        self._meter.observe(self._update.unscale())
 
     def before_update(self) -> None:
         """Set the coupled learning rate; call it right before the update."""
@@ -231,14 +228,13 @@ class BatchSizeController:
         self.sampler.finish()
         self.steps += updated
         self.examples_seen += batch_size
-        if self._interval.running and updated:
-            self._interval.keep_batch(batch_size)
-            if self.examples_seen >= self._interval.mark:
-                self._decide(batch_size)
+        self._meter.end_step(batch_size, updated=updated)
+        if self._meter.running and updated and self.examples_seen >= self._mark:
+            self._decide(batch_size)
 
     def _decide(self, batch_size: int) -> None:
         """Close the interval: add its row to the history and ask the scheduler."""
-        totals = self._interval.finish()
+        measured = self._meter.finish()
         val_loss = None
         if self._evaluate is not None and "val_loss" in self.scheduler.needs:
             val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
@@ -252,9 +248,8 @@ class BatchSizeController:
                 batch_size=batch_size,
                 lr=self._update.lr,
                 lr_scale=self.lr_scale,
-                train_loss=totals.loss / totals.examples,
                 val_loss=val_loss,
-                **totals.signals,  # type: ignore[arg-type]
+                **measured,
             )
         )
         self.decision = decide(self.scheduler, self.history, self.limits)
@@ -270,16 +265,17 @@ class BatchSizeController:
         in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
+        interval = self._meter.state()
         return {
-            "version": __version__,
+            "version": VERSION,
             "scheduler": repr(self.scheduler),
             "steps": self.steps,
             "examples_seen": self.examples_seen,
             "initial_batch_size": self._initial_batch_size,
             "lr_scale": self.lr_scale,
-            "decision": decision_state(self.decision),
-            "history": history_state(self.history),
-            "interval": self._interval.state(),
+            "decision": asdict(self.decision),
+            "history": rows_of(self.history),
+            "interval": None if interval is None else {"mark": self._mark, **interval},
             "sampler": self.sampler.state_dict(),
         }
 
@@ -287,14 +283,17 @@ class BatchSizeController:
         """Go on where another controller was; call it before iterating over the loader.
 
         Raises:
-            InputError: the checkpoint is of another scheduler, version or data, or a size outside the limits.
+            InputError: the checkpoint is of another scheduler, of other data, of a newer format, or goes on
+                at a size outside the limits.
         """
-        check_origin(state, self.scheduler, self.limits)
+        state = readable(state, self.scheduler, self.limits)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
         self.lr_scale = state["lr_scale"]
         self.decision = Decision(**state["decision"])
         self.history = history_of(state["history"])
         self._initial_batch_size = state["initial_batch_size"]
-        self._interval.load(state["interval"])
+        interval = state["interval"]
+        self._mark = 0 if interval is None else interval["mark"]
+        self._meter.load(interval)
         self._part = None

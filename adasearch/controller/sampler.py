@@ -26,11 +26,11 @@ from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.errors import InputError, require
 from adasearch.records import Limits
 
-__all__ = ["Part", "ResizableBatchSampler", "SamplerState", "limits_for"]
+__all__ = ["MicroBatch", "ResizableBatchSampler", "SamplerState", "limits_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class MicroBatch:
     """One item of the loader: a global batch's share of this process, or a piece of that share.
 
     Args:
@@ -129,8 +129,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._offset = 0  # in the stream, of the first batch that was not finished
         self._finished = 0  # batches
         self._drawn: deque[int] = deque()  # sizes of the batches from _offset on that have their size already
-        self._parts: deque[Part] = deque()  # drawn and not taken
-        self._taken: Part | None = None
+        self._parts: deque[MicroBatch] = deque()  # drawn and not taken
+        self._taken: MicroBatch | None = None
         self._pass = 0  # which iterator is the live one
         self._exhausted = False
         self._stream = PermutationStream(examples, partial(_seed_of, seed))
@@ -155,7 +155,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         """Draw all further batches with this size.
 
         Raises:
-            ValueError: a process would get no example or, with ``drop_last``, an epoch no batch.
+            InputError: a process would get no example or, with ``drop_last``, an epoch no batch.
         """
         least = self.num_replicas
         require(batch_size >= least, "batch_size must be at least 1 per process", batch_size=batch_size)
@@ -195,13 +195,15 @@ class ResizableBatchSampler(Sampler[list[int]]):
             for number in range(passes):
                 rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
                 mine = indices[rows].tolist()
-                self._parts.append(Part(batch_size=size, examples=len(mine), number=number, passes=passes))
+                self._parts.append(
+                    MicroBatch(batch_size=size, examples=len(mine), number=number, passes=passes)
+                )
                 yield mine
             offset += size
             batch += 1
         self._exhausted = True
 
-    def take(self) -> Part:
+    def take(self) -> MicroBatch:
         """Return what the item is that the loader handed out; call it once for each item, in order."""
         if not self._parts:
             raise RuntimeError("take() was called more often than the loader handed out items")
@@ -244,7 +246,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         The number of processes and ``device_batch`` may differ.
 
         Raises:
-            ValueError: the other sampler's stream was another one.
+            InputError: the other sampler's stream was another one.
         """
         for name, theirs, mine in (
             ("examples", state["examples"], self._examples),
@@ -264,7 +266,10 @@ class ResizableBatchSampler(Sampler[list[int]]):
 
 
 def _seed_of(seed: int, number: int) -> int:
-    """Return the seed of one permutation, so that any can be drawn alone."""
+    """Return the seed of one permutation, so that any can be drawn alone.
+
+    Another one than that of :mod:`adasearch.data.batches`: stored results and checkpoints hang on both.
+    """
     return random.Random(f"{seed}/{number}").getrandbits(63)
 
 
@@ -272,13 +277,15 @@ def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_las
     """Return the limits if the sampler can draw every size in them; None stands for those of a search.
 
     Raises:
-        ValueError: it cannot, or there are too few examples for those of a search.
+        InputError: it cannot, or there are too few examples for those of a search.
     """
     if limits is None:
-        smallest, largest = max(16, 2 * processes), min(2048, examples // 8)
-        if largest < smallest:
-            raise InputError(f"{examples} examples are too few for the default limits; give limits=")
-        return Limits(smallest=smallest, largest=largest)
+        try:
+            return Limits.default(examples, processes)
+        except ValueError as error:
+            raise InputError(
+                f"{examples} examples are too few for the default limits; give limits="
+            ) from error
     enough = limits.smallest >= processes
     require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
     full = not drop_last or limits.largest <= examples

@@ -1,83 +1,50 @@
 """What a controller's checkpoint holds, in plain values, and who may read it."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
-from adasearch._version import __version__
-from adasearch.controller.interval import IntervalState
 from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
-from adasearch.records import Action, Decision, Limits, Signals
+from adasearch.records import Limits
+from adasearch.signals.interval import IntervalState
 
-__all__ = ["ControllerState", "check_origin", "decision_state", "history_of", "history_state"]
+__all__ = ["VERSION", "ControllerState", "MarkedInterval", "readable"]
 
-
-class DecisionState(TypedDict):
-    """A :class:`~adasearch.records.Decision` in plain values."""
-
-    batch_size: int
-    lr_scale: float
-    action: Action
-    reason: str
+VERSION = 1
+"""Of the format. Version 0.2.0 of adasearch wrote its own in this place, and the history by columns."""
 
 
-class HistoryState(TypedDict):
-    """A history as the names of its columns and its rows."""
+class MarkedInterval(IntervalState):
+    """An interval under way, and the mark in examples at which it ends."""
 
-    columns: list[str]
-    rows: list[list[float | None]]
+    mark: int
 
 
 class ControllerState(TypedDict):
     """A controller between two steps."""
 
-    version: str
+    version: int
     scheduler: str
     steps: int
     examples_seen: int
     initial_batch_size: int
     lr_scale: float
-    decision: DecisionState
-    history: HistoryState
-    interval: IntervalState | None
+    decision: dict[str, Any]
+    history: list[dict[str, Any]]
+    interval: MarkedInterval | None
     sampler: SamplerState
 
 
-def decision_state(decision: Decision) -> DecisionState:
-    """Return a decision in plain values."""
-    return {
-        "batch_size": decision.batch_size,
-        "lr_scale": decision.lr_scale,
-        "action": decision.action,
-        "reason": decision.reason,
-    }
-
-
-def history_state(history: Sequence[Signals]) -> HistoryState:
-    """Return a history in plain values."""
-    columns = [field.name for field in dataclasses.fields(Signals)]
-    return {"columns": columns, "rows": [[getattr(row, name) for name in columns] for row in history]}
-
-
-def history_of(state: HistoryState) -> list[Signals]:
-    """Return the history that was written down."""
-    columns = state["columns"]
-    return [Signals(**dict(zip(columns, row, strict=True))) for row in state["rows"]]  # type: ignore[arg-type]
-
-
-def check_origin(state: ControllerState, scheduler: object, limits: Limits) -> None:
-    """Refuse the checkpoint of another scheduler, of other fields, of another version, or of other limits.
+def readable(state: ControllerState, scheduler: object, limits: Limits) -> ControllerState:
+    """Return a state in the present format, if it is that of a controller such as this one.
 
     Raises:
-        InputError: with both names.
+        InputError: it is not, or of a newer format, of another scheduler or other fields of it, or it goes on
+            at a size outside the limits; the message has both names.
     """
     if not isinstance(state, Mapping) or not state.keys() >= ControllerState.__required_keys__:
         raise InputError("this is no state of a controller: that is what its state_dict() returned")
-    if state["version"] != __version__:
-        raise InputError(
-            f"the checkpoint was written by adasearch {state['version']}, but this is {__version__}"
-        )
+    state = _upgraded(state)
     if state["scheduler"] != repr(scheduler):
         raise InputError(
             f"the checkpoint is of scheduler {state['scheduler']}, but this controller has {scheduler!r}"
@@ -85,3 +52,19 @@ def check_origin(state: ControllerState, scheduler: object, limits: Limits) -> N
     size = state["decision"]["batch_size"]
     if not limits.admit(size):
         raise InputError(f"the checkpoint goes on with batch_size={size}, outside {limits}")
+    return state
+
+
+def _upgraded(state: Any) -> ControllerState:
+    """Return a state of this format or an earlier one in this one."""
+    version = state["version"]
+    if version == "0.2.0":
+        columns, rows = state["history"]["columns"], state["history"]["rows"]
+        history = [dict(zip(columns, row, strict=True)) for row in rows]
+        return {**state, "version": VERSION, "history": history}  # type: ignore[typeddict-item]
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise InputError(
+            f"the checkpoint has format {version}, but this adasearch reads those up to {VERSION}"
+        )
+    found: ControllerState = state
+    return found

@@ -22,7 +22,8 @@ class IntervalEnd:
 def end_of(part: pa.Table, trial_id: str) -> IntervalEnd:
     """Return what a trial's interval rows (in the columns of the table) amount to.
 
-    They must be of this trial alone, numbered from 0 without gaps, and their examples and steps must grow.
+    They must be of this trial alone, numbered from 0 without gaps, and their examples must grow. Their steps
+    must not fall; they stay where all updates of an interval were skipped.
     """
     if not part.num_rows:
         return IntervalEnd(examples_seen=0, steps=0, fault="holds no rows")
@@ -37,10 +38,13 @@ def end_of(part: pa.Table, trial_id: str) -> IntervalEnd:
     interval, examples, steps = interval[order], examples[order], steps[order]
     fault = _numbering(interval)
     if fault is None:
-        for name, values in (("examples_seen", examples), ("step", steps)):
-            falls = np.flatnonzero(np.diff(values, prepend=0) <= 0)
-            if fault is None and len(falls):
-                fault = f"{name} does not grow in interval {interval[falls[0]]}"
+        for name, values, least, what in (
+            ("examples_seen", examples, 1, "does not grow"),
+            ("step", steps, 0, "falls"),
+        ):
+            wrong = np.flatnonzero(np.diff(values, prepend=0) < least)
+            if fault is None and len(wrong):
+                fault = f"{name} {what} in interval {interval[wrong[0]]}"
     return IntervalEnd(examples_seen=int(examples[-1]), steps=int(steps[-1]), fault=fault)
 
 
@@ -63,7 +67,9 @@ def disagreement(trial: TrialRecord, end: IntervalEnd | None) -> str | None:
         return None
     if end is None:
         return (
-            f"is missing, but the trial ended after {trial.examples_seen} examples" if trial.steps else None
+            f"is missing, but the trial ended after {trial.examples_seen} examples"
+            if trial.examples_seen
+            else None
         )
     pairs = (
         ("examples_seen", end.examples_seen, trial.examples_seen),

@@ -22,6 +22,7 @@ from adasearch.plots.axes import (
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.plots.trajectories import decision_text
 from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.signal_sets import MEASURED
 
 __all__ = ["deba_signals", "draw_deba", "draw_signals"]
 
@@ -31,10 +32,6 @@ PANELS = (
     ("dl", "loss variation dL", "(relative)"),
 )
 MULTIPLES = (0, 0.5, 1, 2, 5, 20, 100, 1000)  # of a threshold
-SIGNALS = (
-    *("grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"),
-    *("grad_noise", "grad_sq_norm", "batch_grad_sq_norm", "half_cosine", "inner_product_variance"),
-)
 
 
 def deba_signals(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> Figure:
@@ -95,7 +92,7 @@ def draw_deba(trial: TrialRecord, intervals: Sequence[IntervalRecord], *, style:
 
 def draw_signals(intervals: Sequence[IntervalRecord], *, style: Style) -> Drawn:
     """Draw the signals that were measured in a run, or the training loss where none was."""
-    known = {name: _finite(intervals, name) for name in SIGNALS}
+    known = {name: _finite(intervals, name) for name in MEASURED}
     shown = {name: rows for name, rows in known.items() if rows}
     shown = shown or {"train_loss": _finite(intervals, "train_loss")}
     figure = style.figure(0.8 + 1.5 * len(shown))

@@ -7,7 +7,8 @@ Per interval, of n steps at batch size B (the model is ours)::
 t(B) being the profiled seconds per step and u(B) the profiled seconds of measuring a signal set once, both
 interpolated linearly between the profiled sizes; m is how often it was measured in the interval. n, B, and
 which signals were measured how often all follow from the stored interval rows, so that a run can be judged
-by any profile later. Deciding and resizing, some microseconds, are left out.
+by any profile later. Deciding and resizing, some microseconds, are left out. n counts steps whose update was
+skipped, too, which take as long: it follows from the examples.
 
 Opens without torch and without ray.
 """
@@ -22,7 +23,6 @@ from adasearch.records import IntervalRecord, Signals, TrialRecord
 from adasearch.signals.sampled_steps import stride_of
 
 __all__ = [
-    "SIGNAL_SETS",
     "SpeedCurve",
     "modelled",
     "modelled_run",
@@ -30,15 +30,6 @@ __all__ = [
     "saturation_size",
     "signals_paid",
 ]
-
-SIGNAL_SETS: Mapping[str, frozenset[str]] = {
-    "per_step": frozenset({"grad_norm", "grad_component_variance"}),
-    "mean_gradient": frozenset({"mean_grad_norm", "mean_grad_component_variance"}),
-    "noise": frozenset({"grad_noise", "grad_sq_norm"}),
-    "products": frozenset({"half_cosine", "inner_product_variance", "batch_grad_sq_norm"}),
-}
-"""Signals that cost about the same, and are profiled together: DEBA's two kinds, the noise scale's, and those
-that also take products of gradients."""
 
 SATURATED = 0.9
 """Share of the greatest throughput from which on a device counts as saturated. Ours."""
@@ -134,7 +125,8 @@ def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
 def modelled(record: IntervalRecord, former: IntervalRecord | None, curve: SpeedCurve) -> IntervalRecord:
     """Return an interval with its ``modelled_seconds``; ``former`` is the one before it."""
     signals = record.signals
-    steps = signals.step - (former.signals.step if former else 0)
+    examples = signals.examples_seen - (former.signals.examples_seen if former else 0)
+    steps = math.ceil(examples / signals.batch_size)
     seconds = steps * curve.step(signals.batch_size)
     for signal_set, times in signals_paid(signals, steps).items():
         seconds += times * curve.measure(signal_set, signals.batch_size)

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from adasearch.errors import InputError, one_line
 from adasearch.io.filesystem import listed, locate, write_whole
 from adasearch.io.text import is_name, printable, slug
-from adasearch.profiles.modelled_time import SIGNAL_SETS
 from adasearch.profiles.profile import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
+from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, read_part, rows_in
 from adasearch.store.rows import plain
 from adasearch.store.schemas import SCHEMAS

@@ -13,6 +13,7 @@ from adasearch.profiles.quantiles import AFTER_WINDOW
 from adasearch.records import Signals
 from adasearch.runs.execute import with_threads
 from adasearch.runtime import RunOptions
+from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP
 from adasearch.store.store import Store
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from adasearch.io.text import slug
-from adasearch.profiles.modelled_time import SIGNAL_SETS
 from adasearch.profiles.profile import (
     DEPENDS_ON,
     Setting,
@@ -55,7 +55,7 @@ __all__ = ["FOLDER", "SEEDS", "Taker", "histories_of", "longest_window", "with_p
 FOLDER = "profiles"
 """Of the results, with the runs of profiles."""
 
-OBSERVED = SIGNAL_SETS["per_step"] | SIGNAL_SETS["mean_gradient"] | SIGNAL_SETS["noise"]
+OBSERVED = PER_STEP | MEAN_GRADIENT | MOMENTS
 POINT_SECONDS = 5.0  # that one batch size of a speed profile takes at most, its measuring as much again
 
 

@@ -12,10 +12,11 @@ import torch
 from scipy import stats
 
 from adasearch.data.splits import Dataset
-from adasearch.profiles.modelled_time import SIGNAL_SETS, signals_paid
+from adasearch.profiles.modelled_time import signals_paid
 from adasearch.profiles.profile import SpeedPoint
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold
+from adasearch.signal_sets import MOMENTS, SIGNAL_SETS
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.memory import PeakMemory
@@ -103,8 +104,8 @@ def measure_point(
             if narrow or spent > most_seconds or len(found) >= MAX_BLOCKS:
                 break
     measuring = {}
-    for name, needs in SIGNAL_SETS.items():
-        needs = needs | SIGNAL_SETS["noise"] if name == "products" else needs
+    for name, signals in SIGNAL_SETS.items():
+        needs = frozenset(signals) | (MOMENTS if name == "products" else frozenset())
         each: list[float] = []
         spent = 0.0
         for record in _blocks(config, batch_size, max(steps, SIGNAL_STEPS), needs, data, device):

@@ -46,7 +46,7 @@ class Accordion:
     >>> Accordion(growth=1)
     Traceback (most recent call last):
     ...
-    ValueError: growth must be greater than 1 but got growth=1
+    adasearch.errors.InputError: growth must be greater than 1 but got growth=1
     """
 
     period: float = 10.0

@@ -33,7 +33,7 @@ class AdaBatch:
     >>> AdaBatch(period=0)
     Traceback (most recent call last):
     ...
-    ValueError: period must be greater than 0 but got period=0
+    adasearch.errors.InputError: period must be greater than 0 but got period=0
     """
 
     period: float = 20

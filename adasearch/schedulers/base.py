@@ -203,7 +203,7 @@ def milestones_of(text: str) -> tuple[float, ...]:
     Milestones are text, since stores, search spaces and command lines carry single values.
 
     Raises:
-        ValueError: not a rising list of numbers greater than 0.
+        InputError: not a rising list of numbers greater than 0.
     """
     try:
         epochs = tuple(float(word) for word in text.replace(",", " ").split())

@@ -37,7 +37,7 @@ class Cabs:
     >>> Cabs(decay=1)
     Traceback (most recent call last):
     ...
-    ValueError: decay must lie in [0, 1) but got decay=1
+    adasearch.errors.InputError: decay must lie in [0, 1) but got decay=1
     """
 
     scale: float = 1.0

@@ -23,12 +23,12 @@ from typing import Literal
 from adasearch.errors import require
 from adasearch.records import Decision, Signals
 from adasearch.schedulers.base import smooth
+from adasearch.signal_sets import MOMENTS
 
-__all__ = ["NOISE", "Coupling", "couple", "coupling_needs", "gain", "require_coupling"]
+__all__ = ["Coupling", "couple", "coupling_needs", "gain", "require_coupling"]
 
 Coupling = Literal["none", "linear", "sqrt", "adascale"]
 COUPLINGS = ("none", "linear", "sqrt", "adascale")
-NOISE = frozenset({"grad_noise", "grad_sq_norm"})
 DECAY = 0.8  # of the averages over intervals in the gain: about five intervals count
 
 
@@ -39,7 +39,7 @@ def require_coupling(coupling: str) -> None:
 
 def coupling_needs(coupling: Coupling) -> frozenset[str]:
     """Return the signals that the coupling reads."""
-    return NOISE if coupling == "adascale" else frozenset()
+    return MOMENTS if coupling == "adascale" else frozenset()
 
 
 def gain(v: float, m: float, scale: float) -> float:

@@ -29,7 +29,8 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, periods, resize, smooth, unusable
-from adasearch.schedulers.coupling import NOISE, Coupling, couple, require_coupling
+from adasearch.schedulers.coupling import Coupling, couple, require_coupling
+from adasearch.signal_sets import MOMENTS
 
 __all__ = ["DiveBatch"]
 
@@ -46,14 +47,14 @@ class DiveBatch:
     >>> DiveBatch(delta=0)
     Traceback (most recent call last):
     ...
-    ValueError: delta must be greater than 0 but got delta=0
+    adasearch.errors.InputError: delta must be greater than 0 but got delta=0
     """
 
     delta: float = 0.1
     period: float = 1.0
     coupling: Coupling = "none"
 
-    needs: ClassVar[frozenset[str]] = NOISE
+    needs: ClassVar[frozenset[str]] = MOMENTS
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:

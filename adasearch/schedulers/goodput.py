@@ -24,7 +24,8 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, nearest, smooth, unusable
-from adasearch.schedulers.coupling import NOISE, Coupling, couple, require_coupling
+from adasearch.schedulers.coupling import Coupling, couple, require_coupling
+from adasearch.signal_sets import MOMENTS
 
 __all__ = ["Goodput"]
 
@@ -53,7 +54,7 @@ class Goodput:
     decay: float = 0.8
     coupling: Coupling = "adascale"
 
-    needs: ClassVar[frozenset[str]] = NOISE
+    needs: ClassVar[frozenset[str]] = MOMENTS
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:

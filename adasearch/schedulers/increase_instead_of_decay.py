@@ -37,7 +37,7 @@ class IncreaseInsteadOfDecay:
     >>> IncreaseInsteadOfDecay(factor=0.2)
     Traceback (most recent call last):
     ...
-    ValueError: factor must lie in (1, 100] but got factor=0.2
+    adasearch.errors.InputError: factor must lie in (1, 100] but got factor=0.2
     """
 
     milestones: str = "30, 60, 80"

@@ -23,7 +23,8 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, smooth, unusable
-from adasearch.schedulers.coupling import NOISE, Coupling, couple, require_coupling
+from adasearch.schedulers.coupling import Coupling, couple, require_coupling
+from adasearch.signal_sets import MOMENTS
 
 __all__ = ["NoiseScale"]
 
@@ -40,14 +41,14 @@ class NoiseScale:
     >>> NoiseScale(time_price=0)
     Traceback (most recent call last):
     ...
-    ValueError: time_price must be greater than 0 but got time_price=0
+    adasearch.errors.InputError: time_price must be greater than 0 but got time_price=0
     """
 
     time_price: float = 256.0
     decay: float = 0.8
     coupling: Coupling = "none"
 
-    needs: ClassVar[frozenset[str]] = NOISE
+    needs: ClassVar[frozenset[str]] = MOMENTS
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ class NormTest:
     >>> NormTest(eta=0)
     Traceback (most recent call last):
     ...
-    ValueError: eta must be greater than 0 but got eta=0
+    adasearch.errors.InputError: eta must be greater than 0 but got eta=0
     """
 
     test: Literal["norm", "inner_product", "augmented"] = "norm"

@@ -43,7 +43,7 @@ class Plateau:
     >>> Plateau(patience=-1)
     Traceback (most recent call last):
     ...
-    ValueError: patience must be at least 0 but got patience=-1
+    adasearch.errors.InputError: patience must be at least 0 but got patience=-1
     """
 
     monitor: Literal["val_loss", "train_loss"] = "val_loss"

@@ -45,7 +45,7 @@ class Ramp:
     >>> Ramp(start=10, end=5)
     Traceback (most recent call last):
     ...
-    ValueError: end must be at least start but got start=10, end=5
+    adasearch.errors.InputError: end must be at least start but got start=10, end=5
     """
 
     start: float = 10.0

@@ -37,7 +37,7 @@ class Seesaw:
     >>> Seesaw(decay=2)
     Traceback (most recent call last):
     ...
-    ValueError: decay must lie in [0.01, 1) but got decay=2
+    adasearch.errors.InputError: decay must lie in [0.01, 1) but got decay=2
     """
 
     milestones: str = "30, 60, 80"

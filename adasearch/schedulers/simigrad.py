@@ -43,7 +43,7 @@ class SimiGrad:
     >>> SimiGrad(target=1)
     Traceback (most recent call last):
     ...
-    ValueError: target must lie in [0, 1) but got target=1
+    adasearch.errors.InputError: target must lie in [0, 1) but got target=1
     """
 
     target: float = 0.2

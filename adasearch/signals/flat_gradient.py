@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors
 
-__all__ = ["Layout", "added", "gradients_of", "inner_product", "square_norm"]
+__all__ = ["Layout", "added", "gradients_of", "inner_product", "square_norm", "sum_dtype"]
 
 FUSE_BELOW = 65_536  # components; a smaller tensor costs more to launch a kernel for than to copy
 
@@ -34,17 +33,19 @@ class Layout:
         for place in self._last:
             there[place] = there[place].permute(0, 2, 3, 1)
         parts = [there[place].flatten() for place in self._large]
-        return (
-            [*parts, _flatten_dense_tensors([there[place] for place in self._small])]
-            if self._small
-            else parts
-        )
+        small = [there[place].flatten() for place in self._small]
+        return [*parts, torch.cat(small)] if small else parts
 
 
 def _is_channels_last(parameter: Tensor) -> bool:
     """Tell whether a parameter's channels lie innermost in memory and are not all there is."""
     last = parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
     return last and not parameter.is_contiguous()
+
+
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Return what sums over many steps are kept in: double precision, which Apple's GPUs do not have."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Gradients in, numbers out: the signals that a scheduler asked for, and nothing else.
+"""The signals of the batch's gradient: of single steps', and of the mean over an interval.
 
 Sums stay on the device and cross to the host once per interval. Each interval starts afresh; windows and
 averages over intervals belong to the scheduler.
@@ -6,141 +6,175 @@ averages over intervals belong to the scheduler.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from adasearch.signals.flat_gradient import Layout, gradients_of
+from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
+from adasearch.signals.flat_gradient import Layout, gradients_of, sum_dtype
 from adasearch.signals.sampled_steps import stride_of
+from adasearch.signals.torch_private import add_each, added_each
 
-__all__ = ["MEASURED", "GradientMeter", "GradientSignals", "NoiseSignals"]
-
-MEASURED = frozenset(
-    {"grad_norm", "grad_component_variance", "mean_grad_norm", "mean_grad_component_variance"}
-)
-"""Signals that :class:`GradientMeter` can measure; others (losses, sizes) are there for nothing, and those
-between examples are :class:`~adasearch.signals.noise.NoiseMeter`'s."""
+__all__ = ["MeanGradientMeter", "NormMeter"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradientSignals:
-    """What :class:`GradientMeter` found in an interval, by the names of the signals; None if not needed."""
+class NormMeter:
+    """Measures norm and component variance of the gradients of single optimiser steps.
 
-    grad_norm: float | None = None
-    grad_component_variance: float | None = None
-    mean_grad_norm: float | None = None
-    mean_grad_component_variance: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseSignals:
-    """What :class:`~adasearch.signals.noise.NoiseMeter` found in an interval; None if not needed.
-
-    NaN, with a ``noise_count`` of 0, is a signal that was needed but could not be had: of one example.
-    """
-
-    grad_noise: float | None = None
-    grad_sq_norm: float | None = None
-    noise_count: int = 0
-    batch_grad_sq_norm: float | None = None
-    half_cosine: float | None = None
-    inner_product_variance: float | None = None
-
-
-class GradientMeter:
-    """Measures the gradient of an optimiser step, after reduction over workers and before the update.
-
-    Per interval: :meth:`begin`, :meth:`observe` at each step, :meth:`finish`.
+    Per interval: :meth:`begin`, :meth:`observe` at each step after reduction over workers and before the
+    update, :meth:`finish`.
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros.
-        needs: which of ``MEASURED`` to measure. With none of them every method is free.
+        needs: with none of ``PER_STEP`` in it every method is free.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
+        self.active = bool(needs & PER_STEP)
         self._parameters = list(parameters)
-        self._layout = Layout(parameters)
-        self._components = sum(p.numel() for p in parameters)
-        self._per_step = bool(needs & {"grad_norm", "grad_component_variance"})
-        self._mean = bool(needs & {"mean_grad_norm", "mean_grad_component_variance"})
-        device = parameters[0].device
-        # Apple's GPUs have no float64; elsewhere sums over many steps keep their digits.
-        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._found = _NormsAndSums(parameters)
         self.begin(1)
-
-    @property
-    def active(self) -> bool:
-        """Whether anything is measured at all."""
-        return self._per_step or self._mean
 
     def begin(self, steps: int) -> None:
         """Start an interval of about so many steps."""
         self._stride = stride_of(steps)
-        self._norms: list[Tensor] = []  # single numbers: of each part of each measured step's gradient
-        self._sums: list[Tensor] = []
-        self._total: list[Tensor] = []  # of the steps' gradients, by parameter
         self._steps = 0
-        self._measured = 0
+        self._found.clear()
 
     def observe(self) -> None:
         """Take in the gradients of one step."""
-        if self._per_step and self._steps % self._stride == 0:
-            self._reduce(gradients_of(self._parameters))
-            self._measured += 1
-        if self._mean:
-            self._add_up()
+        if self.active and self._steps % self._stride == 0:
+            self._found.add(gradients_of(self._parameters))
         self._steps += 1
 
-    def _add_up(self) -> None:
-        """Add the step's gradient to the interval's."""
-        if not self._total:
-            self._total = [torch.zeros_like(p) for p in self._parameters]
-        there = [
-            (total, gradient)
-            for total, p in zip(self._total, self._parameters, strict=True)
-            if (gradient := p.grad) is not None
-        ]
-        if there:
-            totals, gradients = zip(*there, strict=True)
-            torch._foreach_add_(totals, gradients)
+    def drop(self) -> None:
+        """Take back the step observed last; the next stands in for it."""
+        self._steps -= 1
+        if self.active and self._steps % self._stride == 0:
+            self._found.drop_last()
 
-    def finish(self) -> GradientSignals:
+    def finish(self) -> dict[str, float]:
         """Return the interval's signals, NaN if no step was observed; waits for the device once."""
-        norm = variance = mean_norm = mean_variance = None
-        if self._per_step:
-            norm, variance = self._means(self._measured)
-        if self._mean and not self._steps:
-            mean_norm = mean_variance = math.nan
-        elif self._mean:
-            self._norms, self._sums = [], []
-            self._reduce([total / self._steps for total in self._total])
-            mean_norm, mean_variance = self._means(1)
-        return GradientSignals(
-            grad_norm=norm,
-            grad_component_variance=variance,
-            mean_grad_norm=mean_norm,
-            mean_grad_component_variance=mean_variance,
-        )
+        if not self.active:
+            return {}
+        norm, variance = self._found.means()
+        return {"grad_norm": norm, "grad_component_variance": variance}
 
-    def _reduce(self, gradients: Sequence[Tensor]) -> None:
-        """Keep norm and sum of each part of a gradient.
 
-        What follows from them waits until the interval ends: after a backward pass nothing of it is in the
-        caches, and a dozen operations on single numbers would cost as much again as these reductions.
-        """
+class MeanGradientMeter:
+    """Measures norm and component variance of the mean of an interval's gradients.
+
+    Per interval: :meth:`begin`; at each step :meth:`observe` before the update, then :meth:`keep` or
+    :meth:`drop`; :meth:`finish`.
+
+    Args:
+        parameters: the trained parameters; those without a gradient count as zeros.
+        needs: with none of ``MEAN_GRADIENT`` in it every method is free.
+        droppable: whether :meth:`drop` may be called. Each step's sum is then a new one beside the former.
+    """
+
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], needs: frozenset[str], *, droppable: bool = False
+    ) -> None:
+        self.active = bool(needs & MEAN_GRADIENT)
+        self._parameters = list(parameters)
+        self._droppable = droppable
+        self._found = _NormsAndSums(parameters)
+        self.begin()
+
+    def begin(self) -> None:
+        """Start an interval."""
+        self._steps = 0
+        self._total: list[Tensor] = []  # of the steps' gradients, by parameter
+        self._next = self._total  # with that of the step observed last
+
+    def observe(self) -> None:
+        """Take in the gradients of one step."""
+        if not self.active:
+            return
+        self._next = self._total or [torch.zeros_like(p) for p in self._parameters]
+        places = [place for place, p in enumerate(self._parameters) if p.grad is not None]
+        totals = [self._next[place] for place in places]
+        gradients = [gradient for p in self._parameters if (gradient := p.grad) is not None]
+        if self._droppable:
+            new = dict(zip(places, added_each(totals, gradients) if places else (), strict=True))
+            self._next = [new.get(place, total) for place, total in enumerate(self._next)]
+        elif places:
+            add_each(totals, gradients)
+
+    def keep(self) -> None:
+        """Count the step observed last."""
+        self._total = self._next
+        self._steps += 1
+
+    def drop(self) -> None:
+        """Forget the step observed last."""
+        self._next = self._total
+
+    def finish(self) -> dict[str, float]:
+        """Return the interval's signals, NaN if no step was kept; waits for the device once."""
+        if not self.active:
+            return {}
+        self._found.clear()
+        if self._steps:
+            self._found.add([total / self._steps for total in self._total])
+        norm, variance = self._found.means()
+        return {"mean_grad_norm": norm, "mean_grad_component_variance": variance}
+
+    def state(self) -> list[Tensor]:
+        """Return the sum of the gradients kept so far, by parameter; empty for none."""
+        return [total.clone() for total in self._total]
+
+    def load(self, state: Sequence[Tensor | None], steps: int) -> None:
+        """Go on from the sum of so many gradients; None stands for zeros."""
+        self._steps = steps
+        pairs = list(zip(self._parameters, state, strict=True)) if any(t is not None for t in state) else []
+        self._total = [
+            torch.zeros_like(p) if total is None else total.to(p.device, copy=True) for p, total in pairs
+        ]
+        self._next = self._total
+
+
+class _NormsAndSums:
+    """Norm and sum of each part of some gradients.
+
+    What follows from them waits until the interval ends: after a backward pass nothing of it is in the
+    caches, and a dozen operations on single numbers would cost as much again as these reductions.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self._layout = Layout(parameters)
+        self._components = sum(p.numel() for p in parameters)
+        self._dtype = sum_dtype(parameters[0].device)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        self._norms: list[list[Tensor]] = []  # single numbers: a list for each gradient, of its parts
+        self._sums: list[list[Tensor]] = []
+
+    def add(self, gradients: Sequence[Tensor]) -> None:
+        """Add a gradient, given by parameter."""
         parts = self._layout.joined(gradients)
-        self._norms += [torch.linalg.vector_norm(part) for part in parts]
-        self._sums += [part.sum() for part in parts]
+        self._norms.append([torch.linalg.vector_norm(part) for part in parts])
+        self._sums.append([part.sum() for part in parts])
 
-    def _means(self, steps: int) -> tuple[float, float]:
-        """Return the means over the gradients reduced so far, NaN of none: of norm and component variance.
+    def drop_last(self) -> None:
+        """Forget the gradient added last."""
+        del self._norms[-1], self._sums[-1]
+
+    def means(self) -> tuple[float, float]:
+        """Return the means over the gradients, NaN of none: of norm and component variance.
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        if not steps:
+        if not self._norms:
             return math.nan, math.nan
-        norms, sums = (torch.stack(each).to(self.dtype).view(steps, -1) for each in (self._norms, self._sums))
+        norms, sums = (
+            torch.stack([*chain.from_iterable(each)]).to(self._dtype).view(len(each), -1)
+            for each in (self._norms, self._sums)
+        )
         square, mean = norms.square().sum(dim=1), sums.sum(dim=1) / self._components
         variance = (square / self._components - mean.square()).clamp_min(0)
         norm, spread = torch.stack([square.sqrt(), variance]).mean(dim=1).tolist()

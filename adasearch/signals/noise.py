@@ -24,33 +24,23 @@ low by ``tr(Sigma) / n`` or so.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from adasearch.signals.flat_gradient import Layout, added, gradients_of, inner_product, square_norm
-from adasearch.signals.gradients import NoiseSignals
+from adasearch.signal_sets import MOMENTS, NOISE
+from adasearch.signals.flat_gradient import Layout, added, gradients_of, inner_product, square_norm, sum_dtype
 from adasearch.signals.per_example import example_gradients
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
+from adasearch.signals.torch_private import Bucket
 
-if TYPE_CHECKING:
-    from torch._C._distributed_c10d import GradBucket as Bucket
-else:  # the public name, which has no type
-    Bucket = dist.GradBucket
-
-__all__ = ["NOISE", "Bucket", "Form", "NoiseMeter"]
+__all__ = ["Form", "NoiseMeter"]
 
 Form = Literal["per_example", "workers", "passes", "halves"]
 
-NOISE = frozenset(
-    {"grad_noise", "grad_sq_norm", "batch_grad_sq_norm", "half_cosine", "inner_product_variance"}
-)
-"""Signals that :class:`NoiseMeter` can measure."""
-
 KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
-EXAMPLE_COMPONENTS = 2**25  # components of examples' gradients at once: 128 MiB in single precision
 
 
 class NoiseMeter:
@@ -58,7 +48,8 @@ class NoiseMeter:
 
     Per interval: :meth:`begin`, then at each step :attr:`passes` forward and backward passes of losses
     weighted so that the gradients sum up to the step's, and :meth:`observe` after the last; at the end
-    :meth:`finish`. In between, on steps where :attr:`sampling` holds, the forms differ:
+    :meth:`finish`. Where an update may be skipped behind a scaler of the loss :meth:`settle` or :meth:`drop`
+    follow. In between, on steps where :attr:`sampling` holds, the forms differ:
 
     * "workers", with several processes: :meth:`take_bucket` from a communication hook of DDP, before the
       reduction. A group is one worker's part of the batch. No second backward pass; two numbers are
@@ -83,6 +74,7 @@ class NoiseMeter:
         rank: of this process.
         network: give it to have the examples' own gradients; see :func:`example_gradients`.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
+        halves: whether the loop makes as many passes as :attr:`passes` says; else one pass has no groups.
     """
 
     def __init__(
@@ -94,22 +86,24 @@ class NoiseMeter:
         rank: int = 0,
         network: nn.Module | None = None,
         least: int = 1,
+        halves: bool = True,
     ) -> None:
         self._parameters = list(parameters)
         self._layout = Layout(parameters)
         self.active = bool(needs & NOISE)
-        self._moments = bool(needs & {"grad_noise", "grad_sq_norm"})
+        self._moments = bool(needs & MOMENTS)
+        self._found = needs | {"noise_count", "batch_grad_sq_norm"} | (MOMENTS if self._moments else needs)
         self._half = "half_cosine" in needs
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner
-        self._world, self._rank, self._least = world, rank, least
+        self._world, self._rank, self._least, self._halves = world, rank, least, halves
         self._examples = None if network is None else example_gradients(network)
-        device = parameters[0].device
-        self._dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._dtype = sum_dtype(parameters[0].device)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
-        self._sums = torch.zeros(4, dtype=self._dtype, device=device)
+        self._sums = torch.zeros(4, dtype=self._dtype, device=parameters[0].device)
         self.form: Form | None = None
         # Of the step under way; sums of parts of it are gradients, and those are lists of tensors.
+        self._observed = False  # whether the step observed last was measured
         self._taken = 0  # passes, or examples
         self._total: list[Tensor | None] = []  # the step's gradient so far, by parameter
         self._half_sum: list[Tensor] = []  # the first half's part of it
@@ -134,19 +128,12 @@ class NoiseMeter:
     def begin(self, steps: int, batch_size: int, passes: int) -> None:
         """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
         self._passes, self._size = passes, batch_size
-        self.form = self._form()
+        self.form, self._groups = self._form(batch_size, passes)
         # The batch is cut into world * passes parts that differ by at most one; this worker's are in line.
         base, extra = divmod(batch_size, self._world * passes)
         first = self._rank * passes
         self._first = first * base + min(first, extra)
         self._own = passes * base + min(max(extra - first, 0), passes)
-        groups: dict[Form, int] = {
-            "per_example": batch_size,
-            "workers": min(self._world, batch_size),  # a worker may be left without an example
-            "passes": passes,
-            "halves": 2 if batch_size >= 2 * self._least else 1,
-        }
-        self._groups = groups[self.form] if self.form else 0
         self._measurable = self._groups != 1
         # Extra passes, or one more gradient that is reduced.
         costly = self.form in ("halves", "per_example") or (self.form == "workers" and self._half)
@@ -193,12 +180,8 @@ class NoiseMeter:
         """Take in some of this worker's examples, in their order; the step's gradient is there already."""
         assert self._examples is not None, "no network was given"
         size = self._size
-        chunk = max(1, EXAMPLE_COMPONENTS // sum(p.numel() for p in self._parameters))
-        for some_images, some_labels in zip(images.split(chunk), labels.split(chunk), strict=True):
-            count = len(some_labels)
-            if not count:
-                continue
-            gradients = [gradient.flatten(1) for gradient in self._examples(some_images, some_labels)]
+        for gradients in self._examples(images, labels):
+            count = len(gradients[0])
             if self._moments:
                 squares = [gradient.square().sum() for gradient in gradients]
                 self._sums[0] += torch.stack(squares).to(self._dtype).sum()
@@ -219,7 +202,8 @@ class NoiseMeter:
 
     def observe(self) -> None:
         """Take in the step's gradient, after reduction over workers and before the update."""
-        if self.sampling:
+        self._observed = self.sampling
+        if self._observed:
             if self.form in ("passes", "halves"):
                 for p, total in zip(self._parameters, self._total, strict=True):
                     p.grad = total
@@ -245,42 +229,53 @@ class NoiseMeter:
             self._begin_step()
         self._steps += 1
 
-    def settle(self, scale: float | None) -> None:
-        """After a measured step whose gradients were ``scale`` times as large: divide; None takes it back."""
-        if scale is None:
-            self._sums.copy_(self._kept_sums)
-            self.measured -= 1
-        else:
+    def settle(self, scale: float = 1.0) -> None:
+        """Count the step observed last for good; its gradients were ``scale`` times as large."""
+        if not self._observed:
+            return
+        if scale != 1.0:
             factors = torch.tensor([scale**2, scale**4, scale**2, 1.0], dtype=torch.float64).to(self._sums)
             self._sums.copy_(self._kept_sums + (self._sums - self._kept_sums) / factors)
         self._kept_sums.copy_(self._sums)
 
-    def finish(self) -> NoiseSignals:
-        """Return the interval's signals, equal on all workers; waits for the device once."""
+    def drop(self) -> None:
+        """Take back the step observed last; the next stands in for it."""
+        self._steps -= 1
+        if self._observed:
+            self._sums.copy_(self._kept_sums)
+            self.measured -= 1
+
+    def finish(self) -> dict[str, float]:
+        """Return the interval's signals and their ``noise_count``, equal on all workers.
+
+        NaN, with a count of 0, is a signal that was needed but could not be had: of one example. Waits for
+        the device once.
+        """
         if not self.active:
-            return NoiseSignals()
+            return {}
         if self._world > 1 and self.form is not None:
             dist.all_reduce(self._sums[:2])
         squares, inner, whole, cosine = (self._sums / self.measured).tolist()
         # Rounding may push a sum of squares below; NaN stays NaN.
         noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
-        return NoiseSignals(
-            grad_noise=noise if self._moments else None,
-            grad_sq_norm=whole - noise / self._size if self._moments else None,
-            noise_count=self.measured,
-            batch_grad_sq_norm=whole,
-            half_cosine=cosine if self._half else None,
-            inner_product_variance=inner if self._inner else None,
-        )
+        found = {
+            **{"grad_noise": noise, "grad_sq_norm": whole - noise / self._size},
+            **{"noise_count": self.measured, "batch_grad_sq_norm": whole},
+            **{"half_cosine": cosine, "inner_product_variance": inner},
+        }
+        return {name: value for name, value in found.items() if name in self._found}
 
-    def _form(self) -> Form | None:
+    def _form(self, batch_size: int, passes: int) -> tuple[Form | None, int]:
+        """Return where a step's groups come from, and how many there are."""
         if not self._grouped:
-            return None
+            return None, 0
         if self._examples is not None:
-            return "per_example"
+            return "per_example", batch_size
         if self.hooked:
-            return "workers"
-        return "passes" if self._passes > 1 else "halves"
+            return "workers", min(self._world, batch_size)  # a worker may be left without an example
+        if passes > 1:
+            return "passes", passes
+        return "halves", 2 if self._halves and batch_size >= 2 * self._least else 1
 
     def _begin_step(self) -> None:
         """Forget the step before."""

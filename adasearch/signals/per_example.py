@@ -1,6 +1,6 @@
 """Each example's own gradient, for networks that treat examples one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -8,28 +8,36 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ["example_gradients", "mixes_examples"]
 
+BATCH_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.LazyBatchNorm1d, nn.LazyBatchNorm2d, nn.LazyBatchNorm3d),
+)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+COMPONENTS = 2**25  # of examples' gradients at once: 128 MiB in single precision
+
 
 def mixes_examples(network: nn.Module) -> bool:
     """Tell whether a layer normalises over the batch, so that an example's output depends on the others."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return any(isinstance(module, BATCH_NORMS) for module in network.modules())
 
 
-def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], list[Tensor]]:
+def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], Iterator[list[Tensor]]]:
     """Return a function from images (batch, ...) and labels (batch,) to each example's own gradient.
 
-    The gradients of the cross entropy with respect to the trained parameters, each (batch, *shape).
+    It yields the gradients of some of the examples at a time, in their order: those of the cross entropy with
+    respect to each trained parameter, (some, components).
 
     Raises:
         ValueError: a layer mixes the examples of a batch (BatchNorm), so that no example has a gradient of
             its own, or draws at random (dropout), so that the gradients would not be those of the step.
     """
     for name, module in network.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, BATCH_NORMS):
             raise ValueError(
                 f"per_example needs a network without BatchNorm, which mixes the examples of a batch, but "
                 f"layer {name!r} is {type(module).__name__}"
             )
-        dropout = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else 0.0
+        dropout = module.p if isinstance(module, DROPOUTS) else 0.0
         dropout = module.dropout if isinstance(module, nn.MultiheadAttention) else dropout
         if dropout:
             raise ValueError(
@@ -43,10 +51,14 @@ def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], list[Ten
 
     # A dropout of 0 drops nothing, but vmap wants to know how to draw it.
     gradient = vmap(grad(loss), in_dims=(None, 0, 0), randomness="different")
+    some = max(1, COMPONENTS // sum(p.numel() for p in trained.values()))
 
-    def gradients(images: Tensor, labels: Tensor) -> list[Tensor]:
-        with sdpa_kernel(SDPBackend.MATH):  # the kernels for attention cannot be mapped over examples
-            found = gradient({name: p.detach() for name, p in trained.items()}, images, labels)
-        return [found[name] for name in trained]
+    def gradients(images: Tensor, labels: Tensor) -> Iterator[list[Tensor]]:
+        for some_images, some_labels in zip(images.split(some), labels.split(some), strict=True):
+            if len(some_labels):
+                weights = {name: p.detach() for name, p in trained.items()}
+                with sdpa_kernel(SDPBackend.MATH):  # the kernels for attention cannot be mapped over examples
+                    found = gradient(weights, some_images, some_labels)
+                yield [found[name].flatten(1) for name in trained]
 
     return gradients

@@ -135,6 +135,7 @@ def _broken(rows: pa.Table) -> dict[str, Rows]:
 
     for name in POSITIVE["intervals"]:
         refuse(name, lambda values: values < 1)
+    refuse("step", lambda values: values < 0)  # 0 where all updates so far were skipped
     for name in SPENT:
         refuse(name, lambda values: ~((values >= 0) & np.isfinite(values)))
     for name in ("lr_scale", "next_lr_scale"):

@@ -73,7 +73,7 @@ REQUIRED: dict[Table, frozenset[str]] = {
 POSITIVE: dict[Table, tuple[str, ...]] = {
     "studies": ("train_examples", "val_examples", "budget", "interval", "evaluate_every", "workers"),
     "trials": ("workers",),
-    "intervals": ("step", "examples_seen", "initial_batch_size", "batch_size", "next_batch_size", "passes"),
+    "intervals": ("examples_seen", "initial_batch_size", "batch_size", "next_batch_size", "passes"),
 }
 """The columns of whole numbers that others are divided by, or that count what must be there."""
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+from adasearch.signal_sets import SIGNAL_SETS
+
 __all__ = ["SCHEMAS", "SCHEMA_VERSION", "Table"]
 
 SCHEMA_VERSION = 2
@@ -114,16 +116,11 @@ SCHEMAS: dict[Table, pa.Schema] = {
         train_loss=_floats,
         val_loss=_floats,
         val_error=_floats,
-        grad_norm=_floats,
-        grad_component_variance=_floats,
-        mean_grad_norm=_floats,
-        mean_grad_component_variance=_floats,
-        grad_noise=_floats,
-        grad_sq_norm=_floats,
+        **dict.fromkeys(
+            (*SIGNAL_SETS["per_step"], *SIGNAL_SETS["mean_gradient"], *SIGNAL_SETS["noise"]), _floats
+        ),
         noise_count=_ints,
-        batch_grad_sq_norm=_floats,
-        half_cosine=_floats,
-        inner_product_variance=_floats,
+        **dict.fromkeys(SIGNAL_SETS["products"], _floats),
         noise_form=_texts,
         train_seconds=_floats,
         modelled_seconds=_floats,
@@ -167,10 +164,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         step_seconds_low=_floats,
         step_seconds_high=_floats,
         repeats=_ints,
-        measure_per_step_seconds=_floats,
-        measure_mean_gradient_seconds=_floats,
-        measure_noise_seconds=_floats,
-        measure_products_seconds=_floats,
+        **{f"measure_{name}_seconds": _floats for name in SIGNAL_SETS},
         peak_memory_bytes=_ints,
         saturation_batch_size=_ints,
         # one row per figure of a stability profile

@@ -62,7 +62,9 @@ def close_trial(
 ) -> TrialRecord:
     """Return ``trial`` with its outcome: sums over the intervals, and the last evaluation as its error.
 
-    A trial that ended before its first interval keeps its sums at None.
+    A trial that ended before its first interval keeps its sums at None. ``mean_batch_size`` is examples per
+    update that was made, None if none was; with float16 it is above the sizes' mean by the share of updates
+    that were skipped, which is some in a thousand.
     """
     outcome = replace(
         trial, status=status, error=error, ended_at=ended_at, peak_memory_bytes=peak_memory_bytes
@@ -84,7 +86,7 @@ def close_trial(
         examples_seen=last.examples_seen,
         epochs=last.epoch,
         steps=last.step,
-        mean_batch_size=last.examples_seen / last.step,
+        mean_batch_size=last.examples_seen / last.step if last.step else None,
         final_batch_size=last.batch_size,
         adaptations=sum(record.decision.action != "hold" for record in intervals),
     )

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.signals.torch_private import buffers_of
+
 __all__ = ["JoinedBuffers", "mean_state"]
 
 
@@ -28,7 +30,7 @@ class JoinedBuffers:
         for module in network.modules():
             for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
                 found.setdefault(buffer.dtype, {})[id(buffer)] = buffer
-                self._homes.append(module._buffers)
+                self._homes.append(buffers_of(module))
                 self._names.append(name)
                 buffers.append(buffer)
         self._flats = [torch.cat([each.flatten() for each in same.values()]) for same in found.values()]

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from adasearch.errors import StoreError
 from adasearch.io.filesystem import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
+from adasearch.training.history import history_of
 from adasearch.training.run import Run
 from adasearch.training.same_run import difference, text_of
 
@@ -86,6 +87,7 @@ class Checkpoints:
             "progress": asdict(progress),
             "device_batch": run.passes.device_batch,
             "step": run.step,
+            "updates": run.updates,
             "examples_seen": run.examples_seen,
             "network": run.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
@@ -174,6 +176,7 @@ def _restored(run: Run, state: dict[str, Any]) -> RunState:
     if run.scaler is not None:
         run.scaler.load_state_dict(state["scaler"])
     run.step, run.examples_seen = state["step"], state["examples_seen"]
+    run.updates = state.get("updates", run.step)  # version 0.2.0 counted those that were skipped as made
     run.passes.device_batch = min(run.passes.device_batch, state["device_batch"])
     workers = state["workers"]
     if len(workers) == run.world:
@@ -186,12 +189,8 @@ def _restored(run: Run, state: dict[str, Any]) -> RunState:
         run.buffers.load(mean_state([each["buffers"] for each in workers]))
         torch.manual_seed(run.config.seed + run.rank + run.step)
     progress = state["progress"]
-    names = {field.name for field in fields(Signals)}
     return RunState(
-        history=tuple(
-            Signals(**{name: value for name, value in row.items() if name in names})
-            for row in progress["history"]
-        ),
+        history=tuple(history_of(progress["history"])),
         decision=Decision(**progress["decision"]),
         evaluated=progress["evaluated"],
     )

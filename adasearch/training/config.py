@@ -80,10 +80,7 @@ def hyperparameters_of(values: Mapping[str, Value]) -> Hyperparameters:
             raise unknown("field of training", name, kinds)
         if not fits(kinds[name], value):
             raise InputError(f"{name} takes {wanted(kinds[name])} but got {reprlib.repr(value)}")
-    try:
-        return Hyperparameters(**values)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return Hyperparameters(**values)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from adasearch.signals.noise import Bucket, NoiseMeter
-from adasearch.training.stopwatch import Stopwatch
+from adasearch.signals.interval import IntervalMeter
 
 __all__ = ["in_parallel", "show_gradients"]
 
@@ -22,16 +21,18 @@ def in_parallel(network: nn.Module) -> DistributedDataParallel:
         return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def show_gradients(parallel: DistributedDataParallel, noise: NoiseMeter, clock: Stopwatch) -> None:
+def show_gradients(parallel: DistributedDataParallel, meter: IntervalMeter) -> None:
     """Do what DDP does without a hook, and before show the meter this process's own gradient.
 
-    The hook holds neither the run nor DDP: a cycle through DDP would never be freed.
+    The meter must not lead back to DDP: a cycle through DDP, which holds the hook, would never be freed.
     """
 
-    def hook(group: dist.ProcessGroup, bucket: Bucket) -> torch.futures.Future[Tensor]:
-        if noise.sampling:
-            with clock.section("measure"):
-                noise.take_bucket(bucket)
+    # DDP refuses another annotation than this one, whose type mypy does not know.
+    def hook(
+        group: dist.ProcessGroup,
+        bucket: dist.GradBucket,  # type: ignore[name-defined]
+    ) -> torch.futures.Future[Tensor]:
+        meter.take_bucket(bucket)
         return allreduce_hook(group, bucket)
 
     parallel.register_comm_hook(dist.group.WORLD, hook)

@@ -5,10 +5,9 @@ Tune, the store, a notebook and a test consume the same records; stopping early 
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
-from torch import distributed as dist
 
 from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
@@ -62,7 +61,8 @@ def train(
     while run.examples_seen < config.budget:
         batch_size, lr_scale = decision.batch_size, decision.lr_scale
         mark = min((run.examples_seen // config.interval + 1) * config.interval, config.budget)
-        train_loss, gradient, noise = run.steps_until(mark, batch_size, lr_scale, halted)
+        before = run.step
+        measured = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
         val_loss = val_error = test_error = None
         wanted = "val_loss" in scheduler.needs
@@ -77,18 +77,15 @@ def train(
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
-            step=run.step,
+            step=run.updates,
             examples_seen=run.examples_seen,
             initial_batch_size=hyper.batch_size,
             batch_size=batch_size,
             lr=run.lr,
             lr_scale=lr_scale,
-            train_loss=train_loss,
             val_loss=val_loss,
-            **asdict(gradient),
-            **asdict(noise),
+            **measured,
         )
-        steps = signals.step - (history[-1].step if history else 0)
         history.append(signals)
         losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
         broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
@@ -97,7 +94,9 @@ def train(
                 decision = hold(signals, broken[0] if broken else "end of the budget")
             else:
                 decision = decide(scheduler, history, limits)
-                _assert_agreed(run, decision)
+                # They saw the same signals, so anything else is a bug.
+                size, factor = "the batch size", "the learning rate's factor"
+                run.processes.check_equal({size: decision.batch_size, factor: decision.lr_scale})
         if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
             progress = RunState(history=tuple(history), decision=decision, evaluated=evaluated)
             with run.clock.section("checkpoint"):
@@ -110,10 +109,11 @@ def train(
             passes=run.passes.count(batch_size),
             val_error=val_error,
             train_seconds=seconds["train"] + seconds["resize"],
-            measure_seconds=seconds.get("measure", 0.0) + _extra_seconds(seconds, noise.noise_count, steps),
+            measure_seconds=seconds.get("measure", 0.0)
+            + _extra_seconds(seconds, signals.noise_count, run.step - before),
             resize_seconds=seconds["resize"],
             eval_seconds=seconds.get("eval", 0.0),
-            noise_form=run.noise.form if noise.noise_count else None,
+            noise_form=run.meter.form if signals.noise_count else None,
             compile_seconds=seconds.get("compile", 0.0),
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,
@@ -122,16 +122,6 @@ def train(
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
-
-
-def _assert_agreed(run: Run, decision: Decision) -> None:
-    """Check that all workers decided alike; they saw the same signals, so anything else is a bug."""
-    if run.world > 1:
-        wish = (float(decision.batch_size), decision.lr_scale)
-        both = torch.tensor([*wish, *(-x for x in wish)], device=run.device, dtype=run.meter.dtype)
-        dist.all_reduce(both, op=dist.ReduceOp.MAX)
-        if not torch.equal(both[:2], -both[2:]):
-            raise RuntimeError(f"workers disagree on batch size and learning rate: {both.tolist()}")
 
 
 def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:

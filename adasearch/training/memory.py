@@ -18,7 +18,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.autograd.graph import saved_tensors_hooks
 
-__all__ = ["PeakMemory", "default_limit", "is_out_of_memory", "room_for_passes", "watched"]
+__all__ = ["OutOfMemory", "PeakMemory", "default_limit", "is_out_of_memory", "room_for_passes", "watched"]
 
 SHARE = 0.9  # of the machine's memory for all its workers together
 QUOTAS = (
@@ -26,6 +26,10 @@ QUOTAS = (
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
 )
 """Where containers, of either kind, have their CPU time and per how much."""
+
+
+class OutOfMemory(Exception):  # noqa: N818 - no error: the pass is made again in smaller ones
+    """A pass needed more memory than there is; the message is the allocator's."""
 
 
 def default_limit(threads: int | None = None) -> int:

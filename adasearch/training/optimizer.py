@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.utils import get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from adasearch.training.config import Hyperparameters
@@ -12,12 +12,17 @@ from adasearch.training.config import Hyperparameters
 __all__ = ["Update", "make_optimizer"]
 
 
-def make_optimizer(hyper: Hyperparameters, parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """Return the optimiser that is asked for, fused where the device has such a kernel."""
+def make_optimizer(
+    hyper: Hyperparameters, parameters: Sequence[nn.Parameter], *, scaled: bool = False
+) -> Optimizer:
+    """Return the optimiser that is asked for, fused where the device has such a kernel.
+
+    ``scaled`` tells that it is stepped behind a scaler of the loss.
+    """
     fused = True if parameters[0].device.type in ("cpu", "cuda") else None  # None leaves it to PyTorch
     if hyper.optimizer == "adamw":
         return AdamW(parameters, lr=hyper.lr, weight_decay=hyper.weight_decay, fused=fused)
-    return SGD(
+    sgd = SGD(
         parameters,
         lr=hyper.lr,
         momentum=hyper.momentum,
@@ -25,6 +30,12 @@ def make_optimizer(hyper: Hyperparameters, parameters: Sequence[nn.Parameter]) -
         weight_decay=hyper.weight_decay,
         fused=fused,
     )
+    if scaled and hyper.momentum:
+        # The fused kernel makes them at its first step and, where that one overflows, leaves them at whatever
+        # the memory held (torch 2.14). From zeros, the first step that counts sets them to its gradient.
+        for p in parameters:
+            sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return sgd
 
 
 class Update:
@@ -58,11 +69,6 @@ class Update:
         scale = self._scaler.get_scale()
         self._scaler.unscale_(self._optimizer)
         return scale
-
-    def finite(self) -> bool:
-        """Tell whether no gradient overflowed; waits for the device."""
-        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"]]
-        return bool(get_total_norm([each for each in gradients if each is not None]).isfinite())
 
     def begin(self, factor: float) -> None:
         """Multiply the learning rates.

@@ -7,17 +7,22 @@ cache.
 import json
 import math
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
+from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.records import Precision
 from adasearch.training.config import TrainConfig
+from adasearch.training.memory import watched
+from adasearch.training.precision import autocast
 
-__all__ = ["PassTooLarge", "Passes"]
+__all__ = ["PassTooLarge", "Passes", "loss_of_pass"]
 
 CPU_BATCH = 512  # examples per pass on a CPU; larger passes gain no speed there
 FEWEST = 4  # examples per pass that a batch can always be cut into without a pass of one
@@ -39,16 +44,26 @@ class Passes:
     """The greatest number of examples per forward pass and device: given, remembered, or found by trying.
 
     Without a given or remembered value a GPU begins with a worker's whole share of the batch and a CPU with
-    512 examples; whoever runs out of memory calls :meth:`shrink`.
+    512 examples; whoever runs out of memory calls :meth:`shrink`. ``room`` are the bytes that a pass may keep
+    on a CPU, None for no limit.
 
     Attributes:
+        world: number of processes.
         device_batch: the number at present.
         proven: examples of the largest pass that fitted so far.
         shrunk: how often memory ran out, since the caller last set it to 0.
     """
 
-    def __init__(self, config: TrainConfig, image_size: int, device: torch.device, world: int) -> None:
-        self._world = world
+    def __init__(
+        self,
+        config: TrainConfig,
+        image_size: int,
+        device: torch.device,
+        world: int,
+        room: int | None = None,
+    ) -> None:
+        self.world = world
+        self._room = room
         memory, name = config.memory_limit, device.type
         if device.type == "cuda":
             name, memory = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)[1]
@@ -62,11 +77,11 @@ class Passes:
 
     def count(self, batch_size: int) -> int:
         """Return how many forward passes each worker makes per step."""
-        return math.ceil(batch_size / (self._world * self.device_batch))
+        return math.ceil(batch_size / (self.world * self.device_batch))
 
     def largest(self, batch_size: int) -> int:
         """Return the examples of the largest pass of a step."""
-        return math.ceil(batch_size / (self._world * self.count(batch_size)))
+        return math.ceil(batch_size / (self.world * self.count(batch_size)))
 
     def shrink(self, batch_size: int, reason: BaseException | str) -> None:
         """Halve the passes of this batch size.
@@ -80,6 +95,10 @@ class Passes:
         self.shrunk += 1
         self._unproven = True
 
+    def watched(self, examples: int) -> AbstractContextManager[None]:
+        """Watch a pass of so many examples, unless one as large fitted before; see :func:`memory.watched`."""
+        return watched(None if examples <= self.proven else self._room)
+
     def fitted(self, examples: int) -> None:
         """Hear that a pass of so many examples fitted; a number that was found is kept for later runs."""
         self.proven = max(self.proven, examples)
@@ -91,7 +110,7 @@ class Passes:
         known = 0
         with suppress(OSError, ValueError, AttributeError, TypeError):  # not there, or of another's making
             known = int(json.loads(_file().read_text()).get(self._key, 0))
-        if self._world > 1:
+        if self.world > 1:
             box = torch.tensor(known, device=device)
             dist.broadcast(box, src=0)
             known = int(box)
@@ -110,6 +129,15 @@ class Passes:
                 draft = file.with_suffix(f".{os.getpid()}")
                 draft.write_text(json.dumps({**found, self._key: self.device_batch}, indent=1))
                 os.replace(draft, file)
+
+
+def loss_of_pass(
+    forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, passes: Passes, precision: Precision
+) -> Tensor:
+    """Return the sum of losses of a forward pass."""
+    with passes.watched(len(labels)), autocast(precision, images.device):
+        output = forward(images)
+        return nn.functional.cross_entropy(output, labels, reduction="sum")
 
 
 def _file() -> Path:

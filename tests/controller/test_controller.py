@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
@@ -17,8 +18,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import SCHEDULERS, BatchSizeController, Limits
-from adasearch.controller.interval import missing_signals
+from adasearch.controller.needs import missing_signals
 from adasearch.controller.sampler import ResizableBatchSampler
+from adasearch.controller.state import VERSION
 from adasearch.errors import InputError
 from adasearch.records import Decision, Signals
 from adasearch.schedulers import BatchSizeScheduler
@@ -26,7 +28,7 @@ from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 
 EXAMPLES = 120
 LIMITS = Limits(smallest=4, largest=40)
@@ -351,6 +353,19 @@ def test_noise_is_measured_between_the_parts_of_each_batch(device_batch: int | N
     assert [row.batch_size for row in loop.controller.history] == [8, 8]
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_batch_too_small_for_two_parts_is_trained_on_all_the_same(size: int) -> None:
+    """It has no noise that could be measured; its gradient is there."""
+    options = {"batch_size": size, "limits": Limits(smallest=2, largest=40)}
+    noisy, plain = (
+        Loop(Script(sizes=(), needs=needs), options=options).run(1) for needs in (NOISE, frozenset())
+    )
+    assert torch.equal(noisy.weights, plain.weights)
+    for row in noisy.controller.history:
+        assert row.noise_count == 0
+        assert all(math.isnan(getattr(row, name)) for name in NOISE)
+
+
 def test_measuring_the_noise_does_not_change_training() -> None:
     noisy, plain = Loop(NOISY).run(), Loop(replace(NOISY, needs=frozenset())).run()
     assert noisy.sizes == plain.sizes
@@ -435,15 +450,17 @@ def test_skipped_step_gives_no_signal_and_loses_no_example(needs: frozenset[str]
     loop = Loop(Script(sizes=(8, 12), needs=needs), options={"scaler": scaler()})
     controller, updates, skipped = loop.controller, 0, {0, 1, 2, 3, 4, 5, 6, 7, 8, 11}  # all of an interval
     loader = DataLoader(loop.data, batch_sampler=controller.sampler)
-    kept: list[float] = []
+    losses: list[float] = []
     norms: list[float] = []
     for number in range(15):  # batches of an epoch
         before = loop.weights
         for inputs, labels in controller.batches(loader):
             first = controller.part.first
             loss = nn.functional.cross_entropy(loop.model(inputs), labels)
-            whole = controller.backward(loss * (math.inf if number in skipped and first else 1))
-            kept += [loss.item() * len(labels)] if number not in skipped else []
+            if number in skipped and first:
+                loss.register_hook(lambda gradient: gradient * math.inf)
+            whole = controller.backward(loss)
+            losses += [loss.item() * len(labels)]
             if whole:
                 norms += [loop.gradient.norm().item()] if number not in skipped else []
                 controller.update()
@@ -457,12 +474,11 @@ def test_skipped_step_gives_no_signal_and_loses_no_example(needs: frozenset[str]
         if number == 9:
             (row,) = controller.history
             assert (row.step, row.examples_seen) == (1, 80)
-            assert row.train_loss == pytest.approx(sum(kept) / 8)
-            kept, norms = [], []
+            assert row.train_loss == pytest.approx(sum(losses) / 80)  # of all that were seen
+            losses, norms = [], []
         if number == 14:
             row = controller.history[1]
-            assert row.train_loss == pytest.approx(sum(kept) / 32)
-            assert math.isfinite(row.train_loss)
+            assert row.train_loss == pytest.approx(sum(losses) / 40)
             if needs:
                 assert row.noise_count == 4
                 assert row.grad_norm == pytest.approx(sum(norms) / 4)
@@ -528,7 +544,7 @@ def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
     model = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     options: dict[str, Any] = {"scheduler": "constant", "batch_size": 8, "limits": LIMITS, **change}
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
+    with pytest.raises(InputError) as raised:
         BatchSizeController(model, optimizer, range(EXAMPLES), **options)
     assert message in str(raised.value)
 
@@ -560,11 +576,53 @@ def test_checkpoint_of_another_scheduler_is_refused_with_both_names() -> None:
         Loop(GROWING).controller.load_state_dict(other)
 
 
-def test_checkpoint_of_another_version_is_refused_with_both_names() -> None:
+@pytest.mark.parametrize("version", [VERSION + 1, 0, "0.0.7", None])
+def test_checkpoint_of_another_format_is_refused_with_both(version: Any) -> None:
     state = Loop(Constant()).controller.state_dict()
-    state["version"] = "0.0.7"
-    with pytest.raises(InputError, match=r"written by adasearch 0\.0\.7, but this is \d"):
+    state["version"] = version
+    says = re.escape(f"the checkpoint has format {version}, but this adasearch reads those up to {VERSION}")
+    with pytest.raises(InputError, match=says):
         Loop(Constant()).controller.load_state_dict(state)
+
+
+def of_version_0_2_0(state: Any) -> Any:
+    """A state as version 0.2.0 wrote it: the history by columns, None for a gradient that never came."""
+    rows = state["history"]
+    columns = list(rows[0])
+    history = {"columns": columns, "rows": [[row[name] for name in columns] for row in rows]}
+    interval = {**state["interval"], "mean_gradient": [*state["interval"]["mean_gradient"][:-1], None]}
+    return {**state, "version": "0.2.0", "history": history, "interval": interval}
+
+
+def test_run_goes_on_from_a_checkpoint_of_version_0_2_0() -> None:
+    """In mid-interval; the last parameter's gradients are zeros, as if the loss had not reached it."""
+
+    def loop() -> Loop:
+        built = Loop(replace(GROWING, gradient="mean_gradient", coupling="adascale"))
+        list(built.model.parameters())[-1].register_hook(torch.zeros_like)
+        return built
+
+    uncut, first, second = loop().run(2), loop().run(2, stop=40), loop()
+    states = torch.load(first.checkpoint(), weights_only=True)
+    states[-1] = of_version_0_2_0(states[-1])
+    file = io.BytesIO()
+    torch.save(states, file)
+    file.seek(0)
+    second.load(file).run(2)
+    assert len(first.controller.history) in range(1, len(uncut.controller.history))
+    assert first.sizes + second.sizes == uncut.sizes
+    assert second.controller.history == uncut.controller.history
+    assert torch.equal(second.weights, uncut.weights)
+
+
+def test_signals_that_one_version_does_not_know_do_not_stop_it() -> None:
+    state = Loop(GROWING).run().controller.state_dict()
+    rows = [{**row, "moon_phase": 0.5} for row in state["history"]]
+    for row in rows:
+        del row["half_cosine"]
+    loop = Loop(GROWING)
+    loop.controller.load_state_dict({**state, "history": rows})
+    assert loop.controller.history == Loop(GROWING).run().controller.history
 
 
 def test_checkpoint_of_a_size_outside_the_limits_is_refused() -> None:
@@ -578,7 +636,7 @@ def test_checkpoint_of_a_size_outside_the_limits_is_refused() -> None:
 
 def test_checkpoint_of_other_data_is_refused() -> None:
     state = Loop(Constant(), options={"seed": 3}).controller.state_dict()
-    with pytest.raises(ValueError, match="seed=3 but got seed=0"):
+    with pytest.raises(InputError, match="seed=3 but got seed=0"):
         Loop(Constant()).controller.load_state_dict(state)
 
 
@@ -612,7 +670,7 @@ def _process(rank: int, folder: str) -> None:
         second = SHARED["mean gradient"]().load(io.BytesIO(files[0])).run(2)
         found["resumed"] = (second.controller.history, first.sizes + second.sizes, second.weights)
         torch.save(found, f"{folder}/{rank}")
-        with pytest.raises(ValueError, match="must be at least 2, 1 per process, but got smallest=1"):
+        with pytest.raises(InputError, match="must be at least 2, 1 per process, but got smallest=1"):
             Loop(Constant(), options={"limits": Limits(smallest=1, largest=9)})
         with pytest.raises(InputError, match="DistributedDataParallel"):
             BatchSizeController(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from adasearch.controller.sampler import Part, ResizableBatchSampler
+from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler
+from adasearch.errors import InputError
 
 SIZES = [4, 4, 7, 1, 12, 3, 30, 5]
 
@@ -39,7 +40,7 @@ def loader_of(sampler: ResizableBatchSampler, examples: int, workers: int = 0) -
 
 def run(
     sampler: ResizableBatchSampler, loader: DataLoader[int], epochs: int, sizes: Iterator[int]
-) -> Iterator[tuple[Part, list[int]]]:
+) -> Iterator[tuple[MicroBatch, list[int]]]:
     """Yield every item with what it is, and ask for the next of ``sizes`` after each batch."""
     while sampler.epoch < epochs:
         for item in loader:
@@ -239,7 +240,7 @@ def test_sampler_leaves_the_global_generator_alone() -> None:
     ],
 )
 def test_values_outside_the_domain_are_refused(change: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
+    with pytest.raises(InputError) as raised:
         ResizableBatchSampler(**{"examples": 10, "batch_size": 4, **change})  # type: ignore[arg-type]
     assert message in str(raised.value)
 
@@ -253,7 +254,7 @@ def test_values_outside_the_domain_are_refused(change: dict[str, int], message: 
     ],
 )
 def test_checkpoint_of_another_stream_is_refused(other: ResizableBatchSampler, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         ResizableBatchSampler(10, 4).load_state_dict(other.state_dict())
 
 

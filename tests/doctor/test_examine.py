@@ -248,6 +248,15 @@ def test_order_of_rows_in_a_file_is_no_fault() -> None:
     assert end_of(holes, "a").fault == "has rows without interval, examples_seen or step"
 
 
+@pytest.mark.parametrize(
+    ("steps", "fault"),
+    [([0, 0, 13], None), ([13, 13, 26], None), ([13, 12, 26], "step falls in interval 1")],
+)
+def test_updates_may_be_skipped_for_whole_intervals(steps: list[int], fault: str | None) -> None:
+    rows = {"trial_id": ["a"] * 3, "interval": [0, 1, 2], "examples_seen": [400, 800, 1200], "step": steps}
+    assert end_of(in_columns(pa.table(rows), "intervals"), "a").fault == fault
+
+
 # --- files in the wrong place ---------------------------------------------------------------------------
 
 

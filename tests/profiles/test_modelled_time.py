@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from adasearch.data.splits import Dataset
 from adasearch.profiles.modelled_time import (
-    SIGNAL_SETS,
     SpeedCurve,
     interpolated,
     modelled,
@@ -20,6 +19,7 @@ from adasearch.profiles.modelled_time import (
 )
 from adasearch.records import Limits, Signals
 from adasearch.runs.speed import FixedBatch
+from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from tests.rows import STUDY, interval_at, trial_of
@@ -68,18 +68,23 @@ def test_saturation_is_where_throughput_nears_its_greatest() -> None:
 
 
 def test_interval_is_steps_times_step_time_and_what_was_measured() -> None:
-    first, second = interval_at(0), interval_at(1)
-    steps = second.signals.step - first.signals.step
-    assert modelled(first, None, CURVE).modelled_seconds == first.signals.step * 1.5
-    assert modelled(second, first, CURVE).modelled_seconds == steps * 1.5
+    first, second = interval_at(0), interval_at(1)  # 400 examples in 13 steps of 32
+    assert modelled(first, None, CURVE).modelled_seconds == 13 * 1.5
+    assert modelled(second, first, CURVE).modelled_seconds == 13 * 1.5
     noisy = replace(second, signals=replace(second.signals, grad_noise=1.0, noise_count=3, batch_size=48))
-    assert modelled(noisy, first, CURVE).modelled_seconds == pytest.approx(steps * 2.25 + 3 * 3.0)
+    assert modelled(noisy, first, CURVE).modelled_seconds == pytest.approx(9 * 2.25 + 3 * 3.0)
+
+
+def test_step_whose_update_was_skipped_takes_its_time() -> None:
+    first, second = interval_at(0), interval_at(1)
+    skipped = replace(second, signals=replace(second.signals, step=first.signals.step))
+    assert modelled(skipped, first, CURVE).modelled_seconds == 13 * 1.5
 
 
 def test_trial_is_the_sum_of_its_intervals_whatever_they_held_before() -> None:
     rows = [replace(interval_at(n), modelled_seconds=99.0) for n in range(3)]
     found = modelled_trial(trial_of(STUDY, 0), rows, CURVE)
-    assert found.modelled_seconds == pytest.approx(rows[-1].signals.step * 1.5)
+    assert found.modelled_seconds == pytest.approx(39 * 1.5)
     assert modelled_trial(trial_of(STUDY, 0), rows, None).modelled_seconds is None
     assert modelled_trial(trial_of(STUDY, 0), [], CURVE).modelled_seconds is None
 
@@ -95,7 +100,9 @@ def test_rows_tell_what_a_run_measured(name: str, digits: Dataset) -> None:
         interval=160,
         evaluate_every=320,
     )
-    records = list(train(config, FixedBatch(SIGNAL_SETS[name]), Limits(smallest=16, largest=16), digits))
+    records = list(
+        train(config, FixedBatch(frozenset(SIGNAL_SETS[name])), Limits(smallest=16, largest=16), digits)
+    )
     expected = {"per_step": 10, "mean_gradient": 10, "noise": 1, "products": 1}[name]
     assert [signals_paid(record.signals, 10) for record in records] == [{name: expected}] * 2
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.data.splits import Dataset
-from adasearch.profiles.modelled_time import SIGNAL_SETS
 from adasearch.profiles.profile import SpeedPoint
 from adasearch.records import IntervalRecord, Limits
 from adasearch.runs import speed
 from adasearch.runs.speed import FixedBatch, ladder, measure_point, median_interval
+from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.training.config import Hyperparameters, TrainConfig
 from tests.rows import interval_at
 

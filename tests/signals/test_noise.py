@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from adasearch.networks.registry import ARCHITECTURES, build_model
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold
 from adasearch.schedulers.constant import Constant
+from adasearch.signal_sets import MOMENTS, NOISE
 from adasearch.signals.flat_gradient import FUSE_BELOW
-from adasearch.signals.gradients import GradientSignals, NoiseSignals
-from adasearch.signals.noise import KEPT_GROUPS, NOISE, NoiseMeter
+from adasearch.signals.noise import KEPT_GROUPS, NoiseMeter
 from adasearch.signals.per_example import example_gradients
 from adasearch.signals.sampled_steps import COSTLY_SHARE, COSTLY_STEPS
 from adasearch.training.config import Hyperparameters, TrainConfig
@@ -28,7 +28,6 @@ from adasearch.training.loop import train
 from tests.conftest import HandClock
 
 ALL = NOISE
-MOMENTS = frozenset({"grad_noise", "grad_sq_norm"})
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +178,7 @@ def test_signals_equal_their_definitions(
     examples = examples_of(network, inputs, labels)
     sizes = cut(size, {"halves": 2, "passes": passes, "per_example": size}[form])
     expected = expected_signals(by_groups(examples, sizes), sizes, len(sizes) // 2)
-    assert asdict(meter.finish()) == pytest.approx(expected, rel=1e-9)
+    assert meter.finish() == pytest.approx(expected, rel=1e-9)
     np.testing.assert_allclose(step_gradient(network), gradient_of(network, inputs, labels), atol=1e-14)
 
 
@@ -192,7 +191,7 @@ def test_many_passes_are_kept_as_few_groups(passes: int) -> None:
     meter.begin(1, size, passes)
     inputs, labels = batch(size, seed=1)
     show(meter, network, inputs, labels)
-    found = asdict(meter.finish())
+    found = meter.finish()
     examples = examples_of(network, inputs, labels)
     each = cut(size, passes)
     expected = expected_signals(by_groups(examples, each), each, passes // 2)
@@ -213,7 +212,7 @@ def test_orthogonal_gradients_give_the_numbers_done_by_hand() -> None:
         parameter.grad = torch.tensor(part)
         meter.take(2)
     meter.observe()
-    assert asdict(meter.finish()) == pytest.approx(
+    assert meter.finish() == pytest.approx(
         {
             "grad_noise": 32,  # 2 * (|(2, -2)|^2 + |(-2, 2)|^2)
             "grad_sq_norm": 0,  # 8 - 32 / 4: orthogonal halves know of no common direction
@@ -236,11 +235,10 @@ def test_equal_gradients_have_no_noise() -> None:
         meter.take(examples)
     meter.observe()
     found = meter.finish()
-    assert found.grad_noise is not None
-    assert 0 <= found.grad_noise < 1e-15
-    assert found.grad_sq_norm == pytest.approx(0.03)
-    assert found.half_cosine == pytest.approx(1)
-    assert found.inner_product_variance == pytest.approx(0, abs=1e-15)
+    assert 0 <= found["grad_noise"] < 1e-15
+    assert found["grad_sq_norm"] == pytest.approx(0.03)
+    assert found["half_cosine"] == pytest.approx(1)
+    assert found["inner_product_variance"] == pytest.approx(0, abs=1e-15)
 
 
 # --- several workers -------------------------------------------------------------------------------
@@ -284,7 +282,7 @@ def test_many_workers_measure_alike_and_as_defined(
 
     monkeypatch.setattr("adasearch.signals.noise.dist.all_reduce", all_reduce)
 
-    def worker(rank: int) -> NoiseSignals:
+    def worker(rank: int) -> dict[str, float]:
         torch.set_default_dtype(torch.float64)
         here.rank = rank
         weights = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
@@ -304,7 +302,7 @@ def test_many_workers_measure_alike_and_as_defined(
     assert all(signals == found[0] for signals in found)
     busy = [count for count in sizes if count]
     expected = expected_signals(by_groups(rows.numpy(), busy), busy, world // 2)
-    assert asdict(found[0]) == pytest.approx(expected, rel=1e-9)
+    assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
 # --- unbiasedness ----------------------------------------------------------------------------------
@@ -320,7 +318,7 @@ def test_estimates_are_unbiased(form: str, size: int, passes: int, monkeypatch: 
     """
     # Each example's own gradient comes from here, not from the cross entropy.
     monkeypatch.setattr(
-        "adasearch.signals.noise.example_gradients", lambda network: lambda rows, labels: [rows]
+        "adasearch.signals.noise.example_gradients", lambda network: lambda rows, labels: [[rows]]
     )
     d, s, draws = 4, 1.5, 6000
     u = torch.tensor([0.5, -0.3, 0.2, 0.1])
@@ -343,10 +341,8 @@ def test_estimates_are_unbiased(form: str, size: int, passes: int, monkeypatch: 
                 meter.take(len(part))
         meter.observe()
         found = meter.finish()
-        assert found.grad_noise is not None
-        assert found.grad_sq_norm is not None
-        noise.append(found.grad_noise)
-        square.append(found.grad_sq_norm)
+        noise.append(found["grad_noise"])
+        square.append(found["grad_sq_norm"])
     length = (u @ u).item()
     for values, truth in ((noise, d * s**2 + (d + 1) * length), (square, length)):
         z = (np.mean(values) - truth) / (np.std(values) / math.sqrt(draws))
@@ -367,7 +363,7 @@ def test_few_steps_take_extra_passes(form: str, steps: int) -> None:
     meter.begin(steps, 8, 1)
     inputs, labels = batch(8, seed=1)
     halved = sum(show(meter, network, inputs, labels) == 2 for _ in range(steps))
-    count = meter.finish().noise_count
+    count = int(meter.finish()["noise_count"])
     assert 1 <= count <= math.ceil(steps / COSTLY_SHARE)
     assert count <= COSTLY_STEPS
     assert halved == (count if form == "halves" else 0)
@@ -387,7 +383,7 @@ def test_signals_are_means_over_the_measured_steps() -> None:
             expected.append(expected_signals(groups, [3, 3, 3], 1))
         show(meter, network, inputs, labels)
     assert 8 <= len(expected) <= 16
-    assert asdict(meter.finish()) == pytest.approx(mean_of(expected), rel=1e-9)
+    assert meter.finish() == pytest.approx(mean_of(expected), rel=1e-9)
 
 
 def test_each_interval_starts_afresh() -> None:
@@ -416,7 +412,7 @@ def test_nothing_is_measured_when_nothing_is_needed(needs: frozenset[str]) -> No
         assert not meter.sampling
         assert meter.passes == 1
         meter.observe()  # would fail if it looked for the gradient, as there is none
-    assert meter.finish() == NoiseSignals()
+    assert meter.finish() == {}
 
 
 @pytest.mark.parametrize("name", sorted(NOISE))
@@ -427,9 +423,9 @@ def test_only_what_is_needed_is_measured(name: str) -> None:
     for meter in (whole, part):
         meter.begin(1, 8, 2)
         show(meter, network, *batch(8, seed=0))
-    found, everything = asdict(part.finish()), asdict(whole.finish())
+    found, everything = part.finish(), whole.finish()
     there = {name, "noise_count", "batch_grad_sq_norm"} | (MOMENTS if name in MOMENTS else set())
-    assert {field for field, value in found.items() if value is not None} == there
+    assert set(found) == there
     assert all(found[field] == everything[field] for field in there)
 
 
@@ -443,8 +439,7 @@ def test_norm_of_the_batch_gradient_needs_no_groups() -> None:
     assert meter.form is None
     expected = float(np.sum(gradient_of(network, inputs, labels) ** 2))
     found = meter.finish()
-    assert found.batch_grad_sq_norm == pytest.approx(expected)
-    assert found == NoiseSignals(batch_grad_sq_norm=found.batch_grad_sq_norm, noise_count=1)
+    assert found == {"batch_grad_sq_norm": pytest.approx(expected), "noise_count": 1}
 
 
 @pytest.mark.parametrize(("least", "size"), [(1, 1), (2, 3)])
@@ -454,7 +449,7 @@ def test_batch_too_small_to_halve_is_not_a_number(least: int, size: int) -> None
     meter = NoiseMeter(list(network.parameters()), ALL, least=least)
     meter.begin(1, size, 1)
     assert show(meter, network, *batch(size, seed=0)) == 1
-    found = asdict(meter.finish())
+    found = meter.finish()
     assert found.pop("noise_count") == 0
     assert all(math.isnan(value) for value in found.values())
 
@@ -467,7 +462,7 @@ def test_infinite_gradients_give_no_finite_signal() -> None:
         parameter.grad = torch.tensor(part)
         meter.take(2)
     meter.observe()
-    found = asdict(meter.finish())
+    found = meter.finish()
     assert found.pop("noise_count") == 1
     assert not any(math.isfinite(value) for value in found.values())
 
@@ -485,9 +480,9 @@ def test_single_precision_keeps_the_digits_of_a_small_noise() -> None:
     meter.observe()
     expected = expected_signals([2 * part.double().numpy() for part in parts], [4, 4], 1)
     found = meter.finish()
-    assert found.grad_noise == pytest.approx(expected["grad_noise"], rel=1e-2)
-    assert found.grad_sq_norm == pytest.approx(expected["grad_sq_norm"], rel=1e-5)
-    assert found.half_cosine == pytest.approx(expected["half_cosine"], rel=1e-5)
+    assert found["grad_noise"] == pytest.approx(expected["grad_noise"], rel=1e-2)
+    assert found["grad_sq_norm"] == pytest.approx(expected["grad_sq_norm"], rel=1e-5)
+    assert found["half_cosine"] == pytest.approx(expected["half_cosine"], rel=1e-5)
 
 
 # --- each example's own gradient -------------------------------------------------------------------
@@ -497,20 +492,21 @@ def test_example_gradients_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) 
     torch.manual_seed(0)
     network = small_network()
     components = sum(p.numel() for p in network.parameters())
-    whole, pieces = (NoiseMeter(list(network.parameters()), ALL, network=network) for _ in range(2))
+    whole = NoiseMeter(list(network.parameters()), ALL, network=network)
+    monkeypatch.setattr("adasearch.signals.per_example.COMPONENTS", 3 * components)
+    pieces = NoiseMeter(list(network.parameters()), ALL, network=network)
     inputs, labels = batch(11, seed=0)
-    for meter, most in ((whole, 11), (pieces, 3)):
-        monkeypatch.setattr("adasearch.signals.noise.EXAMPLE_COMPONENTS", most * components)
+    for meter in (whole, pieces):
         meter.begin(1, 11, 2)
         show(meter, network, inputs, labels)
-    assert asdict(pieces.finish()) == pytest.approx(asdict(whole.finish()), rel=1e-9)
+    assert pieces.finish() == pytest.approx(whole.finish(), rel=1e-9)
 
 
 def test_example_gradients_equal_one_backward_pass_each(digits: Dataset) -> None:
     torch.manual_seed(0)
     network = build_model("vit_b_16", "nano", classes=10, image_size=16)
     images, labels = next(Batches(digits, 0).chunks(0, 0, 5, 1, range(1)))
-    found = torch.cat([g.flatten(1) for g in example_gradients(network)(images, labels)], dim=1)
+    found = torch.cat([torch.cat(some, dim=1) for some in example_gradients(network)(images, labels)])
     np.testing.assert_allclose(found.numpy(), examples_of(network, images, labels), rtol=1e-7, atol=1e-12)
 
 
@@ -672,9 +668,3 @@ def test_only_what_halves_take_longer_is_charged(
         assert record.train_seconds == 4 * (3 + 21) + extra
     only = run(digits, config(architecture="linear", interval=1, budget=21), Observer(needs=needs))[0]
     assert only.measure_seconds == (27 / 2 if extra else 0)  # nothing to compare with: the second half's
-
-
-def test_signals_of_both_meters_cover_all_optional_signals() -> None:
-    both = set(asdict(GradientSignals())) | set(asdict(NoiseSignals()))
-    optional = {name for name, field in Signals.__dataclass_fields__.items() if field.default is None}
-    assert both - {"noise_count"} == optional - {"val_loss"}

@@ -190,11 +190,13 @@ TRIALS = any_record(
     **dict.fromkeys(SPENT_COLUMNS, st.none() | SPENT),
 )
 MEASURED = ("train_seconds", "measure_seconds", "resize_seconds", "eval_seconds")
-COUNTED = ("step", "examples_seen", "initial_batch_size", "batch_size")
+COUNTED = ("examples_seen", "initial_batch_size", "batch_size")
 SCALES = st.floats(0, exclude_min=True, allow_infinity=False)
 RECORDS = any_record(
     IntervalRecord,
-    signals=any_record(Signals, lr_scale=SCALES, **dict.fromkeys(COUNTED, POSITIVE)),
+    signals=any_record(
+        Signals, step=st.integers(0, 2**63 - 1), lr_scale=SCALES, **dict.fromkeys(COUNTED, POSITIVE)
+    ),
     decision=any_record(Decision, batch_size=POSITIVE, lr_scale=SCALES),
     passes=POSITIVE,
     modelled_seconds=st.none() | SPENT,

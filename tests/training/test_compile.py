@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adasearch.data.splits import Dataset
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import Limits
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.stopwatch import Stopwatch

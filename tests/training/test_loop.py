@@ -24,7 +24,8 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
-from adasearch.signals.gradients import MEASURED, GradientMeter
+from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
+from adasearch.signals.gradients import NormMeter
 from adasearch.training.config import Hyperparameters, TrainConfig, lr_factor
 from adasearch.training.loop import train
 from adasearch.training.run import Halted
@@ -32,6 +33,7 @@ from adasearch.training.task import DivergedError
 from tests.conftest import HandClock, images_of
 
 LIMITS = Limits(smallest=1, largest=512)
+GRADIENTS = PER_STEP | MEAN_GRADIENT
 
 
 def linear(classes: int, image_size: int) -> nn.Module:
@@ -115,7 +117,7 @@ REFERENCES = {
 @pytest.mark.parametrize("hyper", REFERENCES.values(), ids=REFERENCES)
 def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, architecture: str) -> None:
     settings = config(hyper, architecture=architecture, budget=240, interval=48, device_batch=8)
-    records = run(digits, settings, Recipe(moves=((1, 40, 1.5),), needs=MEASURED))
+    records = run(digits, settings, Recipe(moves=((1, 40, 1.5),), needs=GRADIENTS))
 
     torch.manual_seed(settings.seed)
     network = build_model(architecture, "nano", classes=10, image_size=16)
@@ -166,7 +168,7 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
 @pytest.mark.usefixtures("_double")
 @pytest.mark.parametrize("device_batch", [4, 7, 16])
 def test_splitting_the_batch_over_passes_changes_nothing(digits: Dataset, device_batch: int) -> None:
-    scheduler = Recipe(moves=((1, 41, 1.0),), needs=MEASURED)
+    scheduler = Recipe(moves=((1, 41, 1.0),), needs=GRADIENTS)
     hyper = Hyperparameters(batch_size=27, lr=0.02)
     settings = config(hyper, architecture="vit_b_16", budget=270, interval=54, evaluate_every=54)
     whole = run(digits, settings, scheduler)
@@ -176,7 +178,7 @@ def test_splitting_the_batch_over_passes_changes_nothing(digits: Dataset, device
         assert other.passes == math.ceil(one.signals.batch_size / device_batch)
         assert one.passes == 1
         # The evaluations show that the weights are equal, not just the losses on the way.
-        for name in ("train_loss", "val_loss", *MEASURED):
+        for name in ("train_loss", "val_loss", *GRADIENTS):
             assert getattr(other.signals, name) == pytest.approx(getattr(one.signals, name), rel=1e-9), name
 
 
@@ -232,7 +234,7 @@ def test_two_epochs_of_digits_have_the_golden_losses_in_single_precision() -> No
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "vit_b_16"])
 def test_same_seed_gives_the_same_records(digits: Dataset, architecture: str) -> None:
     settings = config(architecture=architecture, budget=96, interval=48)
-    scheduler = Recipe(moves=((0, 24, 2.0),), needs=MEASURED)
+    scheduler = Recipe(moves=((0, 24, 2.0),), needs=GRADIENTS)
     first = run(digits, settings, scheduler)
     torch.manual_seed(99)  # whatever others drew in between
     assert without_times(run(digits, settings, scheduler)) == without_times(first)
@@ -367,7 +369,7 @@ def test_adabatch_grows_batch_and_learning_rate_during_training(digits: Dataset)
 
 def test_signals_that_nobody_needs_are_absent(digits: Dataset) -> None:
     for record in run(digits, config()):
-        assert all(getattr(record.signals, name) is None for name in MEASURED)
+        assert all(getattr(record.signals, name) is None for name in GRADIENTS)
         assert record.measure_seconds == 0
 
 
@@ -507,7 +509,7 @@ def test_learning_rate_curve(schedule: str, warmup: float, progress: float, expe
 
 
 def test_consumer_that_sleeps_between_records_is_not_charged(digits: Dataset, clock: HandClock) -> None:
-    for record in train(config(interval=32), Recipe(needs=MEASURED), LIMITS, digits):
+    for record in train(config(interval=32), Recipe(needs=GRADIENTS), LIMITS, digits):
         spent = (record.train_seconds, record.measure_seconds, record.resize_seconds, record.eval_seconds)
         assert spent == (0, 0, 0, 0)
         clock.now += 10
@@ -535,8 +537,8 @@ def test_each_kind_of_work_is_charged_to_its_own_column(
         clock.now += 10
         original(meter)
 
-    original: Any = GradientMeter.observe
-    monkeypatch.setattr(GradientMeter, "observe", observe)
+    original: Any = NormMeter.observe
+    monkeypatch.setattr(NormMeter, "observe", observe)
     monkeypatch.setitem(ARCHITECTURES, "linear", {"nano": slow})
     records = run(digits, config(interval=32, budget=64, evaluate_every=64), Slow())
     first, last = records
@@ -547,7 +549,7 @@ def test_each_kind_of_work_is_charged_to_its_own_column(
 
 def test_measured_seconds_fit_into_the_time_that_passed(digits: Dataset) -> None:
     started = time.perf_counter()
-    records = run(digits, config(architecture="vit_b_16", interval=32), Recipe(needs=MEASURED))
+    records = run(digits, config(architecture="vit_b_16", interval=32), Recipe(needs=GRADIENTS))
     passed = time.perf_counter() - started
     for record in records:
         assert 0 < record.measure_seconds < record.train_seconds

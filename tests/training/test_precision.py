@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 from adasearch.data.splits import Dataset
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits, Precision
-from adasearch.signals.noise import NOISE
+from adasearch.signal_sets import NOISE
+from adasearch.store.trials import close_trial
 from adasearch.training import run
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
-from adasearch.training.optimizer import Update
+from adasearch.training.optimizer import Update, make_optimizer
 from adasearch.training.precision import let_cudnn_try, set_tf32
+from tests.rows import START, STUDY, trial_of
 from tests.training.test_loop import Recipe
 
 CPU = torch.device("cpu")
@@ -114,7 +117,8 @@ def test_step_that_overflowed_changes_nothing_and_gives_no_signal(
     Overflowing.at = frozenset({5, 16})
     found = records(digits, "float16", needs, device_batch=16)
     assert kept == [True, True, False, True, True, True, True, False, True, True]
-    assert [record.signals.step for record in found] == [5, 10]
+    assert [record.signals.step for record in found] == [4, 8]
+    assert [record.signals.examples_seen for record in found] == [160, 320]
     for record in found:
         assert all(math.isfinite(number) for number in numbers(record, needs))
         assert record.signals.noise_count == (4 if needs is NOISE else 0)
@@ -123,9 +127,35 @@ def test_step_that_overflowed_changes_nothing_and_gives_no_signal(
 @pytest.mark.parametrize("needs", [NORMS, NOISE], ids=["norms", "noise"])
 def test_interval_of_overflows_alone_has_no_signals(digits: Dataset, needs: frozenset[str]) -> None:
     Overflowing.at = frozenset(range(100))
-    for record in records(digits, "float16", needs, device_batch=16):
+    found = records(digits, "float16", needs, device_batch=16)
+    for record in found:
+        assert record.signals.step == 0
         assert math.isfinite(record.signals.train_loss)
         assert all(math.isnan(number) for number in numbers(record, needs)[1:])
+    trial = close_trial(trial_of(STUDY, 0), found, status="complete", ended_at=START)
+    assert (trial.steps, trial.examples_seen, trial.mean_batch_size) == (0, 320, None)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_momentum_begins_with_the_first_step_that_counts(optimizer: Literal["sgd", "adamw"]) -> None:
+    """The first one overflows; what torch leaves uninitialised is filled with NaN, so that it would show."""
+    weights = []
+    for skipped in (1, 0):
+        p = nn.Parameter(torch.ones(3))
+        hyper = Hyperparameters(optimizer=optimizer, weight_decay=0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**11)
+        torch.use_deterministic_algorithms(True)
+        try:
+            update = Update(make_optimizer(hyper, [p], scaled=True), scaler)
+            for gradient in [math.inf] * skipped + [1.0, 2.0]:
+                update.clear()
+                update.scaled(p.sum() * gradient).backward()
+                assert update.step() == math.isfinite(gradient)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        weights.append(p.detach())
+    assert torch.equal(*weights)
+    assert weights[0].isfinite().all()
 
 
 def test_scale_is_part_of_a_checkpoint(digits: Dataset, tmp_path: Path) -> None:

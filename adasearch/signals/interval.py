@@ -1,0 +1,270 @@
+"""Loss and signals of the interval under way, in the built-in loop and in one of the user's own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from adasearch.signals.flat_gradient import sum_dtype
+from adasearch.signals.gradients import MeanGradientMeter, NormMeter
+from adasearch.signals.noise import Form, NoiseMeter
+from adasearch.signals.sampled_steps import stride_of
+from adasearch.signals.torch_private import Bucket
+
+__all__ = ["IntervalMeter", "IntervalState"]
+
+
+class IntervalState(TypedDict):
+    """An interval under way in plain numbers; ``mean_gradient`` is empty unless a scheduler needs it.
+
+    ``steps`` are those whose update was made, ``sums`` those of the signals of ``measured`` steps.
+    """
+
+    stride: int
+    steps: int
+    examples: int
+    loss: float
+    measured: int
+    sums: dict[str, float]
+    mean_gradient: Sequence[Tensor | None]
+
+
+class IntervalMeter:
+    """Measures the loss and the signals of an interval.
+
+    Per interval: :meth:`begin`; then for each step :meth:`begin_step`, after each of its :attr:`passes`
+    :meth:`add_loss` and :meth:`take`, after the last :meth:`join`, before the update :meth:`observe`, after
+    it :meth:`end_step`; at the end :meth:`finish`. Steps outside an interval leave no trace. Beside these,
+    where the noise between examples comes from there: :meth:`take_bucket` from a communication hook of DDP,
+    :meth:`take_examples` after the last pass.
+
+    A step whose update was skipped (gradients overflowed behind a scaler of the loss) gives no signal, and
+    the next is measured in its place. Its loss and its examples count: they were seen.
+
+    Sums stay on the device, and are reduced over processes and cross to the host once per interval. In a
+    loop that may be cut between any two steps they cannot: there what a step gave is on the host, and equal
+    on all processes, before the next one begins.
+
+    Attributes:
+        running: whether an interval is under way.
+        dtype: of sums over examples or steps.
+
+    Args:
+        parameters: the trained parameters; those without a gradient count as zeros.
+        needs: the signals to measure; what is not among them costs nothing.
+        world: number of processes.
+        rank: of this process.
+        network: give it to have the examples' own gradients, see :func:`example_gradients`.
+        least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
+        droppable: whether a step's update may be skipped.
+        resumable: whether the loop may be cut between any two steps. Its updates may be skipped, too, and it
+            chooses its passes itself.
+        timed: what to measure in, such as a section of a stopwatch.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        needs: frozenset[str],
+        *,
+        world: int = 1,
+        rank: int = 0,
+        network: nn.Module | None = None,
+        least: int = 1,
+        droppable: bool = False,
+        resumable: bool = False,
+        timed: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._norms = NormMeter(parameters, needs)
+        self._mean = MeanGradientMeter(parameters, needs, droppable=droppable or resumable)
+        self._noise = NoiseMeter(
+            parameters,
+            needs,
+            world=world,
+            rank=rank,
+            network=network,
+            least=least,
+            halves=not resumable,
+        )
+        self._world = world
+        self._droppable = droppable or resumable
+        self._resumable = resumable
+        self._timed = timed
+        self._device = parameters[0].device
+        self.dtype = sum_dtype(self._device)
+        self.running = False
+        self._passes = 1
+        # Of the step under way:
+        self._sampled = False  # whether it may be measured
+        self._step_loss: Tensor | None = None  # this process's sum
+        self._scale = 1.0
+
+    @property
+    def hooked(self) -> bool:
+        """Whether :meth:`take_bucket` is to be called from a communication hook."""
+        return self._noise.hooked
+
+    @property
+    def form(self) -> Form | None:
+        """Where the groups of the noise signals come from; None if no signal needs groups."""
+        return self._noise.form
+
+    @property
+    def sampling(self) -> bool:
+        """Whether the noise is measured on the step under way."""
+        return self._sampled and self._noise.sampling
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that this process is to make on the step under way."""
+        return 2 if self.form == "halves" and self.sampling else self._passes
+
+    def begin(self, steps: int, batch_size: int, passes: int) -> None:
+        """Start an interval of about so many steps, each of ``passes`` passes on each process."""
+        self._start(stride_of(steps))
+        self._left, self._passes = steps, passes
+        self._norms.begin(steps)
+        self._noise.begin(steps, batch_size, passes)
+
+    def _start(self, stride: int) -> None:
+        self.running = True
+        self._stride = stride
+        self._left = 0  # steps to come, about
+        self._steps = self._examples = 0  # steps whose update was made; all examples
+        self._loss = torch.zeros((), dtype=self.dtype, device=self._device)
+        self._measured = 0
+        self._sums: dict[str, float] = {}
+        self._mean.begin()
+
+    def begin_step(self, batch_size: int, passes: int) -> None:
+        """Begin a step, or begin it anew in more passes: what was measured of the noise is then dropped."""
+        self._step_loss = None
+        self._sampled = self.running
+        former, self._passes = self._passes, passes
+        if self._resumable:
+            self._sampled = self.running and self._steps % self._stride == 0
+            if self._sampled:
+                self._norms.begin(1)
+                self._noise.begin(1, batch_size, passes)
+        elif self.running and passes != former:
+            self._noise.begin(self._left, batch_size, passes)
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add the sum of losses of a pass."""
+        self._step_loss = loss if self._step_loss is None else self._step_loss + loss
+
+    def take(self, examples: int) -> None:
+        """Take in the gradient of the pass just made, on so many examples."""
+        if self.sampling and self.form in ("passes", "halves"):
+            with self._timed():
+                self._noise.take(examples)
+
+    def take_bucket(self, bucket: Bucket) -> None:
+        """Take in a part of this process's own gradient, before DDP reduces it."""
+        if self.sampling:
+            with self._timed():
+                self._noise.take_bucket(bucket)
+
+    def take_examples(self, chunks: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take in this process's examples of the step, once more."""
+        with self._timed():
+            for images, labels in chunks:
+                self._noise.take_examples(images, labels)
+
+    def join(self) -> None:
+        """Put the passes' gradients together, once the last has been taken."""
+        if self._sampled and self._noise.active:
+            with self._timed():
+                self._noise.observe()
+
+    def observe(self, scale: float = 1.0) -> None:
+        """Take in the step's gradient; in the passes it was ``scale`` times as large."""
+        self._scale = scale
+        norms = self._sampled and self._norms.active
+        if norms or (self.running and self._mean.active):
+            with self._timed():
+                if norms:
+                    self._norms.observe()
+                self._mean.observe()
+
+    def end_step(self, batch_size: int, *, updated: bool = True) -> None:
+        """Count the step; ``updated`` tells whether its update was made."""
+        if not self.running:
+            return
+        loss = torch.zeros_like(self._loss) if self._step_loss is None else self._step_loss
+        if self._resumable and self._world > 1:
+            dist.all_reduce(loss)
+        self._loss += loss
+        self._examples += batch_size
+        self._left -= 1
+        if updated:
+            self._keep_step()
+        else:
+            self._drop_step()
+        self._sampled = False
+
+    def _keep_step(self) -> None:
+        self._steps += 1
+        self._mean.keep()
+        if self._droppable and self._sampled and self._noise.active:
+            with self._timed():
+                self._noise.settle(self._scale)
+        if self._resumable and self._sampled:
+            for name, value in (self._norms.finish() | self._noise.finish()).items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
+            self._measured += 1
+
+    def _drop_step(self) -> None:
+        self._mean.drop()
+        if not self._resumable:  # there the next step that is measured begins afresh
+            self._norms.drop()
+            self._noise.drop()
+
+    def finish(self) -> dict[str, Any]:
+        """End the interval; return its signals by name and its ``train_loss``, the mean over its examples.
+
+        All but what nobody needs, equal on all processes. Waits for the device.
+        """
+        self.running = False
+        signals: dict[str, Any] = {name: total / self._measured for name, total in self._sums.items()}
+        if "noise_count" in signals:
+            signals["noise_count"] = round(self._sums["noise_count"])
+        if self._world > 1 and not self._resumable:
+            dist.all_reduce(self._loss)
+        meters: list[NormMeter | MeanGradientMeter | NoiseMeter] = [self._mean]
+        for meter in meters if self._resumable else [self._norms, *meters, self._noise]:
+            if meter.active:
+                with self._timed():
+                    signals |= meter.finish()
+        return {"train_loss": self._loss.item() / self._examples, **signals}
+
+    def state(self) -> IntervalState | None:
+        """Return the interval as it is after the last step that was ended; None between two intervals.
+
+        Of a loop that is resumable.
+        """
+        if not self.running:
+            return None
+        return {
+            "stride": self._stride,
+            "steps": self._steps,
+            "examples": self._examples,
+            "loss": self._loss.item(),
+            "measured": self._measured,
+            "sums": dict(self._sums),
+            "mean_gradient": self._mean.state(),
+        }
+
+    def load(self, state: IntervalState | None) -> None:
+        """Go on where another meter was."""
+        self.running = state is not None
+        if state is None:
+            return
+        self._start(state["stride"])
+        self._steps, self._examples = state["steps"], state["examples"]
+        self._measured, self._sums = state["measured"], dict(state["sums"])
+        self._mean.load(state["mean_gradient"], self._steps)
+        self._loss += state["loss"]

@@ -1,0 +1,111 @@
+"""Tries passes before the training's time begins: whether they fit into memory, and to have them compiled."""
+
+import math
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from adasearch.data.splits import LAYOUT
+from adasearch.records import Precision
+from adasearch.training.buffers import JoinedBuffers
+from adasearch.training.memory import OutOfMemory, is_out_of_memory
+from adasearch.training.optimizer import Update
+from adasearch.training.passes import Passes, loss_of_pass
+
+__all__ = ["PassProbe"]
+
+
+class PassProbe:
+    """Makes passes on blank images, after which the run is as it was: weights, buffers and random numbers.
+
+    Args:
+        network: without DDP, whose reduction would leave the other workers waiting if this one fails.
+        passes: what is known of their sizes.
+        buffers: of the network.
+        update: whose gradients they are.
+        precision: of a pass.
+        image_size: in pixels.
+        device: where the network is.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        passes: Passes,
+        buffers: JoinedBuffers,
+        update: Update,
+        *,
+        precision: Precision,
+        image_size: int,
+        device: torch.device,
+    ) -> None:
+        self._network = network
+        self._passes = passes
+        self._buffers = buffers
+        self._update = update
+        self._precision = precision
+        self._image_size = image_size
+        self._device = device
+        self._made: set[int] = set()  # examples of the passes that were made
+
+    def shrink_to_fit(self, batch_size: int) -> None:
+        """Before passes of a new size are first used, try one on every worker; all go by the least.
+
+        Raises:
+            torch.OutOfMemoryError: not even the smallest passes fit.
+        """
+        while (examples := self._passes.largest(batch_size)) > self._passes.proven:
+            try:
+                self._make(examples)
+            except OutOfMemory as error:
+                self._passes.shrink(batch_size, error)
+            else:
+                self._passes.fitted(examples)
+
+    def compile(self, batch_size: int, *, halves: bool) -> None:
+        """Make a pass of every size that the steps take, so that none is compiled in the training's time."""
+        parts = [self._passes.world * self._passes.count(batch_size)]
+        parts += [2 * self._passes.world] if halves else []
+        sizes = {size for part in parts for size in (batch_size // part, math.ceil(batch_size / part))}
+        for size in sorted(sizes - self._made):
+            if 1 < size <= self._passes.proven:
+                with suppress(OutOfMemory):  # the step that takes it will see to it
+                    self._make(size)
+
+    def undo(self) -> None:
+        """Undo what passes did since the buffers were saved, and free what they left."""
+        self._update.clear()
+        self._buffers.restore()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _make(self, examples: int) -> None:
+        """Make a pass of so many examples.
+
+        Raises:
+            OutOfMemory: some worker cannot; on all of them.
+        """
+        reason: str | None = None
+        self._made.add(examples)
+        self._buffers.save()
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            try:
+                self._loss(examples).backward()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error)
+        self.undo()
+        fits = torch.tensor(float(reason is None), device=self._device)
+        if self._passes.world > 1:
+            dist.all_reduce(fits, op=dist.ReduceOp.MIN)
+        if not fits:
+            raise OutOfMemory(reason or "another worker ran out of memory")
+
+    def _loss(self, examples: int) -> Tensor:
+        shape = (examples, 3, self._image_size, self._image_size)
+        images = torch.empty(shape, device=self._device, memory_format=LAYOUT).zero_()
+        labels = torch.zeros(examples, dtype=torch.int64, device=self._device)
+        return loss_of_pass(self._network, images, labels, self._passes, self._precision)
