@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-import optuna
+from optuna.exceptions import ExperimentalWarning
 from ray import tune
 
 from adasearch.io.filesystem import below, remove_folder
+from adasearch.spaces.optuna_trials import quiet_optuna
 from adasearch.store.store import Store
 from adasearch.tuning.optuna_source import Proposals, StudyPlan
 from adasearch.tuning.ray_patches import killed_is_dead
 from adasearch.tuning.resources import GangSettings
 from adasearch.tuning.search_state import Ledger, SearchListener
+from adasearch.tuning.session import signals_kept
 from adasearch.tuning.trial_source import TrialSource
 from adasearch.tuning.tune_adapters import AskTell, Halving
 from adasearch.tuning.worker_group import GangTrainable
@@ -39,9 +41,11 @@ def run_search(
     listener: SearchListener,
 ) -> bool:
     """Run every study's outstanding trials as Optuna proposes them; see :func:`run_trials`."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    return run_trials([Proposals(plan) for plan in plans], store, settings, slots=slots, listener=listener)
+    with quiet_optuna():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            studies = [Proposals(plan) for plan in plans]
+        return run_trials(studies, store, settings, slots=slots, listener=listener)
 
 
 def run_trials(
@@ -117,9 +121,7 @@ def _signals(ledger: Ledger) -> Iterator[None]:
             os._exit(130)  # what is finished is on disk
         ledger.interrupted = True
 
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals_kept(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the last is Tune's
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

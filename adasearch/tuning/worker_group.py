@@ -132,9 +132,9 @@ class _Gang:
 
     def _fit(self, settings: GangSettings, mailbox: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
         from adasearch.tuning.process_group import ProcessGroupConfig
+        from adasearch.tuning.ray_patches import DataParallelTrainer
 
         gpu = settings.gpus_per_worker > 0
         resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
