@@ -5,6 +5,7 @@ Reads what is stored and needs neither torch nor ray, nor the class of a schedul
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,6 +13,7 @@ from itertools import product
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -44,11 +46,13 @@ STATES = {
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Let Optuna tell of warnings and errors alone, not of every study that is made, and set that back."""
+    """Let Optuna tell neither of every study and trial nor what of it is experimental; then as before."""
     former = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(former)
 

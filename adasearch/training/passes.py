@@ -6,7 +6,6 @@ cache.
 
 import json
 import math
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from torch import distributed as dist
 
+from adasearch.io.filesystem import replace_file
 from adasearch.training.config import TrainConfig
 
 __all__ = ["PassTooLarge", "Passes"]
@@ -107,9 +107,8 @@ class Passes:
                 found: dict[str, int] = {}
                 with suppress(OSError, ValueError, TypeError):
                     found = dict(json.loads(file.read_text()))
-                draft = file.with_suffix(f".{os.getpid()}")
-                draft.write_text(json.dumps({**found, self._key: self.device_batch}, indent=1))
-                os.replace(draft, file)
+                text = json.dumps({**found, self._key: self.device_batch}, indent=1)
+                replace_file(str(file), text.encode())
 
 
 def _file() -> Path:

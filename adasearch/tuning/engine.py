@@ -4,13 +4,11 @@ import os
 import signal
 import threading
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from optuna.exceptions import ExperimentalWarning
 from ray import tune
 
 from adasearch.io.filesystem import below, remove_folder
@@ -42,10 +40,9 @@ def run_search(
 ) -> bool:
     """Run every study's outstanding trials as Optuna proposes them; see :func:`run_trials`."""
     with quiet_optuna():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            studies = [Proposals(plan) for plan in plans]
-        return run_trials(studies, store, settings, slots=slots, listener=listener)
+        return run_trials(
+            [Proposals(plan) for plan in plans], store, settings, slots=slots, listener=listener
+        )
 
 
 def run_trials(

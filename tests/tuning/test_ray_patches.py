@@ -50,7 +50,7 @@ def test_ray_that_has_every_part_is_taken_without_a_word(capsys: pytest.CaptureF
 def test_ray_without_a_part_that_is_needed_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Part(name="ray.gone:Trainer", purpose="worker groups")
     monkeypatch.setattr(ray_patches, "PARTS", (gone,))
-    monkeypatch.setattr(ray_patches.ray, "__version__", "2.99.0")
+    monkeypatch.setattr("ray.__version__", "2.99.0")
     with pytest.raises(AdasearchError) as refused:
         check_ray()
     assert str(refused.value) == (
