@@ -47,7 +47,7 @@ def run() -> None:
     sys.exit(code)  # type: ignore[arg-type]
 
 
-def _interrupt(number: int, frame: "FrameType | None") -> None:
+def _interrupt(_number: int, _frame: "FrameType | None") -> None:
     raise KeyboardInterrupt
 
 
