@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
@@ -53,15 +54,17 @@ class Part:
     name: str
     purpose: str
     optional: bool = False
+    parameter: str | None = None
+    """Of the function or class that is named."""
 
     def there(self) -> bool:
         """Tell whether this version of Ray has it."""
         module, _, attribute = self.name.partition(":")
         try:
-            attrgetter(attribute)(import_module(module))
+            found = attrgetter(attribute)(import_module(module))
         except (ImportError, AttributeError):
             return False
-        return True
+        return self.parameter is None or self.parameter in signature(found).parameters
 
 
 _WORKERS = "worker groups that import torch on the workers alone"
@@ -77,6 +80,12 @@ PARTS = (
     Part(
         name="ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed",
         purpose="searches that go on after a trial's process was killed for memory",
+        optional=True,
+    ),
+    Part(
+        name="ray.job_config:JobConfig",
+        parameter="_client_job",
+        purpose="workers that import nothing from the current folder",
         optional=True,
     ),
 )
@@ -106,7 +115,7 @@ def check_ray() -> None:
     if not parts:
         return
     purposes = " and for ".join(dict.fromkeys(part.purpose for part in parts))
-    names = ", ".join(part.name for part in parts)
+    names = ", ".join(f"{part.name}{f'({part.parameter}=)' if part.parameter else ''}" for part in parts)
     line = f"adasearch needs ray {TRIED} for {purposes}; this is ray {ray.__version__}, without {names}"
     if all(part.optional for part in parts):
         print(f"adasearch: {line}", file=sys.stderr)  # noqa: T201
@@ -123,7 +132,12 @@ def job_config() -> JobConfig:
     here = os.getcwd()
     ahead = set(takewhile(lambda place: place != sysconfig.get_path("stdlib"), sys.path))
     ours = bool(ahead & {"", here}) or Path(here) == Path(__file__).parents[2]  # adasearch itself lies here
-    return JobConfig(_client_job=not ours and JOB_CONFIG not in os.environ)
+    if ours or JOB_CONFIG in os.environ:
+        return JobConfig()
+    try:
+        return JobConfig(_client_job=True)
+    except TypeError:  # check_ray has told
+        return JobConfig()
 
 
 @contextmanager

@@ -37,7 +37,11 @@ def test_this_version_of_ray_has_the_part(part: Part) -> None:
 
 
 def test_a_part_that_is_gone_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Part(name="ray.tune:Gone.at_all", purpose="nothing"), Part(name="ray.gone:x", purpose="nothing")
+    gone = (
+        Part(name="ray.tune:Gone.at_all", purpose="nothing"),
+        Part(name="ray.gone:x", purpose="nothing"),
+        Part(name="ray.job_config:JobConfig", parameter="gone", purpose="nothing"),
+    )
     monkeypatch.setattr(ray_patches, "PARTS", (*PARTS, *gone))
     assert lacking() == list(gone)
 
