@@ -16,13 +16,12 @@ __all__ = ["find_own", "load_own"]
 
 
 def find_own(module: str) -> ModuleSpec | None:
-    """Return where the top module of a dotted name lies, in the current folder at last; import nothing.
-
-    Raises:
-        ValueError: the name is none.
-    """
+    """Return where the top module of a dotted name lies, in the current folder at last; import nothing."""
     top = module.partition(".")[0]
-    return find_spec(top) or PathFinder.find_spec(top, [""])
+    try:
+        return find_spec(top) or PathFinder.find_spec(top, [""])
+    except ValueError:  # it is no name, or that of a program
+        return None
 
 
 def load_own(kind: str, name: str) -> object:
@@ -40,7 +39,7 @@ def load_own(kind: str, name: str) -> object:
     module, _, attribute = name.partition(":")
     top = module.partition(".")[0]
     try:
-        if top not in sys.modules and find_spec(top) is None and find_own(top) is not None:
+        if top not in sys.modules and not find_spec(top) and find_own(top):
             sys.path.append(os.getcwd())
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported

@@ -32,10 +32,7 @@ def check_stored_names(results: str, study: StudyRecord, trial: TrialRecord) -> 
 
 def _lies_in(module: str, folder: Path) -> bool:
     rest = module.partition(".")[2]
-    try:
-        found = find_own(module)
-    except (ImportError, ValueError):
-        return False
+    found = find_own(module)
     if found is None:
         return False
     places = [Path(place, *rest.split(".")) for place in found.submodule_search_locations or ()]

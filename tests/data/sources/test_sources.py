@@ -18,6 +18,7 @@ from adasearch.errors import InputError
         ("folder:", "did you mean 'folder:PATH'?"),
         ("folders:PATH", "did you mean 'folder:PATH'?"),
         ("folder.x:load", "known: cifar100"),
+        (".folder:load", "did you mean 'folder:PATH'?"),
         ("digits:x", "did you mean 'digits'?"),
         ("imagenet", "known:"),
     ],
