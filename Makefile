@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs notebooks bench bench-quick bench-architectures bench-modelled bench-transfer bench-store bench-driver clean
+.PHONY: help setup demo check test soak lint docs notebooks bench bench-quick clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -24,8 +24,10 @@ demo: $(READY) ## Search three small networks on real images and print what was 
 	    --results results/demo
 
 # Two processes of one thread each for what needs no Ray; then what shares one Ray and its warm workers.
-test: $(READY) lint ## Run lint, types and every test (under 15 minutes).
+check: $(READY) lint ## Run lint, types and every test that needs no Ray (a few minutes; before each commit).
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray and not soak" -n 2 --dist loadfile
+
+test: check ## Run what "make check" runs, and the tests on Ray (under 15 minutes).
 	$(BIN)/python -m pytest -m "ray and not soak"
 
 soak: $(READY) ## Run what "make test" leaves out: long searches, faults at random moments (up to an hour).
@@ -42,32 +44,17 @@ docs: $(READY) ## Build the documentation's site in docs/site, links checked (un
 notebooks: $(READY) ## Run the notebooks again on the stored results and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
-# Those that know --quick; benchmarks/README.md says what each is for.
+# Those that know --quick; benchmarks/README.md says what each is for, and names those that NAME alone runs.
 BENCHES := measuring sampling_error data_path layout resize decisions store_throughput start_up \
     optimizer_step trial_cost slot_memory both_cores search_speed schedules
 
-bench: $(READY) ## Measure side by side with what one would use instead (about an hour, on a quiet machine).
-	set -e; for name in $(BENCHES); do $(BIN)/python benchmarks/$$name.py; done
+bench: $(READY) ## Measure side by side with what one would use instead (an hour, quiet machine); NAME=... one alone.
+	set -e; for name in $(if $(filter command,$(origin NAME)),$(NAME),$(BENCHES)); do $(BIN)/python benchmarks/$$name.py; done
 
 bench-quick: $(READY) ## Run each benchmark at a small size, to see that it works (under 10 minutes).
 	set -e; for name in $(BENCHES); do \
 	    $(BIN)/python benchmarks/$$name.py --quick --out results/bench/quick/$$name.parquet; \
 	done
-
-bench-architectures: $(READY) ## Measure what each architecture costs on one thread (about 5 minutes).
-	$(BIN)/python benchmarks/architectures.py
-
-bench-modelled: $(READY) ## Compare modelled with measured time, alone and with neighbours (about 15 minutes).
-	$(BIN)/python benchmarks/modelled_time.py
-
-bench-transfer: $(READY) ## Count the trials that --transfer saves on held-out networks (about 15 minutes).
-	$(BIN)/python benchmarks/transfer.py
-
-bench-store: $(READY) ## Time a store of 1,000 trials before and after compacting (about 2 minutes).
-	$(BIN)/python benchmarks/store_scale.py
-
-bench-driver: $(READY) ## Measure what the driver of a search computes per trial (about 3 minutes).
-	$(BIN)/python benchmarks/driver_cost.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

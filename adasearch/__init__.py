@@ -4,9 +4,10 @@ The names below are loaded on first use, so that ``import adasearch`` costs next
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from adasearch._version import __version__
+
+TYPE_CHECKING = False  # that of typing, which `python -m` would take from the current folder; see __main__
 
 if TYPE_CHECKING:
     from adasearch.controller import BatchSizeController

@@ -1,13 +1,11 @@
 """The command line as a process: ``adasearch`` and ``python -m adasearch``."""
 
-import atexit
 import os
-import signal
 import sys
-from contextlib import suppress
-from types import FrameType
 
-from adasearch.errors import INTERRUPTED
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["run"]
 
@@ -18,6 +16,12 @@ def run() -> None:
     What an interrupt left at work in Ray's own threads can crash the last steps of the interpreter, and a
     signal's number would then stand for our exit code: interrupted, it leaves after Python's own exit hooks.
     """
+    import atexit
+    import signal
+    from contextlib import suppress
+
+    from adasearch.errors import INTERRUPTED
+
     code: object = None
 
     def leave() -> None:
@@ -43,9 +47,13 @@ def run() -> None:
     sys.exit(code)  # type: ignore[arg-type]
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: "FrameType | None") -> None:
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    # `python -m` puts the current folder first, where a file would take the place of a library. Nothing was
+    # imported from there yet: Python has its own os and sys before it begins.
+    if sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]
     run()

@@ -23,12 +23,12 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from adasearch.records import IntervalRecord, Params, TrialRecord, Value
-from adasearch.spaces.optuna_trials import objectives
+from adasearch.spaces.optuna_trials import objectives, quiet_optuna
 from adasearch.store import Store
 from adasearch.store.trials import begin_trial
 from adasearch.training.task import TrialTask
 from adasearch.tuning.engine import DRIVER_RESOURCES, run_trials
-from adasearch.tuning.optuna_source import OptunaSource, quiet_optuna
+from adasearch.tuning.optuna_source import OptunaSource
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.trial_source import TrialPlan
 from adasearch.tuning.worker_group import SlotTrainable

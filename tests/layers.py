@@ -38,7 +38,7 @@ ROOMS = {
     "user_code": Room(),
     "schedulers": Room("user_code"),
     "testing": Room("schedulers"),
-    "store": Room("io"),
+    "store": Room("io user_code"),
     "signals": Room(torch="yes", but=(("sampled_steps", "no"),)),
     "data": Room("user_code", torch="yes", but=(("spec", "no"),)),
     "networks": Room("signals user_code", torch="yes"),

@@ -119,14 +119,15 @@ def joined(cluster: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Joined:
     assert process.stdout is not None
     assert process.stderr is not None
     out = []
-    for line in process.stdout:
-        out.append(line)
-        if "waiting up to" in line:
-            cluster.add()
-        if "workers are starting" in line:
-            (folder / "own_places.py").unlink()
-            (folder / "own_helper.py").unlink()
-    return Joined(folder, process.wait(60), out, process.stderr.read())
+    with process:
+        for line in process.stdout:
+            out.append(line)
+            if "waiting up to" in line:
+                cluster.add()
+            if "workers are starting" in line:
+                (folder / "own_places.py").unlink()
+                (folder / "own_helper.py").unlink()
+        return Joined(folder, process.wait(60), out, process.stderr.read())
 
 
 def test_search_waits_for_nodes_and_says_so(joined: Joined) -> None:

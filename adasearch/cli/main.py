@@ -49,7 +49,6 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.path.insert(0, os.getcwd())  # what is the user's own is found as with python -m
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)

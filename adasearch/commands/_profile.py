@@ -109,7 +109,7 @@ def profile(
     """
     from adasearch.spaces.space import load_space
     from adasearch.studies.identity import check_device
-    from adasearch.studies.resolve import resolve
+    from adasearch.studies.resolve import nothing_stored, resolve
 
     wish.check()
     options.check()
@@ -126,7 +126,7 @@ def profile(
     request = replace(request, schedulers=("constant",), baseline=False, device=local_device())
     stability, speed = [], []
     with StepDisplay(console) as progress:
-        studies = resolve(request, lambda name: None, partial(say, console), progress)
+        studies = resolve(request, nothing_stored, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
         with store.locks.hold(FOLDER), with_threads(wish.threads):

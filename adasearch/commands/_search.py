@@ -70,8 +70,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     threads, options = runtime.cpus_per_worker, runtime.options
     resolved = [with_profile(study, store, console, threads=threads, options=options) for study in resolved]
     with on_ray(runtime, store, console, [study.record for study in resolved]) as cluster:
+        from adasearch.spaces.optuna_trials import quiet_optuna
         from adasearch.tuning.engine import run_trials  # which imports ray
-        from adasearch.tuning.optuna_source import quiet_optuna
 
         gpus = cluster.capacity.gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
         request = replace(request, device="cuda" if gpus else "cpu")

@@ -44,7 +44,7 @@ def train(
     from adasearch.data.load import load_dataset
     from adasearch.profiles.clock import curve_of
     from adasearch.runs.profile_runner import histories_of, with_profile
-    from adasearch.studies.resolve import resolve
+    from adasearch.studies.resolve import nothing_stored, resolve
 
     if not request.architectures:
         raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
@@ -62,7 +62,7 @@ def train(
                 device=local_device(),
                 threads=torch.get_num_threads(),
             ),
-            lambda name: None,
+            nothing_stored,
             partial(say, console),
             progress,
             speeds,

@@ -32,6 +32,7 @@ __all__ = [
     "locate",
     "read_whole",
     "remove_folder",
+    "replace_file",
     "write_whole",
 ]
 
@@ -157,12 +158,15 @@ def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
 def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
     """Write a file over its former self: on a disk under a hidden name, synced, renamed; elsewhere one put.
 
+    A folder that is not there is made.
+
     Raises:
         StoreError: it cannot be written; the former file is as it was, and no draft is left.
     """
     try:
         if is_local(files):
-            _rename_over(path, data)
+            _make_folder(os.path.dirname(path))
+            replace_file(path, data)
         else:
             _patiently(files, lambda: _put(files, path, data))
     except OSError as error:
@@ -171,9 +175,13 @@ def write_whole(files: pafs.FileSystem, path: str, data: memoryview) -> None:
         raise StoreError(f"cannot write {path!r}: {error}") from error
 
 
-def _rename_over(path: str, data: memoryview) -> None:
+def replace_file(path: str, data: memoryview | bytes) -> None:
+    """Write a file of this machine over its former self; once this returns it lasts through a power cut.
+
+    Raises:
+        OSError: it cannot be written; the former file is as it was, and no draft is left.
+    """
     folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
     # Two hosts, or two containers, that share a disk may share a process number; see dead_drafts.
     draft = f"{folder}/.draft.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
@@ -185,6 +193,28 @@ def _rename_over(path: str, data: memoryview) -> None:
     finally:
         with suppress(OSError):
             os.unlink(draft)
+    _sync_folder(folder)
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, the topmost first, so that each lasts."""
+    if os.path.isdir(folder):
+        return
+    parent = os.path.dirname(folder)
+    if not os.path.exists(parent):
+        _make_folder(parent)
+    os.makedirs(folder, exist_ok=True)
+    _sync_folder(parent)
+
+
+def _sync_folder(folder: str) -> None:
+    """Let the names in a folder last; Windows, and some network file systems, know no such thing."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _put(files: pafs.FileSystem, path: str, data: memoryview) -> None:

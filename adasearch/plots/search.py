@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -75,26 +76,7 @@ def draw_front(
                           label=short(name), gid=f"{name} trials")  # fmt: skip
         tips.append((marks[0], [f"{row['trial_id']}: {_outcome(row)}" for row in own.to_dict("records")]))
     drawn = sum(len(texts) for _, texts in tips)
-    ringed = points[points["trial_id"].isin(list(standing))].sort_values(["seconds", "val_error"])
-    for place, row in enumerate(ringed.to_dict("records")):
-        (colour, _), label = looks[row["scheduler"]], standing[row["trial_id"]]
-        marks = axes.plot([row["seconds"]], [row["percent"]], "o", mfc="none", mec=colour, mew=1.6, ms=12,
-                          gid=f"{row['scheduler']} row")  # fmt: skip
-        tips.append((marks[0], [f"{label}: {row['trial_id']}, {_outcome(row)}"]))
-        if style.labels:  # the fastest has its name on its left, and the others on their right
-            axes.annotate(
-                label,
-                (row["seconds"], row["percent"]),
-                xytext=(6 if place else -6, -7),
-                textcoords="offset points",
-                ha="left" if place else "right",
-                va="top",
-                color=colour,
-                fontsize=9,
-                fontweight="bold",
-                parse_math=False,
-                path_effects=[withStroke(linewidth=3, foreground="white")],
-            )
+    tips += _ring(axes, points[points["trial_id"].isin(list(standing))], standing, looks, labels=style.labels)
     note = "Lines: Pareto fronts. Rings: what stands for each study."
     bounds = [
         pick.error_bound for pick in pick_trials(studies, trials).values() if pick.error_bound is not None
@@ -116,6 +98,39 @@ def draw_front(
     elif tips:
         legend(figure)
     return Drawn(figure, tips, note)
+
+
+def _ring(
+    axes: Axes,
+    points: pd.DataFrame,
+    standing: Mapping[str, str],
+    looks: Mapping[str, tuple[str, str]],
+    *,
+    labels: bool,
+) -> Tips:
+    """Draw rings around some trials, with their names where there is room for labels."""
+    tips: Tips = []
+    ringed = points.sort_values(["seconds", "val_error"])
+    for place, row in enumerate(ringed.to_dict("records")):
+        (colour, _), label = looks[row["scheduler"]], standing[row["trial_id"]]
+        marks = axes.plot([row["seconds"]], [row["percent"]], "o", mfc="none", mec=colour, mew=1.6, ms=12,
+                          gid=f"{row['scheduler']} row")  # fmt: skip
+        tips.append((marks[0], [f"{label}: {row['trial_id']}, {_outcome(row)}"]))
+        if labels:  # the fastest has its name on its left, and the others on their right
+            axes.annotate(
+                label,
+                (row["seconds"], row["percent"]),
+                xytext=(6 if place else -6, -7),
+                textcoords="offset points",
+                ha="left" if place else "right",
+                va="top",
+                color=colour,
+                fontsize=9,
+                fontweight="bold",
+                parse_math=False,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
+    return tips
 
 
 def _outcome(row: Mapping[Hashable, Any]) -> str:

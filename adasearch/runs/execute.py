@@ -61,7 +61,7 @@ def run_and_keep(
         raise
     except StoreError:  # the trial goes on another time
         raise
-    except Exception as error:  # whatever ends the run is its row's error
+    except Exception as error:  # noqa: BLE001 - whatever ends the run is its row's error
         outcome = failed(error)
     closed = live.close(outcome)
     live.keep(closed)

@@ -75,22 +75,21 @@ class FieldSpace(BaseModel):
                 "give exactly one of float: [low, high], int: [low, high], choice: [...], fixed: value, "
                 "quantile: [low, high]"
             )
-        low_high = self.range
-        if low_high is None:
-            if self.log:
-                raise ValueError("log goes with float or int")
-            if self.choice is not None and self.default is not None and self.default not in self.choice:
-                raise ValueError(f"default {self.default!r} is not one of the choices {list(self.choice)}")
-            return self
-        low, high = low_high
+        if self.log and (self.float_ is None and self.int_ is None):
+            raise ValueError("log goes with float or int")
+        if self.range is not None:
+            self._check_range(*self.range)
+        elif self.choice is not None and self.default is not None and self.default not in self.choice:
+            raise ValueError(f"default {self.default!r} is not one of the choices {list(self.choice)}")
+        return self
+
+    def _check_range(self, low: float, high: float) -> None:
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(
                 f"the range must run from a lower to a higher number but got [{low:g}, {high:g}]"
             )
         if self.quantile is not None and not (low >= 0 and high <= 1):
             raise ValueError(f"a quantile must lie in 0 to 1 but got [{low:g}, {high:g}]")
-        if self.log and self.quantile is not None:
-            raise ValueError("log goes with float or int")
         if self.log and low <= 0:
             raise ValueError(f"a log range must begin above 0 but got [{low:g}, {high:g}]")
         if self.default is not None:
@@ -98,7 +97,6 @@ class FieldSpace(BaseModel):
                 raise ValueError(f"default {self.default!r} lies outside [{low:g}, {high:g}]")
             if self.int_ is not None and not isinstance(self.default, int):
                 raise ValueError(f"default must be a whole number but got {self.default!r}")
-        return self
 
     @property
     def range(self) -> tuple[float, float] | tuple[int, int] | None:

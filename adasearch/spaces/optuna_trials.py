@@ -5,12 +5,15 @@ Reads what is stored and needs neither torch nor ray, nor the class of a schedul
 
 import json
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import product
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -26,6 +29,7 @@ __all__ = [
     "frozen_trial",
     "new_study",
     "objectives",
+    "quiet_optuna",
     "stored_spaces",
 ]
 
@@ -40,14 +44,27 @@ STATE_OF_STATUS = {
 """Optuna's state of each status of ours."""
 
 
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Let Optuna tell neither of every study and trial nor what of it is experimental; then as before."""
+    former = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(former)
+
+
 def new_study(
     *, sampler: BaseSampler | None = None, storage: BaseStorage | None = None, name: str | None = None
 ) -> optuna.Study:
     """Return an empty Optuna study that minimises validation error and seconds."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study that is made
-    return optuna.create_study(
-        directions=["minimize", "minimize"], sampler=sampler, storage=storage, study_name=name
-    )
+    with quiet_optuna():
+        return optuna.create_study(
+            directions=["minimize", "minimize"], sampler=sampler, storage=storage, study_name=name
+        )
 
 
 def stored_spaces(study: StudyRecord) -> list[Space]:

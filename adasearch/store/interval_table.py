@@ -1,6 +1,6 @@
 """The intervals of many trials: kept as columns, made into Python's values for the trial asked for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,7 @@ class _ByTrial:
         skipped: is told of each trial that is left out, and why.
     """
 
-    def __init__(
-        self, parts: Iterable[pa.Table], skipped: Callable[[str, str], None] = lambda trial, why: None
-    ) -> None:
+    def __init__(self, parts: Iterable[pa.Table], skipped: Callable[[str, str], None] | None = None) -> None:
         table = _joined(parts)
         coded = table.column("trial_id").combine_chunks()
         self._rows = table.drop_columns(["trial_id"])
@@ -46,12 +44,12 @@ class _ByTrial:
         self._spans = {}
         for code, name in enumerate(coded.dictionary.to_pylist()):
             why = next((column for column, trials in bad.items() if code in trials), None)
-            if why is not None or code in gaps:
+            if why is None and code not in gaps:
+                self._spans[name] = (begins[code], ends[code])
+            elif skipped is not None:
                 skipped(
                     name, f"{why} holds what no interval has" if why else "not numbered from 0 on, once each"
                 )
-            else:
-                self._spans[name] = (begins[code], ends[code])
 
     def __iter__(self) -> Iterator[str]:
         """Go through the trials' ids."""
@@ -116,6 +114,15 @@ def _block(parts: list[pa.Table]) -> pa.Table:
     return table.unify_dictionaries().combine_chunks()
 
 
+_WRONG: Sequence[tuple[Iterable[str], Callable[[Rows], Rows]]] = (
+    (POSITIVE["intervals"], lambda values: values < 1),
+    (("step",), lambda values: values < 0),  # 0 where all updates so far were skipped
+    (SPENT, lambda values: ~((values >= 0) & np.isfinite(values))),
+    (("lr_scale", "next_lr_scale"), lambda values: ~((values > 0) & np.isfinite(values))),
+    (ERRORS, lambda values: (values < 0) | (values > 1)),
+)
+
+
 def _broken(rows: pa.Table) -> dict[str, Rows]:
     """Return, by column, the rows that are no records; columns without such are left out."""
     found = {}
@@ -133,15 +140,9 @@ def _broken(rows: pa.Table) -> dict[str, Rows]:
         if len(places):
             found.setdefault(name, places)
 
-    for name in POSITIVE["intervals"]:
-        refuse(name, lambda values: values < 1)
-    refuse("step", lambda values: values < 0)  # 0 where all updates so far were skipped
-    for name in SPENT:
-        refuse(name, lambda values: ~((values >= 0) & np.isfinite(values)))
-    for name in ("lr_scale", "next_lr_scale"):
-        refuse(name, lambda values: ~((values > 0) & np.isfinite(values)))
-    for name in ERRORS:
-        refuse(name, lambda values: (values < 0) | (values > 1))
+    for names, wrong in _WRONG:
+        for name in names:
+            refuse(name, wrong)
     if "action" not in there:
         return found
     known = pc.is_in(rows.column("action"), value_set=pa.array(ACTIONS))

@@ -1,11 +1,11 @@
 """Which ``module:attribute`` out of a results folder may be imported, where a stored study is run again."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from adasearch.errors import InputError
 from adasearch.io.filesystem import is_local, locate
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.user_code import find_own
 
 __all__ = ["check_stored_names"]
 
@@ -31,11 +31,8 @@ def check_stored_names(results: str, study: StudyRecord, trial: TrialRecord) -> 
 
 
 def _lies_in(module: str, folder: Path) -> bool:
-    top, _, rest = module.partition(".")
-    try:
-        found = find_spec(top)  # of a top module, which imports nothing
-    except (ImportError, ValueError):
-        return False
+    rest = module.partition(".")[2]
+    found = find_own(module)
     if found is None:
         return False
     places = [Path(place, *rest.split(".")) for place in found.submodule_search_locations or ()]

@@ -36,9 +36,13 @@ from adasearch.studies.naming import study_name
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
 from adasearch.studies.settings import limits_of, spans_of
 
-__all__ = ["on_device", "resolve"]
+__all__ = ["nothing_stored", "on_device", "resolve"]
 
 Lookup = Callable[[str], StudyRecord | None]
+
+
+def nothing_stored(name: str) -> None:
+    """Find no study: what is resolved does not go on."""
 
 
 def resolve(

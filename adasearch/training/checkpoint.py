@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from adasearch.callbacks import Say
+from adasearch.callbacks import Say, say_nothing
 from adasearch.errors import StoreError
 from adasearch.io.filesystem import listed, locate, read_whole, write_whole
 from adasearch.records import Decision, Signals
@@ -57,7 +57,7 @@ class Checkpoints:
         *,
         every: int | None = None,
         stored: int = 0,
-        say: Say = lambda text: None,
+        say: Say = say_nothing,
     ) -> None:
         self._files, self._root = locate(folder)
         self._every = every
@@ -136,7 +136,7 @@ class Checkpoints:
             state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
         except (StoreError, MemoryError):
             raise
-        except Exception:  # whatever a truncated or foreign file makes of torch's reader
+        except Exception:  # noqa: BLE001 - whatever a truncated or foreign file makes of torch's reader
             return {}
         return state if isinstance(state, dict) else {}
 

@@ -6,7 +6,6 @@ cache.
 
 import json
 import math
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from platformdirs import user_cache_path
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.io.filesystem import replace_file
 from adasearch.records import Precision
 from adasearch.training.config import TrainConfig
 from adasearch.training.memory import watched
@@ -126,9 +126,8 @@ class Passes:
                 found: dict[str, int] = {}
                 with suppress(OSError, ValueError, TypeError):
                     found = dict(json.loads(file.read_text()))
-                draft = file.with_suffix(f".{os.getpid()}")
-                draft.write_text(json.dumps({**found, self._key: self.device_batch}, indent=1))
-                os.replace(draft, file)
+                text = json.dumps({**found, self._key: self.device_batch}, indent=1)
+                replace_file(str(file), text.encode())
 
 
 def loss_of_pass(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from adasearch.callbacks import Say, say_nothing
 from adasearch.data.splits import Dataset
 from adasearch.records import IntervalRecord
 from adasearch.schedulers.base import BatchSizeScheduler
@@ -27,7 +28,7 @@ def train_trial(
     scheduler: BatchSizeScheduler | None = None,
     threads: int | None = None,
     halted: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = say_nothing,
 ) -> Outcome | None:
     """Train a trial; return how it ended, or None if it was told to stop.
 

@@ -15,10 +15,11 @@ from typing import TextIO, cast
 
 from adasearch.errors import AdasearchError, InputError, one_line
 from adasearch.tuning.runtime_env import runtime_env
+from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
 
 __all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
 
-_QUIET = {
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints a banner even at verbose=0
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -38,6 +39,7 @@ LOOPBACK = {
     "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
 }
 """What keeps the embedded Ray and its workers to this machine; Ray reads the first when it is imported."""
+SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")  # when it starts
 
 REACH_SECONDS = 10
 POLL_SECONDS = 1.0
@@ -87,11 +89,12 @@ def _silent_stderr() -> Iterator[None]:
 class _WithoutRaylets:
     """Standard output without what Ray prints of its own accord; that a worker died is told by us."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, listener: str) -> None:
         self._out = out
+        self._listener = listener  # the name of the thread in which Ray prints
 
     def write(self, text: str) -> int:
-        listens = threading.current_thread().name == "ray_listen_error_messages"
+        listens = threading.current_thread().name == self._listener
         return len(text) if listens else self._out.write(text)
 
     def __getattr__(self, name: str) -> object:
@@ -138,50 +141,62 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
     A cluster's workers get this adasearch and the modules of ``own``, names as ``module:attribute``. A
     cluster where nothing listens yet is waited for so long. The embedded Ray listens on loopback alone, if
     nothing imported ray before. An ambient RAY_ADDRESS is not followed: without ``address`` the embedded Ray
-    is used.
+    is used. The session is as it was in the end: environment, loggers, signal handlers, standard output.
 
     Raises:
         InputError: the address is none, or the modules are too large to send.
-        AdasearchError: the cluster cannot be reached.
+        AdasearchError: the cluster cannot be reached, or this process is connected to a Ray already.
     """
-    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"  # the worker groups rest on it
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    given = {name: value for name, value in QUIET.items() if name not in os.environ}
+    given["RAY_TRAIN_V2_ENABLED"] = "1"  # the worker groups rest on it
     if address and "RAY_AUTH_MODE" not in os.environ and _token():
-        os.environ["RAY_AUTH_MODE"] = "token"
+        given["RAY_AUTH_MODE"] = "token"
     if address:
         _check_reachable(address, wait_seconds)
-    local = [] if address else [name for name in LOOPBACK if name not in os.environ]
-    os.environ.update({name: LOOPBACK[name] for name in local})
-    try:
-        with _joined(address, own) as capacity:
-            yield capacity
-    finally:  # processes that this one starts later are on their own
-        for name in local:
-            os.environ.pop(name, None)
+    else:
+        given |= {name: value for name, value in LOOPBACK.items() if name not in os.environ}
+    with environment(given, kept=SET_BY_RAY), faulthandler_kept(), _joined(address, own) as capacity:
+        yield capacity
 
 
 @contextlib.contextmanager
-def _sigterm_kept() -> Iterator[None]:
+def _own_sigterm() -> Iterator[None]:
     """Set back what SIGTERM did before; Ray's own handlers exit with 15, or print a stack and abort."""
-    former = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        with signals_kept(signal.SIGTERM):
+            yield
     except SystemExit as stop:
         raise KeyboardInterrupt from stop
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, former)
 
 
 @contextlib.contextmanager
 def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
     import ray
 
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    from adasearch.tuning.ray_patches import LISTENER, check_ray
+
+    if ray.is_initialized():
+        raise AdasearchError(
+            "this process is connected to Ray already, and a search leaves the Ray of another alone; call "
+            "ray.shutdown() before it"
+        )
+    check_ray()
+    with silenced(("ray", "ray.tune", "ray.train")):
+        try:
+            _init(address, own)
+            with contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER))):
+                yield capacity_now()
+        finally:
+            ray.shutdown()
+
+
+def _init(address: str | None, own: Iterable[str]) -> None:
+    import ray
+
+    from adasearch.tuning.ray_patches import job_config
+
     try:
-        with _sigterm_kept():
+        with _own_sigterm():
             if address:
                 with runtime_env(own) as env, _silent_stderr():
                     ray.init(
@@ -190,6 +205,7 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
             else:
                 ray.init(
                     address="local",
+                    job_config=job_config(),
                     num_cpus=_pinned_cpus(),
                     include_dashboard=False,
                     log_to_driver=False,
@@ -203,11 +219,6 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
         raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {_auth_hint()}") from error
-    try:
-        with contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout))):
-            yield capacity_now()
-    finally:
-        ray.shutdown()
 
 
 def capacity_now() -> Capacity:

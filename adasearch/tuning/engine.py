@@ -16,6 +16,7 @@ from adasearch.store.store import Store
 from adasearch.tuning.ray_patches import killed_is_dead
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.search_state import SearchListener, SearchState
+from adasearch.tuning.session import signals_kept
 from adasearch.tuning.trial_source import TrialSource
 from adasearch.tuning.tune_adapters import ParetoHalving, StudySearcher
 from adasearch.tuning.worker_group import SlotTrainable
@@ -100,9 +101,7 @@ def _signals(state: SearchState) -> Iterator[None]:
             os._exit(130)  # what is finished is on disk
         state.interrupted = True
 
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals_kept(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the last is Tune's
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

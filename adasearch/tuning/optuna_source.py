@@ -1,9 +1,7 @@
 """One study's Optuna side: it proposes parameters and is told the truth about what came of them."""
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 import optuna
@@ -19,22 +17,9 @@ from adasearch.store.trials import begin_trial
 from adasearch.tuning.initial_points import initial_points
 from adasearch.tuning.trial_source import TrialPlan
 
-__all__ = ["OptunaSource", "quiet_optuna"]
+__all__ = ["OptunaSource"]
 
 STARTUP_TRIALS = 5  # Optuna's 10 would leave a study of 10 trials without a single informed one
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Let Optuna say nothing of each trial, nor that what is used of it is experimental; then as before."""
-    former = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(former)
 
 
 class OptunaSource:

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import ray
-from ray.train.backend import Backend, BackendConfig
+
+from adasearch.tuning.ray_patches import Backend, BackendConfig
 
 __all__ = ["ProcessGroupConfig"]
 

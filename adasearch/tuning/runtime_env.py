@@ -24,7 +24,6 @@ __all__ = ["runtime_env"]
 SUFFIXES = frozenset({".py", ".json", ".toml", ".txt", ".yaml", ".yml"})
 LARGEST_BYTES = 20 * 1024**2  # of all that is sent; adasearch itself is one
 PACKAGE = Path(__file__).parents[1]
-JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # where Ray tells a submitted job of its own runtime_env
 
 
 @contextmanager
@@ -37,6 +36,8 @@ def runtime_env(own: Iterable[str]) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: a module cannot be imported, or the code is larger than ``LARGEST_BYTES``.
     """
+    from adasearch.tuning.ray_patches import JOB_CONFIG
+
     job = json.loads(os.environ.get(JOB_CONFIG) or "{}")
     if "py_modules" in (job.get("runtime_env") or {}):
         yield {}

@@ -133,9 +133,9 @@ class _WorkerGroup:
 
     def _fit(self, settings: WorkerGroupSettings, mailbox: Any) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
         from adasearch.tuning.process_group import ProcessGroupConfig
+        from adasearch.tuning.ray_patches import DataParallelTrainer
 
         gpu = settings.gpus_per_worker > 0
         resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
@@ -156,7 +156,7 @@ class _WorkerGroup:
                     failure_config=FailureConfig(max_failures=WORKER_RESTARTS, controller_failure_limit=2),
                 ),
             ).fit()
-        except Exception as error:  # whatever ends the run, the trial must hear of it
+        except Exception as error:  # noqa: BLE001 - whatever ends the run, the trial must hear of it
             self.error = one_line(error)[:500]
 
 

@@ -182,7 +182,8 @@ def test_dashboard_lists_the_studies_and_shows_a_trial_that_was_added_and_ends_w
         delete = urllib.request.Request(f"{address}/api/studies/{studies[STUDY.study]}", method="DELETE")
         with pytest.raises(urllib.error.HTTPError) as refused:
             DIRECT.open(delete, timeout=30)
-        assert refused.value.code == 405
+        with refused.value as answer:
+            assert answer.code == 405
         assert len(get(f"{address}/api/studies")["study_summaries"]) == 2
 
         process.send_signal(signal.SIGINT)

@@ -406,8 +406,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     process = adasearch(*command, cwd=folder)
     wait_for(lambda: len(finished(results)) >= len(after_interrupt) + 4, process)
     children = descendants(process)
-    process.kill()
-    process.wait()
+    with process:
+        process.kill()
     # Ray's own two agents notice a little later; they hold neither CPUs nor files.
     agents = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
     assert_gone([child for child in children if child.is_running() and child.name() not in agents])

@@ -66,6 +66,51 @@ def test_two_writers_of_one_process_number_do_not_share_a_draft(
     assert (tmp_path / "file").read_bytes() == b"two"
 
 
+def test_file_is_synced_before_it_gets_its_name_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves a name without content, or content without a name."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def place(path: str) -> str:
+        name = os.path.relpath(path, tmp_path)
+        return ".draft" if ".draft." in name else name
+
+    def synced(handle: int) -> None:
+        done.append(f"sync {place(os.readlink(f'/proc/self/fd/{handle}'))}")
+        fsync(handle)
+
+    def replaced(source: str, target: str) -> None:
+        done.append(f"rename {place(source)} to {place(target)}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    files, root = locate(str(tmp_path))
+    for _ in range(2):
+        write_whole(files, f"{root}/study/trials/a.parquet", memoryview(b"data"))
+    write = ["sync .draft", "rename .draft to study/trials/a.parquet", "sync study/trials"]
+    assert done == ["sync .", "sync study", *write, *write]
+
+
+def test_file_is_written_where_a_folder_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, and on some network file systems."""
+    opened = os.open
+
+    def refusing(path: str, *arguments: int) -> int:
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refusing)
+    files, root = locate(str(tmp_path))
+    write_whole(files, f"{root}/new/file", memoryview(b"data"))
+    assert (tmp_path / "new" / "file").read_bytes() == b"data"
+
+
 def test_failed_write_leaves_the_former_file_and_no_draft(tmp_path: Path) -> None:
     files, root = locate(str(tmp_path))
     (tmp_path / "file").mkdir()

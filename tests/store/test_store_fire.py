@@ -100,10 +100,10 @@ class Writers:
         return self._started[-1]
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._listener.join()
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            self._listener.join()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:

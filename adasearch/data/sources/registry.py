@@ -7,7 +7,6 @@ first one's size.
 """
 
 import difflib
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from adasearch.data.sources.function import open_function
 from adasearch.data.sources.parquet import PARQUET
 from adasearch.data.sources.torchvision_sets import CIFAR10, CIFAR100, FASHION_MNIST
 from adasearch.errors import InputError, unknown
+from adasearch.user_code import find_own
 
 __all__ = ["SOURCES", "absolute", "decode", "fetch", "open_source"]
 
@@ -131,9 +131,8 @@ def _kind(source: str) -> tuple[Kind | None, str]:
 
 def _misspelt(name: str) -> bool:
     """Tell whether a name is close to a kind's and no module."""
-    top = name.partition(".")[0]  # what lies below is looked for by importing it, which may not be there
     near = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.8)
-    return bool(near) and (not top or importlib.util.find_spec(top) is None)
+    return bool(near) and find_own(name) is None
 
 
 def _size_of_first(reader: ImageReader) -> int:

@@ -17,6 +17,8 @@ from adasearch.errors import InputError
         ("parquet", "did you mean 'parquet:PATH'?"),
         ("folder:", "did you mean 'folder:PATH'?"),
         ("folders:PATH", "did you mean 'folder:PATH'?"),
+        ("folder.x:load", "known: cifar100"),
+        (".folder:load", "did you mean 'folder:PATH'?"),
         ("digits:x", "did you mean 'digits'?"),
         ("imagenet", "known:"),
     ],

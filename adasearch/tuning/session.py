@@ -1,0 +1,68 @@
+"""Leaves the session in which a search runs, a notebook for one, as it was, however the search ends."""
+
+import faulthandler
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+__all__ = ["environment", "faulthandler_kept", "signals_kept", "silenced"]
+
+
+@contextmanager
+def environment(given: Mapping[str, str], *, kept: Iterable[str] = ()) -> Iterator[None]:
+    """Set environment variables; set them, and those of ``kept``, back in the end.
+
+    What libraries set for good when they are imported stays, for they stay as well.
+    """
+    former = {name: os.environ.get(name) for name in (*given, *kept)}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def silenced(names: Iterable[str]) -> Iterator[None]:
+    """Let loggers tell nothing, and set their levels back in the end."""
+    former = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in former:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in former.items():
+            logger.setLevel(level)
+
+
+@contextmanager
+def signals_kept(*numbers: signal.Signals) -> Iterator[None]:
+    """Set back in the end what signals do; nothing outside the main thread, where nobody can change it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if handler is not None:  # one that is not of Python cannot be set
+                signal.signal(number, handler)
+
+
+@contextmanager
+def faulthandler_kept() -> Iterator[None]:
+    """Disable Python's fault handler again where it was not enabled before."""
+    enabled = faulthandler.is_enabled()
+    try:
+        yield
+    finally:
+        if not enabled:
+            faulthandler.disable()
