@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from itertools import count, groupby
+from itertools import groupby
 
 from rich.console import Console
 
 from adasearch.analysis.trajectory_diff import SAME, TOLERANCE, Difference, conditions, differences
-from adasearch.environment import device_name, local_device
+from adasearch.environment import device_name, local_device, versions
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.io.tables import Column, number, render
@@ -18,8 +18,8 @@ from adasearch.profiles.clock import curve_of
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
 from adasearch.runs.execute import interval_line, run_and_keep
 from adasearch.runs.live_trial import LiveTrial
+from adasearch.runs.open_trial import open_trial
 from adasearch.runtime import RunOptions
-from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial, folder_of
 from adasearch.store.trusted_names import check_stored_names
@@ -84,9 +84,28 @@ def rerun(
     test = source.phase == "confirm"
     with StepDisplay(console) as progress:
         data = load_dataset(spec, include_test=test, progress=progress)
+    folder = folder_of(replace(source, phase="rerun", source_trial_id=source.trial_id))
+
+    def continues(trial: TrialRecord) -> bool:
+        return trial.source_trial_id == source.trial_id
+
+    def begin(number: int) -> TrialRecord:
+        trial = begin_trial(
+            replace(study, study=source.study),
+            phase="rerun",
+            number=number,
+            params=source.params,
+            seed=source.seed,
+            versions=versions(threads, device_name(study.device)),
+            workers=1,
+        )
+        return replace(trial, scheduler=source.scheduler, source_trial_id=source.trial_id)
+
     with ExitStack() as held:
         held.enter_context(with_threads(threads))
-        trial, intervals = _begin_or_go_on(store, study, source, threads, held)
+        trial, intervals = open_trial(
+            store, folder, begin, continues, study=study if folder == "train" else None, held=held
+        )
         say(console, f"{trial.trial_id} repeats {source.trial_id}")
         for line in _changed(source, trial):
             say(console, line)
@@ -125,43 +144,6 @@ def _study(store: Store, source: TrialRecord, former: Sequence[IntervalRecord]) 
     if not former:
         raise InputError(f"the intervals of {source.trial_id} are not stored, so there is nothing to compare")
     return study
-
-
-def _begin_or_go_on(
-    store: Store, study: StudyRecord, source: TrialRecord, threads: int, held: ExitStack
-) -> tuple[TrialRecord, list[IntervalRecord]]:
-    """Return the interrupted rerun of a trial with its intervals, or a new one; hold its lock."""
-    from adasearch.environment import versions
-
-    folder = folder_of(source)
-    stored = [each for each in store.trials(folder) if (each.phase, each.study) == ("rerun", source.study)]
-    for trial in stored:
-        if (trial.status, trial.source_trial_id) == ("running", source.trial_id):
-            try:
-                held.enter_context(store.locks.hold(f"{folder}/checkpoints/{trial.trial_id}"))
-            except StudyLocked:
-                continue
-            return trial, store.intervals(folder).get(trial.trial_id, [])
-    for new in count(1 + max((trial.number for trial in stored), default=-1)):
-        trial = begin_trial(
-            replace(study, study=source.study),
-            phase="rerun",
-            number=new,
-            params=source.params,
-            seed=source.seed,
-            versions=versions(threads, device_name(study.device)),
-            workers=1,
-        )
-        trial = replace(trial, scheduler=source.scheduler, source_trial_id=source.trial_id)
-        try:
-            held.enter_context(store.locks.hold(f"{folder}/checkpoints/{trial.trial_id}"))
-        except StudyLocked:  # another rerun took this number just now
-            continue
-        break
-    if folder == "train":
-        store.write_train_study(trial, study)
-    store.write_trial(trial)
-    return trial, []
 
 
 def _changed(source: TrialRecord, trial: TrialRecord) -> list[str]:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.environment import device_name, local_device
+from adasearch.environment import device_name, local_device, versions
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
-from adasearch.records import IntervalRecord, Params, StudyRecord, TrialRecord
+from adasearch.records import TrialRecord
 from adasearch.runs.execute import interval_line, run_and_keep
 from adasearch.runs.live_trial import LiveTrial
+from adasearch.runs.open_trial import open_trial
 from adasearch.runtime import RunOptions
 from adasearch.schedulers.registry import BASELINE
-from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial
-from adasearch.studies.identity import check_device
+from adasearch.studies.identity import check_device, same_study
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
@@ -80,8 +80,25 @@ def train(
     if record.stability_profile is not None:
         runs = histories_of(store, record.stability_profile)
         params |= thresholds(record.scheduler, params, runs)
+
+    def continues(trial: TrialRecord) -> bool:
+        stored = store.train_study(trial)
+        same = stored is not None and same_study(stored, record)  # and a field may be of a later version
+        return same and {**params, **trial.params} == dict(params)
+
+    def begin(number: int) -> TrialRecord:
+        return begin_trial(
+            record,
+            phase="train",
+            number=number,
+            params=params,
+            seed=record.seed,
+            versions=versions(torch.get_num_threads(), device_name(record.device)),
+            workers=1,
+        )
+
     with ExitStack() as held:
-        trial, intervals = _begin_or_go_on(store, record, params, held)
+        trial, intervals = open_trial(store, "train", begin, continues, study=record, held=held)
         if intervals:
             say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
         live = LiveTrial(trial, store, intervals=intervals, curve=curve_of(store, record))
@@ -97,46 +114,3 @@ def train(
 
 
 train_once = train
-
-
-def _begin_or_go_on(
-    store: Store, study: StudyRecord, params: Params, held: ExitStack
-) -> tuple[TrialRecord, list[IntervalRecord]]:
-    """Return the interrupted trial of this very run with its intervals, or a new one; hold its lock."""
-    import torch
-
-    from adasearch.environment import versions
-    from adasearch.studies.identity import same_study
-
-    with store.locks.hold("train", wait_seconds=10):  # two runs at a time must not take one number
-        former = [
-            trial for trial in store.trials("train") if (trial.study, trial.phase) == (study.study, "train")
-        ]
-        for trial in former:
-            stored = store.train_study(trial)
-            same = stored is not None and same_study(stored, study)
-            same = same and {**params, **trial.params} == dict(params)  # a field may be of a later version
-            if trial.status == "running" and same:
-                try:
-                    held.enter_context(store.locks.hold(_lock(trial)))
-                except StudyLocked:
-                    continue
-                return trial, store.intervals("train").get(trial.trial_id, [])
-        number = 1 + max((trial.number for trial in former), default=-1)
-        trial = begin_trial(
-            study,
-            phase="train",
-            number=number,
-            params=params,
-            seed=study.seed,
-            versions=versions(torch.get_num_threads(), device_name(study.device)),
-            workers=1,
-        )
-        held.enter_context(store.locks.hold(_lock(trial)))
-        store.write_train_study(trial, study)
-        store.write_trial(trial)
-        return trial, []
-
-
-def _lock(trial: TrialRecord) -> str:
-    return f"train/checkpoints/{trial.trial_id}"
