@@ -11,7 +11,9 @@ from adasearch.io.tables import Column, number, render
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.schedulers.run_plan import planned, wants_plan
 from adasearch.store.store import Store
+from adasearch.training.config import TrainConfig
 
 __all__ = ["NOTE", "replay"]
 
@@ -53,7 +55,7 @@ def replay(
         InputError: an unknown trial, scheduler or field, or signals that the run did not measure.
     """
     trial, intervals = store.find_trial(trial_id)
-    rule = _rule(trial, scheduler, fixed)
+    rule = _planned(_rule(trial, scheduler, fixed), store, trial)
     limits = limits or _limits(store, trial)
     made = [record for record in intervals if record.decided]
     if not made:
@@ -88,6 +90,15 @@ def _rule(trial: TrialRecord, scheduler: str, fixed: Sequence[str]) -> BatchSize
         setting = parse_fixed(text, [scheduler])
         fields[setting.name] = setting.value
     return make_scheduler(scheduler, fields)
+
+
+def _planned(rule: BatchSizeScheduler, store: Store, trial: TrialRecord) -> BatchSizeScheduler:
+    if not wants_plan(rule):
+        return rule
+    study = store.study_of(trial)
+    if study is None:
+        raise InputError(f"the study of {trial.trial_id} is not stored, so its run's plan is not known")
+    return planned(rule, TrainConfig.of(study, trial).plan)
 
 
 def _limits(store: Store, trial: TrialRecord) -> Limits:

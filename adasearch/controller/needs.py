@@ -7,6 +7,7 @@ from adasearch.errors import InputError
 from adasearch.records import Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.schedulers.run_plan import wants_plan
 from adasearch.signal_sets import MEASURED
 
 __all__ = ["missing_signals", "scheduler_of"]
@@ -20,11 +21,17 @@ def scheduler_of(
     """Return the scheduler that is given, or is built from a name and fields.
 
     Raises:
-        InputError: an unknown name or field, fields without a name, or a signal that is not to be had.
+        InputError: an unknown name or field, fields without a name, a signal that is not to be had, or a
+            rule that follows a learning-rate schedule, which only a search's run knows.
     """
     if not isinstance(scheduler, str) and fields:
         raise InputError("fields belong to a scheduler given by name, not to one that is built already")
     built = make_scheduler(scheduler, fields) if isinstance(scheduler, str) else scheduler
+    if wants_plan(built):
+        raise InputError(
+            f"scheduler {type(built).__name__} follows the plan of a run (length and learning rate), which"
+            " the controller does not know; a searched run's sizes are at hand as the points of a ramp"
+        )
     missing = missing_signals(built.needs, evaluated=evaluated)
     if missing:
         raise InputError(f"scheduler {type(built).__name__} needs {missing}")

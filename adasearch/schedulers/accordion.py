@@ -1,6 +1,7 @@
 """Accordion: small batches in critical regimes, large ones elsewhere (Agarwal et al., arXiv 2010.16248).
 
-Every ``period`` epochs, with ``x`` the gradient norm now and ``p`` the norm at the last check::
+After epochs 1, 1 + ``period``, 1 + 2 ``period`` and so on, with ``x`` the gradient norm now and ``p`` the
+norm at the last check::
 
     |p - x| / p >= threshold   critical regime: the small batch
     otherwise                  the large batch
@@ -9,20 +10,21 @@ Known from the authors' code and logs: this rule with threshold 0.5 and period 1
 the first epoch and ``p = 0`` count as critical, batches of 512 and 4096 (hence growth 8). Their code applies
 it per layer to compression; batch switching appears only in their logs.
 
-Ours: the small batch is the initial one, the large one a multiple of it; one norm for the whole network; the
-end of the first interval stands for the first check; ``gradient`` (which gradient's norm is meant for batch
-switching is not known). Left out: that each decay of the learning rate makes a regime critical, since a
+Ours: the small batch is the initial one, the large one a multiple of it; one norm for the whole network; a
+check inside an interval takes place at that interval's end; ``gradient`` (which gradient's norm is meant for
+batch switching is not known). Left out: that each decay of the learning rate makes a regime critical, since a
 continuous schedule decays it at every step.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, periods, read, unusable
+from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, read, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
 
 __all__ = ["Accordion"]
@@ -76,12 +78,14 @@ class Accordion:
         bad = unusable([last], sorted(self.needs))
         if bad:
             return hold(last, bad)
-        before, now = periods(history, self.period)
-        if len(history) == 1 or now == before:
-            return couple(
-                self.coupling, history, hold(last, f"check {now + 1} of {self.period:g} epochs not due")
-            )
-        previous = self._previous_check(history)
+        done = self._checks(history)
+        if not done or done[-1] != len(history) - 1:
+            wait = f"next check at epoch {1 + len(done) * self.period:g}"
+            return couple(self.coupling, history, hold(last, wait))
+        if len(done) == 1:
+            first = aim(last, last.initial_batch_size, limits, "first check: critical")
+            return couple(self.coupling, history, first)
+        previous = history[done[-2]]
         bad = unusable([previous], [name])
         if bad:
             return hold(last, f"{bad} at the last check")
@@ -95,9 +99,8 @@ class Accordion:
         )
         return couple(self.coupling, history, aim(last, wanted, limits, reason))
 
-    def _previous_check(self, history: Sequence[Signals]) -> Signals:
-        for end in range(len(history) - 1, 1, -1):
-            before, now = periods(history[end - 2 : end], self.period)
-            if now > before:
-                return history[end - 1]
-        return history[0]
+    def _checks(self, history: Sequence[Signals]) -> list[int]:
+        """Return the intervals at whose ends a check was due."""
+        # The margin forgives rounding where a fractional period divides the epoch exactly (0.3 / 0.1).
+        due = [0, *(max(0, math.floor((row.epoch - 1) / self.period + 1e-9) + 1) for row in history)]
+        return [number for number, (before, now) in enumerate(pairwise(due)) if now > before]

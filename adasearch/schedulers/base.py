@@ -35,7 +35,7 @@ __all__ = [
     "waiting",
 ]
 
-LR_SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "staircase", "step"})
+LR_SCHEDULES = frozenset({"constant", "cosine", "linear", "one_cycle", "staircase", "step", "wsd"})
 """Names of the learning-rate schedules; a scheduler that owns its milestones allows only "constant"."""
 
 TAIL = 100

@@ -12,7 +12,8 @@ between 1 and S: S where noise dominates, 1 where there is none.
 
 Where we differ from AdaScale: it also stretches the timetable (progress counts r per step) and averages over
 steps; here progress is counted in examples, and the smoothing runs over intervals. |G|^2 is unbiased, so its
-average may be negative; it then counts as 0. Below the initial size (S < 1) the gain lies between S and 1.
+average may be negative; it then counts as 0. AdaptDL's code keeps v at 1e-6 or more, which caps the gain of
+gradients that small; ours has no floor. Below the initial size (S < 1) the gain lies between S and 1.
 """
 
 import dataclasses
@@ -54,8 +55,10 @@ def gain(v: float, m: float, scale: float) -> float:
     return 1 / (share / scale + (1 - share))
 
 
-def couple(coupling: Coupling, history: Sequence[Signals], decision: Decision) -> Decision:
-    """Return ``decision`` with the learning-rate factor that fits its size.
+def couple(
+    coupling: Coupling, history: Sequence[Signals], decision: Decision, *, decay: float = DECAY
+) -> Decision:
+    """Return ``decision`` with the learning-rate factor that fits its size; ``decay`` is of the averages.
 
     The factor is absolute: 1 stands for the initial size. With "adascale" it follows the noise, so it may
     change on a hold. The newest row's signals must be finite.
@@ -69,6 +72,6 @@ def couple(coupling: Coupling, history: Sequence[Signals], decision: Decision) -
     elif coupling == "sqrt":
         factor = math.sqrt(scale)
     else:
-        v = max(smooth(history, "grad_noise", DECAY), 0.0) / last.initial_batch_size
-        factor = gain(v, max(smooth(history, "grad_sq_norm", DECAY), 0.0), scale)
+        v = max(smooth(history, "grad_noise", decay), 0.0) / last.initial_batch_size
+        factor = gain(v, max(smooth(history, "grad_sq_norm", decay), 0.0), scale)
     return dataclasses.replace(decision, lr_scale=factor)

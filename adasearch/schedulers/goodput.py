@@ -12,8 +12,9 @@ more than 5 %, sizes never below B0, and the AdaScale gain on the learning rate 
 
 Where we differ: a and b are given (from a speed profile of the network, or by hand; only a/b matters for the
 choice), where Pollux refits a model with separate network time as it runs; averages run over intervals;
-|G|^2 not greater than 0 means hold. Both parts are unbiased for any batch, so growth does not change the
-method's own signal. As m falls against v the best size grows.
+|G|^2 not greater than 0 means hold; candidates are rounded to the nearest multiple, theirs up. Both parts
+are unbiased for any batch, so growth does not change the method's own signal. As m falls against v the best
+size grows.
 """
 
 import math
@@ -41,7 +42,8 @@ class Goodput:
         seconds_per_example: b, what each further example adds, greater than 0. ``adasearch profile`` prints
             a and b of a network on a device, as these two fields.
         hysteresis: least relative gain in goodput that is worth a change, at least 0.
-        decay: of the averages of tr(Sigma) and |G|^2, in [0, 1); 0 is the last interval alone.
+        decay: of the averages of tr(Sigma) and |G|^2, for the size as for the learning rate, in [0, 1); 0 is
+            the last interval alone.
         coupling: how the learning rate follows the size; the paper's for SGD is "adascale".
 
     >>> round(Goodput(seconds_per_step=1, seconds_per_example=0.01).goodput(100, v=1, m=1, initial=50), 3)
@@ -81,7 +83,8 @@ class Goodput:
         v = max(smooth(history, "grad_noise", self.decay), 0.0) / initial
         m = smooth(history, "grad_sq_norm", self.decay)
         if m <= 0:
-            return couple(self.coupling, history, hold(last, f"no efficiency: smoothed |G|^2 is {m:.3g}"))
+            wait = hold(last, f"no efficiency: smoothed |G|^2 is {m:.3g}")
+            return couple(self.coupling, history, wait, decay=self.decay)
         low = min(max(initial, limits.smallest), limits.largest)
         span, shares = limits.largest / low, [k / (CANDIDATES - 1) for k in range(CANDIDATES)]
         sizes = sorted({nearest(low * span**share, limits) for share in shares})
@@ -90,5 +93,5 @@ class Goodput:
         ratio = worth[best] / worth[last.batch_size]
         reason = f"{best} has {ratio:.3f} times the goodput at noise scale {v * initial / m:.4g}"
         if ratio <= 1 + self.hysteresis:
-            return couple(self.coupling, history, hold(last, reason))
-        return couple(self.coupling, history, aim(last, best, limits, reason))
+            return couple(self.coupling, history, hold(last, reason), decay=self.decay)
+        return couple(self.coupling, history, aim(last, best, limits, reason), decay=self.decay)

@@ -23,34 +23,50 @@ class Point:
         return f"{self.batch_size}{'' if self.lr_scale is None else f'*{self.lr_scale!r}'}@{self.mark}"
 
 
-def points_of(text: str) -> list[Point]:
-    """Return the points of a list such as "64@50000, 128*0.75@200000".
+def points_of(text: str, *, initial: int = 1, budget: int = 10**12) -> list[Point]:
+    """Return the points of a list such as "64@50000, 128*0.75@200000" or "2x@25%, 4x*1.5@50%".
+
+    A size with an x is so many times the ``initial`` one, and a mark in percent a share of the ``budget``.
 
     Raises:
         ValueError: another form, or marks that do not rise.
 
     >>> points_of("64@50000, 128*0.75@200000")
     [Point(mark=50000, batch_size=64, lr_scale=None), Point(mark=200000, batch_size=128, lr_scale=0.75)]
+    >>> points_of("2.5x@75%", initial=32, budget=1000)
+    [Point(mark=750, batch_size=80, lr_scale=None)]
     """
-    rule = "points must be sizes at rising numbers of examples, such as '64@50000, 128*0.75@200000',"
+    rule = "points must be sizes at rising marks, such as '64@50000, 128*0.75@200000' or '2x@25%, 4x@50%',"
+    words = text.replace(",", " ").split() if isinstance(text, str) else [""]
     try:
-        points = [_point(word) for word in text.replace(",", " ").split()]
-    except (AttributeError, ValueError):
-        points = [Point(-1, 0)]
-    marks = [point.mark for point in points]
+        marks = [_mark(word) for word in words]
+        points = [_point(word, initial, budget) for word in words]
+    except (ValueError, OverflowError):
+        marks, points = [-1.0], []
     rising = marks == sorted(set(marks)) and min(marks, default=0) >= 0
+    alike = len({word.endswith("%") for word in words}) <= 1
     sound = all(
         point.batch_size >= 1 and (point.lr_scale is None or 0 < point.lr_scale < math.inf)
         for point in points
     )
-    require(rising and sound, rule, points=text)
+    require(rising and alike and sound, rule, points=text)
     return points
 
 
-def _point(word: str) -> Point:
+def _mark(word: str) -> float:
+    """Return a point's mark as it is written: examples, or percent below 100."""
+    mark = word.partition("@")[2]
+    value = float(mark[:-1]) if mark.endswith("%") else float(int(mark))
+    return value if value < 100 or not mark.endswith("%") else -1.0
+
+
+def _point(word: str, initial: int, budget: int) -> Point:
     what, mark = word.split("@")
     size, times, factor = what.partition("*")
-    return Point(int(mark), int(size), float(factor) if times else None)
+    multiple = float(size[:-1]) if size.endswith("x") else 0.0
+    batch_size = max(round(initial * multiple), 1) if multiple > 0 else int(size)
+    examples = math.ceil(budget * float(mark[:-1]) / 100) if mark.endswith("%") else int(mark)
+    return Point(examples, batch_size, float(factor) if times else None)
 
 
 def points_text(points: Sequence[Point]) -> str:

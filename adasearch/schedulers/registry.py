@@ -19,7 +19,9 @@ from adasearch.schedulers.fields import WRAPPERS, field_kinds, field_names, fits
 from adasearch.schedulers.goodput import Goodput
 from adasearch.schedulers.grow_only import GrowOnly
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
+from adasearch.schedulers.lr_tail import LrTail
 from adasearch.schedulers.noise_scale import NoiseScale
+from adasearch.schedulers.norm_target import NormTarget
 from adasearch.schedulers.norm_test import NormTest
 from adasearch.schedulers.plateau import Plateau
 from adasearch.schedulers.ramp import Ramp
@@ -35,12 +37,14 @@ SCHEDULERS: dict[str, type[BatchSizeScheduler]] = {
     "increase_instead_of_decay": IncreaseInsteadOfDecay,
     "ramp": Ramp,
     "seesaw": Seesaw,
+    "lr_tail": LrTail,
     "deba": Deba,
     "plateau": Plateau,
     "accordion": Accordion,
     "cabs": Cabs,
     "noise_scale": NoiseScale,
     "norm_test": NormTest,
+    "norm_target": NormTarget,
     "divebatch": DiveBatch,
     "simigrad": SimiGrad,
     "goodput": Goodput,

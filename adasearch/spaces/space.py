@@ -157,6 +157,12 @@ class Space(BaseModel):
         cut = FieldSpace.model_validate({kind: sizes, "log": field.log, "default": default})
         return self.model_copy(update={"fields": {**self.fields, name: cut}})
 
+    def lr_schedules(self) -> frozenset[str]:
+        """Return the learning-rate schedules that the scheduler of the first trial may be combined with."""
+        start = f"{self.kind}/"
+        first = {name.removeprefix(start): value for name, value in {**self.fixed(), **self.first()}.items()}
+        return make_scheduler(self.scheduler or "", first).lr_schedules
+
     def to_json(self) -> str:
         """Return the space as JSON."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True)

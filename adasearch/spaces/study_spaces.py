@@ -66,7 +66,7 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
 
 
 def train_space_of(
-    architecture: str, scheduler: str, limits: Limits, sources: SpaceSources, fixed: Sequence[Fixed]
+    architecture: str, scheduler_space: Space, limits: Limits, sources: SpaceSources, fixed: Sequence[Fixed]
 ) -> tuple[Space, list[str]]:
     """Return the space of an architecture's training as a scheduler may use it, and what is to be said of it.
 
@@ -79,7 +79,7 @@ def train_space_of(
     """
     space, taken = _train_space(architecture, sources)
     space, cut = _inside(space, limits, sources.given)
-    allowed = scheduler_class(scheduler)().lr_schedules
+    scheduler, allowed = scheduler_space.scheduler or "", scheduler_space.lr_schedules()
     for setting in fixed:
         if setting.kind == "train":
             space = _with_fixed(space, setting, scheduler, limits, allowed)

@@ -19,6 +19,7 @@ from adasearch.records import (
     TrialRecord,
     Value,
 )
+from adasearch.store.former_defaults import with_former_fields, with_former_space
 from adasearch.store.schemas import Table
 
 __all__ = [
@@ -112,7 +113,10 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     if row["clock"] not in get_args(Clock):
         raise ValueError(f"clock must be {' or '.join(get_args(Clock))} but is {row['clock']!r}")
     prefix = _prefix_of(row) if row["prefix"] is None else row["prefix"]
-    study = StudyRecord(**{**row, "prefix": prefix, "versions": plain(row["versions"])})
+    space = with_former_space(row["scheduler"], row["scheduler_space"])
+    study = StudyRecord(
+        **{**row, "prefix": prefix, "scheduler_space": space, "versions": plain(row["versions"])}
+    )
     _ = study.limits  # which refuses limits that contradict each other
     return study
 
@@ -149,9 +153,8 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
         if row[name] is not None and not 0 <= row[name] < math.inf:
             raise ValueError(f"{name} must be at least 0 but is {row[name]}")
     cause = row["cause"] or _cause_of(row["error"] or "")
-    return TrialRecord(
-        **{**row, "cause": cause, **{name: plain(row[name]) for name in ("params", "versions")}}
-    )
+    params = with_former_fields(row["scheduler"], plain(row["params"]))
+    return TrialRecord(**{**row, "cause": cause, "params": params, "versions": plain(row["versions"])})
 
 
 def _cause_of(error: str) -> Cause | None:

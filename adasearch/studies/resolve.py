@@ -137,9 +137,18 @@ def _spaces(
     """Return the spaces of the training and of the scheduler."""
     stored, former, published = defaults.stored, defaults.former, request.experiment
     fixed = [parse_fixed(text, request.schedulers) for text in request.fixed]
+    scheduler_space = scheduler_space_of(
+        scheduler,
+        SpaceSources(
+            given=request.space,
+            published=published.scheduler_space(scheduler) if published else None,
+            stored=stored.scheduler_space if stored else None,
+        ),
+        fixed,
+    )
     train_space, notes = train_space_of(
         architecture,
-        scheduler,
+        scheduler_space,
         limits,
         SpaceSources(
             given=request.train_space,
@@ -150,15 +159,6 @@ def _spaces(
     )
     for note in notes:
         say(note)
-    scheduler_space = scheduler_space_of(
-        scheduler,
-        SpaceSources(
-            given=request.space,
-            published=published.scheduler_space(scheduler) if published else None,
-            stored=stored.scheduler_space if stored else None,
-        ),
-        fixed,
-    )
     return train_space, scheduler_space
 
 

@@ -10,8 +10,9 @@ from adasearch.errors import InputError, require, unknown
 from adasearch.records import Precision, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import LR_SCHEDULES
 from adasearch.schedulers.fields import fits, wanted
+from adasearch.schedulers.run_plan import LrCurve, RunPlan
 
-__all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of", "lr_factor"]
+__all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +22,11 @@ class Hyperparameters:
     Args:
         batch_size: initial batch size, global examples per optimiser step, at least 1.
         lr: learning rate at factor 1, greater than 0.
-        lr_schedule: "constant", "cosine", "one_cycle", "staircase" or "step"; see :func:`lr_factor`.
+        lr_schedule: a name of ``LR_SCHEDULES``; see :meth:`LrCurve.factor` for the curves.
         lr_decay: factor of each stage of "staircase", in (0, 1]; other schedules do not use it.
         lr_stages: equal stages of "staircase", at least 1.
+        lr_final: what "linear" and "wsd" end at, as a share of the learning rate, in [0, 1].
+        wsd_decay: share of the budget that "wsd" decays over, in (0, 1], at most what the warm-up leaves.
         warmup: share of the budget over which the learning rate rises linearly from 0, in [0, 1).
         weight_decay: at least 0; decoupled for AdamW.
         optimizer: "sgd" (with momentum) or "adamw".
@@ -41,6 +44,8 @@ class Hyperparameters:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
+    lr_final: float = 0.0
+    wsd_decay: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
@@ -51,6 +56,14 @@ class Hyperparameters:
         require(0 < self.lr_decay <= 1, "lr_decay must lie in (0, 1]", lr_decay=self.lr_decay)
         require(self.lr_stages >= 1, "lr_stages must be at least 1", lr_stages=self.lr_stages)
         require(0 <= self.warmup < 1, "warmup must lie in [0, 1)", warmup=self.warmup)
+        require(0 <= self.lr_final <= 1, "lr_final must lie in [0, 1]", lr_final=self.lr_final)
+        require(0 < self.wsd_decay <= 1, "wsd_decay must lie in (0, 1]", wsd_decay=self.wsd_decay)
+        require(
+            self.lr_schedule != "wsd" or self.warmup + self.wsd_decay <= 1,
+            "warmup and wsd_decay must be at most 1 together",
+            warmup=self.warmup,
+            wsd_decay=self.wsd_decay,
+        )
         require(
             0 <= self.weight_decay < math.inf,
             "weight_decay must be at least 0",
@@ -65,6 +78,18 @@ class Hyperparameters:
             "nesterov needs momentum greater than 0",
             nesterov=self.nesterov,
             momentum=self.momentum,
+        )
+
+    @property
+    def lr_curve(self) -> LrCurve:
+        """The course of the learning rate."""
+        return LrCurve(
+            lr_schedule=self.lr_schedule,
+            warmup=self.warmup,
+            lr_decay=self.lr_decay,
+            lr_stages=self.lr_stages,
+            lr_final=self.lr_final,
+            wsd_decay=self.wsd_decay,
         )
 
 
@@ -138,6 +163,11 @@ class TrainConfig:
             not scaled, "gradients per example are not scaled, so float16 cannot have them", per_example=True
         )
 
+    @property
+    def plan(self) -> RunPlan:
+        """What a scheduler may know of the run beforehand."""
+        return RunPlan(budget=self.budget, interval=self.interval, curve=self.hyperparameters.lr_curve)
+
     @classmethod
     def of(cls, study: StudyRecord, trial: TrialRecord) -> "TrainConfig":
         """Return the run that a trial of a study stands for."""
@@ -153,34 +183,3 @@ class TrainConfig:
             per_example=study.per_example,
             compile=study.compile,
         )
-
-
-def lr_factor(hyper: Hyperparameters, progress: float) -> float:
-    """Return the factor on the learning rate at ``progress`` = examples seen / budget, in [0, 1].
-
-    After a linear warm-up, p being the share of the rest: "constant" 1; "cosine" ``(1 + cos(pi p)) / 2``;
-    "step" 1, 0.1, 0.01 with drops at one half and three quarters of the budget; "one_cycle" a linear rise
-    from 0.04 over the first 30 % and a cosine fall to 0. "staircase" is ``lr_decay ** k`` in the k-th of
-    ``lr_stages`` equal parts of the whole budget, warm-up included, as in AdaBatch's constant runs.
-
-    >>> [round(lr_factor(Hyperparameters(lr_schedule="cosine"), p), 2) for p in (0.0, 0.5, 1.0)]
-    [1.0, 0.5, 0.0]
-    >>> [lr_factor(Hyperparameters(lr_schedule="step", warmup=0.1), p) for p in (0.05, 0.4, 0.6, 0.8)]
-    [0.5, 1.0, 0.1, 0.01]
-    >>> stairs = Hyperparameters(lr_schedule="staircase", lr_decay=0.5, lr_stages=4)
-    >>> [lr_factor(stairs, p) for p in (0.0, 0.25, 0.6, 1.0)]
-    [1.0, 0.5, 0.25, 0.125]
-    """
-    if progress < hyper.warmup:
-        return progress / hyper.warmup
-    p = (min(progress, 1.0) - hyper.warmup) / (1 - hyper.warmup)
-    if hyper.lr_schedule == "cosine":
-        return (1 + math.cos(math.pi * p)) / 2
-    if hyper.lr_schedule == "step":
-        return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
-    if hyper.lr_schedule == "staircase":
-        return hyper.lr_decay ** min(math.floor(progress * hyper.lr_stages), hyper.lr_stages - 1)
-    if hyper.lr_schedule == "one_cycle":
-        rise = 0.3
-        return 0.04 + 0.96 * p / rise if p < rise else (1 + math.cos(math.pi * (p - rise) / (1 - rise))) / 2
-    return 1.0

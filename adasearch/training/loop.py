@@ -13,6 +13,7 @@ from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.contract import decide
+from adasearch.schedulers.run_plan import planned
 from adasearch.training.checkpoint import Checkpoints, RunState
 from adasearch.training.config import TrainConfig
 from adasearch.training.run import Run
@@ -50,6 +51,7 @@ def train(
     if not limits.admit(hyper.batch_size):
         raise ValueError(f"the initial batch_size={hyper.batch_size} lies outside {limits}")
     run = Run(config, scheduler.needs, data.to(torch.device(device)), torch.device(device))
+    rule = planned(scheduler, config.plan)
     history: list[Signals] = []
     decision = Decision(batch_size=hyper.batch_size, lr_scale=1.0, action="hold", reason="initial batch size")
     evaluated = 0
@@ -93,7 +95,7 @@ def train(
             if over or broken:
                 decision = hold(signals, broken[0] if broken else "end of the budget")
             else:
-                decision = decide(scheduler, history, limits)
+                decision = decide(rule, history, limits)
                 # They saw the same signals, so anything else is a bug.
                 size, factor = "the batch size", "the learning rate's factor"
                 run.processes.check_equal({size: decision.batch_size, factor: decision.lr_scale})

@@ -20,7 +20,7 @@ from adasearch.networks.registry import build_model
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
 from adasearch.training.buffers import JoinedBuffers
-from adasearch.training.config import TrainConfig, lr_factor
+from adasearch.training.config import TrainConfig
 from adasearch.training.ddp import in_parallel, show_gradients
 from adasearch.training.memory import OutOfMemory, is_out_of_memory, room_for_passes
 from adasearch.training.optimizer import Update, make_optimizer
@@ -86,6 +86,7 @@ class Run:
         self.updates = 0  # those of them that changed the weights
         self.examples_seen = 0
         self.lr = config.hyperparameters.lr
+        self._lr_curve = config.hyperparameters.lr_curve
         room = room_for_passes(config.memory_limit, device, self.parameters)
         self.passes = Passes(config, data.image_size, device, self.world, room)
         self.probe = PassProbe(
@@ -137,7 +138,7 @@ class Run:
         """Take one optimiser step on the next global batch."""
         hyper = self.config.hyperparameters
         progress = self.examples_seen / self.config.budget
-        self.lr = hyper.lr * lr_factor(hyper, progress) * lr_scale
+        self.lr = hyper.lr * self._lr_curve.factor(progress) * lr_scale
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         self._gradients(batch_size)

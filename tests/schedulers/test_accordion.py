@@ -41,21 +41,20 @@ def test_a_norm_of_0_at_the_last_check_is_critical() -> None:
     assert (decision.batch_size, decision.reason) == (32, "norm changed by inf >= 0.5 since interval 0")
 
 
-def test_the_first_interval_is_critical() -> None:
-    assert accordion().decide(norms([4.0]), WIDE).action == "hold"
+def test_the_first_check_is_critical() -> None:
+    decision = accordion().decide(norms([4.0]), WIDE)
+    assert (decision.action, decision.reason) == ("hold", "first check: critical")
 
 
-# Period 3, intervals of one epoch: checks at epochs 3, 6, 9, each against the one before; the first against
-# interval 0.
+# Period 3, intervals of one epoch: checks at epochs 1, 4, 7, each but the first against the one before.
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([4.0, 9.0], 32),  # no check due
-        ([4.0, 9.0, 4.0], 256),  # against interval 0
-        ([4.0, 9.0, 9.0], 32),
-        ([9.0, 9.0, 4.0, 9.0, 9.0, 4.0], 256),  # against interval 2
-        ([4.0, 4.0, 9.0, 4.0, 4.0, 4.0], 32),
-        ([9.0, 9.0, 9.0, 9.0, 9.0, 4.0, 9.0, 9.0, 4.0], 256),  # against interval 5
+        ([4.0, 9.0, 4.0], 32),  # no check due
+        ([4.0, 9.0, 9.0, 4.0], 256),  # against interval 0
+        ([4.0, 4.0, 4.0, 9.0], 32),
+        ([9.0, 9.0, 9.0, 4.0, 9.0, 9.0, 4.0], 256),  # against interval 3
+        ([4.0, 4.0, 4.0, 9.0, 4.0, 4.0, 4.0], 32),
     ],
 )
 def test_checks_once_a_period_against_the_last_check(values: list[float], expected: int) -> None:
@@ -64,8 +63,16 @@ def test_checks_once_a_period_against_the_last_check(values: list[float], expect
 
 def test_keeps_the_size_between_checks() -> None:
     history = run(accordion(period=3), 9, signals=lambda size: {"mean_norm": 1.0})
-    assert [seen.batch_size for seen in history] == [32] * 3 + [256] * 6
-    assert accordion(period=3).decide(history[:4], WIDE).reason == "check 2 of 3 epochs not due"
+    assert [seen.batch_size for seen in history] == [32] * 4 + [256] * 5
+    assert accordion(period=3).decide(history[:5], WIDE).reason == "next check at epoch 7"
+
+
+def test_a_check_inside_an_interval_takes_place_at_its_end() -> None:
+    history = [row(number, epoch=0.7 * (number + 1), mean_norm=4.0) for number in range(4)]
+    reasons = [accordion(period=1).decide(history[:end], WIDE).reason for end in (1, 2, 3, 4)]
+    assert reasons[:2] == ["next check at epoch 1", "first check: critical"]  # at 0.7 and 1.4
+    assert reasons[2] == "norm changed by 0 < 0.5 since interval 1"  # at 2.1
+    assert reasons[3] == "next check at epoch 3"  # at 2.8
 
 
 # Per step, |g|^2 = |G|^2 + tr/B: with |G|^2 = 1 and tr = 480 that is 16 at 32 and 2.875 at 256, so the norm

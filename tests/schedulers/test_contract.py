@@ -34,6 +34,7 @@ from adasearch.schedulers.noise_scale import NoiseScale
 from adasearch.schedulers.norm_test import NormTest
 from adasearch.schedulers.plateau import Plateau
 from adasearch.schedulers.ramp import Ramp
+from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned
 from adasearch.schedulers.seesaw import Seesaw
 from adasearch.schedulers.simigrad import SimiGrad
 from adasearch.testing import check_scheduler, legal_histories
@@ -129,11 +130,21 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "end": st.floats(min_value=50.0, max_value=200.0),
         "steps": st.integers(1, 20),
         "shape": st.sampled_from(["geometric", "linear"]),
+        "exponent": st.floats(min_value=-4.0, max_value=4.0),
         "growth": positive,
-        "points": st.sampled_from(["", "64@0", "7@100000, 5000@500000"]),
+        "points": st.sampled_from(["", "64@0", "7@100000, 5000@500000", "0.5x@1%, 9x@50.5%"]),
         "coupling": couplings,
     },
-    "seesaw": {"milestones": milestones, "decay": st.floats(min_value=0.01, max_value=0.99)},
+    "lr_tail": {"mean_batch_size": st.sampled_from([0, 1, 100, 10**6])},
+    "norm_target": {
+        "gain": st.floats(min_value=0.001, max_value=1.0),
+        "scale": positive,
+        "coupling": couplings,
+    },
+    "seesaw": {
+        "milestones": st.one_of(milestones, st.just("schedule")),
+        "decay": st.floats(min_value=0.01, max_value=0.99),
+    },
     "deba": {
         "rule": st.sampled_from(["settle", "noise"]),
         "gradient": st.sampled_from(["per_step", "mean_gradient"]),
@@ -173,7 +184,12 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "nu": positive,
         "coupling": couplings,
     },
-    "divebatch": {"delta": positive, "period": positive, "coupling": couplings},
+    "divebatch": {
+        "delta": positive,
+        "period": positive,
+        "diversity": st.sampled_from(["period", "noise_scale"]),
+        "coupling": couplings,
+    },
     "simigrad": {
         "target": decays,
         "growth": growths,
@@ -195,12 +211,24 @@ def of(name: str) -> st.SearchStrategy[BatchSizeScheduler]:
     return st.builds(SCHEDULERS[name], **FIELDS[name])
 
 
+plans = st.builds(
+    RunPlan,
+    budget=st.integers(1, 10**8),
+    interval=st.integers(1, 10**7),
+    curve=st.builds(
+        LrCurve,
+        lr_schedule=st.sampled_from(sorted(LR_SCHEDULES)),
+        warmup=st.sampled_from([0.0, 0.1]),
+        lr_final=st.sampled_from([0.0, 0.1]),
+    ),
+)
 methods = st.sampled_from(sorted(FIELDS)).flatmap(of)
 schedulers = st.one_of(
     methods,
     methods,
     st.builds(Cooldown, scheduler=methods, intervals=st.integers(0, 10)),
     st.builds(GrowOnly, scheduler=methods),
+    st.builds(planned, methods, plans),
 )
 
 
@@ -327,7 +355,8 @@ def test_legal_histories_lead_the_built_in_rules_to_every_action() -> None:
     for rule in rules:
         actions = {rule.decide(history, limits).action for history, limits in legal_histories(0, 200)}
         assert actions == {"grow", "shrink", "hold"}, rule
-    for rule in [cls() for name, cls in SCHEDULERS.items() if name != "constant"]:
+    plan = RunPlan(budget=10**7, interval=10**5, curve=LrCurve(lr_schedule="linear"))
+    for rule in [planned(cls(), plan) for name, cls in SCHEDULERS.items() if name != "constant"]:
         actions = {rule.decide(history, limits).action for history, limits in legal_histories(0, 200)}
         assert actions >= {"grow", "hold"}, rule
 

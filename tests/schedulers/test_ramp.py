@@ -6,6 +6,7 @@ import pytest
 
 from adasearch.records import Limits
 from adasearch.schedulers.ramp import Ramp
+from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned
 from tests.schedulers.rows import WIDE, row, run
 
 
@@ -118,11 +119,11 @@ def test_needs_only_what_its_coupling_reads() -> None:
         (lambda: Ramp(end=math.inf), "but got start=10.0, end=inf"),
         (lambda: Ramp(steps=0), r"steps must lie in \[1, 1000\] but got steps=0"),
         (lambda: Ramp(steps=cast(int, 2.5)), r"steps must lie in \[1, 1000\] but got steps=2.5"),
-        (lambda: Ramp(shape="round"), "shape must be 'geometric' or 'linear' but got shape='round'"),  # type: ignore[arg-type]
+        (lambda: Ramp(shape="round"), "shape must be one of .* but got shape='round'"),  # type: ignore[arg-type]
         (lambda: Ramp(growth=0), r"growth must lie in \(0, 10000\] but got growth=0"),
         (lambda: Ramp(growth=math.nan), "but got growth=nan"),
         (lambda: Ramp(coupling="cubic"), "coupling must be one of .* but got coupling='cubic'"),  # type: ignore[arg-type]
-        (lambda: Ramp(points="64"), "points must be sizes at rising numbers of examples"),
+        (lambda: Ramp(points="64"), "points must be sizes at rising marks"),
         (lambda: Ramp(points="64@x"), "but got points='64@x'"),
         (lambda: Ramp(points="64@9, 32@9"), "but got points="),
         (lambda: Ramp(points="64@9, 32@5"), "but got points="),
@@ -140,3 +141,48 @@ def test_needs_only_what_its_coupling_reads() -> None:
 def test_refuses_a_value_outside_its_domain(build: Callable[[], Ramp], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+# --- powers, and points relative to the run --------------------------------------------------------
+
+
+# Steps at epochs 4, 8, 12, 16, exponent 1/2: 32 * sqrt(t/4).
+@pytest.mark.parametrize(
+    ("epoch", "size"), [(3.9, 32), (4.0, 32), (8.0, 45), (11.9, 45), (12.0, 55), (16.0, 64), (40.0, 64)]
+)
+def test_a_power_of_the_examples_seen(epoch: float, size: int) -> None:
+    rule = Ramp(shape="power", start=4, end=16, steps=4, exponent=0.5)
+    assert rule.decide([row(0, epoch=epoch)], WIDE).batch_size == size
+
+
+# A run of 1,000 examples that begins with 32: 2x from 25 %, 4x at 1.5 times the rate from half of it on.
+@pytest.mark.parametrize(
+    ("examples", "size", "lr_scale"), [(249, 32, 1.0), (250, 64, 1.0), (499, 64, 1.0), (500, 128, 1.5)]
+)
+def test_points_at_shares_of_the_run_in_multiples_of_the_initial_size(
+    examples: int, size: int, lr_scale: float
+) -> None:
+    rule = Ramp(points="2x@25%, 4x*1.5@50%")
+    plan = RunPlan(budget=1000, interval=10, curve=LrCurve(lr_schedule="constant"))
+    decision = planned(rule, plan).decide([row(0, examples=examples)], WIDE)
+    assert (decision.batch_size, decision.lr_scale) == (size, lr_scale)
+    assert rule.decide([row(0, examples=examples)], WIDE).reason == "no plan of the run was given"
+
+
+def test_multiples_of_the_initial_size_at_examples_need_no_plan() -> None:
+    rule = Ramp(points="2.5x@300")
+    assert not rule.needs_plan
+    assert rule.decide([row(0, examples=300, initial=64, batch_size=64)], WIDE).batch_size == 160
+
+
+@pytest.mark.parametrize(
+    "points", ["2x@100%", "2x@25%, 64@500", "2x@50%, 4x@25%", "0x@5", "-1x@5", "nanx@5", "2x@-1%", "2@@5"]
+)
+def test_refuses_relative_points_of_another_form(points: str) -> None:
+    with pytest.raises(ValueError, match="points must be sizes at rising marks"):
+        Ramp(points=points)
+
+
+def test_a_power_needs_a_start() -> None:
+    with pytest.raises(ValueError, match="shape 'power' needs start greater than 0 but got start=0"):
+        Ramp(shape="power", start=0)

@@ -3,6 +3,8 @@ import math
 import pytest
 
 from adasearch.records import Limits, Signals
+from adasearch.schedulers.base import LR_SCHEDULES
+from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned
 from adasearch.schedulers.seesaw import Seesaw
 from tests.schedulers.rows import WIDE, row, run
 
@@ -70,7 +72,7 @@ def test_reasons_name_the_decay_points() -> None:
 
 def test_needs_no_signal_and_owns_the_learning_rate() -> None:
     assert Seesaw.needs == frozenset()
-    assert Seesaw.lr_schedules == {"constant"}
+    assert Seesaw().lr_schedules == {"constant"}
 
 
 @pytest.mark.parametrize("decay", [0, 0.001, 1, 2, math.nan])
@@ -82,3 +84,45 @@ def test_refuses_a_decay_outside_its_domain(decay: float) -> None:
 def test_refuses_decay_points_that_do_not_rise() -> None:
     with pytest.raises(ValueError, match="milestones must be rising"):
         Seesaw(milestones="5, 3")
+
+
+# A linear decay from 1 to 0 over 1,000 examples, a = 1/2: points at factors 1/2, 1/4, 1/8, ...
+# The batch takes 2 at each, the rate's factor is sqrt(B/B0): at a point, with the schedule's own, sqrt(a).
+@pytest.mark.parametrize(
+    ("examples", "size"),
+    [(100, 32), (499, 32), (500, 64), (740, 64), (750, 128), (875, 256), (1000, 2048)],
+)
+def test_rides_the_runs_own_schedule(examples: int, size: int) -> None:
+    plan = RunPlan(budget=1000, interval=100, curve=LrCurve(lr_schedule="linear"))
+    rule = planned(Seesaw(milestones="schedule", decay=0.5), plan)
+    decision = rule.decide([row(0, examples=examples)], WIDE)
+    assert (decision.batch_size, decision.lr_scale) == (size, math.sqrt(size / 32))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "step", "wsd", "staircase", "one_cycle"])
+def test_rate_over_root_of_batch_is_the_schedules_at_every_decision(schedule: str) -> None:
+    curve = LrCurve(lr_schedule=schedule, warmup=0.1)
+    plan = RunPlan(budget=1000, interval=10, curve=curve)
+    rule, size, before = planned(Seesaw(milestones="schedule", decay=0.5), plan), 32, 32
+    for examples in range(10, 1000, 10):
+        decision = rule.decide([row(0, examples=examples, batch_size=size)], WIDE)
+        size = decision.batch_size
+        assert size >= before
+        assert decision.lr_scale / math.sqrt(size) == pytest.approx(1 / math.sqrt(32))
+        if examples < 10 * curve.peak * 100:
+            assert size == 32  # a warm-up is no decay
+        before = size
+    assert size > 32
+
+
+def test_riding_needs_a_schedule_that_falls_and_a_list_one_that_does_not() -> None:
+    assert Seesaw(milestones="schedule").lr_schedules == LR_SCHEDULES - {"constant"}
+    assert Seesaw().lr_schedules == {"constant"}
+    decision = Seesaw(milestones="schedule").decide([row()], WIDE)
+    assert decision.reason == "no plan of the run was given"
+
+
+def test_a_list_of_decay_points_needs_no_plan() -> None:
+    plan = RunPlan(budget=1000, interval=100, curve=LrCurve(lr_schedule="constant"))
+    rule = Seesaw(milestones="3", decay=0.25)
+    assert planned(rule, plan).decide(ending_at(2, 3), WIDE) == rule.decide(ending_at(2, 3), WIDE)

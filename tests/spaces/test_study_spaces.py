@@ -31,7 +31,8 @@ def train_space(
 ) -> Space:
     sources = SpaceSources(given=given, stored=stored)
     settings = [parse_fixed(text, [scheduler]) for text in fixed]
-    space, notes = train_space_of(architecture, scheduler, limits, sources, settings)
+    rule = scheduler_space_of(scheduler, SpaceSources(given=None, stored=None), settings)
+    space, notes = train_space_of(architecture, rule, limits, sources, settings)
     if said is not None:
         said += notes
     return space

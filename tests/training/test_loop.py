@@ -26,7 +26,7 @@ from adasearch.schedulers.base import LR_SCHEDULES, change, hold
 from adasearch.schedulers.constant import Constant
 from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
 from adasearch.signals.gradients import NormMeter
-from adasearch.training.config import Hyperparameters, TrainConfig, lr_factor
+from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.run import Halted
 from adasearch.training.task import DivergedError
@@ -136,7 +136,7 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
         size, lr_scale = (24, 1.0) if record.signals.interval < 2 else (40, 1.5)
         losses, gradients = [], []
         while seen < record.signals.examples_seen:
-            lr = hyper.lr * lr_factor(hyper, seen / 240) * lr_scale
+            lr = hyper.lr * hyper.lr_curve.factor(seen / 240) * lr_scale
             images, labels = next(batches.chunks(seen, step, size, 1, range(1)))
             loss = nn.functional.cross_entropy(network(images), labels)
             optimizer.param_groups[0]["lr"] = lr
@@ -344,7 +344,7 @@ def test_learning_rate_is_base_times_curve_times_scale_exactly(digits: Dataset, 
     for record in run(digits, config(hyper, interval=64), Recipe(moves=((0, 20, 0.3), (2, 40, 1.7)))):
         signals = record.signals
         before_last_step = (signals.examples_seen - signals.batch_size) / 320
-        assert signals.lr == 0.03 * lr_factor(hyper, before_last_step) * signals.lr_scale
+        assert signals.lr == 0.03 * hyper.lr_curve.factor(before_last_step) * signals.lr_scale
 
 
 def test_learning_rate_really_scales_the_step(digits: Dataset) -> None:
@@ -498,11 +498,19 @@ def test_train_config_refuses_by_name(fields: dict[str, Any], message: str) -> N
         ("one_cycle", 0.0, 0.3, 1.0),
         ("one_cycle", 0.0, 0.65, 0.5),
         ("one_cycle", 0.0, 1.0, 0.0),
+        ("linear", 0.2, 0.1, 0.5),
+        ("linear", 0.2, 0.6, 0.5),
+        ("linear", 0.0, 1.0, 0.0),
+        ("wsd", 0.1, 0.05, 0.5),
+        ("wsd", 0.1, 0.1, 1.0),
+        ("wsd", 0.1, 0.8, 1.0),  # the decay is a share of the budget, not of what follows the warm-up
+        ("wsd", 0.1, 0.9, 0.5),
+        ("wsd", 0.0, 1.0, 0.0),
     ],
 )
 def test_learning_rate_curve(schedule: str, warmup: float, progress: float, expected: float) -> None:
     hyper = Hyperparameters(lr_schedule=schedule, warmup=warmup, lr_decay=0.375, lr_stages=5)
-    assert lr_factor(hyper, progress) == pytest.approx(expected, abs=1e-12)
+    assert hyper.lr_curve.factor(progress) == pytest.approx(expected, abs=1e-12)
 
 
 # --- time ------------------------------------------------------------------------------------------
