@@ -8,7 +8,15 @@ from adasearch.profiles.profile import Figure
 from adasearch.records import Signals
 from adasearch.schedulers.base import variation
 
-__all__ = ["FIGURES", "mean_interval", "noise_scale", "run_figures", "stability_figures"]
+__all__ = [
+    "FIGURES",
+    "SPREAD",
+    "mean_interval",
+    "noise_scale",
+    "noise_spread",
+    "run_figures",
+    "stability_figures",
+]
 
 EPS = 1e-8  # guards divisions, as in DEBA
 
@@ -18,6 +26,10 @@ CONFIDENCE = 0.95
 
 FIGURES = ("stability_score", "grad_norm_variation", "loss_variation", "noise_scale")
 """The figures of a run, see :func:`run_figures`."""
+
+
+SPREAD = "noise_spread"
+"""The figure that :func:`noise_spread` gives; profiles up to version 0.2.0 lack it."""
 
 
 def run_figures(history: Sequence[Signals]) -> dict[str, float]:
@@ -51,6 +63,23 @@ def noise_scale(history: Sequence[Signals]) -> float:
     return noise / square if square > 0 else math.nan
 
 
+def noise_spread(history: Sequence[Signals], parts: int = PARTS) -> float:
+    """Return ``mean(sqrt N)^2 / mean(N)`` over equal parts of a run, N the noise scale, in (0, 1].
+
+    NaN where fewer than two parts have a noise scale. See :mod:`adasearch.analysis.ceilings` for its meaning.
+    """
+    scales = [noise_scale(part) for part in _parts(history, parts)]
+    known = [scale for scale in scales if math.isfinite(scale) and scale > 0]
+    if len(known) < 2:
+        return math.nan
+    return statistics.fmean(map(math.sqrt, known)) ** 2 / statistics.fmean(known)
+
+
+def _parts(history: Sequence[Signals], parts: int) -> list[Sequence[Signals]]:
+    ends = sorted({math.ceil(len(history) * part / parts) for part in range(1, parts + 1)})
+    return [history[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     """Return mean, low and high end of the 95 % t interval of a mean over seeds that cannot be negative.
 
@@ -82,11 +111,11 @@ def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, .
     """
     runs = [run_figures(history) for history in histories]
     found = [Figure(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
+    found.append(Figure(SPREAD, None, *mean_interval([noise_spread(history) for history in histories])))
     length = min(len(history) for history in histories)
-    ends = sorted({math.ceil(length * part / PARTS) for part in range(1, PARTS + 1)})
-    for start, end in zip([0, *ends], ends, strict=False):
-        values = [noise_scale(history[start:end]) for history in histories]
-        found.append(Figure("noise_scale", histories[0][end - 1].epoch, *mean_interval(values)))
+    for tenths in zip(*(_parts(history[:length], PARTS) for history in histories), strict=True):
+        values = [noise_scale(part) for part in tenths]
+        found.append(Figure("noise_scale", tenths[0][-1].epoch, *mean_interval(values)))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers import BatchSizeScheduler, decide
+from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned
 
 __all__ = ["EXAMPLES", "INTERVALS", "LIMITS", "SIZE", "course", "figure"]
 
@@ -29,6 +30,8 @@ def course(scheduler: BatchSizeScheduler) -> list[tuple[Signals, Decision]]:
     Loss and squared gradient fall as powers of time towards a floor, with some scatter; the noise between
     examples stays. What depends on the batch size follows from the size in force.
     """
+    plan = RunPlan(budget=INTERVALS * EXAMPLES, interval=EXAMPLES, curve=LrCurve(lr_schedule="constant"))
+    scheduler = planned(scheduler, plan)
     scatter = random.Random(0)
     size, lr_scale, lr = SIZE, 1.0, 0.1
     history: list[Signals] = []

@@ -411,7 +411,7 @@ def test_list_schedulers_is_plain_text_whose_values_can_be_set(shell: Shell) -> 
     rows = json.loads(shell("list", "schedulers", "--format", "json").out)["rows"]
     fields = {row["name"]: row["fields"] for row in rows}
     assert fields["increase_instead_of_decay"] == 'milestones="30, 60, 80", factor=5.0'
-    assert 'shape=geometric, growth=16.0, points="", coupling=none' in fields["ramp"]
+    assert 'shape=geometric, growth=16.0, exponent=0.5, points="", coupling=none' in fields["ramp"]
     assert not [row for row in rows if "`" in row["what"] or not row["what"].endswith(".")]
 
 

@@ -8,6 +8,7 @@ import pytest
 from adasearch.profiles.profile import here, setting_differences
 from adasearch.profiles.stability import (
     FIGURES,
+    SPREAD,
     mean_interval,
     noise_scale,
     run_figures,
@@ -68,7 +69,8 @@ def test_interval_over_seeds_is_students() -> None:
 
 def test_figures_over_seeds_hold_each_figure_and_the_noise_scale_over_time() -> None:
     found = stability_figures([run([1.0, 2.0] * 10, noise=8.0), run([1.0, 2.0] * 10, noise=4.0)])
-    assert [each.name for each in found if each.epoch is None] == list(FIGURES)
+    assert [each.name for each in found if each.epoch is None] == [*FIGURES, SPREAD]
+    assert next(each.mean for each in found if each.name == SPREAD) == pytest.approx(1.0)
     scales = [each for each in found if each.epoch is not None]
     assert [each.epoch for each in scales] == [2.0 * n for n in range(1, 11)]
     assert {each.mean for each in scales} == {3.0}

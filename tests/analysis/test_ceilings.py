@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from adasearch.analysis.ceilings import constant_batch, excess_steps_saved, seconds_saved
+from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.profiles.stability import noise_spread
+from adasearch.records import Signals
+from tests.schedulers.rows import row
+
+
+def linear(a: float, b: float, largest: int = 4096) -> SpeedCurve:
+    return SpeedCurve(sizes=(1, largest), step_seconds=(a + b, a + b * largest), measure_seconds={})
+
+
+def growing(times: float, intervals: int = 2000) -> list[Signals]:
+    """A run whose noise scale grows log-linearly by a factor."""
+    share = [(k + 0.5) / intervals for k in range(intervals)]
+    return [row(k, noise=times**x, square=1.0, count=1) for k, x in enumerate(share)]
+
+
+# The noise scale grows log-linearly by R: gamma = 4 (sqrt R - 1) / (ln R (sqrt R + 1)), and what follows.
+@pytest.mark.parametrize(
+    ("times", "gamma", "seconds"),
+    [(3, 0.98, 0.006), (10, 0.90, 0.025), (30, 0.81, 0.049), (100, 0.71, 0.078), (300, 0.63, 0.105)],
+)
+def test_the_table_of_the_derivation(times: float, gamma: float, seconds: float) -> None:
+    root = math.sqrt(times)
+    assert 4 * (root - 1) / (math.log(times) * (root + 1)) == pytest.approx(gamma, abs=0.006)
+    found = noise_spread(growing(times), parts=2000)
+    assert found == pytest.approx(4 * (root - 1) / (math.log(times) * (root + 1)), rel=1e-3)
+    assert seconds_saved(found) == pytest.approx(seconds, abs=0.0015)
+    assert excess_steps_saved(found) == 1 - found
+
+
+def test_gamma_is_the_products_ratio_of_best_varying_and_best_constant_batch() -> None:
+    # N is 1 for half of the progress, 9 for the other. Constant B: steps 1 + 5/B, examples B + 5, so the
+    # product of both excesses, (5/B) (B/5), is 1. Varying B = c sqrt N: excess steps mean(sqrt N)/c = 2/c,
+    # examples c mean(sqrt N) + 5 = 2c + 5, excess over 5 is 2c/5: product 4/5.
+    history = [row(k, noise=1.0 if k < 50 else 9.0, square=1.0, count=1) for k in range(100)]
+    assert noise_spread(history, parts=10) == pytest.approx(4 / 5)
+
+
+def test_a_constant_noise_scale_leaves_nothing_to_a_schedule() -> None:
+    assert seconds_saved(noise_spread(growing(1.0))) == pytest.approx(0.0)
+
+
+# t(B) = a + b B: the best constant batch is sqrt(a N / b), found by setting the derivative to 0.
+@pytest.mark.parametrize(("a", "b", "noise"), [(1.0, 0.001, 250.0), (0.2, 0.01, 500.0), (3.0, 0.1, 40.0)])
+def test_the_best_constant_batch_of_a_linear_step_time(a: float, b: float, noise: float) -> None:
+    found = constant_batch(linear(a, b), [noise], 32)
+    exact = math.sqrt(a * noise / b)
+    assert found.best == pytest.approx(exact, abs=1)
+
+    def cost(size: float) -> float:
+        return (a + b * size) * (1 + noise / size) / ((a + b * exact) * (1 + noise / exact))
+
+    assert found.cost == pytest.approx(max(1.0, cost(32)), rel=1e-3)
+    assert cost(found.low) <= 1.05 < cost(found.low * 0.94)
+    assert cost(found.high) <= 1.05 < cost(found.high * 1.06)
+    assert not found.open_end
+
+
+def test_the_mean_noise_scale_counts() -> None:
+    assert constant_batch(linear(1.0, 0.001), [100.0, 400.0], 32).best == 500
+
+
+def test_a_device_that_is_faster_and_faster_has_an_open_end() -> None:
+    found = constant_batch(linear(1.0, 1e-9), [1000.0], 32)
+    assert (found.best, found.high, found.open_end) == (4096, 4096, True)
