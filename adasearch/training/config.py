@@ -32,6 +32,10 @@ class Hyperparameters:
         optimizer: "sgd" (with momentum) or "adamw".
         momentum: of SGD, in [0, 1).
         nesterov: Nesterov's form of momentum; needs momentum greater than 0.
+        beta1, beta2: decays of AdamW's averages, in [0, 1).
+        eps: of AdamW, greater than 0.
+        max_grad_norm: norm that a step's gradient is clipped to, by ``clip_grad_norm_``; 0 clips nothing.
+            Signals are of the gradient before it is clipped.
     """
 
     batch_size: int = 64
@@ -46,6 +50,10 @@ class Hyperparameters:
     nesterov: bool = False
     lr_final: float = 0.0
     wsd_decay: float = 0.2
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    max_grad_norm: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
@@ -71,6 +79,14 @@ class Hyperparameters:
         )
         require(
             self.optimizer in ("sgd", "adamw"), "optimizer must be 'sgd' or 'adamw'", optimizer=self.optimizer
+        )
+        require(0 <= self.beta1 < 1, "beta1 must lie in [0, 1)", beta1=self.beta1)
+        require(0 <= self.beta2 < 1, "beta2 must lie in [0, 1)", beta2=self.beta2)
+        require(0 < self.eps < math.inf, "eps must be greater than 0", eps=self.eps)
+        require(
+            0 <= self.max_grad_norm < math.inf,
+            "max_grad_norm must be at least 0 (0 clips nothing)",
+            max_grad_norm=self.max_grad_norm,
         )
         require(0 <= self.momentum < 1, "momentum must lie in [0, 1)", momentum=self.momentum)
         require(

@@ -21,7 +21,10 @@ def make_optimizer(
     """
     fused = True if parameters[0].device.type in ("cpu", "cuda") else None  # None leaves it to PyTorch
     if hyper.optimizer == "adamw":
-        return AdamW(parameters, lr=hyper.lr, weight_decay=hyper.weight_decay, fused=fused)
+        betas = (hyper.beta1, hyper.beta2)
+        return AdamW(
+            parameters, lr=hyper.lr, betas=betas, eps=hyper.eps, weight_decay=hyper.weight_decay, fused=fused
+        )
     sgd = SGD(
         parameters,
         lr=hyper.lr,

@@ -144,6 +144,8 @@ class Run:
         self._gradients(batch_size)
         self.meter.join()
         self.meter.observe(self.update.unscale())
+        if hyper.max_grad_norm:
+            nn.utils.clip_grad_norm_(self.parameters, hyper.max_grad_norm)
         updated = self.update.step()
         self.meter.end_step(batch_size, updated=updated)
         self.step += 1

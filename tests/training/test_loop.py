@@ -106,8 +106,16 @@ def without_times(records: Sequence[IntervalRecord]) -> list[IntervalRecord]:
 REFERENCES = {
     "sgd": Hyperparameters(batch_size=24, lr=0.02, momentum=0.8, nesterov=True, weight_decay=1e-2),
     "adamw": Hyperparameters(
-        batch_size=24, lr=0.003, optimizer="adamw", lr_schedule="one_cycle", weight_decay=0.1
+        batch_size=24,
+        lr=0.003,
+        optimizer="adamw",
+        lr_schedule="one_cycle",
+        weight_decay=0.1,
+        beta1=0.8,
+        beta2=0.95,
+        eps=1e-6,
     ),
+    "clipped": Hyperparameters(batch_size=24, lr=0.02, lr_schedule="wsd", max_grad_norm=0.5),
     "warmup": Hyperparameters(batch_size=24, lr=0.02, lr_schedule="step", warmup=0.25, momentum=0),
 }
 
@@ -123,7 +131,12 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
     network = build_model(architecture, "nano", classes=10, image_size=16)
     optimizer: torch.optim.Optimizer
     if hyper.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=hyper.weight_decay)
+        optimizer = torch.optim.AdamW(
+            network.parameters(),
+            betas=(hyper.beta1, hyper.beta2),
+            eps=hyper.eps,
+            weight_decay=hyper.weight_decay,
+        )
     else:
         optimizer = torch.optim.SGD(
             network.parameters(),
@@ -145,6 +158,8 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
             gradients.append(
                 torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
             )
+            if hyper.max_grad_norm:
+                nn.utils.clip_grad_norm_(network.parameters(), hyper.max_grad_norm)
             optimizer.step()
             losses.append(loss.item())
             seen, step = seen + size, step + 1
@@ -440,6 +455,9 @@ REFUSED = [
     ({"lr_schedule": "zigzag"}, "lr_schedule must be one of .* but got lr_schedule='zigzag'"),
     ({"lr_final": 1.5}, r"lr_final must lie in \[0, 1\] but got lr_final=1.5"),
     ({"lr_schedule": "wsd", "warmup": 0.9}, "warmup and wsd_decay must be at most 1 together"),
+    ({"beta2": 1.0}, r"beta2 must lie in \[0, 1\) but got beta2=1.0"),
+    ({"eps": 0.0}, "eps must be greater than 0 but got eps=0.0"),
+    ({"max_grad_norm": -1.0}, "max_grad_norm must be at least 0"),
     ({"warmup": 1.0}, r"warmup must lie in \[0, 1\) but got warmup=1.0"),
     ({"warmup": -0.1}, r"warmup must lie in \[0, 1\) but got warmup=-0.1"),
     ({"weight_decay": -1e-4}, "weight_decay must be at least 0 but got weight_decay=-0.0001"),
