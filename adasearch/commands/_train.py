@@ -43,7 +43,7 @@ def train(
 
     from adasearch.data.load import load_dataset
     from adasearch.profiles.clock import curve_of
-    from adasearch.runs.profile_runner import histories_of, with_profile
+    from adasearch.runs.stability_profile import histories_of, with_profile
     from adasearch.studies.resolve import nothing_stored, resolve
 
     if not request.architectures:
