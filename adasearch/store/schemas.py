@@ -8,12 +8,13 @@ import pyarrow as pa
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.signal_sets import SIGNAL_SETS
 
-__all__ = ["SCHEMAS", "SCHEMA_VERSION", "Table"]
+__all__ = ["SCHEMAS", "SCHEMA_VERSION", "RecordTable", "Table"]
 
 SCHEMA_VERSION = 2
 """2: studies have ``image_size``, which version 1 told by their ``dataset`` alone."""
 
-Table = Literal["studies", "trials", "intervals", "profiles"]
+RecordTable = Literal["studies", "trials", "intervals"]
+Table = Literal[RecordTable, "profiles"]
 
 _time = pa.timestamp("us", tz="UTC")
 _ints, _floats, _texts, _flags = pa.int64(), pa.float64(), pa.string(), pa.bool_()
