@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
-EVERYONE = frozenset({"limits", "records", "choices", "signal_sets", "errors", "callbacks", "_version"})
+EVERYONE = frozenset(
+    {"lazy", "limits", "records", "choices", "signal_sets", "errors", "callbacks", "_version"}
+)
 HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"}
 
 

@@ -25,7 +25,7 @@ from adasearch.studies.identity import check_device, same_study
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
 
-__all__ = ["train", "train_once"]
+__all__ = ["train"]
 
 
 def train(
@@ -111,6 +111,3 @@ def train(
             heard=lambda interval: say(console, interval_line(interval)),
             say=partial(say, console),
         )
-
-
-train_once = train

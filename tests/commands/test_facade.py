@@ -36,9 +36,8 @@ def test_every_evaluator_of_importances_can_be_chosen() -> None:
 
 
 def test_there_are_no_others() -> None:
-    beside = {"ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles", "train_once"}
+    beside = {"ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles"}
     assert set(commands.__all__) == {*COMMANDS, *beside}
-    assert commands.train_once is commands.train
     with pytest.raises(AttributeError, match="no attribute 'no_such'"):
         _ = commands.no_such
 
