@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adasearch.errors import InputError, one_line
+from adasearch.errors import InputError, one_line, text_of
 from adasearch.io.filesystem import listed, locate, write_whole
 from adasearch.io.text import is_name, printable, slug
 from adasearch.profiles.profile import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
@@ -100,7 +100,7 @@ class ProfileStore:
         try:
             groups = _checked(_grouped(rows_in(read_part(files, path, "profiles"), "profiles")))
         except (OSError, ValueError, PartError) as error:
-            raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
+            raise InputError(f"--import {file}: {text_of(error)}") from error
         here = {profile_file(rows): rows for rows in self._profiles()}
         new = [group for group in groups if here.get(profile_file(group)) != group]
         for group in new:
