@@ -171,8 +171,6 @@ def _sorted(traits: Sequence[Traits]) -> list[Traits]:
     return sorted(traits, key=lambda each: (each.dataset, each.architecture, each.scale))
 
 
-# --- tables ----------------------------------------------------------------------------------------
-
 COLUMNS = [
     Column("architecture", "architecture"),
     Column("dataset", "dataset"),

@@ -175,9 +175,6 @@ def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-# --- rows ------------------------------------------------------------------------------------------
-
-
 def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
     setting = dataclasses.asdict(profile.setting)
     shared = {

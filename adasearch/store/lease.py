@@ -61,9 +61,6 @@ class Shelf(Protocol):
         """Write over a version (None: over nothing); return the new one, or None if another was there."""
 
 
-# --- taking, keeping, giving back ------------------------------------------------------------------------
-
-
 def holder_on(shelf: Shelf) -> Holder | None:
     """Return who holds what a shelf is for, or None.
 
