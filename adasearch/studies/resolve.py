@@ -34,7 +34,7 @@ from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
 from adasearch.studies.naming import study_name
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
-from adasearch.studies.spans import limits_of, spans_of
+from adasearch.studies.settings import limits_of, spans_of
 
 __all__ = ["nothing_stored", "on_device", "resolve"]
 

@@ -16,7 +16,7 @@ from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
 from adasearch.studies.request import Defaults, Request, with_schedule
-from adasearch.studies.spans import spans_of
+from adasearch.studies.settings import spans_of
 from tests.rows import study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"

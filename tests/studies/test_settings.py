@@ -7,7 +7,7 @@ import pytest
 from adasearch.errors import InputError
 from adasearch.records import Limits, StudyRecord
 from adasearch.studies.request import Defaults, Request
-from adasearch.studies.spans import Spans, limits_of, spans_of
+from adasearch.studies.settings import Spans, limits_of, spans_of
 from tests.rows import STUDY, study_of
 
 NONE = Defaults()

@@ -1,0 +1,70 @@
+"""A study's limits and spans, from what the user asked for and from what is stored."""
+
+import math
+from dataclasses import dataclass
+
+from adasearch.errors import InputError
+from adasearch.records import Limits
+from adasearch.studies.request import Defaults, Request
+from adasearch.studies.spans import examples_of
+
+__all__ = ["Spans", "limits_of", "spans_of"]
+
+EPOCHS = 20.0
+
+
+def limits_of(request: Request, defaults: Defaults, *, examples: int, workers: int) -> Limits:
+    """Return the batch sizes that a study of so many training examples and workers keeps to.
+
+    Raises:
+        InputError: they contradict each other, or a worker would get less than two examples.
+    """
+    try:
+        limits = Limits.default(
+            examples,
+            workers,
+            smallest=defaults.pick(request.smallest, lambda study: study.smallest, None),
+            largest=defaults.pick(request.largest, lambda study: study.largest, None),
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{error} (the training split has {examples} examples, and sizes reach an eighth of it by "
+            "default; see --smallest and --largest)"
+        ) from error
+    if limits.smallest < 2 * workers:
+        raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")
+    return limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """How long a trial is, and how often it decides and is evaluated, in examples."""
+
+    budget: int
+    interval: int
+    evaluate_every: int
+
+
+def spans_of(request: Request, defaults: Defaults, *, examples: int) -> Spans:
+    """Return the spans of a study of so many training examples.
+
+    Raises:
+        InputError: a flag that is no span, or an interval that is longer than the run.
+    """
+    epochs = None if request.epochs is None else math.ceil(request.epochs * examples)
+    interval, evaluate_every = (
+        None if text is None else examples_of(text, examples, flag)
+        for text, flag in (
+            (request.interval, "--interval"),
+            (request.evaluate_every, "--evaluate-every"),
+        )
+    )
+    budget = defaults.pick(epochs, lambda study: study.budget, math.ceil(EPOCHS * examples))
+    spans = Spans(
+        budget=budget,
+        interval=defaults.pick(interval, lambda study: study.interval, min(examples, budget)),
+        evaluate_every=defaults.pick(evaluate_every, lambda study: study.evaluate_every, examples),
+    )
+    if spans.interval > budget:
+        raise InputError(f"--interval must be at most the run's {budget} examples but got {spans.interval}")
+    return spans
