@@ -32,7 +32,7 @@ def read_yaml(path: str | Path, origin: str) -> Any:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{origin} is not YAML: {text_of(error)}") from error
+        raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def parse_yaml(text: str, origin: str) -> Any:
