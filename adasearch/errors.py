@@ -15,6 +15,7 @@ __all__ = [
     "one_line",
     "place_in_user_code",
     "require",
+    "text_of",
     "unknown",
 ]
 
@@ -56,7 +57,16 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("first\\nsecond"))
     'ValueError: first second'
     """
-    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text_of(f"{type(error).__name__}: {error}").removesuffix(":")
+
+
+def text_of(error: object) -> str:
+    """Return what somebody else's error says as one line, without its type.
+
+    >>> text_of(ValueError("first\\n  second"))
+    'first second'
+    """
+    return " ".join(str(error).split())
 
 
 def place_in_user_code(error: BaseException) -> str | None:

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 
-from adasearch.commands import ProfileWish, profile, train_once
+from adasearch.commands import ProfileWish, profile, train
 from adasearch.profiles.modelled_time import SpeedCurve, modelled_trial
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord
@@ -117,7 +117,7 @@ def main() -> None:
                     for seed in range(arguments.runs):
                         asked = replace(request, schedulers=(scheduler,), fixed=fixed, seed=seed)
                         with neighbours(count):
-                            trial = train_once(asked, results=results, console=quiet)
+                            trial = train(asked, results=results, console=quiet)
                         assert trial.train_seconds, trial.error
                         latter = former if count else speed(request, next(names), results, quiet)
                         each = [seconds_by(curve, trial, results) for curve in (former, latter)]

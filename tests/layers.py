@@ -2,7 +2,8 @@
 
 A room is a folder of ``adasearch/``, or a file that stands in it. It may import the rooms that its row of
 ``ROOMS`` names ("room" or "room.module") and those of ``EVERYONE``, lazily and for annotations, too. Its
-files may use torch and ray never ("no"), once a function is called ("lazily"), or from the start ("yes").
+files may use torch and ray never ("no"), once a function is called ("lazily"), or from the start ("yes");
+so for the slow ones of tables, figures and search, of which the command line needs none to open.
 """
 
 import ast
@@ -13,17 +14,22 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
-EVERYONE = frozenset({"records", "choices", "signal_sets", "errors", "callbacks", "_version"})
-HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"}
+EVERYONE = frozenset(
+    {"lazy", "limits", "records", "choices", "signal_sets", "errors", "callbacks", "_version"}
+)
+HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"} | dict.fromkeys(
+    ["matplotlib", "optuna", "pandas"], "slow"
+)
 
 
 @dataclass(frozen=True)
 class Room:
-    """A row of the table: what a room may import, and whether it may use torch and ray; ``but`` by module."""
+    """A row of the table: what a room may import, and whether it may use libraries; ``but`` by module."""
 
     imports: str = ""
     torch: str = "no"
     ray: str = "no"
+    slow: str = "no"  # matplotlib, optuna and pandas
     but: tuple[tuple[str, str], ...] = ()  # other rules for torch, of single modules
 
     def may_torch(self, module: str) -> str:
@@ -38,29 +44,31 @@ ROOMS = {
     "user_code": Room(),
     "schedulers": Room("user_code"),
     "testing": Room("schedulers"),
-    "store": Room("io user_code"),
+    "store": Room("io user_code", slow="yes"),
     "signals": Room(torch="yes", but=(("sampled_steps", "no"),)),
     "data": Room("user_code", torch="yes", but=(("spec", "no"),)),
     "networks": Room("signals user_code", torch="yes"),
-    "profiles": Room("schedulers signals.sampled_steps store io environment"),
+    "profiles": Room("schedulers signals.sampled_steps store io environment", slow="yes"),
     "training": Room(
         "data networks signals schedulers io",
         torch="yes",
         but=(("config", "no"), ("task", "no"), ("same_run", "no")),
     ),
     "controller": Room("data signals training schedulers", torch="yes"),
-    "doctor": Room("store profiles io"),
-    "spaces": Room("profiles schedulers training.config io"),
-    "analysis": Room("store profiles spaces schedulers io"),
+    "doctor": Room("store profiles io", slow="yes"),
+    "spaces": Room("profiles schedulers training.config io", slow="yes"),
+    "analysis": Room("store profiles spaces schedulers io", slow="yes"),
     "schedule_file": Room("training.config schedulers io"),
     "studies": Room(
         "schedule_file analysis spaces profiles store schedulers data networks io environment",
+        slow="yes",
         but=(("resolve", "yes"),),
     ),
-    "plots": Room("analysis profiles schedulers"),
+    "plots": Room("analysis profiles schedulers", slow="yes"),
     "runs": Room(
         "studies training data spaces profiles store schedulers io environment runtime",
         torch="lazily",
+        slow="yes",
         but=(("speed", "yes"),),
     ),
     "tuning": Room(
@@ -68,12 +76,14 @@ ROOMS = {
         "io.filesystem io.text environment runtime user_code",
         torch="lazily",
         ray="yes",
+        slow="yes",
     ),
-    "report": Room("analysis plots profiles store schedulers io"),
+    "report": Room("analysis plots profiles store schedulers io", slow="yes"),
     "commands": Room(
         "runs tuning studies analysis plots schedule_file report doctor spaces profiles store training data "
         "networks schedulers io environment runtime",
         torch="lazily",
+        slow="yes",
     ),
     "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
     "__init__": Room("controller schedule_file schedulers"),
@@ -110,7 +120,7 @@ class Import:
 
     @property
     def heavy(self) -> str | None:
-        """ "torch" or "ray" if it is one of these."""
+        """ "torch", "ray" or "slow" if it is one of these."""
         return HEAVY.get(self.module.partition(".")[0])
 
     def __str__(self) -> str:
@@ -171,7 +181,7 @@ def breaches(room: str) -> list[str]:
     allowed = {room, *EVERYONE, *row.imports.split()}
     found = []
     for file in (each for each in FILES if room_of(each) == room):
-        rules = {"torch": row.may_torch(file), "ray": row.ray}
+        rules = {"torch": row.may_torch(file), "ray": row.ray, "slow": row.slow}
         for each in IMPORTS[file]:
             if each.ours is not None:
                 if not {room_of(each.ours), each.ours} & allowed:

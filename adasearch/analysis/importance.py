@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = [
-    "EVALUATORS",
     "MIN_TRIALS",
     "OBJECTIVES",
     "SEEDS",
@@ -43,7 +42,6 @@ MIN_TRIALS = {"fanova": 8, "ped-anova": 50}
 Fanova: in draws of a known function of 8 parameters the most important one came first in 6 of 12 draws of 6
 trials, and in at least 10 of 12 from 8 trials on. Ped-anova: Optuna's advice of 5 trials in the best tenth.
 """
-EVALUATORS = tuple(MIN_TRIALS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class ImportanceRow:
     Args:
         study, architecture, scheduler: whose trials they are.
         objective: "val_error", or "seconds" by ``clock``.
-        evaluator, seeds: which of ``EVALUATORS``, with how many seeds.
+        evaluator, seeds: which :data:`~adasearch.choices.Evaluator`, with how many seeds.
         complete: trials that count.
         parameter: by prefixed name; parameters that were fixed have no row.
         importance: mean over the seeds; a study's add up to 1. None where ``note`` says why.
@@ -90,8 +88,8 @@ def importance_rows(
     Raises:
         InputError: an unknown evaluator, or fewer than 2 seeds.
     """
-    if evaluator not in EVALUATORS:
-        raise InputError(f"evaluator must be one of {', '.join(EVALUATORS)} but got {evaluator!r}")
+    if evaluator not in MIN_TRIALS:
+        raise InputError(f"evaluator must be one of {', '.join(MIN_TRIALS)} but got {evaluator!r}")
     if seeds < 2:
         raise InputError(f"seeds must be at least 2 but got {seeds}")
     order = sorted(studies, key=lambda s: (s.scheduler == BASELINE, s.scheduler, s.architecture, s.study))
@@ -190,7 +188,7 @@ TITLES = {"val_error": "validation error", "seconds": "seconds"}
 
 
 def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = "") -> str:
-    """Return importances in one of :data:`~adasearch.io.tables.FORMATS`; JSON and CSV hold every raw row.
+    """Return importances in a :data:`~adasearch.choices.Format`; JSON and CSV hold every raw row.
 
     ``mark`` is added to the titles.
     """

@@ -135,17 +135,16 @@ def settings_rows(rows: Sequence[SearchRow], trials: Sequence[TrialRecord]) -> l
     ]
 
 
-def pareto_front(
-    trials: pd.DataFrame, first: str = "val_error", second: str = "train_seconds"
-) -> pd.DataFrame:
-    """Return the rows of ``trials`` that no other row beats in one column without losing in the other.
+def pareto_front(trials: pd.DataFrame, seconds: str = "train_seconds") -> pd.DataFrame:
+    """Return the rows of ``trials`` that no other row beats in error or time without losing in the other.
 
-    Both columns are minimised; rows with a missing value are left out. The result is sorted by ``first``.
+    ``seconds`` is the column of the time. Rows with a missing value are left out. The result is sorted by
+    error.
 
     >>> points = pd.DataFrame({"val_error": [0.1, 0.2, 0.3], "train_seconds": [5.0, 6.0, 1.0]})
     >>> list(pareto_front(points).index)
     [0, 2]
     """
-    ordered = trials.dropna(subset=[first, second]).sort_values([first, second])
-    least_first = ordered.groupby(second)[first].transform("min")
-    return ordered[(ordered[second] == ordered[second].cummin()) & (ordered[first] == least_first)]
+    ordered = trials.dropna(subset=["val_error", seconds]).sort_values(["val_error", seconds])
+    least = ordered.groupby(seconds)["val_error"].transform("min")
+    return ordered[(ordered[seconds] == ordered[seconds].cummin()) & (ordered["val_error"] == least)]

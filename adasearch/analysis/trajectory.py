@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.records import IntervalRecord, Signals, TrialRecord
 from adasearch.schedulers.base import waiting
 from adasearch.schedulers.deba import FIRST_DECISION, Deba
 
@@ -41,10 +41,12 @@ def deba_trace(trial: TrialRecord, intervals: Sequence[IntervalRecord]) -> pd.Da
     ``decided`` is False where it waited (too few intervals, cooldown) or was not asked (at the run's end).
     """
     deba = deba_of(trial)
-    history = [record.signals for record in intervals]
+    history: list[Signals] = []
     rows = []
-    for seen in range(2, len(history) + 1):
-        past = history[:seen]
-        decided = intervals[seen - 1].decided and waiting(past, FIRST_DECISION, deba.cooldown) is None
-        rows.append((past[-1].interval, past[-1].examples_seen, *deba.indicators(past), decided))
+    for record in intervals:
+        history.append(record.signals)
+        if len(history) > 1:
+            decided = record.decided and waiting(history, FIRST_DECISION, deba.cooldown) is None
+            where = record.signals.interval, record.signals.examples_seen
+            rows.append((*where, *deba.indicators(history), decided))
     return pd.DataFrame(rows, columns=["interval", "examples_seen", "c", "dg", "dl", "decided"])

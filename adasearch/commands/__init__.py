@@ -5,8 +5,9 @@ name; ``adasearch list`` is :func:`catalogue`. They are loaded on first use. The
 since importing a module ``search`` of this package would put it in the place of the function.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
     from adasearch.commands._catalogue import catalogue
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from adasearch.commands._report import report
     from adasearch.commands._rerun import rerun
     from adasearch.commands._search import search
-    from adasearch.commands._train import train, train_once
+    from adasearch.commands._train import train
     from adasearch.runtime import Runtime
 
 __all__ = [
@@ -45,35 +46,11 @@ __all__ = [
     "rerun",
     "search",
     "train",
-    "train_once",
 ]
 
-_HOME = {
-    "ProfileWish": "adasearch.commands._profile",
-    "Profiles": "adasearch.commands._profile",
-    "Runtime": "adasearch.runtime",
-    "catalogue": "adasearch.commands._catalogue",
-    "compact": "adasearch.commands._compact",
-    "compare": "adasearch.commands._compare",
-    "confirm": "adasearch.commands._confirm",
-    "dashboard": "adasearch.commands._dashboard",
-    "doctor": "adasearch.commands._doctor",
-    "export": "adasearch.commands._export",
-    "export_profiles": "adasearch.commands._profile",
-    "import_profiles": "adasearch.commands._profile",
-    "predict": "adasearch.commands._predict",
-    "profile": "adasearch.commands._profile",
-    "replay": "adasearch.commands._replay",
-    "report": "adasearch.commands._report",
-    "rerun": "adasearch.commands._rerun",
-    "search": "adasearch.commands._search",
-    "train": "adasearch.commands._train",
-    "train_once": "adasearch.commands._train",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazily(
+    __name__,
+    {name: f"{__name__}._{name}" for name in __all__}
+    | dict.fromkeys(["ProfileWish", "Profiles", "export_profiles", "import_profiles"], f"{__name__}._profile")
+    | {"Runtime": "adasearch.runtime"},
+)

@@ -75,7 +75,7 @@ def _schedule(
     name = trial.scheduler
     fields = field_defaults(name) | trial.fields_of("scheduler")
     if form == "ramp":
-        intervals = store.intervals(study.study).get(trial.trial_id, [])
+        intervals = store.intervals(study.study, [trial.trial_id]).get(trial.trial_id, [])
         if not intervals:
             raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
         turns = path_of(intervals, study.interval)

@@ -22,9 +22,12 @@ from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import AFTER_WINDOW, CALIBRATED
 from adasearch.runs.execute import with_threads
-from adasearch.runs.profile_runner import FOLDER, SEEDS, Taker, longest_window
+from adasearch.runs.profile_run import ProfileRun
+from adasearch.runs.speed_profile import speed_profile
+from adasearch.runs.stability_profile import SEEDS, longest_window, stability_profile
 from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
+from adasearch.store.trials import PROFILES
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
@@ -129,12 +132,19 @@ def profile(
         studies = resolve(request, nothing_stored, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
-        with store.locks.hold(FOLDER), with_threads(wish.threads):
+        with store.locks.hold(PROFILES), with_threads(wish.threads):
             for study in studies:
                 spans = length if request.epochs is None else study.record.budget / study.record.interval
-                taker = Taker(study, store, partial(say, console), progress, options, threads=wish.threads)
+                run = ProfileRun(
+                    study=study,
+                    store=store,
+                    say=partial(say, console),
+                    progress=progress,
+                    options=options,
+                    threads=wish.threads,
+                )
                 if "stability" in wish.kinds:
-                    stability.append(taker.stability(math.ceil(spans), wish.seeds))
+                    stability.append(stability_profile(run, math.ceil(spans), wish.seeds))
                 if "speed" in wish.kinds:
-                    speed.append(taker.speed(wish.name))
+                    speed.append(speed_profile(run, wish.name))
     return Profiles(stability, speed)

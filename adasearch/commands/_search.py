@@ -18,7 +18,7 @@ from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
-from adasearch.runs.profile_runner import histories_of, with_profile
+from adasearch.runs.stability_profile import histories_of, with_profile
 from adasearch.runtime import RunOptions, Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.locks import StudyLocked

@@ -25,7 +25,7 @@ from adasearch.studies.identity import check_device, same_study
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
 
-__all__ = ["train", "train_once"]
+__all__ = ["train"]
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
 
     from adasearch.data.load import load_dataset
     from adasearch.profiles.clock import curve_of
-    from adasearch.runs.profile_runner import histories_of, with_profile
+    from adasearch.runs.stability_profile import histories_of, with_profile
     from adasearch.studies.resolve import nothing_stored, resolve
 
     if not request.architectures:
@@ -111,6 +111,3 @@ def train(
             heard=lambda interval: say(console, interval_line(interval)),
             say=partial(say, console),
         )
-
-
-train_once = train

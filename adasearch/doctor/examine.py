@@ -91,8 +91,6 @@ class _Examination:
             self._found += ray_findings(Path(self._root))
         return Report(findings=self._found, files=self._total)
 
-    # --- a study's folder ----------------------------------------------------------------------------
-
     def _rows(self, folder: str, tables: dict[Table, list[pafs.FileInfo]]) -> dict[str, TrialRecord]:
         """Check a folder's studies and trials; return the trials that belong there by id."""
         studies = list(self._records(tables["studies"], "studies", study_of))
@@ -199,8 +197,6 @@ class _Examination:
             self._held = True
             return
         self._found += study_leftovers(Path(self._root), folder, trials)
-
-    # --- files -----------------------------------------------------------------------------------------
 
     def _profile(self, item: pafs.FileInfo) -> None:
         part = self._read(item, "profiles")

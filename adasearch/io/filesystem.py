@@ -247,9 +247,6 @@ def dead_drafts(folder: Path) -> Iterator[tuple[Path, str]]:
             yield draft, f"process {named[2]} of {named[1]}"
 
 
-# --- a store that does not answer ------------------------------------------------------------------------
-
-
 def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
     """Do something that may be done twice; on an object store again and again while it fails in passing."""
     return work() if is_local(files) else _again(work)

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from yaml.events import AliasEvent
 from yaml.nodes import ScalarNode
 
-from adasearch.errors import InputError
+from adasearch.errors import InputError, text_of
 
 __all__ = ["parse_yaml", "plain_error", "read_yaml"]
 
@@ -50,7 +50,7 @@ def parse_yaml(text: str, origin: str) -> Any:
         return yaml.load(text, Loader=_PlainLoader)
     # What a date that does not exist, or a tag with nothing behind it, makes of the reader.
     except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
-        raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{origin} is not YAML: {text_of(error)}") from error
     except RecursionError:
         raise InputError(f"{origin} is nested too deeply") from None
 
@@ -83,4 +83,4 @@ def plain_error(error: ErrorDetails) -> str:
         message = f"must be a mapping but got {reprlib.repr(error['input'])}"
     elif error["type"] != "value_error":
         message += f" but got {reprlib.repr(error['input'])}"
-    return " ".join(f"{place}: {message}".removeprefix(": ").split())
+    return text_of(f"{place}: {message}".removeprefix(": "))

@@ -3,8 +3,9 @@
 Each function returns a matplotlib Figure of its own and touches no global state.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
     from adasearch.plots.axes import left_title, plain_axes
@@ -48,10 +49,7 @@ _HOMES = {
     "trajectories": "batch_sizes",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
-    for module, names in _HOMES.items():
-        if name in names.split():
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()},
+)

@@ -95,15 +95,15 @@ def magnitudes(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(thousands)
 
 
-def thinned(count: int, most: int = MAX_MARKS) -> list[int]:
-    """Return at most so many of ``count`` places, evenly spread, the first and the last among them.
+def thinned(count: int) -> list[int]:
+    """Return at most ``MAX_MARKS`` of ``count`` places, evenly spread, the first and the last among them.
 
-    >>> thinned(5, 3), thinned(2, 3)
-    ([0, 2, 4], [0, 1])
+    >>> thinned(3), thinned(599)[:3], len(thinned(599))
+    ([0, 1, 2], [0, 2, 4], 300)
     """
-    if count <= most:
+    if count <= MAX_MARKS:
         return list(range(count))
-    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+    return [round(place * (count - 1) / (MAX_MARKS - 1)) for place in range(MAX_MARKS)]
 
 
 def short(name: str, most: int = 30) -> str:

@@ -8,12 +8,12 @@ from adasearch.plots.axes import legend, name_rows
 from adasearch.plots.style import Drawn, Style, Tips
 from adasearch.records import IntervalRecord
 
-__all__ = ["draw_ledger", "draw_states"]
+__all__ = ["draw_states", "draw_time_spent"]
 
 STATES = {"complete": "complete", "pruned": "stopped early", "failed": "failed", "running": "unfinished"}
 
 
-def draw_ledger(runs: Mapping[str, Sequence[IntervalRecord]], *, style: Style) -> Drawn:
+def draw_time_spent(runs: Mapping[str, Sequence[IntervalRecord]], *, style: Style) -> Drawn:
     """Draw where the measured seconds of each named run went; there is at least one."""
     blue, red, _, pink, gold = style.series
     rows = {name: _spent(intervals) for name, intervals in runs.items()}

@@ -21,7 +21,7 @@ __all__ = ["Reached", "against_controls", "draw_gains", "draw_reached"]
 
 TICKS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20)
 
-Gain = tuple[str, str, bool, Estimate | None, Estimate | None]
+GainRow = tuple[str, str, bool, Estimate | None, Estimate | None]
 """Name, verdict, whether it was confirmed, and the speed-up against the tuned and the untuned constant."""
 
 
@@ -116,9 +116,9 @@ def draw_gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow], *, s
     return Drawn(figure, tips, note)
 
 
-def _gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow]) -> list[Gain]:
+def _gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow]) -> list[GainRow]:
     """Return what each scheduler gains: as confirmed where there is such evidence, else as found."""
-    found: list[Gain] = []
+    found: list[GainRow] = []
     for row in rows:
         name = f"{row.architecture}, {row.scheduler}"
         sure = [each for each in evidence if each.study == row.study and each.table == "confirmed"]

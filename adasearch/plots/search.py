@@ -66,7 +66,7 @@ def draw_front(
         own = points[points["scheduler"] == name]
         if own.empty:
             continue
-        front = pareto_front(own, second="seconds").sort_values("seconds")
+        front = pareto_front(own, "seconds").sort_values("seconds")
         axes.plot(front["seconds"], front["percent"], drawstyle="steps-post", color=colour, lw=1.4,
                   gid=f"{name} front")  # fmt: skip
         if not style.labels:

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adasearch.errors import InputError, one_line
+from adasearch.errors import InputError, one_line, text_of
 from adasearch.io.filesystem import listed, locate, write_whole
 from adasearch.io.text import is_name, printable, slug
-from adasearch.profiles.profile import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
+from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, StabilityProfile, Statistic
 from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, read_part, rows_in
 from adasearch.store.rows import plain
@@ -100,7 +100,7 @@ class ProfileStore:
         try:
             groups = _checked(_grouped(rows_in(read_part(files, path, "profiles"), "profiles")))
         except (OSError, ValueError, PartError) as error:
-            raise InputError(f"--import {file}: {' '.join(str(error).split())}") from error
+            raise InputError(f"--import {file}: {text_of(error)}") from error
         here = {profile_file(rows): rows for rows in self._profiles()}
         new = [group for group in groups if here.get(profile_file(group)) != group]
         for group in new:
@@ -175,9 +175,6 @@ def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-# --- rows ------------------------------------------------------------------------------------------
-
-
 def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
     setting = dataclasses.asdict(profile.setting)
     shared = {
@@ -241,7 +238,7 @@ def _speed(rows: list[Row]) -> SpeedProfile:
 def _stability(rows: list[Row]) -> StabilityProfile:
     first = rows[0]
     figures = [
-        Figure(row["figure"], row["epoch"], row["mean"], row["low"], row["high"])
+        Statistic(row["figure"], row["epoch"], row["mean"], row["low"], row["high"])
         for row in rows
         if row["figure"] is not None
     ]

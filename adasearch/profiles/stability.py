@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from adasearch.profiles.profile import Figure
+from adasearch.profiles.profile import Statistic
 from adasearch.records import Signals
 from adasearch.schedulers.base import variation
 
@@ -103,19 +103,19 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, 
     return mean, max(0.0, mean - half), mean + half  # no figure is negative
 
 
-def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, ...]:
+def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Statistic, ...]:
     """Return every figure over seeds, and the noise scale of each tenth of the run.
 
     Args:
         histories: one per seed, equally long, none of a run that diverged.
     """
     runs = [run_figures(history) for history in histories]
-    found = [Figure(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
-    found.append(Figure(SPREAD, None, *mean_interval([noise_spread(history) for history in histories])))
+    found = [Statistic(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
+    found.append(Statistic(SPREAD, None, *mean_interval([noise_spread(history) for history in histories])))
     length = min(len(history) for history in histories)
     for tenths in zip(*(_parts(history[:length], PARTS) for history in histories), strict=True):
         values = [noise_scale(part) for part in tenths]
-        found.append(Figure("noise_scale", tenths[0][-1].epoch, *mean_interval(values)))
+        found.append(Statistic("noise_scale", tenths[0][-1].epoch, *mean_interval(values)))
     return tuple(found)
 
 

@@ -1,20 +1,12 @@
 """Results as one self-contained HTML page."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
     from adasearch.report.page import report
 
 __all__ = ["report"]
 
-_HOME = {
-    "report": "adasearch.report.page",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazily(__name__, {"report": "adasearch.report.page"})

@@ -6,7 +6,7 @@ from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.search_table import SearchRow
 from adasearch.analysis.trajectory import deba_of
-from adasearch.plots.bars import draw_ledger, draw_states
+from adasearch.plots.bars import draw_states, draw_time_spent
 from adasearch.plots.confirmed import draw_gains, draw_reached
 from adasearch.plots.importance import draw_importances
 from adasearch.plots.search import draw_front
@@ -70,7 +70,7 @@ def network_pictures(
     figures += [_signals(run) for run in runs if run.role == "scheduler" and len(run.intervals) > 1]
     if runs:
         spent = {run.label: run.intervals for run in runs}
-        figures.append(("Where the time went", draw_ledger(spent, style=PAGE)))
+        figures.append(("Where the time went", draw_time_spent(spent, style=PAGE)))
     alone = len({study.scheduler for study in group}) == len(group)
     for study in reversed(group):
         own = [row for row in importances if row.study == study.study]

@@ -38,12 +38,12 @@ def open_trial(
     alike = [each for each in store.trials(folder) if (each.phase, each.study) == (first.phase, first.study)]
     for trial in alike:
         if trial.status == "running" and continues(trial) and _locked(store, folder, trial, held):
-            return trial, store.intervals(folder).get(trial.trial_id, [])
+            return trial, store.intervals(folder, [trial.trial_id]).get(trial.trial_id, [])
     for number in count(1 + max((trial.number for trial in alike), default=-1)):
         trial = begin(number)
         if not _locked(store, folder, trial, held):
             continue
-        if any(each.trial_id == trial.trial_id for each in store.trials(folder)):  # begun and over meanwhile
+        if trial.trial_id in store.trial_ids(folder):  # begun and over meanwhile
             continue
         if study is not None:
             store.write_train_study(trial, study)

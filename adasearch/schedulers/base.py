@@ -19,6 +19,7 @@ __all__ = [
     "BatchSizeScheduler",
     "aim",
     "change",
+    "cooling",
     "hold",
     "intervals_at_size",
     "milestones_of",
@@ -245,11 +246,16 @@ def variation(history: Sequence[Signals], name: str, eps: float) -> float:
     return abs(now - before) / (abs(before) + eps)
 
 
+def cooling(history: Sequence[Signals], cooldown: int) -> str | None:
+    """Return a reason to hold before ``cooldown`` intervals at a changed size, None after them."""
+    age = intervals_at_size(history[-(cooldown + 1) :])  # a change that lies further back holds nothing
+    if age is None or age >= cooldown:
+        return None
+    return f"cooldown: {age} of {cooldown} intervals at this size"
+
+
 def waiting(history: Sequence[Signals], at_least: int, cooldown: int) -> str | None:
     """Return a reason to hold before ``at_least`` intervals, or before ``cooldown`` at a changed size."""
     if len(history) < at_least:
         return f"{len(history)} of at least {at_least} intervals seen"
-    age = intervals_at_size(history)
-    if age is not None and age < cooldown:
-        return f"cooldown: {age} of {cooldown} intervals at this size"
-    return None
+    return cooling(history, cooldown)

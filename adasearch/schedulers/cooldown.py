@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler, hold, intervals_at_size
+from adasearch.schedulers.base import BatchSizeScheduler, cooling, hold
 
 __all__ = ["Cooldown"]
 
@@ -46,8 +46,5 @@ class Cooldown:
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Ask the scheduler inside, and hold instead during the cooldown."""
         decision = self.scheduler.decide(history, limits)
-        age = intervals_at_size(history)
-        if age is None or age >= self.intervals:
-            return decision
-        waiting = f"cooldown: {age} of {self.intervals} intervals at this size"
-        return hold(history[-1], f"{waiting}; {decision.reason}")
+        wait = cooling(history, self.intervals)
+        return hold(history[-1], f"{wait}; {decision.reason}") if wait else decision

@@ -31,7 +31,7 @@ from typing import Literal, get_type_hints
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError, text_of, unknown
 from adasearch.io.yaml_text import plain_error, read_yaml
 from adasearch.profiles.quantiles import CALIBRATED, QUANTILE
 from adasearch.records import Value
@@ -258,7 +258,7 @@ def parse_space(content: object, origin: str, own: str | None = None) -> Space:
     except ValidationError as error:
         raise InputError(f"{origin}: {plain_error(error.errors()[0])}") from error
     except InputError as error:
-        raise InputError(f"{origin}: {' '.join(str(error).split())}") from error
+        raise InputError(f"{origin}: {text_of(error)}") from error
     return space
 
 

@@ -1,20 +1,12 @@
 """Results as Parquet, and one live search per study."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
     from adasearch.store.store import Store
 
 __all__ = ["Store"]
 
-_HOME = {
-    "Store": "adasearch.store.store",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazily(__name__, {"Store": "adasearch.store.store"})

@@ -23,7 +23,7 @@ import psutil
 from adasearch.errors import StoreError
 from adasearch.io.filesystem import WRITE_SECONDS
 
-__all__ = ["Holder", "Lease", "Shelf", "holder_on", "parsed", "take"]
+__all__ = ["Holder", "Lease", "LeaseBackend", "holder_on", "parsed", "take"]
 
 LEASE_SECONDS = 180.0  # twice as long as a write is tried, and more: what begins under a lease ends under it
 RENEW_SECONDS = 20.0
@@ -51,7 +51,7 @@ class Holder:
         return time.time() < self.until + SKEW_SECONDS
 
 
-class Shelf(Protocol):
+class LeaseBackend(Protocol):
     """The place of one lease."""
 
     def read(self) -> tuple[bytes, str] | None:
@@ -61,21 +61,18 @@ class Shelf(Protocol):
         """Write over a version (None: over nothing); return the new one, or None if another was there."""
 
 
-# --- taking, keeping, giving back ------------------------------------------------------------------------
-
-
-def holder_on(shelf: Shelf) -> Holder | None:
-    """Return who holds what a shelf is for, or None.
+def holder_on(backend: LeaseBackend) -> Holder | None:
+    """Return who holds the lease of a back end, or None.
 
     Raises:
         StoreError: the store does not answer.
     """
-    found = shelf.read()
+    found = backend.read()
     holder = None if found is None else parsed(found[0])
     return holder if holder is not None and holder.live() else None
 
 
-def take(shelf: Shelf, what: str, wait_seconds: float = 0) -> "Lease | Holder":
+def take(backend: LeaseBackend, what: str, wait_seconds: float = 0) -> "Lease | Holder":
     """Take a lease, waiting so long for it; return it, or who holds it.
 
     Raises:
@@ -84,18 +81,18 @@ def take(shelf: Shelf, what: str, wait_seconds: float = 0) -> "Lease | Holder":
     end = time.monotonic() + wait_seconds
     mine = Holder(host=socket.gethostname(), process=os.getpid(), token=secrets.token_hex(8), until=0)
     while True:
-        found = shelf.read()
+        found = backend.read()
         holder = None if found is None else parsed(found[0])
         if holder is None or not holder.live():
             mine = replace(mine, until=time.time() + LEASE_SECONDS)
-            if shelf.write(_bytes(mine), None if found is None else found[1]) is None:
+            if backend.write(_bytes(mine), None if found is None else found[1]) is None:
                 if time.monotonic() >= end + REFUSED_SECONDS:
                     raise StoreError(f"the lease on {what} cannot be written: each write is refused")
                 time.sleep(POLL_SECONDS)  # another was faster, or this very write was counted twice
                 continue
-            return Lease(shelf, mine, what)
+            return Lease(backend, mine, what)
         if holder.token == mine.token:
-            return Lease(shelf, mine, what)
+            return Lease(backend, mine, what)
         if time.monotonic() >= end:
             return holder
         time.sleep(POLL_SECONDS)
@@ -104,8 +101,8 @@ def take(shelf: Shelf, what: str, wait_seconds: float = 0) -> "Lease | Holder":
 class Lease:
     """A lease that is held: a thread renews it until it is given back or lost."""
 
-    def __init__(self, shelf: Shelf, mine: Holder, what: str) -> None:
-        self._shelf = shelf
+    def __init__(self, backend: LeaseBackend, mine: Holder, what: str) -> None:
+        self._backend = backend
         self._mine = mine
         self._what = what
         self._lost: str | None = None
@@ -172,11 +169,11 @@ class Lease:
     def _write_over(self, holder: Holder) -> str | None:
         """Write the lease anew if it is this one's; return why it is not, or None."""
         for _ in range(2):  # a write that counted is refused when it is sent again for its lost answer
-            found = self._shelf.read()
+            found = self._backend.read()
             there = None if found is None else parsed(found[0])
             if found is None or there is None or there.token != self._mine.token:
                 return f"{there or 'nobody'} holds it"
-            if self._shelf.write(_bytes(holder), found[1]) is not None:
+            if self._backend.write(_bytes(holder), found[1]) is not None:
                 return None
         return "another took it just now"
 

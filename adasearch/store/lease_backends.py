@@ -9,34 +9,36 @@ import pyarrow.fs as pafs
 
 from adasearch.errors import StoreError, one_line
 from adasearch.io.filesystem import read_whole, write_whole
-from adasearch.store.lease import Shelf, parsed
+from adasearch.store.lease import LeaseBackend, parsed
 
-__all__ = ["shelf_for"]
+__all__ = ["backend_for"]
 
 SETTLE_SECONDS = 3.0  # without conditions: for another's write to show
 ATTEMPTS = 4  # of one request
 TIMEOUT_SECONDS = 5.0  # of each
 
 
-def shelf_for(files: pafs.FileSystem, place: str, path: str, *, to_read: bool = False) -> Shelf:
-    """Return the shelf at ``path`` of an object store whose URI is ``place``; with conditions if it has them.
+def backend_for(files: pafs.FileSystem, place: str, path: str, *, to_read: bool = False) -> LeaseBackend:
+    """Return the back end of a lease at ``path`` of an object store; with conditions if it has them.
+
+    ``place`` is the URI of the store.
 
     Raises:
         StoreError: the store does not answer.
     """
-    plain = _PlainShelf(files, path)
+    plain = _PlainBackend(files, path)
     if to_read or files.type_name != "s3":
         return plain
     try:
         import boto3
     except ImportError:
         return plain
-    shelf = _S3Shelf(boto3, str(files.region), place, path)
-    return shelf if shelf.has_conditions() else plain
+    backend = _S3Backend(boto3, str(files.region), place, path)
+    return backend if backend.has_conditions() else plain
 
 
-class _PlainShelf:
-    """A shelf without conditions: read, write, wait, read again."""
+class _PlainBackend:
+    """A back end without conditions: read, write, wait, read again."""
 
     def __init__(self, files: pafs.FileSystem, path: str) -> None:
         self._files = files
@@ -64,8 +66,8 @@ class _PlainShelf:
         return None if found is None else found[1]
 
 
-class _S3Shelf:
-    """A shelf of S3, whose writes carry conditions."""
+class _S3Backend:
+    """A back end on S3, whose writes carry conditions."""
 
     def __init__(self, boto3: Any, region: str, place: str, path: str) -> None:
         from botocore.config import Config

@@ -17,7 +17,7 @@ from adasearch.errors import AdasearchError, StoreError
 from adasearch.io.filesystem import dead_drafts, is_local, write_whole
 from adasearch.io.text import printable
 from adasearch.store.lease import Holder, Lease, holder_on, take
-from adasearch.store.lease_backends import shelf_for
+from adasearch.store.lease_backends import backend_for
 
 __all__ = ["Locks", "StudyLocked"]
 
@@ -42,8 +42,8 @@ class Locks:
             StoreError: that cannot be told here, for want of access.
         """
         if not self._local:
-            shelf = shelf_for(self._files, self._name, self._lease_file(study), to_read=True)
-            if (holder := holder_on(shelf)) is not None:
+            backend = backend_for(self._files, self._name, self._lease_file(study), to_read=True)
+            if (holder := holder_on(backend)) is not None:
                 raise _held(study, str(holder))
             return
         lock = Path(self._root, study, ".lock")
@@ -97,7 +97,7 @@ class Locks:
 
     @contextmanager
     def _lease(self, study: str, wait_seconds: float) -> Iterator[None]:
-        taken = take(shelf_for(self._files, self._name, self._lease_file(study)), study, wait_seconds)
+        taken = take(backend_for(self._files, self._name, self._lease_file(study)), study, wait_seconds)
         if isinstance(taken, Holder):
             raise _held(study, str(taken))
         self._leases[study] = taken

@@ -20,7 +20,7 @@ from adasearch.records import (
     Value,
 )
 from adasearch.store.former_defaults import with_former_fields, with_former_space
-from adasearch.store.schemas import Table
+from adasearch.store.schemas import RecordTable, Table
 
 __all__ = [
     "ACTIONS",
@@ -63,7 +63,7 @@ def _required(*records: type) -> frozenset[str]:
     return frozenset(name for name, hint in hints.items() if type(None) not in get_args(hint))
 
 
-REQUIRED: dict[Table, frozenset[str]] = {
+REQUIRED: dict[RecordTable, frozenset[str]] = {
     "studies": _required(StudyRecord),
     "trials": _required(TrialRecord),
     "intervals": (_required(IntervalRecord, Signals) - {"signals", "decision"})
@@ -71,7 +71,7 @@ REQUIRED: dict[Table, frozenset[str]] = {
 }
 """The columns without which a row is no record."""
 
-POSITIVE: dict[Table, tuple[str, ...]] = {
+POSITIVE: dict[RecordTable, tuple[str, ...]] = {
     "studies": ("train_examples", "val_examples", "budget", "interval", "evaluate_every", "workers"),
     "trials": ("workers",),
     "intervals": ("examples_seen", "initial_batch_size", "batch_size", "next_batch_size", "passes"),
@@ -162,7 +162,7 @@ def _cause_of(error: str) -> Cause | None:
     return "diverged" if re.match(r"(DivergedError: )?(train|val)_loss is", error) else None
 
 
-def _check(row: dict[str, Any], table: Table) -> None:
+def _check(row: dict[str, Any], table: RecordTable) -> None:
     for name in REQUIRED[table]:
         if row[name] is None:
             raise ValueError(f"{name} is missing")

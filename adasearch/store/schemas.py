@@ -1,20 +1,24 @@
 """The columns of the Parquet tables; other tools rely on these names."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Literal, get_args, get_type_hints
 
 import pyarrow as pa
 
+from adasearch.records import StudyRecord, TrialRecord
 from adasearch.signal_sets import SIGNAL_SETS
 
-__all__ = ["SCHEMAS", "SCHEMA_VERSION", "Table"]
+__all__ = ["SCHEMAS", "SCHEMA_VERSION", "RecordTable", "Table"]
 
 SCHEMA_VERSION = 2
 """2: studies have ``image_size``, which version 1 told by their ``dataset`` alone."""
 
-Table = Literal["studies", "trials", "intervals", "profiles"]
+RecordTable = Literal["studies", "trials", "intervals"]
+Table = Literal[RecordTable, "profiles"]
 
 _time = pa.timestamp("us", tz="UTC")
 _ints, _floats, _texts, _flags = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+_TYPES = {bool: _flags, int: _ints, float: _floats, datetime: _time}
 
 
 def _schema(table: Table, **columns: pa.DataType) -> pa.Schema:
@@ -22,80 +26,17 @@ def _schema(table: Table, **columns: pa.DataType) -> pa.Schema:
     return pa.schema(list(columns.items()), metadata=metadata)
 
 
+def _columns_of(record: type) -> dict[str, pa.DataType]:
+    """Return a column for each field of a record; one of several words is text, and a mapping is JSON."""
+    return {
+        name: next((_TYPES[each] for each in (hint, *get_args(hint)) if each in _TYPES), _texts)
+        for name, hint in get_type_hints(record).items()
+    }
+
+
 SCHEMAS: dict[Table, pa.Schema] = {
-    "studies": _schema(
-        "studies",
-        study=_texts,
-        architecture=_texts,
-        scale=_texts,
-        scheduler=_texts,
-        dataset=_texts,
-        image_size=_ints,
-        fingerprint=_texts,
-        subset=_ints,
-        seed=_ints,
-        train_examples=_ints,
-        val_examples=_ints,
-        budget=_ints,
-        interval=_ints,
-        evaluate_every=_ints,
-        workers=_ints,
-        objectives=_texts,
-        clock=_texts,
-        device=_texts,
-        device_profile=_texts,
-        stability_profile=_texts,
-        precision=_texts,
-        compile=_flags,
-        per_example=_flags,
-        sampler=_texts,
-        stopper=_texts,
-        smallest=_ints,
-        largest=_ints,
-        multiple_of=_ints,
-        train_space=_texts,
-        scheduler_space=_texts,
-        prefix=_texts,
-        versions=_texts,
-        created_at=_time,
-    ),
-    "trials": _schema(
-        "trials",
-        trial_id=_texts,
-        number=_ints,
-        study=_texts,
-        phase=_texts,
-        role=_texts,
-        source_trial_id=_texts,
-        architecture=_texts,
-        scale=_texts,
-        scheduler=_texts,
-        dataset=_texts,
-        seed=_ints,
-        params=_texts,
-        status=_texts,
-        error=_texts,
-        cause=_texts,
-        val_error=_floats,
-        test_error=_floats,
-        train_seconds=_floats,
-        modelled_seconds=_floats,
-        measure_seconds=_floats,
-        resize_seconds=_floats,
-        eval_seconds=_floats,
-        examples_seen=_ints,
-        epochs=_floats,
-        steps=_ints,
-        mean_batch_size=_floats,
-        final_batch_size=_ints,
-        adaptations=_ints,
-        peak_memory_bytes=_ints,
-        workers=_ints,
-        device=_texts,
-        versions=_texts,
-        started_at=_time,
-        ended_at=_time,
-    ),
+    "studies": _schema("studies", **_columns_of(StudyRecord)),
+    "trials": _schema("trials", **_columns_of(TrialRecord)),
     "intervals": _schema(
         "intervals",
         trial_id=_texts,

@@ -6,9 +6,15 @@ from datetime import datetime, timezone
 
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 
-__all__ = ["RESERVED", "begin_trial", "close_trial", "folder_of"]
+__all__ = ["PROFILES", "RESERVED", "begin_trial", "close_trial", "folder_of"]
 
-FOLDERS = {"train": "train", "profile": "profiles"}  # of the trials that belong to no search, by phase
+PROFILES = "profiles"
+"""The folder of the results with profiles and their runs."""
+
+FOLDERS = {"train": "train", "profile": PROFILES}  # of the trials that belong to no search, by phase
+
+RESERVED = frozenset(FOLDERS.values())
+"""Folders of the results that are no studies."""
 
 
 def folder_of(trial: TrialRecord) -> str:
@@ -90,7 +96,3 @@ def close_trial(
         final_batch_size=last.batch_size,
         adaptations=sum(record.decision.action != "hold" for record in intervals),
     )
-
-
-RESERVED = frozenset({"train", "profiles"})
-"""Folders of the results that are no studies."""

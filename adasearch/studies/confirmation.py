@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from adasearch.analysis.selection import Pick, comparable, pick_trials
+from adasearch.analysis.selection import Pick, baseline_of, comparable, pick_trials
 from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
@@ -65,16 +65,23 @@ def jobs_of(
         InputError: an unknown study or trial, or nothing to confirm.
     """
     records = store.studies()
-    stored = {each.study: store.trials(each.study) for each in records}
+    known = {each.study for each in records}
     for name in studies:
-        if name not in stored:
-            raise unknown("study", name, stored)
+        if name not in known:
+            raise unknown("study", name, known)
+    of_trials = [trial_id.rsplit("-", 2)[0] for trial_id in trials]
+    wanted = set(studies or of_trials or known)
+    adaptive = [each for each in records if each.study in wanted and each.scheduler != BASELINE]
+    adabatch = {each.study: _adabatch_beside(each, records) for each in adaptive} if controls == "all" else {}
+    compared = [*adaptive, *filter(None, adabatch.values())]
+    baselines = [each for study in compared if (each := baseline_of(study, records)) is not None]
+    needed = {*of_trials, *(each.study for each in (*compared, *baselines))}
+    stored = {each.study: store.trials(each.study) for each in records if each.study in needed}
     everything = [trial for each in stored.values() for trial in each]
-    named = [_named(trial_id, everything) for trial_id in trials]
-    wanted = studies or [trial.study for trial in named] or list(stored)
+    named = [_named(trial_id, everything, store) for trial_id in trials]
     picks = pick_trials(records, everything)
     jobs = []
-    for study in (each for each in records if each.study in wanted and each.scheduler != BASELINE):
+    for study in adaptive:
         candidates = [trial for trial in named if trial.study == study.study]
         chosen = picks[study.study].trial
         if not named and chosen is not None:
@@ -83,8 +90,9 @@ def jobs_of(
         if not candidates:
             say(console, f"{study.study}: nothing to confirm, no complete trial")
             continue
-        intervals = store.intervals(study.study)
-        tuned = _searched_adabatch(study, records, picks)
+        intervals = store.intervals(study.study, [each.trial_id for each in candidates])
+        other = adabatch.get(study.study)
+        tuned = picks[other.study].trial if other else None
         runs: dict[ConfirmRun, None] = {}
         for candidate in candidates:
             path = path_of(_intervals(candidate, intervals), study.interval)
@@ -109,15 +117,17 @@ def jobs_of(
     return jobs
 
 
-def _named(trial_id: str, trials: Sequence[TrialRecord]) -> TrialRecord:
-    known = {
-        trial.trial_id: trial
-        for trial in trials
-        if trial.phase == "search" and trial.status == "complete" and trial.scheduler != BASELINE
-    }
-    if trial_id not in known:
-        raise unknown("complete adaptive trial", trial_id, known)
-    return known[trial_id]
+def _named(trial_id: str, trials: Sequence[TrialRecord], store: Store) -> TrialRecord:
+    for trial in filter(_adaptive_and_complete, trials):
+        if trial.trial_id == trial_id:
+            return trial
+    everything = [trial for study in store.studies() for trial in store.trials(study.study)]
+    known = [trial.trial_id for trial in filter(_adaptive_and_complete, everything)]
+    raise unknown("complete adaptive trial", trial_id, known)
+
+
+def _adaptive_and_complete(trial: TrialRecord) -> bool:
+    return (trial.phase, trial.status) == ("search", "complete") and trial.scheduler != BASELINE
 
 
 def _intervals(
@@ -139,11 +149,9 @@ def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
         say(console, f"{study.study}: {said[pick.verdict]}")
 
 
-def _searched_adabatch(
-    study: StudyRecord, records: Sequence[StudyRecord], picks: Mapping[str, Pick]
-) -> TrialRecord | None:
-    for group in comparable(records):
-        if study in group and study.scheduler != "adabatch":
-            found = [each for each in group if each.scheduler == "adabatch"]
-            return picks[found[0].study].trial if found else None
-    return None
+def _adabatch_beside(study: StudyRecord, records: Sequence[StudyRecord]) -> StudyRecord | None:
+    """Return the AdaBatch study that another scheduler's may be compared with, None where there is none."""
+    if study.scheduler == "adabatch":
+        return None
+    alike = (each for group in comparable(records) if study in group for each in group)
+    return next((each for each in alike if each.scheduler == "adabatch"), None)

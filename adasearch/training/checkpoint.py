@@ -28,7 +28,7 @@ from adasearch.training.same_run import difference, text_of
 __all__ = ["Checkpoints", "RunState"]
 
 VERSION = 2
-SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
+SAVE_SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
 KEPT = 2  # the newest may be ahead of the stored intervals
 
 
@@ -69,7 +69,7 @@ class Checkpoints:
         """Tell whether a checkpoint is due after so many intervals; every worker is told the same."""
         if self._every is not None:
             return self._every > 0 and intervals % self._every == 0
-        due = torch.tensor(float(time.monotonic() - self._last >= SECONDS), device=run.device)
+        due = torch.tensor(float(time.monotonic() - self._last >= SAVE_SECONDS), device=run.device)
         if run.world > 1:
             dist.broadcast(due, src=0)
         return bool(due)

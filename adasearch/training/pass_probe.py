@@ -87,7 +87,7 @@ class PassProbe:
         Raises:
             OutOfMemory: some worker cannot; on all of them.
         """
-        reason: str | None = None
+        fits, reason = True, "another worker ran out of memory"
         self._made.add(examples)
         self._buffers.save()
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
@@ -96,13 +96,13 @@ class PassProbe:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = str(error)
+                fits, reason = False, str(error)
         self.undo()
-        fits = torch.tensor(float(reason is None), device=self._device)
+        everywhere = torch.tensor(float(fits), device=self._device)
         if self._passes.world > 1:
-            dist.all_reduce(fits, op=dist.ReduceOp.MIN)
-        if not fits:
-            raise OutOfMemory(reason or "another worker ran out of memory")
+            dist.all_reduce(everywhere, op=dist.ReduceOp.MIN)
+        if not everywhere:
+            raise OutOfMemory(reason)
 
     def _loss(self, examples: int) -> Tensor:
         shape = (examples, 3, self._image_size, self._image_size)

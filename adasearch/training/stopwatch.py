@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -17,8 +17,8 @@ class Stopwatch:
     :meth:`read`, which synchronises it once. Elsewhere it is two readings of ``clock``, the monotonic one.
     """
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] | None = None) -> None:
-        self.clock = clock or time.perf_counter
+    def __init__(self, device: torch.device) -> None:
+        self.clock = time.perf_counter
         self._cuda = device.type == "cuda"
         self._device = device
         self._seconds: dict[str, float] = defaultdict(float)
@@ -62,7 +62,7 @@ class _Section:
         self._watch, self._name = watch, name
 
     def __enter__(self) -> None:
-        self._start = self._watch.clock()
+        self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        self._watch.add(self._name, self._watch.clock() - self._start)
+        self._watch.add(self._name, time.perf_counter() - self._start)

@@ -121,7 +121,7 @@ class OptunaSource:
             if all(map(math.isfinite, values)):
                 self._study.tell(asked, values)
                 return trial
-            trial = replace(trial, status="failed", error=f"its objectives are {values}")
+            trial = replace(trial, status="failed", cause="diverged", error=f"its objectives are {values}")
         self._study.tell(asked, state=STATE_OF_STATUS[trial.status])
         return trial
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["Halt"]
+__all__ = ["StopSignal"]
 
 _T = TypeVar("_T")
 
@@ -13,7 +13,7 @@ LOOK_SECONDS = 1.0  # between two looks of several workers, which agree by a bro
 MOST_STEPS = 1000
 
 
-class Halt:
+class StopSignal:
     """Answers before each step, on all workers alike, whether they shall leave the task.
 
     Args:

@@ -20,7 +20,7 @@ MIN_TRIALS_AT_RUNG = 4  # trials at a rung before it stops any; fewer say little
 RECALLED = ("examples_seen", "val_error", "decided", "train_seconds", "modelled_seconds")
 """The columns of an ended trial's intervals that its place at the rungs follows from."""
 
-Point = tuple[float, float]
+Objectives = tuple[float, float]
 
 
 class Rungs:
@@ -32,7 +32,7 @@ class Rungs:
 
     def __init__(self, study: StudyRecord) -> None:
         self._clock = study.clock
-        self._points: dict[int, dict[str, Point]] = {mark: {} for mark in rungs_of(study)}
+        self._points: dict[int, dict[str, Objectives]] = {mark: {} for mark in rungs_of(study)}
 
     def enter(self, trial_id: str, intervals: Sequence[IntervalRecord]) -> bool:
         """Enter the rungs that the last of a trial's intervals reaches; return whether the trial goes on."""
@@ -63,14 +63,14 @@ class Rungs:
                 for points in self._reached(trial_id, seen):
                     points[trial_id] = (error, spent)
 
-    def _reached(self, trial_id: str, seen: float) -> list[dict[str, Point]]:
+    def _reached(self, trial_id: str, seen: float) -> list[dict[str, Objectives]]:
         return [points for mark, points in self._points.items() if seen >= mark and trial_id not in points]
 
     def _spent(self, intervals: Sequence[IntervalRecord]) -> float:
         return sum(record.seconds(self._clock) for record in intervals)
 
 
-def _in_better_half(point: Point, points: Sequence[Point]) -> bool:
+def _in_better_half(point: Objectives, points: Sequence[Objectives]) -> bool:
     if len(points) < MIN_TRIALS_AT_RUNG:
         return True
     ranks = ranks_of(points)
@@ -78,13 +78,13 @@ def _in_better_half(point: Point, points: Sequence[Point]) -> bool:
     return ranks[point] <= ordered[(len(ordered) - 1) // 2]
 
 
-def ranks_of(points: Sequence[Point]) -> dict[Point, int]:
+def ranks_of(points: Sequence[Objectives]) -> dict[Objectives, int]:
     """Return by how many of the others each point is dominated: no worse in both, better in one.
 
     >>> ranks_of([(0.1, 5.0), (0.2, 5.0), (0.1, 4.0), (0.1, 5.0)])
     {(0.1, 4.0): 0, (0.1, 5.0): 1, (0.2, 5.0): 3}
     """
-    ranks: dict[Point, int] = {}
+    ranks: dict[Objectives, int] = {}
     seconds: list[float] = []  # in order, of the points before: none of them has the greater error
     for point, alike in groupby(sorted(points)):
         ranks[point] = bisect_right(seconds, point[1])

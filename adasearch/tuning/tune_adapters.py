@@ -6,6 +6,7 @@ import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from adasearch.errors import text_of
 from adasearch.tuning.ray_patches import DEAD
 from adasearch.tuning.search_state import SearchState
 
@@ -72,8 +73,7 @@ class ParetoHalving(FIFOScheduler):
             trial.set_config({"task": task})
             return
         reason = trial.get_pickled_error() or trial.get_error() or "it died"
-        text = " ".join(str(reason).split())[-300:]
-        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text}")
+        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text_of(reason)[-300:]}")
 
     def _free_dead_slots(self) -> None:
         """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""

@@ -19,7 +19,7 @@ from adasearch.training.task import Outcome, TrialTask, failed
 from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.messages import Delivery
 from adasearch.tuning.resources import WorkerGroupSettings
-from adasearch.tuning.stop_signal import Halt
+from adasearch.tuning.stop_signal import StopSignal
 
 __all__ = ["SlotTrainable"]
 
@@ -197,7 +197,7 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     alone = get_context().get_world_size() == 1
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what the trial before left
-    halted = Halt(
+    halted = StopSignal(
         (lambda: bool(ray.get(mailbox.over.remote(sequence, IDLE_SECONDS)))) if lead else None,
         lambda wish: _from_lead(wish, device),
         alone=alone,

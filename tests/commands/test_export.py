@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_ramp_replays_the_trial(store: Store, tmp_path: Path) -> None:
     decisions = virtual_decisions([record.signals for record in made], found.scheduler, found.limits)
     assert [d.batch_size for d in decisions] == [record.decision.batch_size for record in made]
     assert any(d.action == "grow" for d in decisions)
+
+
+def test_the_path_of_a_trial_needs_no_other_trials_intervals(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(store.name, tmp_path / "results")
+    (tmp_path / "results" / STUDY / "intervals" / f"{STUDY}-search-0.parquet").write_bytes(b"damaged")
+    damaged = Store(str(tmp_path / "results"))
+    export(damaged, STUDY, output=str(tmp_path / "a.yaml"), form="ramp", trial_id=f"{STUDY}-search-1")
+    assert capsys.readouterr().err == ""
 
 
 def test_path_without_a_turn_is_a_constant_size(store: Store, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from adasearch import commands
-from adasearch.analysis.importance import EVALUATORS
+from adasearch.analysis.importance import MIN_TRIALS
 from adasearch.choices import Evaluator
 from adasearch.cli.main import cli
 from adasearch.store import Store
@@ -32,13 +32,12 @@ def test_every_command_is_a_typed_function(name: str) -> None:
 
 
 def test_every_evaluator_of_importances_can_be_chosen() -> None:
-    assert get_args(Evaluator) == EVALUATORS
+    assert get_args(Evaluator) == tuple(MIN_TRIALS)
 
 
 def test_there_are_no_others() -> None:
-    beside = {"ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles", "train_once"}
+    beside = {"ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles"}
     assert set(commands.__all__) == {*COMMANDS, *beside}
-    assert commands.train_once is commands.train
     with pytest.raises(AttributeError, match="no attribute 'no_such'"):
         _ = commands.no_such
 

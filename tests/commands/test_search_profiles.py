@@ -6,11 +6,11 @@ import pytest
 
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
-from adasearch.runs.profile_runner import histories_of
+from adasearch.runs.stability_profile import histories_of
 from adasearch.store import Store
 from tests import own_nets
+from tests.commands.test_profile import SHORT, TINY
 from tests.commands.test_search import run
-from tests.runs.test_profile_runner import SHORT, TINY
 
 pytestmark = [pytest.mark.ray, pytest.mark.soak]
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from adasearch.commands import train_once
+from adasearch.commands import train as train_command
 from adasearch.data.batches import Batches
 from adasearch.data.load import card_of, load_dataset
 from adasearch.data.sources.base import ImageReader
@@ -372,7 +372,7 @@ def test_train_command_takes_a_folder_and_names_its_size(tmp_path: Path, cache_d
         largest=16,
         fixed=("train/batch_size=16",),
     )
-    trial = train_once(request, results=str(tmp_path / "results"), console=Console(file=io.StringIO()))
+    trial = train_command(request, results=str(tmp_path / "results"), console=Console(file=io.StringIO()))
     assert (trial.status, trial.error) == ("complete", None)
     assert trial.dataset == f"{place}@12"
     assert trial.study == "resnet18-nano-constant-folder-data-12"

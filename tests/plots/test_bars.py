@@ -1,12 +1,12 @@
 """What the figures of bars show."""
 
-from adasearch.plots.bars import draw_ledger, draw_states
+from adasearch.plots.bars import draw_states, draw_time_spent
 from tests.plots.figures import PAGE, told
 from tests.rows import at_marks
 
 
-def test_ledger_splits_the_measured_seconds() -> None:
-    drawn = draw_ledger({"reference": at_marks((0.5, 3.0), (0.1, 5.0))}, style=PAGE)
+def test_bars_of_time_split_the_measured_seconds() -> None:
+    drawn = draw_time_spent({"reference": at_marks((0.5, 3.0), (0.1, 5.0))}, style=PAGE)
     assert told(drawn) == [
         "reference, compute: 7.25 s (80.6%)",
         "reference, measuring signals: 0.5 s (5.6%)",

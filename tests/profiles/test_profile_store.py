@@ -10,6 +10,7 @@ import pytest
 from adasearch.errors import InputError
 from adasearch.profiles.clock import curve_of
 from adasearch.profiles.profile_store import ProfileStore
+from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store import Store
 from tests.profile_rows import speed_of, stability_of
 from tests.rows import STUDY, study_of
@@ -28,6 +29,24 @@ def test_profiles_come_back_as_they_were(store: ProfileStore) -> None:
     store.write(STEADY)
     assert store.speed() == [SPEED]
     assert store.stability() == [STEADY]
+
+
+def test_profiles_that_older_versions_stored_are_read_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    older = ProfileStore("notebooks/data")
+    speed, steady = older.speed(), older.stability()
+    assert len(speed) == len(steady) == 6
+    assert capsys.readouterr().err == ""
+    fast = next(each for each in speed if each.setting.architecture == "alexnet")
+    assert (fast.profile, fast.setting.threads, fast.setting.driver) == ("amd-epyc-1-thread", 1, None)
+    assert fast.setting.versions["adasearch"] == "0.1.0"
+    assert [point.batch_size for point in fast.points] == [16, 32, 64, 128, 256, 500]
+    assert fast.curve.step(32) == fast.points[1].step_seconds == 0.008424629416670845
+    assert set(fast.points[0].measure_seconds) == set(SIGNAL_SETS)
+    first = next(each for each in steady if each.setting.architecture == "alexnet")
+    assert (first.seeds, first.diverged, first.intervals, first.batch_size) == (3, 0, 30, 32)
+    assert first.params["train/lr"] == 0.01
+    assert (first.figures[0].name, first.figures[0].mean) == ("stability_score", 0.8618446630868734)
+    assert (first.figures[-1].epoch, first.figures[-1].mean) == (7.504, None)
 
 
 def test_nothing_stored_is_no_profile(store: ProfileStore) -> None:

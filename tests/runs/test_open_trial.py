@@ -10,7 +10,7 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.runs.open_trial import open_trial
 from adasearch.store import Store
 from adasearch.store.trials import begin_trial
-from tests.rows import STUDY
+from tests.rows import STUDY, at_marks
 
 
 @pytest.fixture
@@ -62,3 +62,19 @@ def test_a_number_that_another_process_took_and_left_meanwhile_is_not_taken(
     monkeypatch.setattr(store, "trials", lambda folder: views.pop() if views else looked(folder))
     with ExitStack() as held:
         assert opened(store, held).number == 1
+
+
+def test_of_other_trials_no_intervals_are_read(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as held:
+        for seed in (0, 1):
+            store.write_intervals(opened(store, held, seed=seed), at_marks((0.5, 1.0)))
+    other = Path(store.name) / "train" / "intervals" / f"{STUDY.study}-train-1.parquet"
+    other.write_bytes(b"damaged")
+
+    with ExitStack() as held:
+        first = begin_trial(STUDY, phase="train", number=0, params={}, seed=0, versions={})
+        trial, intervals = open_trial(
+            store, "train", lambda number: first, lambda each: each.seed == 0, study=STUDY, held=held
+        )
+    assert (trial.number, len(intervals)) == (0, 1)
+    assert capsys.readouterr().err == ""

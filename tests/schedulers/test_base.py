@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from adasearch.schedulers.base import (
     TAIL,
     aim,
     change,
+    cooling,
     hold,
     intervals_at_size,
     milestones_of,
@@ -138,6 +140,22 @@ def test_resize_says_what_was_wanted_where_no_move_is_left(wanted: float, reason
 )
 def test_intervals_at_size_counts_since_the_last_change(sizes: list[int], expected: int | None) -> None:
     assert intervals_at_size([row(i, batch_size=size) for i, size in enumerate(sizes)]) == expected
+
+
+@given(st.lists(st.sampled_from([16, 32, 48]), min_size=1, max_size=40), st.integers(0, 12))
+def test_a_cooldown_counts_from_the_last_change_in_the_whole_history(sizes: list[int], cooldown: int) -> None:
+    history = [row(i, batch_size=size) for i, size in enumerate(sizes)]
+    age = intervals_at_size(history)
+    waits = age is not None and age < cooldown
+    assert cooling(history, cooldown) == (
+        f"cooldown: {age} of {cooldown} intervals at this size" if waits else None
+    )
+
+
+def test_a_cooldown_looks_no_further_back_than_it_lasts() -> None:
+    """A long run asks after every interval: what was before would make that quadratic."""
+    unseen: Any = [None] * 100
+    assert cooling([*unseen, row(100), row(101), row(102)], cooldown=2) is None
 
 
 def test_waiting_ends_with_enough_intervals_and_a_full_cooldown() -> None:

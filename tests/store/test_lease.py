@@ -15,8 +15,7 @@ from adasearch.doctor.examine import examine
 from adasearch.errors import StoreError
 from adasearch.io import filesystem as files
 from adasearch.io.filesystem import locate
-from adasearch.store import Store, lease
-from adasearch.store import lease_backends as shelves
+from adasearch.store import Store, lease, lease_backends
 from adasearch.store.locks import StudyLocked
 from tests.object_store import S3, s3_server
 from tests.rows import STUDY, trial_of
@@ -39,7 +38,7 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(autouse=True)
 def _weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(shelves, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(lease_backends, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.05)
     s3.proxy.calm()
     yield
@@ -68,9 +67,9 @@ def holder(uri: str) -> Iterator["subprocess.Popen[str]"]:
         process.stdout.close()
 
 
-def shelf(uri: str, study: str = "held") -> lease.Shelf:
+def backend(uri: str, study: str = "held") -> lease.LeaseBackend:
     store, root = locate(uri)
-    return shelves.shelf_for(store, uri, f"{root}/.leases/{study}.json")
+    return lease_backends.backend_for(store, uri, f"{root}/.leases/{study}.json")
 
 
 def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri: str) -> None:
@@ -97,8 +96,8 @@ def test_server_that_breaks_every_connection_is_one_clear_error(
     s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What botocore raises of a broken connection has no reply to look into."""
-    monkeypatch.setattr(shelves, "ATTEMPTS", 1)
-    here = shelf(s3.uri(s3.bucket(), bad_weather=True))
+    monkeypatch.setattr(lease_backends, "ATTEMPTS", 1)
+    here = backend(s3.uri(s3.bucket(), bad_weather=True))
     s3.proxy.always = "deaf"
     try:
         with pytest.raises(StoreError, match=r"cannot read .*/\.leases/held\.json"):
@@ -136,7 +135,7 @@ def other(until: float, host: str = "elsewhere.example") -> bytes:
 
 
 def test_lease_of_another_host_is_taken_over_once_it_ran_out(uri: str) -> None:
-    here = shelf(uri)
+    here = backend(uri)
     version = here.write(other(time.time() + 60), None)
     with pytest.raises(StudyLocked, match=r"elsewhere\.example"), Store(uri).locks.hold("held"):
         pass
@@ -151,7 +150,7 @@ def test_lease_of_another_host_is_taken_over_once_it_ran_out(uri: str) -> None:
 
 def test_lease_is_renewed_while_it_is_held(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
-    here = shelf(uri)
+    here = backend(uri)
     with Store(uri).locks.hold("held"):
         seen = {here.read()}
         end = time.monotonic() + 20
@@ -164,7 +163,7 @@ def test_lease_is_renewed_while_it_is_held(uri: str, monkeypatch: pytest.MonkeyP
 def test_holder_that_lost_its_lease_writes_nothing_more(uri: str, s3: S3) -> None:
     """As after a pause so long that another took the study over."""
     store = Store(uri)
-    here = shelf(uri)
+    here = backend(uri)
     with ExitStack() as held:
         held.enter_context(store.locks.hold("held"))
         store.write_trial(TRIAL)
@@ -181,7 +180,7 @@ def test_holder_that_lost_its_lease_writes_nothing_more(uri: str, s3: S3) -> Non
 def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
     s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelves, "ATTEMPTS", 1)
+    monkeypatch.setattr(lease_backends, "ATTEMPTS", 1)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
     monkeypatch.setattr(lease, "WRITE_SECONDS", 1.0)
     monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
@@ -202,7 +201,7 @@ def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
 def test_answer_that_was_lost_does_not_lock_its_own_holder_out(s3: S3) -> None:
     """The first write counts although its answer is lost; said again, it is refused."""
     uri = s3.uri(s3.bucket(), bad_weather=True)
-    shelf(uri)  # has asked the server for its conditions
+    backend(uri)  # has asked the server for its conditions
     s3.proxy.only = "held.json"
     s3.proxy.plan.extend(["fine", "deaf"])
     store = Store(uri)
@@ -224,7 +223,7 @@ def test_store_that_cannot_be_written_is_named_by_the_lock(s3: S3) -> None:
 def test_without_boto3_the_lease_is_a_plain_one(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     uri = s3.uri(s3.bucket())
-    assert isinstance(shelf(uri), shelves._PlainShelf)
+    assert isinstance(backend(uri), lease_backends._PlainBackend)
     with Store(uri).locks.hold("held"), pytest.raises(StudyLocked), Store(uri).locks.hold("held"):
         pass
 

@@ -179,6 +179,7 @@ def test_complete_trial_without_two_finite_values_is_failed(
     told = proposals.tell(ended(proposals.ask(), "complete", error, seconds))
     assert told.status == "failed"
     assert "objectives" in str(told.error)
+    assert told.cause == "diverged"
     assert studies[0].trials[0].state == TrialState.FAIL
     run(proposals, 8)  # and the search goes on
 

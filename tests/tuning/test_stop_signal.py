@@ -2,7 +2,7 @@ import threading
 from collections.abc import Callable
 from itertools import pairwise
 
-from adasearch.tuning.stop_signal import Halt
+from adasearch.tuning.stop_signal import StopSignal
 
 
 def signal() -> tuple[Callable[[], bool], threading.Event]:
@@ -17,7 +17,7 @@ def alone(wish: tuple[bool, int] | None) -> tuple[bool, int]:
 
 def test_one_worker_leaves_at_its_next_step_once_the_task_is_over() -> None:
     wait, over = signal()
-    halt = Halt(wait, alone, alone=True)
+    halt = StopSignal(wait, alone, alone=True)
     assert not any(halt() for _ in range(1000))
     over.set()
     while not halt():  # a thread passes it on
@@ -39,7 +39,7 @@ def test_workers_leave_at_the_same_step_whoever_hears_first() -> None:
         assert wish is None
         return said[-1]
 
-    lead, follower = Halt(wait, lead_says, alone=False), Halt(None, follower_hears, alone=False)
+    lead, follower = StopSignal(wait, lead_says, alone=False), StopSignal(None, follower_hears, alone=False)
     looks = 0
     for step in range(1_000_000):
         if step == 5000:
@@ -64,7 +64,7 @@ def test_a_slow_step_is_followed_by_a_look_at_once() -> None:
         asked.append(wish[1])
         return wish
 
-    halt = Halt(wait, say, alone=False)
+    halt = StopSignal(wait, say, alone=False)
     for _ in range(100):
         halt()
     assert all(later <= 2 * former for former, later in pairwise(asked))

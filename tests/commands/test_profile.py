@@ -11,8 +11,7 @@ from adasearch.io.progress import StepDisplay
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import FIGURES
 from adasearch.records import IntervalRecord
-from adasearch.runs import profile_runner as profile_runs
-from adasearch.runs import speed
+from adasearch.runs import speed, speed_profile, stability_profile
 from adasearch.store import Store
 from tests.profile_rows import speed_of
 
@@ -58,12 +57,9 @@ class Shell:
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "500")
-    monkeypatch.setattr(profile_runs, "POINT_SECONDS", 0.0)
+    monkeypatch.setattr(speed_profile, "POINT_SECONDS", 0.0)
     monkeypatch.setattr(speed, "BLOCK_SECONDS", 0.0)
     return Shell(capsys)
-
-
-# --- the command ------------------------------------------------------------------------------------
 
 
 def test_profile_of_both_kinds_is_printed_and_kept(shell: Shell) -> None:
@@ -96,7 +92,7 @@ def test_same_command_finds_its_profiles_and_more_seeds_add_runs(
     shell(*STEADY)
     before = shell.store.trials("profiles")
     with monkeypatch.context() as patch:
-        patch.setattr(profile_runs, "run_and_keep", lambda *_: pytest.fail("this would train"))
+        patch.setattr(stability_profile, "run_and_keep", lambda *_: pytest.fail("this would train"))
         shell(*STEADY)
     shell(*STEADY[:-4], "--seeds", "3", "--intervals", "6")
     after = shell.store.trials("profiles")
@@ -193,9 +189,6 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(
     assert says in refused.err
     assert len(refused.err.splitlines()) == 1
     assert not Path("results").exists()
-
-
-# --- what rests on profiles -------------------------------------------------------------------------
 
 
 def test_quantile_without_a_profile_makes_one_first_after_saying_so(shell: Shell) -> None:

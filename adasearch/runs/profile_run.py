@@ -1,0 +1,47 @@
+"""What the profiles of one network are taken of, and with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adasearch.callbacks import Progress, Say
+from adasearch.profiles.profile import Setting, here
+from adasearch.records import Params
+from adasearch.runtime import RunOptions
+from adasearch.store.store import Store
+
+if TYPE_CHECKING:
+    from adasearch.data.splits import Dataset
+    from adasearch.studies.request import ResolvedStudy
+
+__all__ = ["ProfileRun"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProfileRun:
+    """A network on its data, the store that keeps its profiles, and how this process goes about it.
+
+    ``threads`` are those that it computes with.
+    """
+
+    study: "ResolvedStudy"
+    store: Store
+    say: Say
+    progress: Progress
+    options: RunOptions
+    threads: int
+
+    @property
+    def setting(self) -> Setting:
+        """What the profiles are of."""
+        return here(self.study.record, self.threads)
+
+    @property
+    def params(self) -> Params:
+        """The fields of the training, each fixed or at its default."""
+        return {**self.study.train_space.fixed(), **self.study.train_space.first()}
+
+    def data(self) -> "Dataset":
+        """Return the data set."""
+        from adasearch.data.load import load_dataset
+
+        return load_dataset(self.study.data, progress=self.progress)

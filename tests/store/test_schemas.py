@@ -1,0 +1,44 @@
+"""The columns of studies and trials, written down: they follow the records, and other tools rely on them."""
+
+import pytest
+
+from adasearch.store.schemas import SCHEMAS, Table
+
+TEXT, INT, FLOAT, BOOL, TIME = "string", "int64", "double", "bool", "timestamp[us, tz=UTC]"
+
+STUDIES = [
+    (TEXT, "study architecture scale scheduler dataset"),
+    (INT, "image_size"),
+    (TEXT, "fingerprint"),
+    (INT, "subset seed train_examples val_examples budget interval evaluate_every workers"),
+    (TEXT, "objectives clock device device_profile stability_profile precision"),
+    (BOOL, "compile per_example"),
+    (TEXT, "sampler stopper"),
+    (INT, "smallest largest multiple_of"),
+    (TEXT, "train_space scheduler_space prefix versions"),
+    (TIME, "created_at"),
+]
+TRIALS = [
+    (TEXT, "trial_id"),
+    (INT, "number"),
+    (TEXT, "study phase role source_trial_id architecture scale scheduler dataset"),
+    (INT, "seed"),
+    (TEXT, "params status error cause"),
+    (FLOAT, "val_error test_error train_seconds modelled_seconds measure_seconds resize_seconds"),
+    (FLOAT, "eval_seconds"),
+    (INT, "examples_seen"),
+    (FLOAT, "epochs"),
+    (INT, "steps"),
+    (FLOAT, "mean_batch_size"),
+    (INT, "final_batch_size adaptations peak_memory_bytes workers"),
+    (TEXT, "device versions"),
+    (TIME, "started_at ended_at"),
+]
+
+
+@pytest.mark.parametrize(("table", "columns"), [("studies", STUDIES), ("trials", TRIALS)])
+def test_columns_their_order_and_their_types_are_those_that_other_tools_know(
+    table: Table, columns: list[tuple[str, str]]
+) -> None:
+    expected = [(name, kind) for kind, names in columns for name in names.split()]
+    assert [(field.name, str(field.type)) for field in SCHEMAS[table]] == expected
