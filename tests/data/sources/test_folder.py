@@ -50,11 +50,12 @@ def test_imagenets_test_folder_without_labels_is_not_used(tmp_path: Path) -> Non
     assert len(decode(f"folder:{tmp_path}").labels) == 9
 
 
-def test_where_both_have_classes_test_is_the_test_split(tmp_path: Path) -> None:
+def test_where_both_have_classes_each_is_its_own_split(tmp_path: Path) -> None:
     write_folder(tmp_path / "train", pictures(6))
     write_folder(tmp_path / "val", pictures(3))
     write_folder(tmp_path / "test", pictures(4))
-    assert len(decode(f"folder:{tmp_path}").labels) == 10
+    examples = open_source(f"folder:{tmp_path}")
+    assert (examples.val_from, examples.test_from, len(examples.labels)) == (6, 9, 13)
 
 
 def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
