@@ -19,6 +19,10 @@ def understood(examples: Examples, spec: DataSpec, val: int, test: int) -> str:
     counts = [f"{spec.subset:,} of {pool:,} training" if spec.subset is not None else f"{pool:,} training"]
     counts += [f"{val:,} validation"] if examples.val_from is not None else []
     tail = [*examples.understood]
+    if spec.selection.config is not None:
+        tail.append(f"configuration `{spec.selection.config}`")
+    if spec.selection.split is not None:
+        tail.append(f"split `{spec.selection.split}` to train on")
     if held_out is None:
         tail.append("the test images are drawn, for want of a test split")
     if spec.selection.weights == "balanced":

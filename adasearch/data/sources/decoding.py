@@ -1,6 +1,7 @@
 """From a picture's file to the RGB pixels that a viewer shows: upright, at 8 bits, without transparency."""
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from adasearch.errors import InputError, one_line
 __all__ = ["as_rgb", "picture"]
 
 MANY, FEW = 64, 8
-"""A picture of at least ``MANY`` different values that decodes to fewer than ``FEW`` is refused."""
+"""A picture of at least ``MANY`` different values that decodes to fewer than ``FEW`` is refused.
+
+So is one of any more than one that decodes to a single one.
+"""
 
 DEEP_FORMATS = ("PNG", "PPM")  # in which Pillow's mode I is 16 bits deep; elsewhere its range is unknown
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
@@ -24,7 +28,11 @@ def picture(source: object, where: str) -> Image.Image:
         InputError: it cannot be read, or nobody can tell what it shows.
     """
     try:
-        with Image.open(source) as image:  # type: ignore[arg-type]
+        # Of broken EXIF data, whose orientation no viewer heeds either.
+        with (
+            warnings.catch_warnings(action="ignore", category=UserWarning),
+            Image.open(source) as image,  # type: ignore[arg-type]
+        ):
             return as_rgb(image, where)
     except InputError:
         raise
@@ -105,15 +113,23 @@ def _in_colour(image: Image.Image) -> Image.Image:
 
 def _on_white(image: Image.Image, where: str) -> Image.Image:
     full = image.convert("RGBA")
-    white = Image.new("RGBA", full.size, "white")
-    shown = Image.alpha_composite(white, full).convert("RGB")
-    return _compared(shown, np.asarray(full.convert("RGB")), where, image.mode)
+    white, black = (
+        Image.alpha_composite(Image.new("RGBA", full.size, colour), full).convert("RGB")
+        for colour in ("white", "black")
+    )
+    # What white hides stands out on black; what is hidden on both is in the colours themselves.
+    others = np.stack([np.asarray(full.convert("RGB")), np.asarray(black)])
+    return _compared(white, max(others, key=_levels), where, image.mode)
+
+
+def _levels(values: np.ndarray) -> int:
+    return len(np.unique(values))
 
 
 def _compared(shown: Image.Image, original: np.ndarray, where: str, mode: str) -> Image.Image:
-    """Refuse a picture of which almost nothing is left."""
-    left = len(np.unique(np.asarray(shown)))
-    if left < FEW and (had := len(np.unique(original))) >= MANY:
+    """Refuse a picture of which nothing, or almost nothing, is left."""
+    left = _levels(np.asarray(shown))
+    if left < FEW and (had := _levels(original)) > left and (had >= MANY or left == 1):
         raise InputError(
             f"{where}: of the {had:,} different values of the image (mode {mode}, {original.min():g} to "
             f"{original.max():g}) only {left} would be left; stretch it to the whole range, or save it as "

@@ -121,15 +121,11 @@ def _left_out(folder: Folder) -> list[str]:
     """Return lines about files of a split that are no examples."""
     notes = []
     if folder.images:
-        notes.append(
-            f"{len(folder.images):,} images of {folder.path} are left out, since they are in no class folder"
-        )
+        notes.append(f"left out: {len(folder.images):,} images of {folder.path} that are in no class folder")
     others = [name for below in folder.folders.values() for each in below.walk() for name in each.others]
     if others:
-        kinds = sorted({PurePath(name).suffix.lower() or name for name in others})
-        notes.append(
-            f"{len(others):,} files below {folder.path} are left out, since they are no images: {few(kinds)}"
-        )
+        kinds = few(sorted({PurePath(name).suffix.lower() or name for name in others}))
+        notes.append(f"left out: {len(others):,} below {folder.path} that are no images ({kinds})")
     return notes
 
 

@@ -58,17 +58,15 @@ class Folder:
         """Whether folders with images lie in it."""
         return bool(self.filled)
 
-    def unwrapped(self) -> "Folder":
-        """Return the first folder, from this one down, that is not just around another with classes in it.
-
-        One that is called as a split to hold out is around nothing: it is that split.
-        """
+    def unwrapped(self, *, into_splits: bool = False) -> "Folder":
+        """Return the first folder, from this one down, that is not just around another with classes in it."""
         filled = self.filled
         if self.images or len(filled) != 1:
             return self
         (name, inner), *_ = filled.items()
-        held_out = splits_in(name) - {"train"}
-        return inner.unwrapped() if inner.has_classes and not inner.images and not held_out else self
+        if inner.images or not inner.has_classes or (splits_in(name) and not into_splits):
+            return self
+        return inner.unwrapped(into_splits=into_splits)
 
     def files(self) -> list[str]:
         """Return the paths of all images, folder after folder by name, as torchvision's reader has them."""
@@ -119,11 +117,13 @@ def splits_of(root: Folder, chosen: str | None, where: str) -> tuple[dict[str, l
         return {"train": [level], "validation": [], "test": []}, []
     else:
         _refuse_unclear(found, level, where)
-    splits = {split: [filled[name].unwrapped() for name in names] for split, names in found.items()}
+    splits = {
+        split: [filled[name].unwrapped(into_splits=True) for name in names] for split, names in found.items()
+    }
     notes = [
         f"folder {name} is left out, since it holds no folder for each class"
         for name in filled
-        if not filled[name].has_classes
+        if len(filled[name].unwrapped().filled) < 2 and not any(name in names for names in found.values())
     ]
     return splits, notes
 
@@ -148,7 +148,11 @@ def _refuse_unclear(found: dict[str, list[str]], level: Folder, where: str) -> N
     """Refuse folders of which some are splits with classes, and which do not make one set."""
     names = [name for of in found.values() for name in of]
     twice = next((of for of in found.values() if len(of) > 1), None)
-    others = [name for name, folder in level.filled.items() if name not in names and folder.has_classes]
+    others = [
+        name
+        for name, folder in level.filled.items()
+        if name not in names and len(folder.unwrapped().filled) > 1
+    ]
     if twice:
         problem = f"{few(twice)} are folders of the same split"
     elif len(set(names)) < len(names):

@@ -81,7 +81,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
         raise InputError(f"dataset parquet:{place}: the files have no rows")
-    notes = [] if selection.split is None else [f"training on split {selection.split!r} as --split says"]
+    notes: list[str] = []
     for split in ("validation", "test"):
         notes += _without_labels(splits, split)
     notes += held_out(splits)

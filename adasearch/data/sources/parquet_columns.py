@@ -44,7 +44,7 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
     label = selection.label_column or _label_column(where, schema, features)
     for option, name, holds in (("image", image, _holds_images), ("label", label, _holds_labels)):
         if name not in schema.names:
-            raise unknown(f"--{option}-column", name, schema.names)
+            raise unknown(f"column of {where}", name, schema.names)
         if not holds(schema.field(name).type):
             raise InputError(f"{where}: column {name!r} {_instead(schema.field(name).type)}, no {option}s")
     names = features.get(label, {}).get("names")

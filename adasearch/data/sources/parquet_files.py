@@ -92,8 +92,8 @@ def _of_split(files: list[_Named], split: str | None, where: str) -> list[_Named
             return [file._replace(split=file.split or "train") for file in files]
         if unnamed:
             raise InputError(
-                f"{where}: {few([file.path for file in unnamed])} beside a training split name no split; "
-                "--split train leaves them out, --split NAME trains on those with that name instead"
+                f"{where}: {few([file.path for file in unnamed])} of no split beside a training split; "
+                "--split train leaves out what has no split, --split NAME trains on what is called so"
             )
         return files
     known = splits_in(split)
