@@ -18,9 +18,9 @@ from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
 from adasearch.data.sources.decoding import picture
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
-from adasearch.data.sources.split_names import few, held_out, is_split_name
+from adasearch.data.sources.split_names import held_out, is_split_name
 from adasearch.data.spec import Selection
-from adasearch.errors import InputError, one_line
+from adasearch.errors import InputError, few, one_line
 
 __all__ = ["FOLDER"]
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from adasearch.data.sources.split_names import SPLITS, few, is_hidden, is_split_name, splits_in
-from adasearch.errors import InputError, unknown
+from adasearch.data.sources.split_names import SPLITS, is_hidden, is_split_name, splits_in
+from adasearch.errors import InputError, few, unknown
 
 __all__ = ["EXTENSIONS", "Folder", "scan", "splits_of"]
 

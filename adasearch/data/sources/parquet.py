@@ -26,9 +26,9 @@ from adasearch.data.sources.base import Kind, Listing, digest_of
 from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
 from adasearch.data.sources.parquet_files import files_by_split
 from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
-from adasearch.data.sources.split_names import few, held_out, is_hidden
+from adasearch.data.sources.split_names import held_out, is_hidden
 from adasearch.data.spec import Selection
-from adasearch.errors import InputError, one_line, unknown
+from adasearch.errors import InputError, few, one_line, unknown
 
 __all__ = ["PARQUET"]
 
@@ -196,7 +196,12 @@ def _weights(
                 raise unknown("column for --weights", str(selection.weights), file.schema_arrow.names)
             column = file.read(columns=[selection.weights]).column(0)
         found.append(weight_values(column, partial(_row_of, read.file.name)))
-    return np.concatenate(found)
+    weights = np.concatenate(found)
+    if not weights.any():
+        raise InputError(
+            f"column {selection.weights!r} for --weights is 0 in all {len(weights):,} training rows"
+        )
+    return weights
 
 
 def _hidden(name: str, root: str) -> bool:

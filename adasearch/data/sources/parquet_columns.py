@@ -13,9 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adasearch.data.sources.split_names import few
 from adasearch.data.spec import Selection
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError, few, unknown
 
 __all__ = ["Columns", "columns_of", "label_values", "weight_values"]
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from adasearch.data.sources.split_names import SPLITS, few, split_of, splits_in, words_of
+from adasearch.data.sources.split_names import SPLITS, split_of, splits_in, words_of
 from adasearch.data.spec import Selection
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError, few, unknown
 
 __all__ = ["files_by_split"]
 

@@ -1,7 +1,6 @@
 """Which names mean which split, for files and folders alike, as the Hugging Face Hub documents them."""
 
 import re
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -91,16 +90,6 @@ def is_hidden(name: str) -> bool:
     (True, False)
     """
     return name.startswith(HIDDEN)
-
-
-def few(names: Sequence[object], most: int = 8) -> str:
-    """Return names in a row, with how many are left out behind the first few.
-
-    >>> few("abc"), few(range(5), most=2)
-    ('a, b, c', '0, 1 and 3 more')
-    """
-    shown = ", ".join(str(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def held_out(splits: dict[str, list[T]]) -> list[str]:
