@@ -1,6 +1,7 @@
 """A study is that study as long as nothing that it was asked for changes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,11 @@ def test_study_knows_the_prefix_that_the_user_gave(prefix: str | None) -> None:
 def test_what_is_selected_of_the_data_is_kept_and_goes_on(tmp_path: Path) -> None:
     labels = [row % 2 for row in range(200)]
     weights = [1.0 + label for label in labels]
-    columns = {"fine_label": labels, "coarse_label": labels[::-1], "weight": weights}
+    columns: dict[str, Sequence[object]] = {
+        "fine_label": labels,
+        "coarse_label": labels[::-1],
+        "weight": weights,
+    }
     write_rows(tmp_path / "train.parquet", 200, columns)
     source = f"parquet:{tmp_path}"
     asked = Request(

@@ -9,7 +9,6 @@ from adasearch.errors import InputError
 __all__ = [
     "HIDDEN",
     "SPLITS",
-    "few",
     "held_out",
     "is_hidden",
     "is_split_name",
