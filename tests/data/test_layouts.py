@@ -78,8 +78,8 @@ EXPECTED = {
         "refused: dataset parquet:SET holds 2 configurations: full, mini; --config NAME takes one of them",
     ),
     "parquet: full/train/0000.parquet 40, mini/train/0000.parquet 20 --config mini": (
-        f"16 training, 4 test images, 2 classes (cat, dog); label column `label`; configuration `mini`; "
-        f"{DRAWN}",
+        f"16 training, 4 test images, 2 classes (cat, dog); label column `label`; "
+        f"configuration `mini`; {DRAWN}",
     ),
     "parquet: train_clean.parquet 20, train_noisy.parquet 20, test.parquet 10": (
         "refused: dataset parquet:SET holds 2 configurations: clean, noisy; --config NAME takes one of them",
@@ -93,6 +93,23 @@ EXPECTED = {
     ),
     "parquet: dev/train-0.parquet 20, dev/test-0.parquet 10 --config dev": (
         "20 training, 10 test images, 2 classes (cat, dog); label column `label`; configuration `dev`",
+    ),
+    "parquet: train_v1.parquet 20, train_v2.parquet 20": (
+        "refused: dataset parquet:SET holds 2 configurations: v1, v2; --config NAME takes one of them",
+    ),
+    "parquet: train-3f9ac1.parquet 20, train-77be0d.parquet 20, test-aabbcc.parquet 10": (
+        "40 training, 10 test images, 2 classes (cat, dog); label column `label`",
+    ),
+    "parquet: mytrain.parquet 20, mytest.parquet 10": (
+        "refused: dataset parquet:SET: mytest, mytrain may be splits, whose names are told where signs "
+        "are around them, as in my_train",
+    ),
+    "parquet: train_val.parquet 20, test.parquet 10": (
+        "refused: train_val names two splits, train and validation; give the folder that is no split as "
+        "--config NAME, or as part of the set's path",
+    ),
+    "parquet: train/clean/0.parquet 20, train/noisy/0.parquet 20": (
+        "refused: dataset parquet:SET holds 2 configurations: clean, noisy; --config NAME takes one of them",
     ),
     "folder: train/cat 20, train/dog 20, test/cat 10, test/dog 10": (
         "40 training, 20 test images, 2 classes (cat, dog)",
@@ -145,6 +162,33 @@ EXPECTED = {
         "folder unlabeled is left out, since it holds no folder for each class",
         "left out: 1 below SET/train that are no images (.csv)",
     ),
+    "folder: a/b/train/cat 20, a/b/train/dog 20, a/b/test/cat 9, a/b/test/dog 9": (
+        "40 training, 18 test images, 2 classes (cat, dog)",
+    ),
+    "folder: train/test 20, train/control 20, test/test 9, test/control 9": (
+        "40 training, 18 test images, 2 classes (control, test)",
+    ),
+    "folder: train/n01/images 20, train/n02/images 20, val/images 8": (
+        f"32 training, 8 test images, 2 classes (n01, n02); {DRAWN}",
+        "the validation split is left out, since SET/val holds no folder for each class",
+    ),
+    "folder: mytrain/cat 20, mytrain/dog 20, mytest/cat 9, mytest/dog 9": (
+        "refused: dataset folder:SET: mytest, mytrain may be splits, whose names are told where signs "
+        "are around them, as in my_train",
+    ),
+    "folder: trainA 20, trainB 20, testA 9, testB 9": (
+        "refused: dataset folder:SET: testA, testB, trainA, trainB may be a split or a class, since "
+        "images lie in it without a folder for each class; put the classes below a folder train, or "
+        "leave it out",
+    ),
+    "folder: cat 20, dog 1": (
+        "refused: folder:SET cannot be split by label: class 'dog' has 1 of the 21 images, but at least "
+        "3 are needed",
+    ),
+    "folder: train/cat 20, train/dog 20, val/cat 8, val/dog 8, dev/cat 8, dev/dog 8": (
+        "refused: dataset folder:SET: dev, val are folders of the same split; --split NAME trains on one"
+        " of the folders, and classes called as splits belong below a folder train",
+    ),
     "folder: bus 20, train 20": (f"32 training, 8 test images, 2 classes (bus, train); {DRAWN}",),
     "folder: bullet_train 20, car 20": (
         f"32 training, 8 test images, 2 classes (bullet_train, car); {DRAWN}",
@@ -193,8 +237,8 @@ EXPECTED = {
         "SET/train",
     ),
     "folder: train/cat 20, train/dog 20, train/cow 0": (
-        "refused: class folder SET/train/cow has no image file (.jpg .jpeg .jpe .jfif .png .ppm .pgm "
-        ".pnm .bmp .tif .tiff .webp .gif .avif .jp2)",
+        "refused: class folder SET/train/cow has no image file (.jpg, .jpeg, .jpe, .jfif, .png, .ppm, "
+        ".pgm, .pnm and 7 more)",
     ),
     "folder: train/cat 20, test/cat 9": (
         "refused: dataset folder:SET: expected a folder for each class in SET/train but found 'cat' alone",

@@ -71,7 +71,10 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             more, more_labels = _files(folder, classes, where, progress, some_empty=split != "train")
             paths, labels = paths + more, labels + more_labels
             notes += _left_out(folder)
-    return _listing(root, paths, labels, classes, starts, notes, progress)
+    try:
+        return _listing(root, paths, labels, classes, starts, notes, progress)
+    except (OSError, UnicodeError) as error:  # links to nothing, names that are no text
+        raise InputError(f"{where} cannot be read: {one_line(error)}") from error
 
 
 def _checked(splits: dict[str, list[Folder]], split: str, classes: Sequence[str], where: str) -> list[str]:
@@ -109,7 +112,7 @@ def _files(
         found = below.files() if below else []
         if not found and not some_empty:
             raise InputError(
-                f"class folder {os.path.join(folder.path, name)} has no image file ({' '.join(EXTENSIONS)})"
+                f"class folder {os.path.join(folder.path, name)} has no image file ({few(EXTENSIONS)})"
             )
         files += found
         labels += [label] * len(found)

@@ -4,7 +4,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from adasearch.data.sources.split_names import SPLITS, is_hidden, is_split_name, splits_in
+from adasearch.data.sources.split_names import (
+    SPLITS,
+    is_hidden,
+    is_split_name,
+    refuse_hidden_splits,
+    splits_in,
+)
 from adasearch.errors import InputError, few, unknown
 
 __all__ = ["EXTENSIONS", "Folder", "scan", "splits_of"]
@@ -136,12 +142,13 @@ def _with_chosen(
     same = same or [name for split in splits_in(chosen) for name in found[split]]
     if len(same) != 1:
         raise unknown(f"split of {where}", chosen, filled)
-    held_out = {
-        split: [name for name in names if name not in same]
-        for split, names in found.items()
-        if split != "train"
-    }
-    return {"train": same, **held_out}
+    chosen_splits = {"train": same}
+    for split in ("validation", "test"):
+        others = [name for name in found[split] if name not in same]
+        chosen_splits[split] = [name for name in others if is_split_name(name)] or others
+        if len(chosen_splits[split]) > 1:
+            raise InputError(f"{where}: {few(chosen_splits[split])} are folders of the same split")
+    return chosen_splits
 
 
 def _refuse_unclear(found: dict[str, list[str]], level: Folder, where: str) -> None:
@@ -175,6 +182,7 @@ def _refuse_flat(level: Folder, where: str) -> None:
     A class may be called ``train``, as the vehicle is, or ``bullet_train``.
     """
     names = list(level.filled)
+    refuse_hidden_splits(names, where)
     splits = {split for name in names for split in splits_in(name)}
     held_out = [name for name in names if is_split_name(name) and splits_in(name) != {"train"}]
     all_are = all(splits_in(name) for name in names) and (len(splits) > 1 or any(map(is_split_name, names)))

@@ -235,7 +235,7 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise InputError(f"Parquet file {name} is damaged or no Parquet file: {one_line(error)}") from error
 
 

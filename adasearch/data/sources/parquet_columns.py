@@ -161,7 +161,8 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if _holds_text(column.type):
-        return column.cast(pa.large_string())
+        texts = column.cast(pa.large_string())
+        return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.large_string()), texts)
     if pa.types.is_floating(column.type):
         column = column.cast(pa.float64())
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)

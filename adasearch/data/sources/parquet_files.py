@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from adasearch.data.sources.split_names import SPLITS, split_of, splits_in, words_of
+from adasearch.data.sources.split_names import SPLITS, refuse_hidden_splits, split_of, splits_in, words_of
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, unknown
 
@@ -20,6 +20,7 @@ __all__ = ["files_by_split"]
 
 _SHARD = re.compile(r"[-_.]\d+[-_.]of[-_.]\d+.*")  # with the hash that may follow
 _NUMBERED = re.compile(r"((part|shard|chunk|batch|data)?[-_]?\d+|data|.*=.*)", re.IGNORECASE)
+_COUNTED = re.compile(r"(?!v\d).*\d.*|[0-9a-f]{4,}|.?")  # part7, a hash, a letter; not v2, a version
 ROOT = "."  # the configuration of files that name none
 
 
@@ -61,8 +62,9 @@ def _named(path: str, config: str | None) -> _Named:
     split = split_of("/".join([*folders, stem]))
     chosen = [config] if len(folders) < len(whole.parts) - 1 and config else []
     others = [part for part in folders if not splits_in(part) and not _NUMBERED.fullmatch(part)]
-    words = [word for word in words_of(stem) if not splits_in(word) and len(word) > 1]
-    return _Named(path, split, "/".join([*chosen, *others]), "-".join(words if splits_in(stem) else []))
+    tokens = [token for token in re.split(r"[\W_]+", stem.lower()) if not _COUNTED.fullmatch(token)]
+    words = [token for token in tokens if not splits_in(token)] if splits_in(stem) else []
+    return _Named(path, split, "/".join([*chosen, *others]), "-".join(words))
 
 
 def _of_config(files: list[_Named], config: str | None, where: str) -> list[_Named]:
@@ -89,6 +91,7 @@ def _of_split(files: list[_Named], split: str | None, where: str) -> list[_Named
     unnamed = [file for file in files if file.split is None]
     if split is None:
         if not any(file.split == "train" for file in files):
+            refuse_hidden_splits([PurePosixPath(file.path).stem for file in unnamed], where)
             return [file._replace(split=file.split or "train") for file in files]
         if unnamed:
             raise InputError(

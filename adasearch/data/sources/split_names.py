@@ -1,10 +1,11 @@
 """Which names mean which split, for files and folders alike, as the Hugging Face Hub documents them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from adasearch.errors import InputError
+from adasearch.errors import InputError, few
 
 __all__ = [
     "HIDDEN",
@@ -12,6 +13,7 @@ __all__ = [
     "held_out",
     "is_hidden",
     "is_split_name",
+    "refuse_hidden_splits",
     "split_of",
     "splits_in",
     "words_of",
@@ -27,7 +29,9 @@ SPLITS = {
 _SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 _WORD = re.compile(r"[^\W\d_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of TrainImages
-_OF_A_SET = re.compile(rf"({'|'.join(_SPLIT_OF)})(set|data|images|imgs)s?")  # testset
+_ANY = "|".join(sorted(_SPLIT_OF, key=len, reverse=True))
+_OF_A_SET = re.compile(rf"({_ANY})(set|data|images|imgs)s?")  # testset
+_INSIDE = re.compile(_ANY)
 
 HIDDEN = (".", "__MACOSX", "@eaDir", "Thumbs.db")
 """How names begin that a system has put there, at any level: not of the set."""
@@ -71,6 +75,26 @@ def split_of(path: str) -> str | None:
             "--config NAME, or as part of the set's path"
         )
     return found.pop() if found else None
+
+
+def refuse_hidden_splits(names: Sequence[str], where: str) -> None:
+    """Refuse names that name no split but differ in one inside a word: mytrain, mytest.
+
+    Raises:
+        InputError: with the names.
+    """
+    alike: dict[str, dict[str, str]] = {}
+    for name in names:
+        word = "".join(words_of(name))
+        found = _INSIDE.search(word)
+        if found and not splits_in(name):
+            alike.setdefault(_INSIDE.sub("*", word), {})[found[0]] = name
+    for same in alike.values():
+        if len(same) > 1:
+            raise InputError(
+                f"{where}: {few(sorted(same.values()))} may be splits, whose names are told where signs are "
+                "around them, as in my_train"
+            )
 
 
 def is_split_name(name: str) -> bool:
