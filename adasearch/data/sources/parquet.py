@@ -254,7 +254,8 @@ def _read(
     with _reading(name), pq.ParquetFile(filesystem.open_input_file(name)) as file:
         schema, metadata = file.schema_arrow, file.metadata
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-        if not labelled and selection.label_column not in schema.names:
+        column = schema.get_field_index(selection.label_column) if selection.label_column else -1
+        if not labelled and (column < 0 or pa.types.is_null(schema.field(column).type)):
             return _Read(
                 found, Columns(image="", label="", classes=None), groups, pa.chunked_array([], pa.null())
             )

@@ -19,7 +19,21 @@ from adasearch.errors import InputError, few, unknown
 __all__ = ["Columns", "columns_of", "label_values", "weight_values"]
 
 IMAGE_NAMES = ("image", "img", "picture", "photo", "jpg", "jpeg", "png")
-LABEL_NAMES = ("label", "labels", "fine_label", "class", "class_id", "class_label", "label_id", "target", "y")
+LABEL_NAMES = (
+    "label",
+    "labels",
+    "fine_label",
+    "class",
+    "category",
+    "target",
+    "class_label",
+    "y",
+    "cls",
+    "label_id",
+    "class_id",
+    "category_id",
+)
+LARGEST = 2**53  # up to which floats tell integers apart
 NO_LABELS = ("id", "index", "idx", "width", "height", "size", "row", "year", "fold")  # "image_id", too
 
 
@@ -47,7 +61,8 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
         if not holds(schema.field(name).type):
             raise InputError(f"{where}: column {name!r} {_instead(schema.field(name).type)}, no {option}s")
     names = features.get(label, {}).get("names")
-    return Columns(image=image, label=label, classes=[str(name) for name in names] if names else None)
+    classes = [str(name) for name in names] if isinstance(names, list) and names else None
+    return Columns(image=image, label=label, classes=classes)
 
 
 def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
@@ -166,7 +181,8 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
     if pa.types.is_floating(column.type):
         column = column.cast(pa.float64())
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-        broken = pc.fill_null(pc.not_equal(column, pc.floor(column)), False).to_numpy().nonzero()[0]
+        broken = pc.or_(pc.not_equal(column, pc.floor(column)), pc.greater(pc.abs(column), LARGEST))
+        broken = pc.fill_null(broken, False).to_numpy().nonzero()[0]
         if len(broken):
             value = column[int(broken[0])].as_py()
             raise InputError(f"{name(int(broken[0]))}: {value} is no label, which is an integer")

@@ -114,8 +114,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "numbers of the rows alone": (
         {**IMAGE, "image_id": range(ROWS)},
-        "has no label column (integer, or called label, labels, fine_label, class, class_id, class_label, "
-        "label_id, target and 1 more) but image (struct<bytes: binary, path:...), image_id (int64); "
+        "has no label column (integer, or called label, labels, fine_label, class, category, target, "
+        "class_label, y and 4 more) but image (struct<bytes: binary, path:...), image_id (int64); "
         "--label-column NAME takes one",
     ),
     "captions alone": ({**IMAGE, "caption": TEXTS}, "has no label column"),
@@ -191,10 +191,12 @@ def test_files_that_differ_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"Parquet file {second} names the classes c, a, b, others a, b, c"
 
 
-@pytest.mark.parametrize("missing", [[None] * 4, [-1] * 4, [0, 1, None, 2], "absent"])
+@pytest.mark.parametrize("missing", [[None] * 4, [-1] * 4, [0, 1, None, 2], "absent", "null"])
 def test_a_test_split_without_labels_is_left_out_with_a_line(tmp_path: Path, missing: Any) -> None:
     write(tmp_path / "train.parquet", {**IMAGE, "label": TRUTH})
-    labels = {} if missing == "absent" else {"label": pa.array(missing, pa.int64())}
+    labels = {"null": {"label": pa.nulls(4)}, "absent": {}}.get(
+        str(missing), {"label": None if isinstance(missing, str) else pa.array(missing, pa.int64())}
+    )
     write(tmp_path / "test.parquet", {"image": IMAGES[:4], **labels})
     found = open_source(f"parquet:{tmp_path}")
     assert (len(found.labels), found.test_from) == (ROWS, None)
@@ -240,3 +242,23 @@ def test_gaps_in_the_labels_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "train.parquet", columns)
     (line,) = card_of(DataSpec(source=f"parquet:{path}")).understood
     assert "4 classes (0, ..., 3), 1 of them without a training image" in line
+
+
+@pytest.mark.parametrize("told", ["{nope", "[1, 2]", '{"info": {"features": {"label": {"names": 5}}}}'])
+def test_metadata_that_nobody_can_read_say_nothing(tmp_path: Path, told: str) -> None:
+    table = pa.table({**IMAGE, "label": TRUTH}).replace_schema_metadata({"huggingface": told})
+    pq.write_table(table, tmp_path / "train.parquet")
+    found = open_source(f"parquet:{tmp_path}")
+    assert (found.labels.tolist(), found.class_names) == (TRUTH, None)
+
+
+@pytest.mark.parametrize("value", [float("inf"), 1e300])
+def test_floats_beyond_all_integers_are_no_labels(tmp_path: Path, value: float) -> None:
+    path = write(tmp_path / "train.parquet", {**IMAGE, "label": [value] * ROWS})
+    assert refused(path) == f"row 0 of Parquet file {path}: {value} is no label, which is an integer"
+
+
+def test_texts_that_are_empty_are_no_labels(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", {**IMAGE, "label": TEXTS})
+    write(tmp_path / "test.parquet", {"image": IMAGES[:2], "label": ["", ""]})
+    assert "2 of its 2 rows have no label" in open_source(f"parquet:{tmp_path}").notes[0]
