@@ -3,7 +3,7 @@
 import difflib
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "StoreError",
+    "few",
     "one_line",
     "place_in_user_code",
     "require",
@@ -21,6 +22,8 @@ __all__ = [
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
+
+MOST_KNOWN = 30  # names that an error lists
 
 
 class AdasearchError(Exception):
@@ -39,6 +42,16 @@ class Interrupted(Exception):  # noqa: N818 - no error: somebody wanted it
     """Work that was ended by a signal in good order; what is finished is kept (exit code 130)."""
 
 
+def few(names: Sequence[object], most: int = 8) -> str:
+    """Return names in a row, with how many are left out behind the first few.
+
+    >>> few("abc"), few(range(5), most=2)
+    ('a, b, c', '0, 1 and 3 more')
+    """
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest one that does.
 
@@ -48,7 +61,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known) or 'none'}")
+    return InputError(f"unknown {kind} {name!r}; {hint}known: {few(known, MOST_KNOWN) or 'none'}")
 
 
 def one_line(error: BaseException) -> str:

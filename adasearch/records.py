@@ -174,7 +174,9 @@ class StudyRecord:
     ``evaluate_every``. ``image_size`` is what images are resized to, in pixels, None for images as they are;
     ``dataset`` shows it behind an "@". ``device_profile`` is the speed profile that modelled seconds come
     from, and ``stability_profile`` the one that thresholds given as quantiles do; None without any.
-    ``prefix`` is what the user put before the study's name, None where nothing.
+    ``prefix`` is what the user put before the study's name, None where nothing. ``label_column``,
+    ``image_column``, ``config``, ``split`` and ``weights`` are what the user selected of the data, None for
+    what the data say themselves.
     """
 
     study: str
@@ -208,6 +210,11 @@ class StudyRecord:
     train_space: str
     scheduler_space: str
     prefix: str | None = None
+    label_column: str | None = None
+    image_column: str | None = None
+    config: str | None = None
+    split: str | None = None
+    weights: str | None = None
     versions: Params = field(default_factory=dict)
     created_at: datetime
 

@@ -42,6 +42,11 @@ class Provenance(BaseModel):
     scale: str
     dataset: str
     image_size: int | None = None
+    label_column: str | None = None
+    image_column: str | None = None
+    config: str | None = None
+    split: str | None = None
+    weights: str | None = None
     subset: int | None = None
     fingerprint: str
     train_examples: int

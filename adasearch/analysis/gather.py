@@ -24,6 +24,7 @@ ONE_TABLE = {
     "fingerprint": "data",
     "subset": "subset",
     "seed": "split",
+    "weights": "weights",
     "train_examples": "training examples",
     "val_examples": "validation examples",
     "budget": "budget",

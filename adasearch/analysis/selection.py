@@ -25,7 +25,7 @@ __all__ = [
 
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
-    *("workers", "precision", "device", "clock", "device_profile"),
+    *("workers", "precision", "device", "clock", "device_profile", "weights"),
 )
 """What studies have in common that may be compared with one another."""
 

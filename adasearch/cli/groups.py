@@ -37,6 +37,15 @@ _RUN = [
 ]
 
 
+_SELECTION = [
+    click.option("--label-column", metavar="NAME", help="Of parquet:, where there are several."),
+    click.option("--image-column", metavar="NAME", help="Likewise."),
+    click.option("--config", metavar="NAME", help="Configuration of a parquet: set that has several."),
+    click.option("--split", metavar="NAME", help="Of parquet: or folder:, to train on.  [default: train]"),
+    click.option("--weights", metavar="balanced|COLUMN", help="Draw examples by weight, with replacement."),
+]
+
+
 def run_options(command: Command) -> Command:
     """Add the flags that say how a trial goes about on a device; the command gets them as ``run``."""
     return _added(_RUN, _with_run(command))
@@ -75,6 +84,7 @@ def training_options(command: Command) -> Command:
             metavar="PIXELS",
             help="Resize the shorter side to this and keep the middle square.  [default: images as they are]",
         ),
+        *_SELECTION,
         click.option(
             "--download", is_flag=True, help="Fetch cifar10, cifar100 or fashion_mnist if it is not there."
         ),
@@ -157,6 +167,11 @@ def _with_request(command: Command) -> Command:
         *,
         dataset: str | None,
         image_size: int | None,
+        label_column: str | None,
+        image_column: str | None,
+        config: str | None,
+        split: str | None,
+        weights: str | None,
         download: bool,
         scale: Scale | None,
         subset: int | None,
@@ -179,6 +194,11 @@ def _with_request(command: Command) -> Command:
         request = Request(
             dataset=dataset,
             image_size=image_size,
+            label_column=label_column,
+            image_column=image_column,
+            config=config,
+            split=split,
+            weights=weights,
             download=download,
             scale=scale,
             subset=subset,

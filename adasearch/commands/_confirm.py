@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import baseline_of
+from adasearch.callbacks import once
 from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray
 from adasearch.data.spec import DataSpec
@@ -72,7 +74,8 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     f"studies that are confirmed together must have the same {name} but {first.study} has "
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
-    data = {job.study.study: data_of(job.study, console) for job in jobs}
+    tell = once(partial(say, console))
+    data = {job.study.study: data_of(job.study, console, tell) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
     say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")

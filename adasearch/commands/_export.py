@@ -9,6 +9,7 @@ from adasearch.analysis.confirmed import whole_verdict
 from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.choices import ScheduleForm
+from adasearch.data.spec import Selection
 from adasearch.errors import InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
@@ -109,6 +110,7 @@ def _schedule(
             scale=study.scale,
             dataset=study.source,
             image_size=study.image_size,
+            **asdict(Selection.of(study)),
             subset=study.subset,
             fingerprint=study.fingerprint,
             train_examples=study.train_examples,

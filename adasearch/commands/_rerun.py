@@ -80,7 +80,7 @@ def rerun(
     threads = threads or (stored if isinstance(stored, int) else 1)
     if options.device_batch is None:  # BatchNorm sees one pass at a time
         options = replace(options, device_batch=former[0].device_batch)
-    spec = data_of(study, console)
+    spec = data_of(study, console, partial(say, console))
     test = source.phase == "confirm"
     with StepDisplay(console) as progress:
         data = load_dataset(spec, include_test=test, progress=progress)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.data.splits import Dataset
+from adasearch.data.weighted_draws import weighted_draws
 
 __all__ = ["Batches"]
 
@@ -19,15 +20,17 @@ class Batches:
     Permutation k is drawn from (seed, k) and augmentation from (seed, step), for the global batch: neither
     the batch size nor the number of workers, nor whether images are in memory or in files, changes which
     examples come, in which order, or how the examples of a step are cropped. No example is skipped or
-    repeated when the size changes; a batch may cross the border between two permutations. ``stream`` tells
-    which examples stand where.
+    repeated when the size changes; a batch may cross the border between two permutations. Where the data have
+    weights, draws with replacement take the place of permutations, as many as there are examples. ``stream``
+    tells which examples stand where.
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self._data = data
         self._normalise = data.normaliser()
         self._seed = seed
-        self.stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0))
+        draw = None if data.weights is None else partial(weighted_draws, data.weights, seed)
+        self.stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0), draw)
         self._feed = data.train.feed(data.augmentation.padding, self.stream.at)
 
     def prepare(self, offset: int, batch_size: int, steps: int, parts: int, mine: range) -> None:

@@ -6,7 +6,7 @@ of its use (:mod:`adasearch.data.streaming`). Both give the same batches.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from adasearch.data.sources.registry import open_source
 from adasearch.data.spec import DataSpec
 from adasearch.data.splits import Augmentation, Dataset, Split
 from adasearch.data.streaming import RowLoader, StreamedSplit
+from adasearch.data.understood import understood
 from adasearch.errors import InputError
 
 __all__ = ["DataCard", "card_of", "load_dataset"]
@@ -46,6 +47,7 @@ class DataCard:
         classes: how many there are.
         image_size: height and width in pixels of the decoded images.
         fingerprint: identifies the examples, their official split included.
+        understood: lines that say what the source was taken for.
     """
 
     train: int
@@ -53,6 +55,7 @@ class DataCard:
     classes: int
     image_size: int
     fingerprint: str
+    understood: Sequence[str] = ()
 
 
 def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:
@@ -61,8 +64,10 @@ def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:
     Raises:
         InputError: as :func:`load_dataset`.
     """
-    examples = open_source(spec.source, image_size=spec.image_size, progress=progress)
-    train, val, _ = _indices(examples, spec)
+    examples = open_source(
+        spec.source, image_size=spec.image_size, selection=spec.selection, progress=progress
+    )
+    train, val, test = _indices(examples, spec)
     if examples.nbytes > spec.memory_limit:  # its workers find the mean and deviation that are kept here
         fingerprint = _streamed(examples, spec, train, val, None, progress).fingerprint
     else:
@@ -73,19 +78,23 @@ def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:
         classes=examples.classes,
         image_size=examples.image_size,
         fingerprint=fingerprint,
+        understood=(understood(examples, spec, len(val), len(test)), *examples.notes),
     )
 
 
 def load_dataset(spec: DataSpec, *, include_test: bool = False, progress: Progress = no_progress) -> Dataset:
     """Open a source, split it, stratified by label, and decode it if it fits in memory.
 
-    The test split is the source's own or, where it has none, a fifth. Validation is a tenth of the rest,
-    or a fifth where the rest is below 10,000 examples. A subset keeps that proportion.
+    The test split is the source's own or, where it has none, a fifth. Validation is the source's own, too,
+    if it has both, and otherwise a tenth of the rest, or a fifth where the rest is below 10,000 examples. A
+    subset keeps that proportion.
 
     Raises:
         InputError: an unknown source, missing or damaged files, or a subset that does not fit.
     """
-    examples = open_source(spec.source, image_size=spec.image_size, progress=progress)
+    examples = open_source(
+        spec.source, image_size=spec.image_size, selection=spec.selection, progress=progress
+    )
     train, val, test = _indices(examples, spec)
     if examples.nbytes > spec.memory_limit:
         return _streamed(examples, spec, train, val, test if include_test else None, progress)
@@ -109,6 +118,7 @@ def load_dataset(spec: DataSpec, *, include_test: bool = False, progress: Progre
         mean=mean,
         std=std,
         fingerprint=decoded.fingerprint,
+        weights=_weights(examples, spec, train),
     )
 
 
@@ -145,6 +155,7 @@ def _streamed(
         mean=mean,
         std=std,
         fingerprint=examples.fingerprint,
+        weights=_weights(examples, spec, train),
     )
 
 
@@ -184,35 +195,75 @@ def _channel_statistics(pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _indices(examples: Examples, spec: DataSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows of the training, validation and test split."""
+    if examples.classes < 2:
+        raise InputError(f"{spec.source} has images of {examples.classes} class, but at least 2 are needed")
     everything = np.arange(len(examples.labels))
+    if examples.val_from is not None:
+        pool, val, test = np.split(everything, [examples.val_from, examples.test_from or len(everything)])
+        return _own_validation(examples, spec, pool), val, test
     if examples.test_from is not None:
-        pool, test = everything[: examples.test_from], everything[examples.test_from :]
+        pool, test = np.split(everything, [examples.test_from])
     else:
-        pool, test = _stratified(everything, examples.labels, TEST_SHARE, spec)
+        pool, test = _stratified(everything, examples, TEST_SHARE, spec)
     share = VALIDATION_SHARE if len(pool) >= SMALL_POOL else 2 * VALIDATION_SHARE
     if spec.subset is not None:
-        most = len(pool) - max(1, round(len(pool) * share))
-        if not examples.classes <= spec.subset <= most:
-            raise InputError(
-                f"--subset must lie between {examples.classes} (one example a class) and {most} "
-                f"(the training split of {spec.source}) but got {spec.subset}"
-            )
+        _check_subset(examples, spec, len(pool) - max(1, round(len(pool) * share)))
         share = 2 * VALIDATION_SHARE if spec.subset < SMALL_POOL else share
         kept = max(round(spec.subset / (1 - share)), spec.subset + examples.classes)
         if len(pool) - kept >= examples.classes:  # a stratified draw leaves at least one example a class
-            _, pool = _stratified(pool, examples.labels, kept, spec)
-        train, val = _stratified(pool, examples.labels, len(pool) - spec.subset, spec)
+            _, pool = _stratified(pool, examples, kept, spec)
+        train, val = _stratified(pool, examples, len(pool) - spec.subset, spec)
     else:
-        train, val = _stratified(pool, examples.labels, share, spec)
+        train, val = _stratified(pool, examples, share, spec)
     return np.sort(train), np.sort(val), np.sort(test)
 
 
+def _own_validation(examples: Examples, spec: DataSpec, pool: np.ndarray) -> np.ndarray:
+    """Return the rows to train on where the source has a validation split of its own, which stays whole."""
+    if spec.subset is None:
+        return pool
+    _check_subset(examples, spec, len(pool))
+    if len(pool) - spec.subset < examples.classes:  # a stratified draw leaves at least one example a class
+        return np.sort(np.random.default_rng(spec.seed).permutation(pool)[: spec.subset])
+    return np.sort(_stratified(pool, examples, spec.subset, spec)[1])
+
+
+def _check_subset(examples: Examples, spec: DataSpec, most: int) -> None:
+    if spec.subset is not None and not examples.classes <= spec.subset <= most:
+        raise InputError(
+            f"--subset must lie between {examples.classes} (one example a class) and {most} "
+            f"(the training split of {spec.source}) but got {spec.subset}"
+        )
+
+
 def _stratified(
-    rows: np.ndarray, labels: np.ndarray, second: float, spec: DataSpec
+    rows: np.ndarray, examples: Examples, second: float, spec: DataSpec
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split ``rows`` in two, alike in labels; ``second`` is the share or number of the second part."""
+    labels = examples.labels[rows]
     try:
-        first, rest = train_test_split(rows, test_size=second, stratify=labels[rows], random_state=spec.seed)
+        first, rest = train_test_split(rows, test_size=second, stratify=labels, random_state=spec.seed)
     except ValueError as error:
-        raise InputError(f"{spec.source} cannot be split by label: {error}") from error
+        present, counts = np.unique(labels, return_counts=True)
+        rarest = counts.argmin()
+        if counts[rarest] >= 2:
+            raise InputError(
+                f"{spec.source} cannot be split by label: {len(rows):,} images are too few for "
+                f"{len(present):,} classes"
+            ) from error
+        draws = 1 + (examples.test_from is None) + (spec.subset is not None)
+        raise InputError(
+            f"{spec.source} cannot be split by label: class {examples.class_name(int(present[rarest]))!r} "
+            f"has {counts[rarest]} of the {len(rows):,} images, but at least {draws + 1} are needed"
+        ) from error
     return first, rest
+
+
+def _weights(examples: Examples, spec: DataSpec, train: np.ndarray) -> Tensor | None:
+    """Return by which weight each training example is drawn; None where each comes once an epoch."""
+    if spec.selection.weights is None:
+        return None
+    if examples.weights is not None:
+        return torch.from_numpy(examples.weights[train])
+    labels = torch.from_numpy(examples.labels[train])
+    return 1 / labels.bincount(minlength=examples.classes)[labels].to(torch.float64)

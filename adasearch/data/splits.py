@@ -138,7 +138,9 @@ class Dataset:
     """A data set ready to train on; the test split is absent unless it was asked for.
 
     ``mean`` and ``std`` are per channel, in [0, 1], over the training split (or a sample of it, where images
-    stay in files). ``fingerprint`` identifies the examples, their official split included.
+    stay in files). ``fingerprint`` identifies the examples, their official split included. ``weights``
+    (training examples,), on the CPU, are those by which examples are drawn; None where each comes once an
+    epoch.
     """
 
     train: ExampleSplit
@@ -150,6 +152,7 @@ class Dataset:
     mean: Tensor
     std: Tensor
     fingerprint: str
+    weights: Tensor | None = None
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the data set with its splits on ``device``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.callbacks import Say
-from adasearch.data.spec import DataSpec
+from adasearch.data.spec import DataSpec, Selection
 from adasearch.errors import InputError, StoreError
 from adasearch.io.progress import StepDisplay
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
@@ -97,16 +97,23 @@ def with_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(former)
 
 
-def data_of(study: StudyRecord, console: Console) -> DataSpec:
-    """Return the data of a study, after a look whether they are the same still."""
+def data_of(study: StudyRecord, console: Console, tell: Say) -> DataSpec:
+    """Return the data of a study, after a look whether they are the same still; tell what they are."""
     from adasearch.data.load import card_of
     from adasearch.data.sources.registry import absolute
 
     spec = DataSpec(
-        source=absolute(study.source), image_size=study.image_size, subset=study.subset, seed=study.seed
+        source=absolute(study.source),
+        selection=Selection.of(study),
+        image_size=study.image_size,
+        subset=study.subset,
+        seed=study.seed,
     )
     with StepDisplay(console) as progress:
-        fingerprint = card_of(spec, progress).fingerprint
+        card = card_of(spec, progress)
+    for line in card.understood:
+        tell(line)
+    fingerprint = card.fingerprint
     if fingerprint != study.fingerprint:
         raise InputError(
             f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "

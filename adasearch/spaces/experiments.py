@@ -28,6 +28,11 @@ class _Settings(BaseModel):
     schedulers: dict[str, dict[str, FieldSpace] | None] | None = None
     dataset: str | None = None
     image_size: int | None = None
+    label_column: str | None = None
+    image_column: str | None = None
+    config: str | None = None
+    split: str | None = None
+    weights: str | None = None
     subset: int | None = None
     epochs: float | None = None
     interval: str | None = None

@@ -38,6 +38,11 @@ IDENTITY = (
     "multiple_of",
     "train_space",
     "scheduler_space",
+    "label_column",
+    "image_column",
+    "config",
+    "split",
+    "weights",
 )
 
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from adasearch.choices import Clock, Precision, Sampler, Scale, Stopper
-from adasearch.data.spec import DataSpec
+from adasearch.data.spec import NO_SELECTION, DataSpec, Selection
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord
 from adasearch.spaces.experiments import Experiment
@@ -34,6 +34,11 @@ class Request:
     schedulers: Sequence[str] = ()
     dataset: str | None = None
     image_size: int | None = None
+    label_column: str | None = None
+    image_column: str | None = None
+    config: str | None = None
+    split: str | None = None
+    weights: str | None = None
     download: bool = False
     scale: Scale | None = None
     baseline: bool | None = None
@@ -93,6 +98,7 @@ def with_experiment(request: Request, experiment: Experiment) -> Request:
             schedulers=tuple(lines.schedulers or ()),
             dataset=lines.dataset,
             image_size=lines.image_size,
+            **asdict(Selection.of(lines)),
             scale=lines.scale,
             baseline=None if lines.no_baseline is None else not lines.no_baseline,
             subset=lines.subset,
@@ -119,7 +125,7 @@ def with_schedule(request: Request, schedule: "Schedule") -> Request:
         raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
     found = _of_schedule(schedule)
     if request.dataset is not None:  # other data have other sizes
-        found = replace(found, image_size=None, subset=None)
+        found = replace(found, image_size=None, subset=None, **asdict(NO_SELECTION))
     return request.filled(found)
 
 
@@ -148,6 +154,7 @@ def _of_schedule(schedule: "Schedule") -> Request:
         schedulers=(schedule.name,),
         dataset=origin.dataset,
         image_size=origin.image_size,
+        **asdict(Selection.of(origin)),
         scale=cast(Scale, origin.scale),  # another one is refused with the network
         subset=origin.subset,
         epochs=_just(schedule.epochs, origin.train_examples),

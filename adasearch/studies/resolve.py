@@ -6,13 +6,14 @@ same network and data, our default. So the same command always goes on with what
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timezone
+from operator import attrgetter
 
 from adasearch.callbacks import Progress, Say, no_progress, once
 from adasearch.data.load import DataCard, card_of
 from adasearch.data.sources.registry import absolute, fetch
-from adasearch.data.spec import DataSpec
+from adasearch.data.spec import DataSpec, Selection
 from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.io.text import slug
@@ -125,6 +126,12 @@ def _defaults(request: Request, architecture: str, scheduler: str, stored: Looku
 def _data(request: Request, defaults: Defaults) -> DataSpec:
     return DataSpec(
         source=absolute(request.source),
+        selection=Selection(
+            **{
+                field.name: defaults.pick(getattr(request, field.name), attrgetter(field.name), None)
+                for field in fields(Selection)
+            }
+        ),
         image_size=request.image_size,
         subset=defaults.pick(request.subset, lambda study: study.subset, None),
         seed=defaults.pick(request.seed, lambda study: study.seed, 0),
@@ -174,6 +181,8 @@ def _study(
     pick = defaults.pick
     spec = _data(request, defaults)
     card = card_of(spec)
+    for line in card.understood:
+        say(line)
     per_example = pick(request.per_example, lambda study: study.per_example, False)
     check_model(
         architecture,
@@ -218,6 +227,7 @@ def _study(
         train_space=train_space.complete().to_json(),
         scheduler_space=scheduler_space.complete().to_json(),
         prefix=request.study,
+        **asdict(spec.selection),
         created_at=datetime.now(timezone.utc),
     )
     check_together(record)

@@ -22,6 +22,7 @@ from adasearch.spaces.optuna_trials import stored_spaces
 from adasearch.store import Store
 from adasearch.tuning.cluster import Capacity
 from adasearch.tuning.trial_source import TrialPlan, TrialSource
+from tests.data.layouts import write_rows
 from tests.rows import STUDY, study_of, trial_of
 
 COMMANDS = sorted(cli.commands)
@@ -346,6 +347,25 @@ def test_a_number_behind_an_at_in_a_path_is_no_image_size(shell: Shell) -> None:
     again = shell("rerun", trial.trial_id)
     assert (again.code, again.err) == (0, "")
     assert "equal in all" in again.out
+
+
+def test_train_says_what_it_understood_and_keeps_what_was_selected(shell: Shell) -> None:
+    for split, count in (("train", 60), ("extra", 60), ("test", 15)):
+        write_rows(shell.folder / "set" / f"{split}.parquet", count)
+    words = "--architecture tests.own_nets:good --dataset parquet:set --epochs 1 --largest 16".split()
+    refused = shell("train", *words)
+    assert refused.code == 2
+    assert "extra.parquet of no split beside a training split; --split train leaves out" in refused.err
+    finished = shell("train", *words, "--split", "train", "--weights", "balanced")
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.startswith(
+        "60 training, 15 test images, 2 classes (cat, dog); label column `label`; split `train` to train on; "
+        "examples are drawn so that all classes are alike\n"
+    )
+    (trial,) = shell.store.trials("train")
+    study = shell.store.study_of(trial)
+    assert study is not None
+    assert (study.split, study.weights, study.config) == ("train", "balanced", None)
 
 
 def test_train_takes_a_function_of_the_current_folder(shell: Shell) -> None:

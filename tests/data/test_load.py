@@ -13,7 +13,7 @@ from adasearch.callbacks import Progress
 from adasearch.data.batches import Batches
 from adasearch.data.load import load_dataset
 from adasearch.data.sources.base import ArrayReader, Examples
-from adasearch.data.spec import DataSpec
+from adasearch.data.spec import DataSpec, Selection
 from adasearch.data.splits import Augmentation, Dataset, ExampleSplit, Split
 from adasearch.errors import InputError
 from tests.conftest import images_of
@@ -203,7 +203,7 @@ class Source:
     """Examples of one pixel, which holds the example's number; labels go round the classes."""
 
     @staticmethod
-    def open(source: str, *, image_size: int | None, progress: Progress) -> Examples:
+    def open(source: str, *, image_size: int | None, selection: Selection, progress: Progress) -> Examples:
         """Read ``EXAMPLES/CLASSES`` or ``EXAMPLES/CLASSES/TEST_FROM``."""
         examples, classes, *test_from = (int(part) for part in source.split("/"))
         numbers = np.arange(examples)
@@ -315,8 +315,23 @@ def test_subset_outside_its_bounds_is_refused_with_the_bounds(source: type[Sourc
 
 
 def test_class_too_rare_to_split_is_refused(source: type[Source]) -> None:
-    with pytest.raises(InputError, match="11/10 cannot be split by label"):
+    with pytest.raises(InputError) as caught:
         load_dataset(DataSpec(source="11/10"))
+    assert str(caught.value) == (
+        "11/10 cannot be split by label: class '1' has 1 of the 11 images, but at least 3 are needed"
+    )
+
+
+def test_too_few_images_for_the_classes_are_refused(source: type[Source]) -> None:
+    with pytest.raises(
+        InputError, match="30/10 cannot be split by label: 30 images are too few for 10 class"
+    ):
+        load_dataset(DataSpec(source="30/10"))
+
+
+def test_one_class_is_refused(source: type[Source]) -> None:
+    with pytest.raises(InputError, match="9/1 has images of 1 class, but at least 2 are needed"):
+        load_dataset(DataSpec(source="9/1"))
 
 
 def test_digits_are_split_and_described(digits: Dataset) -> None:

@@ -68,6 +68,16 @@ def test_other_data_have_other_sizes(schedule: Schedule) -> None:
     assert with_schedule(replace(other, subset=None), sized).subset is None
 
 
+def test_a_schedule_goes_on_with_what_was_selected_of_its_own_data(schedule: Schedule) -> None:
+    selected = schedule.model_copy(
+        update={"provenance": schedule.provenance.model_copy(update={"label_column": "y", "weights": "w"})}
+    )
+    request = with_schedule(Request(), selected)
+    assert (request.label_column, request.weights, request.split) == ("y", "w", None)
+    assert with_schedule(Request(dataset="cifar10"), selected).label_column is None
+    assert with_schedule(Request(weights="balanced"), selected).weights == "balanced"
+
+
 def test_schedule_beside_a_scheduler_is_refused(schedule: Schedule) -> None:
     with pytest.raises(InputError, match="--schedule names a scheduler already"):
         with_schedule(Request(schedulers=("deba",)), schedule)

@@ -1,7 +1,7 @@
 """What every source of images has in common: records, readers, and how a picture becomes pixels."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from adasearch.callbacks import Progress
+from adasearch.data.spec import Selection
 from adasearch.errors import InputError
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
     "Listing",
     "array_listing",
     "digest_of",
-    "picture",
     "pixels",
 ]
 
@@ -56,6 +56,12 @@ class Listing:
         state: identifies the files as they are now, in a cache of decoded images; None if nothing can.
         arrays: the images (examples, 3, size, size) as uint8 where the source has them decoded.
         remote: whether images come over the network.
+        val_from: the first row of the source's own validation split, which ends at ``test_from``; None if it
+            has none. Without a test split of its own a source has no validation split either.
+        class_names: of all classes, in the order of their numbers; None if nothing tells them.
+        weights: of each training row, by which it is drawn; None if no column was asked for.
+        understood: what was told apart by names or guessed, for the line that says it.
+        notes: lines about what is left out or used otherwise.
     """
 
     reader: ImageReader
@@ -67,6 +73,11 @@ class Listing:
     state: str | None = None
     arrays: np.ndarray | None = None
     remote: bool = False
+    val_from: int | None = None
+    class_names: Sequence[str] | None = None
+    weights: np.ndarray | None = None
+    understood: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +97,11 @@ class Examples:
         arrays: the decoded images, where the source has them in memory at this size.
         remote: whether images come over the network.
         fitted: whether images of other sizes are resized and cropped to ``image_size``.
+        val_from: the first row of the source's own validation split; None if it has none.
+        class_names: of all classes, or None.
+        weights: of each training row, or None.
+        understood: what was told apart by names or guessed.
+        notes: lines about what is left out or used otherwise.
     """
 
     source: str
@@ -100,6 +116,15 @@ class Examples:
     arrays: np.ndarray | None
     remote: bool
     fitted: bool
+    val_from: int | None = None
+    class_names: Sequence[str] | None = None
+    weights: np.ndarray | None = None
+    understood: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    def class_name(self, label: int) -> str:
+        """Return what a class is called: its number where nothing tells its name."""
+        return str(label) if self.class_names is None else self.class_names[label]
 
     @property
     def fingerprint(self) -> str:
@@ -146,6 +171,7 @@ class Kind:
         usage: how a user writes it.
         what: one line for the list of data sets.
         open: lists the examples at a place.
+        selects: which fields of a selection mean something to it.
         place: where it looks if the user names no place; None if one must be named.
         local: whether a place is a path of this machine (or a URI).
         fetch: downloads the set to a place; None if that cannot be.
@@ -153,7 +179,8 @@ class Kind:
 
     usage: str
     what: str
-    open: Callable[[str, Progress], Listing]
+    open: Callable[[str, Selection, Progress], Listing]
+    selects: frozenset[str] = frozenset()
     place: str | None = None
     local: bool = True
     fetch: Callable[[str], None] | None = None
@@ -173,20 +200,6 @@ class ArrayReader:
     def where(self, row: int) -> str:
         """Say which example of which set it is."""
         return f"example {row} of {self._name}"
-
-
-def picture(source: object, where: str) -> Image.Image:
-    """Return the RGB picture in a file or a stream of bytes.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with Image.open(source) as image:  # type: ignore[arg-type]
-            return image.convert("RGB")
-    # Pillow's readers let all of these out, depending on where the damage lies.
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
-        raise InputError(f"{where}: the image cannot be read: {error}") from error
 
 
 def pixels(reader: ImageReader, row: int, size: int, *, fit: bool) -> np.ndarray:
@@ -219,8 +232,11 @@ def digest_of(*parts: object) -> str:
 class Fingerprint:
     """Identifies decoded examples: every pixel, every label, the number of classes and the split."""
 
-    def __init__(self, shape: tuple[int, ...], classes: int, test_from: int | None) -> None:
-        self._digest = hashlib.sha256(f"{shape} {classes} {test_from}".encode())
+    def __init__(
+        self, shape: tuple[int, ...], classes: int, test_from: int | None, val_from: int | None = None
+    ) -> None:
+        own = "" if val_from is None else f" {val_from}"
+        self._digest = hashlib.sha256(f"{shape} {classes} {test_from}{own}".encode())
 
     def add(self, array: np.ndarray) -> "Fingerprint":
         """Take the next images, in order; after the last of them the labels."""

@@ -1,6 +1,6 @@
 """Decoded images and the numbers about them, kept in the user's cache folder.
 
-Layout: ``decoded/v2/<state>/{images.npy,labels.npy,meta.json}`` and ``statistics/<key>.json``. An entry is
+Layout: ``decoded/v3/<state>/{images.npy,labels.npy,meta.json}`` and ``statistics/<key>.json``. An entry is
 written beside its place and renamed there, under a lock of its own: a second process waits and then reads,
 an interrupted one leaves a draft that the next one replaces, and readers see all of an entry or nothing. An
 entry that cannot be read is written anew. A cache that cannot be written costs time, never a run.
@@ -24,7 +24,7 @@ from adasearch.data.sources.base import Decoded, Examples, Fingerprint
 
 __all__ = ["decode_all", "keep_numbers", "kept_numbers"]
 
-VERSION = 2  # of the layout and of how images are decoded; entries of former versions are removed
+VERSION = 3  # of the layout and of how images are decoded; entries of former versions are removed
 POLL_SECONDS = 0.5
 SHOWN_EVERY = 100  # images
 
@@ -75,7 +75,7 @@ def _in_memory(examples: Examples, progress: Progress) -> Decoded:
     for row in range(len(images)):
         images[row] = examples.pixels(row)
         _show(progress, row + 1, len(images))
-    fingerprint = Fingerprint(images.shape, examples.classes, examples.test_from)
+    fingerprint = Fingerprint(images.shape, examples.classes, examples.test_from, examples.val_from)
     return _decoded(examples, images, fingerprint.add(images).add(examples.labels).text())
 
 
@@ -107,7 +107,7 @@ def _write(examples: Examples, folder: Path, progress: Progress) -> None:
     draft.mkdir()
     try:
         shape = (len(examples.labels), 3, examples.image_size, examples.image_size)
-        fingerprint = Fingerprint(shape, examples.classes, examples.test_from)
+        fingerprint = Fingerprint(shape, examples.classes, examples.test_from, examples.val_from)
         with open(draft / "images.npy", "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)

@@ -4,13 +4,14 @@ import numpy as np
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing, array_listing
+from adasearch.data.spec import Selection
 
 __all__ = ["DIGITS"]
 
 DIGITS_SIZE = 16  # pixels; the originals have 8, too few for networks that halve the image five times
 
 
-def _open(place: str, progress: Progress) -> Listing:
+def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     import torch
     from sklearn.datasets import load_digits
 

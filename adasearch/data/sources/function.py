@@ -20,6 +20,7 @@ from PIL import Image
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Listing, digest_of
+from adasearch.data.sources.decoding import as_rgb
 from adasearch.errors import InputError
 from adasearch.user_code import load_own
 
@@ -154,7 +155,7 @@ def _example(data: Any, row: int, where: str) -> tuple[object, int]:
 
 def _picture(image: object, where: str) -> Image.Image:
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return as_rgb(image, where)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[0] not in (1, 3):
         raise InputError(

@@ -1,32 +1,36 @@
 """Parquet files with an image and a label column, as Hugging Face writes them.
 
-A file whose name begins with "test" belongs to the test split. Images that stay in their files are read in
+Names tell the splits (:mod:`adasearch.data.sources.parquet_files`), and the file's metadata, else names, the
+columns (:mod:`adasearch.data.sources.parquet_columns`). Images that stay in their files are read in
 the order of training, at random, and Parquet gives a row only with its whole row group: a permuted pass reads
 every group about as often as it has rows. Such a set wants small groups, which one line writes anew:
 ``pyarrow.parquet.write_table(table, path, row_group_size=32)``; a folder of image files has no such cost.
 """
 
-import io
 import json
-from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
-from PIL import Image
 
 from adasearch.callbacks import Progress
-from adasearch.data.sources.base import Kind, Listing, digest_of, picture
-from adasearch.errors import InputError
+from adasearch.data.sources.base import Kind, Listing, digest_of
+from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
+from adasearch.data.sources.parquet_files import files_by_split
+from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
+from adasearch.data.sources.split_names import held_out, is_hidden
+from adasearch.data.spec import Selection
+from adasearch.errors import InputError, few, one_line, unknown
 
 __all__ = ["PARQUET"]
-
-GROUPS_KEPT = 4  # row groups in memory per process: reading in order needs one, reading at random any number
-FILES_KEPT = 32  # open files per process
 
 
 class _Found(NamedTuple):
@@ -36,109 +40,173 @@ class _Found(NamedTuple):
     size: int
     changed: str
 
-
-class _Columns(NamedTuple):
-    """What a file holds: where the images and labels are, and how many classes it names."""
-
-    image: str
-    label: str
-    classes: int | None
+    def relative(self, root: str) -> str:
+        """Return the name below a folder; of the file itself that is its last part."""
+        return self.name.removeprefix(root).strip("/") or PurePosixPath(self.name).name
 
 
-class _ParquetReader:
-    """The rows of several files, in their order; keeps the last few row groups."""
+class _Read(NamedTuple):
+    """A file whose labels were read: its columns, the rows of each row group, and the labels (rows,)."""
 
-    def __init__(self, place: str, files: Sequence[tuple[str, str, Sequence[int]]]) -> None:
-        """Take of each file its name, image column, and the rows of each row group."""
-        self._arguments = (place, files)
-        self._files = files
-        self._group_starts = [np.cumsum([0, *groups]) for _, _, groups in files]
-        self._file_starts = np.cumsum([0, *(starts[-1] for starts in self._group_starts)])
-        self._filesystem: pyarrow.fs.FileSystem | None = None
-        self._open = lru_cache(FILES_KEPT)(self._open_file)
-        self._group = lru_cache(GROUPS_KEPT)(self._read_group)
+    file: _Found
+    columns: Columns
+    groups: list[int]
+    labels: pa.ChunkedArray
 
-    def __reduce__(self) -> tuple[type["_ParquetReader"], tuple[object, ...]]:
-        """Let another process open its own files."""
-        return type(self), self._arguments
+    @property
+    def rows(self) -> int:
+        return sum(self.groups)
 
-    def _find(self, row: int) -> tuple[int, int]:
-        number = int(np.searchsorted(self._file_starts, row, side="right")) - 1
-        return number, row - int(self._file_starts[number])
-
-    def image(self, row: int) -> Image.Image:
-        """Return a row's picture."""
-        number, inside = self._find(row)
-        group = int(np.searchsorted(self._group_starts[number], inside, side="right")) - 1
-        where = self.where(row)
-        try:
-            blob = self._group(number, group)[inside - int(self._group_starts[number][group])].as_py()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{where} cannot be read: {error}") from error
-        return picture(io.BytesIO(blob or b""), where)
-
-    def where(self, row: int) -> str:
-        """Name the file and the row in it."""
-        number, inside = self._find(row)
-        return f"row {inside} of Parquet file {self._files[number][0]}"
-
-    def _open_file(self, number: int) -> pq.ParquetFile:
-        if self._filesystem is None:
-            self._filesystem, _ = _filesystem(self._arguments[0])
-        return pq.ParquetFile(self._filesystem.open_input_file(self._files[number][0]))
-
-    def _read_group(self, number: int, group: int) -> pa.Array:
-        column = self._files[number][1]
-        table = self._open(number).read_row_group(group, columns=[column], use_threads=False)
-        found = table.column(0).combine_chunks()
-        return found.field("bytes") if pa.types.is_struct(found.type) else found
+    @property
+    def unlabelled(self) -> int:
+        """How many rows have no label: none at all, or -1."""
+        if len(self.labels) < self.rows:
+            return self.rows
+        numbers = pa.types.is_integer(self.labels.type)
+        return int(
+            self.labels.null_count + (pc.sum(pc.equal(self.labels, -1)).as_py() or 0 if numbers else 0)
+        )
 
 
-def _open(place: str, progress: Progress) -> Listing:
-    filesystem, path = _filesystem(place)
-    found = _parquet_files(place, path, filesystem)
-    train = [file for file in found if not Path(file.name).name.startswith("test")]
-    test = [file for file in found if Path(file.name).name.startswith("test")]
-    if not train:
-        raise InputError(f"dataset parquet:{place}: only test files found, no training data")
-    classes: int | None = None
-    files, labels = [], []
-    for done, file in enumerate(train + test, start=1):
-        columns, groups, column = _read_labels(file.name, filesystem)
-        if columns.classes is not None and classes not in (None, columns.classes):
-            raise InputError(
-                f"Parquet file {file.name} names {columns.classes} classes where the others name {classes}"
-            )
-        classes = columns.classes if columns.classes is not None else classes
-        files.append((file.name, columns.image, groups))
-        labels.append(column)
-        progress("reading labels", done, len(found))
-    if not sum(len(column) for column in labels):
+def _open(place: str, selection: Selection, progress: Progress) -> Listing:
+    filesystem, path = filesystem_of(place)
+    found = {file.relative(path): file for file in _parquet_files(place, path, filesystem)}
+    by_split = files_by_split(list(found), selection, f"dataset parquet:{place}")
+    splits: dict[str, list[_Read]] = {split: [] for split in by_split}
+    for split, names in by_split.items():
+        for name in names:
+            chosen = _chosen(splits["train"], selection)
+            read = _read(found[name], filesystem, chosen, labelled=split == "train")
+            splits[split] += [read] if read.rows or split == "train" else []
+            progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
+    if not any(read.rows for read in splits["train"]):
         raise InputError(f"dataset parquet:{place}: the files have no rows")
-    test_from = sum(len(column) for column in labels[: len(train)]) if test else None
-    everything = np.concatenate(labels)
-    names = [(file.name.removeprefix(path), file.size) for file in train + test]
+    notes: list[str] = []
+    for split in ("validation", "test"):
+        notes += _without_labels(splits, split)
+    notes += held_out(splits)
+    files = [read for split in splits.values() for read in split]
+    labels, class_names = _numbered(files, splits["train"])
+    rows = [sum(read.rows for read in splits[split]) for split in ("train", "validation")]
+    test_from = sum(rows) if splits["test"] else None
+    val_from = rows[0] if splits["validation"] else None
+    columns = files[0].columns
+    sizes = [(read.file.name.removeprefix(path), read.file.size) for read in files]
+    classes = None if class_names is None else len(class_names)
+    chosen_image = selection.image_column and f"image column {selection.image_column}"
     return Listing(
-        reader=_ParquetReader(place, files),
-        labels=everything,
+        reader=ParquetReader(place, [(read.file.name, read.columns.image, read.groups) for read in files]),
+        labels=labels,
         classes=classes,
         test_from=test_from,
         flip=True,
-        names=digest_of(json.dumps(names), everything, classes, test_from),
-        state=digest_of(place, json.dumps(found)),
+        names=digest_of(
+            json.dumps(sizes), labels, classes, test_from, *filter(None, (val_from, chosen_image))
+        ),
+        state=digest_of(place, json.dumps(list(found.values())), selection),
         remote="://" in place,
+        val_from=val_from,
+        class_names=class_names,
+        weights=_weights(splits["train"], filesystem, selection),
+        understood=(
+            f"label column `{columns.label}`",
+            *([f"image column `{columns.image}`"] if chosen_image else []),
+        ),
+        notes=tuple(notes),
     )
 
 
-def _filesystem(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """Return the file system of a path or URI, and the path in it."""
-    try:
-        if "://" in place:
-            filesystem, path = pyarrow.fs.FileSystem.from_uri(place)
-            return filesystem, path
-        return pyarrow.fs.LocalFileSystem(), str(Path(place).expanduser().absolute())
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"dataset parquet:{place} cannot be reached: {error}") from error
+def _chosen(train: list["_Read"], selection: Selection) -> Selection:
+    """Return the selection with the columns of the first training file, which the others share."""
+    if not train:
+        return selection
+    columns = train[0].columns
+    return replace(selection, image_column=columns.image, label_column=columns.label)
+
+
+def _without_labels(splits: dict[str, list["_Read"]], split: str) -> list[str]:
+    """Leave a split out whose rows have no labels; return a line that says so."""
+    rows = sum(read.rows for read in splits[split])
+    missing = sum(read.unlabelled for read in splits[split])
+    if not missing:
+        return []
+    splits[split] = []
+    return [f"the {split} split is left out, since {missing:,} of its {rows:,} rows have no label"]
+
+
+def _numbered(files: list["_Read"], train: list["_Read"]) -> tuple[np.ndarray, list[str] | None]:
+    """Return labels (rows,) as int64 and the classes' names; texts are numbered in their order.
+
+    Raises:
+        InputError: files that differ in their classes or in the kind of their labels.
+    """
+    first = files[0]
+    names = None if first.columns.classes is None else list(first.columns.classes)
+    for read in files:
+        if read.labels.type != first.labels.type:
+            raise InputError(
+                f"Parquet file {read.file.name} has labels of type {read.labels.type} where the others have "
+                f"{first.labels.type}"
+            )
+        theirs = None if read.columns.classes is None else list(read.columns.classes)
+        if theirs is not None and names is not None and theirs != names:
+            raise InputError(
+                f"Parquet file {read.file.name} names "
+                + (
+                    f"the classes {few(theirs)}, others {few(names)}"
+                    if len(theirs) == len(names)
+                    else f"{len(theirs)} classes where the others name {len(names)}"
+                )
+            )
+        names = names or theirs
+    column = pa.chunked_array([chunk for read in files for chunk in read.labels.chunks], first.labels.type)
+    if not pa.types.is_large_string(first.labels.type):
+        numbers = pc.fill_null(column, -1).to_numpy().astype(np.int64)
+        return (numbers, names) if names else _without_gaps(numbers)
+    trained = pa.chunked_array([chunk for read in train for chunk in read.labels.chunks], pa.large_string())
+    texts = sorted(trained.unique().to_pylist())
+    labels = pc.index_in(column, value_set=pa.array(texts, pa.large_string()))
+    if labels.null_count:
+        lacking = column.filter(pc.is_null(labels)).unique().to_pylist()
+        raise InputError(
+            f"the test or validation split has class {few(lacking)}, which is not among the "
+            f"{len(texts)} classes of the training split"
+        )
+    return labels.to_numpy().astype(np.int64), texts
+
+
+def _without_gaps(numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
+    """Return labels numbered anew, and their names, where less than half of all up to the largest occur."""
+    values = np.unique(numbers)
+    if values[0] < 0 or 2 * len(values) > values[-1]:
+        return numbers, None
+    return np.searchsorted(values, numbers), [str(value) for value in values]
+
+
+def _weights(
+    train: list["_Read"], filesystem: pyarrow.fs.FileSystem, selection: Selection
+) -> np.ndarray | None:
+    """Return the weight of each training row where a column is named; balanced ones need no column."""
+    if selection.weights in (None, "balanced"):
+        return None
+    found = []
+    for read in train:
+        with _reading(read.file.name), pq.ParquetFile(filesystem.open_input_file(read.file.name)) as file:
+            if selection.weights not in file.schema_arrow.names:
+                raise unknown("column for --weights", str(selection.weights), file.schema_arrow.names)
+            column = file.read(columns=[selection.weights]).column(0)
+        found.append(weight_values(column, partial(_row_of, read.file.name)))
+    weights = np.concatenate(found)
+    if not weights.any():
+        raise InputError(
+            f"column {selection.weights!r} for --weights is 0 in all {len(weights):,} training rows"
+        )
+    return weights
+
+
+def _hidden(name: str, root: str) -> bool:
+    """Tell whether a file, or a folder above it in the set, is hidden, or a writer's draft as Spark's."""
+    return any(is_hidden(part) or part.startswith("_") for part in name.removeprefix(root).split("/") if part)
 
 
 def _parquet_files(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> list[_Found]:
@@ -154,51 +222,54 @@ def _parquet_files(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> 
     files = [
         _Found(item.path, item.size, str(item.mtime_ns))
         for item in found
-        if item.is_file and item.path.endswith(".parquet")
+        if item.is_file and item.path.lower().endswith(".parquet") and not _hidden(item.path, path)
     ]
     if not files:
         raise InputError(f"dataset parquet:{place}: no Parquet file there")
     return sorted(files)
 
 
-def _read_labels(name: str, filesystem: pyarrow.fs.FileSystem) -> tuple[_Columns, list[int], np.ndarray]:
-    """Return a file's columns, the rows of each row group, and its labels (rows,) as int64."""
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
     try:
-        with pq.ParquetFile(filesystem.open_input_file(name)) as file:
-            columns = _columns(name, file.schema_arrow)
-            metadata = file.metadata
-            groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-            labels = file.read(columns=[columns.label]).column(0)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"Parquet file {name} is damaged or no Parquet file: {error}") from error
-    if labels.null_count:
-        row = labels.is_null().to_numpy().argmax()
-        raise InputError(f"row {row} of Parquet file {name}: column {columns.label!r} is empty")
-    return columns, groups, labels.to_numpy().astype(np.int64)
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"Parquet file {name} is damaged or no Parquet file: {one_line(error)}") from error
 
 
-def _columns(name: str, schema: pa.Schema) -> _Columns:
-    images = [field.name for field in schema if _holds_images(field.type)]
-    labels = [field.name for field in schema if pa.types.is_integer(field.type)]
-    if not images:
-        raise InputError(f"Parquet file {name} has no image column (struct with bytes, or binary)")
-    if not labels:
-        raise InputError(f"Parquet file {name} has no label column (integer)")
-    preferred = [column for column in ("label", "fine_label") if column in labels]
-    label = (preferred or labels)[0]
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = metadata.get("info", {}).get("features", {}).get(label, {}).get("names")
-    return _Columns(images[0], label, len(names) if names else None)
+def _row_of(name: str, row: int) -> str:
+    return f"row {row} of Parquet file {name}"
 
 
-def _holds_images(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def _read(
+    found: _Found, filesystem: pyarrow.fs.FileSystem, selection: Selection, *, labelled: bool
+) -> "_Read":
+    """Return a file's columns, the rows of each row group, and its labels.
+
+    Where they need not be ``labelled``, a file may lack the column.
+    """
+    name = found.name
+    with _reading(name), pq.ParquetFile(filesystem.open_input_file(name)) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        column = schema.get_field_index(selection.label_column) if selection.label_column else -1
+        if not labelled and (column < 0 or pa.types.is_null(schema.field(column).type)):
+            return _Read(
+                found, Columns(image="", label="", classes=None), groups, pa.chunked_array([], pa.null())
+            )
+        columns = columns_of(f"Parquet file {name}", schema, selection)
+        labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
+    if labelled and labels.null_count:
+        row = labels.combine_chunks().is_null().to_numpy(zero_copy_only=False).argmax()
+        raise InputError(f"{_row_of(name, row)}: column {columns.label!r} is empty")
+    return _Read(found, columns, groups, labels)
 
 
 PARQUET = Kind(
     usage="parquet:PATH",
     what="Parquet files with an image and a label column, as Hugging Face writes them; a file, folder or URI",
     open=_open,
+    selects=frozenset({"label_column", "image_column", "config", "split", "weights"}),
 )

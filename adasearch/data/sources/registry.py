@@ -7,18 +7,20 @@ first one's size.
 """
 
 import difflib
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from adasearch.callbacks import Progress, no_progress
-from adasearch.data.sources.base import Decoded, Examples, ImageReader, Kind
+from adasearch.data.sources.base import Decoded, Examples, ImageReader, Kind, Listing
 from adasearch.data.sources.cache import decode_all
 from adasearch.data.sources.digits import DIGITS
 from adasearch.data.sources.folder import FOLDER
 from adasearch.data.sources.function import open_function
 from adasearch.data.sources.parquet import PARQUET
 from adasearch.data.sources.torchvision_sets import CIFAR10, CIFAR100, FASHION_MNIST
+from adasearch.data.spec import NO_SELECTION, Selection
 from adasearch.errors import InputError, unknown
 from adasearch.user_code import find_own
 
@@ -37,7 +39,13 @@ SOURCES = {kind.usage: kind.what for kind in KINDS.values()} | {
 }
 
 
-def open_source(source: str, *, image_size: int | None = None, progress: Progress = no_progress) -> Examples:
+def open_source(
+    source: str,
+    *,
+    image_size: int | None = None,
+    selection: Selection = NO_SELECTION,
+    progress: Progress = no_progress,
+) -> Examples:
     """List the examples of a source named as in ``SOURCES``.
 
     Raises:
@@ -47,7 +55,8 @@ def open_source(source: str, *, image_size: int | None = None, progress: Progres
     if image_size is not None and image_size < 1:
         raise InputError(f"--image-size must be at least 1 but got {image_size}")
     known, place = _kind(source)
-    listing = open_function(source, progress) if known is None else known.open(place, progress)
+    _check_selection(source, known, selection)
+    listing = open_function(source, progress) if known is None else known.open(place, selection, progress)
     labels = listing.labels.astype(np.int64)
     classes = int(labels.max()) + 1 if listing.classes is None else listing.classes
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -55,6 +64,8 @@ def open_source(source: str, *, image_size: int | None = None, progress: Progres
         raise InputError(
             f"{listing.reader.where(wrong[0])}: label {labels[wrong[0]]} is outside 0 to {classes - 1}"
         )
+    if known is not None and known.selects:  # where names tell the splits
+        _check_held_out(listing, labels)
     own_size = listing.arrays.shape[-1] if listing.arrays is not None else None
     size = image_size or own_size or _size_of_first(listing.reader)
     return Examples(
@@ -70,16 +81,55 @@ def open_source(source: str, *, image_size: int | None = None, progress: Progres
         arrays=listing.arrays if size == own_size else None,
         remote=listing.remote,
         fitted=image_size is not None,
+        val_from=listing.val_from,
+        class_names=listing.class_names,
+        weights=listing.weights,
+        understood=listing.understood,
+        notes=listing.notes,
     )
 
 
-def decode(source: str, progress: Progress = no_progress, *, image_size: int | None = None) -> Decoded:
+def _check_selection(source: str, known: Kind | None, selection: Selection) -> None:
+    """Refuse to select what this kind of source does not have; balanced weights need labels alone."""
+    for field in fields(Selection):
+        value = getattr(selection, field.name)
+        able = field.name in known.selects if known else False
+        if value is not None and not able and (field.name, value) != ("weights", "balanced"):
+            takers = ", ".join(f"{name}:" for name, kind in KINDS.items() if field.name in kind.selects)
+            raise InputError(
+                f"--{field.name.replace('_', '-')} {value} is for {takers} but got --dataset {source}"
+            )
+
+
+def _check_held_out(listing: Listing, labels: np.ndarray) -> None:
+    """Refuse classes that occur where errors are counted and never in training."""
+    held_out = listing.test_from if listing.val_from is None else listing.val_from
+    if held_out is None:
+        return
+    lacking = np.setdiff1d(labels[held_out:], labels[:held_out])
+    if len(lacking):
+        row = held_out + int(np.flatnonzero(labels[held_out:] == lacking[0])[0])
+        name = str(lacking[0]) if listing.class_names is None else listing.class_names[lacking[0]]
+        raise InputError(
+            f"{listing.reader.where(row)}: class {name!r} has images to validate or test with but none to "
+            "train on"
+        )
+
+
+def decode(
+    source: str,
+    progress: Progress = no_progress,
+    *,
+    image_size: int | None = None,
+    selection: Selection = NO_SELECTION,
+) -> Decoded:
     """Return the examples of a source, all images decoded and in memory (or mapped from the cache).
 
     Raises:
         InputError: as :func:`open_source`, or an image cannot be read or has another size.
     """
-    return decode_all(open_source(source, image_size=image_size, progress=progress), progress)
+    examples = open_source(source, image_size=image_size, selection=selection, progress=progress)
+    return decode_all(examples, progress)
 
 
 def fetch(source: str) -> None:

@@ -1,6 +1,7 @@
 """The sets that torchvision can read from a folder and, if asked, download to it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from filelock import FileLock
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing, array_listing
+from adasearch.data.spec import Selection
 from adasearch.errors import AdasearchError, InputError
 
 __all__ = ["CIFAR10", "CIFAR100", "FASHION_MNIST"]
@@ -27,7 +29,7 @@ def _reader(name: str) -> Callable[..., Any]:
     return reader
 
 
-def _open(kind: str, name: str, place: str, progress: Progress) -> Listing:
+def _open(kind: str, name: str, place: str, _: Selection, progress: Progress) -> Listing:
     root = Path(place).expanduser()
     parts: list[Any] = []
     for train in (True, False):
@@ -43,7 +45,8 @@ def _open(kind: str, name: str, place: str, progress: Progress) -> Listing:
     images = np.concatenate([_three_channels(np.asarray(part.data)) for part in parts])
     labels = np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in parts])
     classes, test_from = len(parts[0].classes), len(parts[0].data)
-    return array_listing(images, labels, name=kind, classes=classes, test_from=test_from, flip=True)
+    listing = array_listing(images, labels, name=kind, classes=classes, test_from=test_from, flip=True)
+    return replace(listing, class_names=[str(each) for each in parts[0].classes])
 
 
 def _three_channels(images: np.ndarray) -> np.ndarray:

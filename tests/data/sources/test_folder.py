@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from adasearch.data.sources.registry import decode, open_source
+from adasearch.data.spec import Selection
 from adasearch.errors import InputError
 from tests.pictures import Calls, in_folder_order, pictures, write_folder, write_image
 
@@ -50,11 +51,12 @@ def test_imagenets_test_folder_without_labels_is_not_used(tmp_path: Path) -> Non
     assert len(decode(f"folder:{tmp_path}").labels) == 9
 
 
-def test_where_both_have_classes_test_is_the_test_split(tmp_path: Path) -> None:
+def test_where_both_have_classes_each_is_its_own_split(tmp_path: Path) -> None:
     write_folder(tmp_path / "train", pictures(6))
     write_folder(tmp_path / "val", pictures(3))
     write_folder(tmp_path / "test", pictures(4))
-    assert len(decode(f"folder:{tmp_path}").labels) == 10
+    examples = open_source(f"folder:{tmp_path}")
+    assert (examples.val_from, examples.test_from, len(examples.labels)) == (6, 9, 13)
 
 
 def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
@@ -129,3 +131,25 @@ def test_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
     broken = tmp_path / "class 1" / "0004.png"
     broken.write_bytes(broken.read_bytes()[:60])
     assert refused(tmp_path).startswith(f"image file {broken}: the image cannot be read")
+
+
+def test_links_and_names_that_cannot_be_read_are_refused_in_a_line(tmp_path: Path) -> None:
+    write_folder(tmp_path / "links", pictures(6))
+    (tmp_path / "links" / "class 0" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert "cannot be read: FileNotFoundError" in refused(tmp_path / "links")
+    write_folder(tmp_path / "names", pictures(6))
+    write_image(Path(os.fsdecode(os.fsencode(tmp_path / "names" / "class 0") + b"/\xff.png")), pictures(1)[0])
+    assert "cannot be read: UnicodeEncodeError" in refused(tmp_path / "names")
+    write_folder(tmp_path / "round", pictures(6))
+    (tmp_path / "round" / "class 0" / "up").symlink_to(tmp_path / "round")
+    assert "is a link to a folder around it" in refused(tmp_path / "round")
+
+
+def test_of_several_test_folders_the_chosen_split_leaves_one(tmp_path: Path) -> None:
+    for name in ("train", "test", "test2"):
+        write_folder(tmp_path / name, pictures(6))
+    found = open_source(f"folder:{tmp_path}", selection=Selection(split="train"))
+    assert (found.test_from, len(found.labels)) == (6, 12)
+    (tmp_path / "test").rename(tmp_path / "test1")
+    with pytest.raises(InputError, match="test1, test2 are folders of the same split"):
+        open_source(f"folder:{tmp_path}", selection=Selection(split="train"))
