@@ -23,16 +23,16 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from adasearch.controller.needs import scheduler_of
 from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
 from adasearch.controller.state import VERSION, ControllerState, readable
+from adasearch.controller.trained import Trained, parallel_in
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.contract import decide
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
@@ -54,7 +54,8 @@ class BatchSizeController:
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
-        optimizer: of its parameters.
+        optimizer: signals are of what it updates; asked at each step, so its parameters may be frozen, added
+            or taken away in mid-run.
         data: the data set, or anything of its length.
         scheduler: a name from ``adasearch.SCHEDULERS``, ``module:Class``, or a scheduler.
         fields: of the scheduler if it is given by name.
@@ -96,11 +97,15 @@ class BatchSizeController:
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
         self._examples = len(data)
-        self._ddp = model if isinstance(model, DistributedDataParallel) else None
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        self._processes = processes = Processes(parameters[0].device)
-        if processes.count > 1 and self._ddp is None:
-            raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
+        self._ddp = parallel_in(model)
+        self._trained = Trained(optimizer, model)
+        self._processes = processes = Processes(self._trained.device)
+        if processes.count > 1:
+            if self._ddp is None:
+                raise InputError(
+                    "with several processes the model must be wrapped in DistributedDataParallel"
+                )
+            self._trained.reduce_by(self._ddp)
         self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
@@ -125,7 +130,12 @@ class BatchSizeController:
         self._part: MicroBatch | None = None
         self._mark = 0  # in examples, at which the interval ends
         self._meter = IntervalMeter(
-            parameters, needs, world=processes.count, rank=processes.rank, resumable=True
+            self._trained,
+            needs,
+            world=processes.count,
+            rank=processes.rank,
+            resumable=True,
+            device=self._trained.device,
         )
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
@@ -173,7 +183,10 @@ class BatchSizeController:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
         part = self.part
         if part.first:
+            self._trained.clear_others()
             self._update.clear()
+        if not loss.requires_grad:
+            raise InputError("the loss has no gradient: it depends on no parameter that requires one")
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
         share = self._processes.count * part.examples / part.batch_size
         self._update.scaled(loss * share).backward()
@@ -196,6 +209,7 @@ class BatchSizeController:
         """
         part = self._part = self.sampler.take()
         if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
+            self._trained.look()
             self.lr_scale = self.decision.lr_scale
             self._mark = (self.examples_seen // self._span + 1) * self._span
             steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
@@ -252,7 +266,10 @@ class BatchSizeController:
                 **measured,
             )
         )
-        self.decision = decide(self.scheduler, self.history, self.limits)
+        if self._meter.empty:
+            self.decision = hold(self.history[-1], "no parameter of the optimiser had a gradient")
+        else:
+            self.decision = decide(self.scheduler, self.history, self.limits)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
         self.sampler.resize(self.decision.batch_size)

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
 from adasearch.records import Limits
-from adasearch.signals.interval import IntervalState
+from adasearch.signals.interval_state import IntervalState
 
 __all__ = ["VERSION", "ControllerState", "MarkedInterval", "readable"]
 

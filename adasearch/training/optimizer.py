@@ -64,7 +64,7 @@ class Update:
 
     def unscale(self) -> float:
         """Divide the gradients by what the loss was multiplied by, and return that."""
-        if self._scaler is None:
+        if self._scaler is None or not self._any_gradient():
             return 1.0
         scale = self._scaler.get_scale()
         self._scaler.unscale_(self._optimizer)
@@ -86,13 +86,17 @@ class Update:
 
     def step(self) -> bool:
         """Step the optimiser, unless a gradient overflowed; tell whether the weights were updated."""
-        if self._scaler is None:
+        if self._scaler is None or not self._any_gradient():  # a scaler refuses to step without one
             self._optimizer.step()
             return True
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         return self._scaler.get_scale() >= scale  # it falls where a step was skipped, and only there
+
+    def _any_gradient(self) -> bool:
+        groups = self._optimizer.param_groups
+        return any(p.grad is not None for group in groups for p in group["params"])
 
     def end(self) -> None:
         """Give the learning rates back as they were."""
