@@ -27,8 +27,10 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from adasearch.controller.needs import scheduler_of
+from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
 from adasearch.controller.state import VERSION, ControllerState, readable
+from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
@@ -117,6 +119,9 @@ class BatchSizeController:
             seed=seed,
             drop_last=drop_last,
         )
+        self._random = RandomNumbers(
+            lambda: {p.device for p in self._trained()}, self.sampler, self._processes
+        )
         self.history: list[Signals] = []
         self.decision = Decision(
             batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
@@ -163,7 +168,7 @@ class BatchSizeController:
         """
         if loader.batch_sampler is not self.sampler:
             raise InputError("build the loader with batch_sampler=controller.sampler")
-        for item in loader:
+        for item in self._random.around(loader):
             part = self.begin()
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
@@ -207,6 +212,7 @@ class BatchSizeController:
         For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
         :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
         """
+        self._random.restore()
         part = self._part = self.sampler.take()
         if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
             self._trained.look()
@@ -277,9 +283,14 @@ class BatchSizeController:
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
 
-        It is numbers, strings and lists, a few kilobytes, equal on all processes, and a batch whose update
-        is still to come counts as not begun. Only a scheduler that needs the interval's mean gradient adds,
-        in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
+        It is numbers, strings and lists, some 20 kilobytes, and a batch whose update is still to come counts
+        as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
+        running sum of it, which is as large as the network. All is equal on all processes but ``random``, the
+        random-number states of PyTorch (on the CPU and the model's CUDA devices), of ``numpy.random`` and of
+        ``random``. They are this process's, and are put back as the loop goes on by the process of this rank
+        among as many; others keep their own. Call it right after an update, or with random numbers the batch
+        at hand will be another one. Loader processes have random numbers of their own, which begin anew with
+        the next epoch: a data set that draws from them is cut between epochs. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
         interval = self._meter.state()
@@ -294,16 +305,20 @@ class BatchSizeController:
             "history": rows_of(self.history),
             "interval": None if interval is None else {"mark": self._mark, **interval},
             "sampler": self.sampler.state_dict(),
+            "random": self._random.state(),
         }
 
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another controller was; call it before iterating over the loader.
 
+        A state is checked whole before any of it is taken.
+
         Raises:
-            InputError: the checkpoint is of another scheduler, of other data, of a newer format, or goes on
-                at a size outside the limits.
+            InputError: the checkpoint is of another scheduler, of other data, of a newer format, goes on at a
+                size outside the limits, or holds what no controller can have written.
         """
-        state = readable(state, self.scheduler, self.limits)
+        state = readable(state, self.scheduler)
+        check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
         self.lr_scale = state["lr_scale"]
@@ -313,4 +328,5 @@ class BatchSizeController:
         interval = state["interval"]
         self._mark = 0 if interval is None else interval["mark"]
         self._meter.load(interval)
+        self._random.load(state["random"])
         self._part = None

@@ -143,7 +143,7 @@ class MeanGradientMeter:
     def load(self, state: Sequence[Tensor | None], steps: int) -> None:
         """Go on from the sum of so many gradients; None stands for zeros."""
         self._steps = steps
-        pairs = list(zip(self._parameters, state, strict=True)) if any(t is not None for t in state) else []
+        pairs = zip(self._parameters, state, strict=True) if steps else ()
         self._total = [
             zeros_for(p) if total is None else total.to(zeros_for(p), copy=True) for p, total in pairs
         ]

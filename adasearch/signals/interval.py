@@ -93,8 +93,7 @@ class IntervalMeter:
         self._passes = 1
         # Of the step under way:
         self._sampled = False  # whether it may be measured
-        self._looked = False  # whether its parameters were asked for
-        self._joined = False  # whether its passes are over
+        self._looked = self._joined = False  # were its parameters asked for, are its passes over
         self._gradient = True  # whether it left any
         self._step_loss: Tensor | None = None  # this process's sum
         self._scale = 1.0
@@ -295,5 +294,6 @@ class IntervalMeter:
         self._start(state["stride"])
         self._steps, self._examples = state["steps"], state["examples"]
         self._measured, self._sums = state["measured"], dict(state["sums"])
-        self._mean.load(state["mean_gradient"], self._steps)
+        if self._mean.active:
+            self._mean.load(state["mean_gradient"], self._steps)
         self._loss += state["loss"]
