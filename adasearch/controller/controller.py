@@ -26,6 +26,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from adasearch.controller.arguments import check_arguments, check_loss
 from adasearch.controller.needs import scheduler_of
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
@@ -95,6 +96,16 @@ class BatchSizeController:
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
+        check_arguments(
+            model,
+            optimizer,
+            batch_size=batch_size,
+            limits=limits,
+            interval=interval,
+            device_batch=device_batch,
+            seed=seed,
+            evaluate=evaluate,
+        )
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
@@ -187,11 +198,10 @@ class BatchSizeController:
     def backward(self, loss: Tensor) -> bool:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
         part = self.part
+        check_loss(loss)
         if part.first:
             self._trained.clear_others()
             self._update.clear()
-        if not loss.requires_grad:
-            raise InputError("the loss has no gradient: it depends on no parameter that requires one")
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
         share = self._processes.count * part.examples / part.batch_size
         self._update.scaled(loss * share).backward()

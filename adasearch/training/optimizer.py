@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import SGD, AdamW, Optimizer
 
+from adasearch.errors import InputError
 from adasearch.training.config import Hyperparameters
 
 __all__ = ["Update", "make_optimizer"]
@@ -85,7 +86,23 @@ class Update:
         self.lr = float(groups[0]["lr"])
 
     def step(self) -> bool:
-        """Step the optimiser, unless a gradient overflowed; tell whether the weights were updated."""
+        """Step the optimiser, unless a gradient overflowed; tell whether the weights were updated.
+
+        Raises:
+            InputError: the optimiser steps with a closure.
+        """
+        try:
+            return self._step()
+        except (AssertionError, TypeError) as error:
+            if "closure" not in str(error):
+                raise
+            self.end()
+            raise InputError(
+                f"{type(self._optimizer).__name__} steps with a closure: where controller.backward(loss) is "
+                "true, call controller.before_update(), optimizer.step(closure) and controller.after_update()"
+            ) from error
+
+    def _step(self) -> bool:
         if self._scaler is None or not self._any_gradient():  # a scaler refuses to step without one
             self._optimizer.step()
             return True

@@ -319,6 +319,8 @@ def test_loss_without_a_gradient_is_refused() -> None:
 def test_interval_without_a_gradient_holds_and_says_so(name: str, scaled: bool) -> None:
     """The optimiser holds what the loss does not reach, and later something that it does."""
     model, idle = net(), nn.Parameter(torch.zeros(3))
+    own = list(model.parameters())
+    model.register_parameter("idle", idle)
     optimizer = torch.optim.SGD([idle], lr=0.1)
     data = numbers()
     controller = BatchSizeController(
@@ -334,7 +336,7 @@ def test_interval_without_a_gradient_holds_and_says_so(name: str, scaled: bool) 
     measures = bool(controller.scheduler.needs & {*MEASURED})
     for epoch in range(4):
         if epoch == 2:
-            optimizer.add_param_group({"params": list(model.parameters())})
+            optimizer.add_param_group({"params": own})
         for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
             controller.step(nn.functional.cross_entropy(model(inputs), labels))
         row = controller.history[-1]
