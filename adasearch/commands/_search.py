@@ -18,6 +18,7 @@ from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
+from adasearch.runs.rehearsals import rehearse_studies
 from adasearch.runs.stability_profile import histories_of, with_profile
 from adasearch.runtime import RunOptions, Runtime
 from adasearch.schedulers.registry import BASELINE
@@ -67,6 +68,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     if all(_finished(store, study) >= runtime.trials for study in resolved):
         _print_tables(resolved, store, console)
         return True
+    rehearse_studies([study for study in resolved if not _has_trained(store, study)])
     threads, options = runtime.cpus_per_worker, runtime.options
     resolved = [with_profile(study, store, console, threads=threads, options=options) for study in resolved]
     with on_ray(runtime, store, console, [study.record for study in resolved]) as cluster:
@@ -107,6 +109,11 @@ def _finished(store: Store, study: "ResolvedStudy") -> int:
     if not study.stored:
         return 0
     return _ended(store.trials(study.record.study))
+
+
+def _has_trained(store: Store, study: "ResolvedStudy") -> bool:
+    trials = store.trials(study.record.study) if study.stored else []
+    return any(trial.status == "complete" for trial in trials)
 
 
 def _ended(trials: Sequence[TrialRecord]) -> int:

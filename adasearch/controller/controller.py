@@ -23,16 +23,19 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from adasearch.controller.arguments import check_arguments, check_loss
 from adasearch.controller.needs import scheduler_of
+from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
 from adasearch.controller.state import VERSION, ControllerState, readable
+from adasearch.controller.state_check import check_state
+from adasearch.controller.trained import Trained, parallel_in
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.contract import decide
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
@@ -54,7 +57,8 @@ class BatchSizeController:
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
-        optimizer: of its parameters.
+        optimizer: signals are of what it updates; asked at each step, so its parameters may be frozen, added
+            or taken away in mid-run.
         data: the data set, or anything of its length.
         scheduler: a name from ``adasearch.SCHEDULERS``, ``module:Class``, or a scheduler.
         fields: of the scheduler if it is given by name.
@@ -92,15 +96,29 @@ class BatchSizeController:
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
+        check_arguments(
+            model,
+            optimizer,
+            batch_size=batch_size,
+            limits=limits,
+            interval=interval,
+            device_batch=device_batch,
+            seed=seed,
+            evaluate=evaluate,
+        )
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
         self._examples = len(data)
-        self._ddp = model if isinstance(model, DistributedDataParallel) else None
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        self._processes = processes = Processes(parameters[0].device)
-        if processes.count > 1 and self._ddp is None:
-            raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
+        self._ddp = parallel_in(model)
+        self._trained = Trained(optimizer, model)
+        self._processes = processes = Processes(self._trained.device)
+        if processes.count > 1:
+            if self._ddp is None:
+                raise InputError(
+                    "with several processes the model must be wrapped in DistributedDataParallel"
+                )
+            self._trained.reduce_by(self._ddp)
         self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
@@ -111,6 +129,9 @@ class BatchSizeController:
             least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
             drop_last=drop_last,
+        )
+        self._random = RandomNumbers(
+            lambda: {p.device for p in self._trained()}, self.sampler, self._processes
         )
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -125,7 +146,12 @@ class BatchSizeController:
         self._part: MicroBatch | None = None
         self._mark = 0  # in examples, at which the interval ends
         self._meter = IntervalMeter(
-            parameters, needs, world=processes.count, rank=processes.rank, resumable=True
+            self._trained,
+            needs,
+            world=processes.count,
+            rank=processes.rank,
+            resumable=True,
+            device=self._trained.device,
         )
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
@@ -153,7 +179,7 @@ class BatchSizeController:
         """
         if loader.batch_sampler is not self.sampler:
             raise InputError("build the loader with batch_sampler=controller.sampler")
-        for item in loader:
+        for item in self._random.around(loader):
             part = self.begin()
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
@@ -172,7 +198,9 @@ class BatchSizeController:
     def backward(self, loss: Tensor) -> bool:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
         part = self.part
+        check_loss(loss)
         if part.first:
+            self._trained.clear_others()
             self._update.clear()
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
         share = self._processes.count * part.examples / part.batch_size
@@ -194,8 +222,10 @@ class BatchSizeController:
         For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
         :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
         """
+        self._random.restore()
         part = self._part = self.sampler.take()
         if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
+            self._trained.look()
             self.lr_scale = self.decision.lr_scale
             self._mark = (self.examples_seen // self._span + 1) * self._span
             steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
@@ -252,7 +282,10 @@ class BatchSizeController:
                 **measured,
             )
         )
-        self.decision = decide(self.scheduler, self.history, self.limits)
+        if self._meter.empty:
+            self.decision = hold(self.history[-1], "no parameter of the optimiser had a gradient")
+        else:
+            self.decision = decide(self.scheduler, self.history, self.limits)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
         self.sampler.resize(self.decision.batch_size)
@@ -260,9 +293,14 @@ class BatchSizeController:
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
 
-        It is numbers, strings and lists, a few kilobytes, equal on all processes, and a batch whose update
-        is still to come counts as not begun. Only a scheduler that needs the interval's mean gradient adds,
-        in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
+        It is numbers, strings and lists, some 20 kilobytes, and a batch whose update is still to come counts
+        as not begun. Only a scheduler that needs the interval's mean gradient adds, in mid-interval, the
+        running sum of it, which is as large as the network. All is equal on all processes but ``random``, the
+        random-number states of PyTorch (on the CPU and the model's CUDA devices), of ``numpy.random`` and of
+        ``random``. They are this process's, and are put back as the loop goes on by the process of this rank
+        among as many; others keep their own. Call it right after an update, or with random numbers the batch
+        at hand will be another one. Loader processes have random numbers of their own, which begin anew with
+        the next epoch: a data set that draws from them is cut between epochs. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
         interval = self._meter.state()
@@ -277,16 +315,20 @@ class BatchSizeController:
             "history": rows_of(self.history),
             "interval": None if interval is None else {"mark": self._mark, **interval},
             "sampler": self.sampler.state_dict(),
+            "random": self._random.state(),
         }
 
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another controller was; call it before iterating over the loader.
 
+        A state is checked whole before any of it is taken.
+
         Raises:
-            InputError: the checkpoint is of another scheduler, of other data, of a newer format, or goes on
-                at a size outside the limits.
+            InputError: the checkpoint is of another scheduler, of other data, of a newer format, goes on at a
+                size outside the limits, or holds what no controller can have written.
         """
-        state = readable(state, self.scheduler, self.limits)
+        state = readable(state, self.scheduler)
+        check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
         self.lr_scale = state["lr_scale"]
@@ -296,4 +338,5 @@ class BatchSizeController:
         interval = state["interval"]
         self._mark = 0 if interval is None else interval["mark"]
         self._meter.load(interval)
+        self._random.load(state["random"])
         self._part = None

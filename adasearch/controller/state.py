@@ -1,17 +1,18 @@
 """What a controller's checkpoint holds, in plain values, and who may read it."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
-from adasearch.records import Limits
-from adasearch.signals.interval import IntervalState
+from adasearch.signals.interval_state import IntervalState
 
 __all__ = ["VERSION", "ControllerState", "MarkedInterval", "readable"]
 
-VERSION = 1
-"""Of the format. Version 0.2.0 of adasearch wrote its own in this place, and the history by columns."""
+VERSION = 2
+"""Of the format. Version 0.2.0 of adasearch wrote its own in this place, and the history by columns; format 1
+has no random-number states."""
 
 
 class MarkedInterval(IntervalState):
@@ -33,38 +34,43 @@ class ControllerState(TypedDict):
     history: list[dict[str, Any]]
     interval: MarkedInterval | None
     sampler: SamplerState
+    random: dict[str, Any] | None
 
 
-def readable(state: ControllerState, scheduler: object, limits: Limits) -> ControllerState:
-    """Return a state in the present format, if it is that of a controller such as this one.
+def readable(state: ControllerState, scheduler: object) -> ControllerState:
+    """Return a state in the present format, if it is that of a controller with such a scheduler.
 
     Raises:
-        InputError: it is not, or of a newer format, of another scheduler or other fields of it, or it goes on
-            at a size outside the limits; the message has both names.
+        InputError: it is not, or of a newer format, of another scheduler or other fields of it; the message
+            has both names.
     """
-    if not isinstance(state, Mapping) or not state.keys() >= ControllerState.__required_keys__:
+    if not isinstance(state, Mapping) or not state.keys() >= ControllerState.__required_keys__ - {"random"}:
         raise InputError("this is no state of a controller: that is what its state_dict() returned")
     state = _upgraded(state)
-    if state["scheduler"] != repr(scheduler):
+    theirs = state["scheduler"]
+    if not isinstance(theirs, str):
+        raise InputError(f"the checkpoint's scheduler must be a text but is {reprlib.repr(theirs)}")
+    if theirs != repr(scheduler):
         raise InputError(
-            f"the checkpoint is of scheduler {state['scheduler']}, but this controller has {scheduler!r}"
+            f"the checkpoint is of scheduler {theirs[:300]}, but this controller has {scheduler!r}"
         )
-    size = state["decision"]["batch_size"]
-    if not limits.admit(size):
-        raise InputError(f"the checkpoint goes on with batch_size={size}, outside {limits}")
     return state
 
 
 def _upgraded(state: Any) -> ControllerState:
     """Return a state of this format or an earlier one in this one."""
     version = state["version"]
+    if version != "0.2.0" and (type(version) is not int or not 1 <= version <= VERSION):
+        told = (version if isinstance(version, str) else reprlib.repr(version))[:40]
+        raise InputError(f"the checkpoint has format {told}, but this adasearch reads those up to {VERSION}")
+    if version == VERSION and "random" not in state:
+        raise InputError("this is no state of a controller: it has no random-number states")
+    history = state["history"]
     if version == "0.2.0":
-        columns, rows = state["history"]["columns"], state["history"]["rows"]
-        history = [dict(zip(columns, row, strict=True)) for row in rows]
-        return {**state, "version": VERSION, "history": history}  # type: ignore[typeddict-item]
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
-        raise InputError(
-            f"the checkpoint has format {version}, but this adasearch reads those up to {VERSION}"
-        )
-    found: ControllerState = state
-    return found
+        try:
+            history = [dict(zip(history["columns"], row, strict=True)) for row in history["rows"]]
+        except (LookupError, TypeError, ValueError) as error:
+            raise InputError("the checkpoint's history is no table of columns and rows") from error
+    found: Any = {"random": None, **state, "version": VERSION, "history": history}
+    upgraded: ControllerState = found
+    return upgraded

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
-from adasearch.signals.flat_gradient import Layout, gradients_of, sum_dtype
+from adasearch.signals.flat_gradient import Layout, components_of, gradients_of, sum_dtype, zeros_for
 from adasearch.signals.sampled_steps import stride_of
 from adasearch.signals.torch_private import add_each, added_each
 
@@ -32,9 +32,13 @@ class NormMeter:
 
     def __init__(self, parameters: Sequence[nn.Parameter], needs: frozenset[str]) -> None:
         self.active = bool(needs & PER_STEP)
+        self.retrain(parameters)
+        self.begin(1)
+
+    def retrain(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Measure other parameters from the next step on; the steps observed before are forgotten."""
         self._parameters = list(parameters)
         self._found = _NormsAndSums(parameters)
-        self.begin(1)
 
     def begin(self, steps: int) -> None:
         """Start an interval of about so many steps."""
@@ -78,22 +82,32 @@ class MeanGradientMeter:
         self, parameters: Sequence[nn.Parameter], needs: frozenset[str], *, droppable: bool = False
     ) -> None:
         self.active = bool(needs & MEAN_GRADIENT)
-        self._parameters = list(parameters)
         self._droppable = droppable
-        self._found = _NormsAndSums(parameters)
+        self._total: list[Tensor] = []
+        self._parameters: list[nn.Parameter] = []
+        self.retrain(parameters)
         self.begin()
+
+    def retrain(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Measure other parameters from now on: a new one had zeros before, a former one counts no more."""
+        kept = dict(zip(self._parameters, self._total, strict=True)) if self._total else {}
+        self._parameters = list(parameters)
+        self._found = _NormsAndSums(parameters)
+        if kept:
+            self._total = [zeros_for(p) if (t := kept.get(p)) is None else t for p in parameters]
+        self._next = self._total
 
     def begin(self) -> None:
         """Start an interval."""
         self._steps = 0
-        self._total: list[Tensor] = []  # of the steps' gradients, by parameter
+        self._total = []  # of the steps' gradients, by parameter
         self._next = self._total  # with that of the step observed last
 
     def observe(self) -> None:
         """Take in the gradients of one step."""
         if not self.active:
             return
-        self._next = self._total or [torch.zeros_like(p) for p in self._parameters]
+        self._next = self._total or [zeros_for(p) for p in self._parameters]
         places = [place for place, p in enumerate(self._parameters) if p.grad is not None]
         totals = [self._next[place] for place in places]
         gradients = [gradient for p in self._parameters if (gradient := p.grad) is not None]
@@ -129,9 +143,9 @@ class MeanGradientMeter:
     def load(self, state: Sequence[Tensor | None], steps: int) -> None:
         """Go on from the sum of so many gradients; None stands for zeros."""
         self._steps = steps
-        pairs = list(zip(self._parameters, state, strict=True)) if any(t is not None for t in state) else []
+        pairs = zip(self._parameters, state, strict=True) if steps else ()
         self._total = [
-            torch.zeros_like(p) if total is None else total.to(p.device, copy=True) for p, total in pairs
+            zeros_for(p) if total is None else total.to(zeros_for(p), copy=True) for p, total in pairs
         ]
         self._next = self._total
 
@@ -145,8 +159,8 @@ class _NormsAndSums:
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self._layout = Layout(parameters)
-        self._components = sum(p.numel() for p in parameters)
-        self._dtype = sum_dtype(parameters[0].device)
+        self._components = sum(map(components_of, parameters))
+        self._dtype = sum_dtype(parameters[0].device) if parameters else torch.float64
         self.clear()
 
     def clear(self) -> None:
@@ -169,7 +183,7 @@ class _NormsAndSums:
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        if not self._norms:
+        if not (self._norms and self._components):
             return math.nan, math.nan
         norms, sums = (
             torch.stack([*chain.from_iterable(each)]).to(self._dtype).view(len(each), -1)

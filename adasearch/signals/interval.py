@@ -1,8 +1,9 @@
 """Loss and signals of the interval under way, in the built-in loop and in one of the user's own."""
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +11,12 @@ from torch import distributed as dist
 
 from adasearch.signals.flat_gradient import sum_dtype
 from adasearch.signals.gradients import MeanGradientMeter, NormMeter
+from adasearch.signals.interval_state import IntervalState
 from adasearch.signals.noise import Form, NoiseMeter
 from adasearch.signals.sampled_steps import stride_of
 from adasearch.signals.torch_private import Bucket
 
-__all__ = ["IntervalMeter", "IntervalState"]
-
-
-class IntervalState(TypedDict):
-    """An interval under way in plain numbers; ``mean_gradient`` is empty unless a scheduler needs it.
-
-    ``steps`` are those whose update was made, ``sums`` those of the signals of ``measured`` steps.
-    """
-
-    stride: int
-    steps: int
-    examples: int
-    loss: float
-    measured: int
-    sums: dict[str, float]
-    mean_gradient: Sequence[Tensor | None]
+__all__ = ["IntervalMeter"]
 
 
 class IntervalMeter:
@@ -42,7 +29,8 @@ class IntervalMeter:
     :meth:`take_examples` after the last pass.
 
     A step whose update was skipped (gradients overflowed behind a scaler of the loss) gives no signal, and
-    the next is measured in its place. Its loss and its examples count: they were seen.
+    the next is measured in its place. Its loss and its examples count: they were seen. So does, in a loop
+    that is resumable, one that left none of the parameters a gradient.
 
     Sums stay on the device, and are reduced over processes and cross to the host once per interval. In a
     loop that may be cut between any two steps they cannot: there what a step gave is on the host, and equal
@@ -50,10 +38,12 @@ class IntervalMeter:
 
     Attributes:
         running: whether an interval is under way.
+        empty: whether no step of the interval that ended left a gradient, so that its signals are NaN.
         dtype: of sums over examples or steps.
 
     Args:
-        parameters: the trained parameters; those without a gradient count as zeros.
+        parameters: the trained parameters; those without a gradient count as zeros. A function that returns
+            them is asked at each step, for where they may change.
         needs: the signals to measure; what is not among them costs nothing.
         world: number of processes.
         rank: of this process.
@@ -63,11 +53,12 @@ class IntervalMeter:
         resumable: whether the loop may be cut between any two steps. Its updates may be skipped, too, and it
             chooses its passes itself.
         timed: what to measure in, such as a section of a stopwatch.
+        device: of the losses; None for that of the first parameter.
     """
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
+        parameters: Sequence[nn.Parameter] | Callable[[], Sequence[nn.Parameter]],
         needs: frozenset[str],
         *,
         world: int = 1,
@@ -77,7 +68,10 @@ class IntervalMeter:
         droppable: bool = False,
         resumable: bool = False,
         timed: Callable[[], AbstractContextManager[object]] = nullcontext,
+        device: torch.device | None = None,
     ) -> None:
+        self._ask = parameters if callable(parameters) else None
+        self._parameters = parameters = [] if callable(parameters) else list(parameters)
         self._norms = NormMeter(parameters, needs)
         self._mean = MeanGradientMeter(parameters, needs, droppable=droppable or resumable)
         self._noise = NoiseMeter(
@@ -93,12 +87,14 @@ class IntervalMeter:
         self._droppable = droppable or resumable
         self._resumable = resumable
         self._timed = timed
-        self._device = parameters[0].device
+        self._device = parameters[0].device if device is None else device
         self.dtype = sum_dtype(self._device)
-        self.running = False
+        self.running = self.empty = False
         self._passes = 1
         # Of the step under way:
         self._sampled = False  # whether it may be measured
+        self._looked = self._joined = False  # were its parameters asked for, are its passes over
+        self._gradient = True  # whether it left any
         self._step_loss: Tensor | None = None  # this process's sum
         self._scale = 1.0
 
@@ -114,8 +110,8 @@ class IntervalMeter:
 
     @property
     def sampling(self) -> bool:
-        """Whether the noise is measured on the step under way."""
-        return self._sampled and self._noise.sampling
+        """Whether the noise is measured on the passes of the step under way."""
+        return self._sampled and not self._joined and self._noise.sampling
 
     @property
     def passes(self) -> int:
@@ -142,6 +138,8 @@ class IntervalMeter:
     def begin_step(self, batch_size: int, passes: int) -> None:
         """Begin a step, or begin it anew in more passes: what was measured of the noise is then dropped."""
         self._step_loss = None
+        self._looked = self._joined = False
+        self._gradient = True
         self._sampled = self.running
         former, self._passes = self._passes, passes
         if self._resumable:
@@ -152,12 +150,25 @@ class IntervalMeter:
         elif self.running and passes != former:
             self._noise.begin(self._left, batch_size, passes)
 
+    def _look(self) -> None:
+        """Ask whose gradients these are, once a step."""
+        if self._ask is None or self._looked:
+            return
+        self._looked = True
+        parameters = self._ask()
+        same = len(parameters) == len(self._parameters)
+        if not (same and all(map(operator.is_, parameters, self._parameters))):
+            self._parameters = list(parameters)
+            for meter in (self._norms, self._mean, self._noise):
+                meter.retrain(parameters)
+
     def add_loss(self, loss: Tensor) -> None:
         """Add the sum of losses of a pass."""
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
 
     def take(self, examples: int) -> None:
         """Take in the gradient of the pass just made, on so many examples."""
+        self._look()
         if self.sampling and self.form in ("passes", "halves"):
             with self._timed():
                 self._noise.take(examples)
@@ -165,6 +176,7 @@ class IntervalMeter:
     def take_bucket(self, bucket: Bucket) -> None:
         """Take in a part of this process's own gradient, before DDP reduces it."""
         if self.sampling:
+            self._look()
             with self._timed():
                 self._noise.take_bucket(bucket)
 
@@ -176,15 +188,21 @@ class IntervalMeter:
 
     def join(self) -> None:
         """Put the passes' gradients together, once the last has been taken."""
+        self._look()
         if self._sampled and self._noise.active:
             with self._timed():
                 self._noise.observe()
+        self._joined = True
 
     def observe(self, scale: float = 1.0) -> None:
         """Take in the step's gradient; in the passes it was ``scale`` times as large."""
         self._scale = scale
+        self._look()
         norms = self._sampled and self._norms.active
-        if norms or (self.running and self._mean.active):
+        mean = self.running and self._mean.active
+        if self._resumable and (norms or mean or (self._sampled and self._noise.active)):
+            self._gradient = any(p.grad is not None for p in self._parameters)
+        if norms or mean:
             with self._timed():
                 if norms:
                     self._norms.observe()
@@ -200,7 +218,8 @@ class IntervalMeter:
         self._loss += loss
         self._examples += batch_size
         self._left -= 1
-        if updated:
+        self._looked = False
+        if updated and self._gradient:
             self._keep_step()
         else:
             self._drop_step()
@@ -229,6 +248,11 @@ class IntervalMeter:
         All but what nobody needs, equal on all processes. Waits for the device.
         """
         self.running = False
+        self.empty = self._steps == 0
+        if self._resumable and not self._measured:
+            self._norms.begin(1)
+            self._noise.begin(1, 1, 1)
+            self._sums, self._measured = self._norms.finish() | self._noise.finish(), 1
         signals: dict[str, Any] = {name: total / self._measured for name, total in self._sums.items()}
         if "noise_count" in signals:
             signals["noise_count"] = round(self._sums["noise_count"])
@@ -248,6 +272,9 @@ class IntervalMeter:
         """
         if not self.running:
             return None
+        looked = self._looked
+        self._look()
+        self._looked = looked
         return {
             "stride": self._stride,
             "steps": self._steps,
@@ -263,8 +290,10 @@ class IntervalMeter:
         self.running = state is not None
         if state is None:
             return
+        self._look()
         self._start(state["stride"])
         self._steps, self._examples = state["steps"], state["examples"]
         self._measured, self._sums = state["measured"], dict(state["sums"])
-        self._mean.load(state["mean_gradient"], self._steps)
+        if self._mean.active:
+            self._mean.load(state["mean_gradient"], self._steps)
         self._loss += state["loss"]

@@ -31,9 +31,20 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from adasearch.signal_sets import MOMENTS, NOISE
-from adasearch.signals.flat_gradient import Layout, added, gradients_of, inner_product, square_norm, sum_dtype
+from adasearch.signals.flat_gradient import (
+    Layout,
+    cosine,
+    gradients_of,
+    inner_product,
+    laid_out,
+    plain,
+    shaped,
+    square_norm,
+    sum_dtype,
+)
 from adasearch.signals.per_example import example_gradients
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
+from adasearch.signals.step_parts import StepParts
 from adasearch.signals.torch_private import Bucket
 
 __all__ = ["Form", "NoiseMeter"]
@@ -88,8 +99,6 @@ class NoiseMeter:
         least: int = 1,
         halves: bool = True,
     ) -> None:
-        self._parameters = list(parameters)
-        self._layout = Layout(parameters)
         self.active = bool(needs & NOISE)
         self._moments = bool(needs & MOMENTS)
         self._found = needs | {"noise_count", "batch_grad_sq_norm"} | (MOMENTS if self._moments else needs)
@@ -98,17 +107,21 @@ class NoiseMeter:
         self._grouped = self._moments or self._half or self._inner
         self._world, self._rank, self._least, self._halves = world, rank, least, halves
         self._examples = None if network is None else example_gradients(network)
-        self._dtype = sum_dtype(parameters[0].device)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
-        self._sums = torch.zeros(4, dtype=self._dtype, device=parameters[0].device)
+        self._sums = torch.zeros(4)
+        self.retrain(parameters)
         self.form: Form | None = None
-        # Of the step under way; sums of parts of it are gradients, and those are lists of tensors.
+        self._step = StepParts()  # the one under way
         self._observed = False  # whether the step observed last was measured
-        self._taken = 0  # passes, or examples
-        self._total: list[Tensor | None] = []  # the step's gradient so far, by parameter
-        self._half_sum: list[Tensor] = []  # the first half's part of it
-        self._kept: list[tuple[int, list[Tensor]]] = []  # groups' parts of it, and how many examples each
-        self._local: dict[Tensor, Tensor] = {}  # this worker's part of it, by parameter
+
+    def retrain(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Measure other parameters, from before the first pass of a step on."""
+        self._parameters = list(parameters)
+        self._layout = Layout(parameters)
+        device = parameters[0].device if parameters else self._sums.device
+        self._dtype = sum_dtype(device)
+        self._sums = self._sums.to(device, self._dtype)
+        self._kept_sums = self._sums.clone()
 
     @property
     def hooked(self) -> bool:
@@ -141,40 +154,31 @@ class NoiseMeter:
         self._offset = min(self._stride, steps) // 2 if costly else 0
         self._sums, self._kept_sums = (torch.zeros_like(self._sums) for _ in range(2))
         self._steps = self.measured = 0
-        self._begin_step()
+        self._step = StepParts()
 
     def take(self, examples: int) -> None:
         """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
         parts = self._layout.joined(gradients_of(self._parameters))
         if self._moments:
             self._add_square(parts, examples)
-        if self._half and self._taken < self.passes // 2:
-            self._half_sum = added(self._half_sum, parts)
+        if self._half and self._step.taken < self.passes // 2:
+            self._step.add_to_half(parts)
         if self._inner:
             kept = min(self.passes, KEPT_GROUPS)
-            group = self._taken * kept // self.passes
-            if group == len(self._kept):
-                self._kept.append((examples, added([], parts)))
-            else:
-                count, total = self._kept[group]
-                self._kept[group] = (count + examples, added(total, parts))
-        for number, p in enumerate(self._parameters):
-            so_far, gradient = self._total[number], p.grad
-            if gradient is not None:
-                # The additions that accumulation would have made, so the step's gradient is the same.
-                self._total[number] = gradient if so_far is None else so_far.add_(gradient)
-                p.grad = None
-        self._taken += 1
+            group = self._step.taken * kept // self.passes
+            self._step.add_to_group(group, examples, parts)
+        self._step.set_aside(self._parameters)
 
     def take_bucket(self, bucket: Bucket) -> None:
         """Take in a part of this worker's own gradient, before DDP reduces it."""
+        buffer = bucket.buffer()
         if self._moments:
-            self._add_square([bucket.buffer()], self._own, scale=1 / self._world**2)
+            self._add_square([plain(buffer)], self._own, scale=1 / self._world**2)
         if self._half or self._inner:
-            for p, gradient in zip(bucket.parameters(), bucket.gradients(), strict=True):
-                # The bucket holds it in the parameter's own memory format, which "gradients" does not know.
-                own = gradient.as_strided(p.shape, p.stride(), gradient.storage_offset())
-                self._local[p] = own / self._world  # the mean over workers is the step's gradient
+            gradients = [buffer.to_dense()] if buffer.is_sparse else bucket.gradients()
+            for p, gradient in zip(bucket.parameters(), gradients, strict=True):
+                # The mean over workers is the step's gradient.
+                self._step.local[p] = laid_out(gradient, p) / self._world
 
     def take_examples(self, images: Tensor, labels: Tensor) -> None:
         """Take in some of this worker's examples, in their order; the step's gradient is there already."""
@@ -186,47 +190,47 @@ class NoiseMeter:
                 squares = [gradient.square().sum() for gradient in gradients]
                 self._sums[0] += torch.stack(squares).to(self._dtype).sum()
             if self._inner:
-                whole = [gradient.flatten() for gradient in gradients_of(self._parameters)]
+                whole = [plain(gradient).flatten() for gradient in gradients_of(self._parameters)]
                 pairs = zip(gradients, whole, strict=True)
                 dots = torch.stack([gradient @ part for gradient, part in pairs]).to(self._dtype).sum(dim=0)
                 spread = (dots - square_norm(whole, self._dtype)).square().sum()
                 self._sums[1] += spread / (size - 1)
             if self._half:
-                first = min(max(size // 2 - self._first - self._taken, 0), count)
+                first = min(max(size // 2 - self._first - self._step.taken, 0), count)
                 halves = [
-                    gradient[:first].sum(dim=0).view(p.shape) / size
+                    shaped(gradient[:first].sum(dim=0), p) / size
                     for gradient, p in zip(gradients, self._parameters, strict=True)
                 ]
-                self._half_sum = added(self._half_sum, self._layout.joined(halves))
-            self._taken += count
+                self._step.add_to_half(self._layout.joined(halves))
+            self._step.taken += count
 
     def observe(self) -> None:
         """Take in the step's gradient, after reduction over workers and before the update."""
         self._observed = self.sampling
         if self._observed:
+            step = self._step
             if self.form in ("passes", "halves"):
-                for p, total in zip(self._parameters, self._total, strict=True):
-                    p.grad = total
+                step.give_back(self._parameters)
             whole = self._layout.joined(gradients_of(self._parameters))
             square = square_norm(whole, self._dtype)
             self._sums[2] += square
             if self.form == "workers" and (self._half or self._inner):
                 local = self._layout.joined(
-                    torch.zeros_like(p) if (own := self._local.get(p)) is None else own
+                    torch.zeros_like(p) if (own := step.local.get(p)) is None else own
                     for p in self._parameters
                 )
-                self._kept = [(self._own, local)]
+                step.groups = [(self._own, local)]
                 first = self._rank < self._world // 2
-                self._half_sum = local if first else [torch.zeros_like(part) for part in local]
+                step.half = local if first else [torch.zeros_like(part) for part in local]
             if self._inner and self.form != "per_example":
-                groups = self._groups if self.form == "workers" else len(self._kept)
-                for examples, parts in self._kept:
+                groups = self._groups if self.form == "workers" else len(step.groups)
+                for examples, parts in step.groups:
                     product = inner_product(parts, whole, self._dtype) * (self._size / max(examples, 1))
                     self._sums[1] += examples * (product - square).square() / (groups - 1)
             if self._half:
                 self._sums[3] += self._cosine(whole)
             self.measured += 1
-            self._begin_step()
+            self._step = StepParts()
         self._steps += 1
 
     def settle(self, scale: float = 1.0) -> None:
@@ -277,12 +281,6 @@ class NoiseMeter:
             return "passes", passes
         return "halves", 2 if self._halves and batch_size >= 2 * self._least else 1
 
-    def _begin_step(self) -> None:
-        """Forget the step before."""
-        self._taken = 0
-        self._total = [None] * len(self._parameters)
-        self._half_sum, self._kept, self._local = [], [], {}
-
     def _add_square(self, parts: Sequence[Tensor], examples: int, scale: float = 1.0) -> None:
         """Add ``n_k |g_k|^2`` for a group's part ``(n_k / N) g_k`` of the step's gradient."""
         weight = scale * self._size**2 / max(examples, 1)
@@ -290,10 +288,8 @@ class NoiseMeter:
 
     def _cosine(self, whole: Sequence[Tensor]) -> Tensor:
         """Return the cosine between the first half's part of the step's gradient and the rest of it."""
-        first = self._half_sum or [torch.zeros_like(part) for part in whole]
+        first = self._step.half or [torch.zeros_like(part) for part in whole]
         if self._world > 1:
             for part in first:
                 dist.all_reduce(part)
-        second = [part - one for part, one in zip(whole, first, strict=True)]
-        norms = square_norm(first, self._dtype).sqrt() * square_norm(second, self._dtype).sqrt()
-        return inner_product(first, second, self._dtype) / norms
+        return cosine(first, whole, self._dtype)

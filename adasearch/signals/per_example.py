@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from adasearch.signals.flat_gradient import plain
+
 __all__ = ["example_gradients", "mixes_examples"]
 
 BATCH_NORMS = (
@@ -59,6 +61,6 @@ def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], Iterator
                 weights = {name: p.detach() for name, p in trained.items()}
                 with sdpa_kernel(SDPBackend.MATH):  # the kernels for attention cannot be mapped over examples
                     found = gradient(weights, some_images, some_labels)
-                yield [found[name].flatten(1) for name in trained]
+                yield [plain(found[name]).flatten(1) for name in trained]
 
     return gradients

@@ -15,7 +15,7 @@ class Bucket(Protocol):
     """
 
     def buffer(self) -> Tensor:
-        """Return the gradients as one tensor (components,)."""
+        """Return the gradients as one tensor (components,), or the only one as it is if it is sparse."""
 
     def parameters(self) -> list[Tensor]:
         """Return whose gradients they are."""

@@ -13,6 +13,7 @@ from adasearch.spaces.experiments import Experiment
 from adasearch.spaces.space import Space
 
 if TYPE_CHECKING:
+    from adasearch.data.load import DataCard
     from adasearch.schedule_file import Schedule
 
 __all__ = ["Defaults", "Request", "ResolvedStudy", "departures", "with_experiment", "with_schedule"]
@@ -202,6 +203,7 @@ class ResolvedStudy:
     train_space: Space
     scheduler_space: Space
     data: DataSpec
+    card: "DataCard"
     defaults: Defaults
 
     @property

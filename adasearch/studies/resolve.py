@@ -232,7 +232,12 @@ def _study(
     )
     check_together(record)
     return ResolvedStudy(
-        record=record, train_space=train_space, scheduler_space=scheduler_space, data=spec, defaults=defaults
+        record=record,
+        train_space=train_space,
+        scheduler_space=scheduler_space,
+        data=spec,
+        card=card,
+        defaults=defaults,
     )
 
 

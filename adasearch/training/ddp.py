@@ -8,6 +8,7 @@ from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from adasearch.errors import InputError
 from adasearch.signals.interval import IntervalMeter
 
 __all__ = ["in_parallel", "show_gradients"]
@@ -25,6 +26,9 @@ def show_gradients(parallel: DistributedDataParallel, meter: IntervalMeter) -> N
     """Do what DDP does without a hook, and before show the meter this process's own gradient.
 
     The meter must not lead back to DDP: a cycle through DDP, which holds the hook, would never be freed.
+
+    Raises:
+        InputError: it has a hook already.
     """
 
     # DDP refuses another annotation than this one, whose type mypy does not know.
@@ -35,4 +39,9 @@ def show_gradients(parallel: DistributedDataParallel, meter: IntervalMeter) -> N
         meter.take_bucket(bucket)
         return allreduce_hook(group, bucket)
 
-    parallel.register_comm_hook(dist.group.WORLD, hook)
+    try:
+        parallel.register_comm_hook(dist.group.WORLD, hook)
+    except RuntimeError as error:
+        raise InputError(
+            "the DistributedDataParallel has a communication hook already, and takes one: wrap the model anew"
+        ) from error

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import SGD, AdamW, Optimizer
 
+from adasearch.errors import InputError
 from adasearch.training.config import Hyperparameters
 
 __all__ = ["Update", "make_optimizer"]
@@ -67,7 +68,7 @@ class Update:
 
     def unscale(self) -> float:
         """Divide the gradients by what the loss was multiplied by, and return that."""
-        if self._scaler is None:
+        if self._scaler is None or not self._any_gradient():
             return 1.0
         scale = self._scaler.get_scale()
         self._scaler.unscale_(self._optimizer)
@@ -88,14 +89,34 @@ class Update:
         self.lr = float(groups[0]["lr"])
 
     def step(self) -> bool:
-        """Step the optimiser, unless a gradient overflowed; tell whether the weights were updated."""
-        if self._scaler is None:
+        """Step the optimiser, unless a gradient overflowed; tell whether the weights were updated.
+
+        Raises:
+            InputError: the optimiser steps with a closure.
+        """
+        try:
+            return self._step()
+        except (AssertionError, TypeError) as error:
+            if "closure" not in str(error):
+                raise
+            self.end()
+            raise InputError(
+                f"{type(self._optimizer).__name__} steps with a closure: where controller.backward(loss) is "
+                "true, call controller.before_update(), optimizer.step(closure) and controller.after_update()"
+            ) from error
+
+    def _step(self) -> bool:
+        if self._scaler is None or not self._any_gradient():  # a scaler refuses to step without one
             self._optimizer.step()
             return True
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         return self._scaler.get_scale() >= scale  # it falls where a step was skipped, and only there
+
+    def _any_gradient(self) -> bool:
+        groups = self._optimizer.param_groups
+        return any(p.grad is not None for group in groups for p in group["params"])
 
     def end(self) -> None:
         """Give the learning rates back as they were."""

@@ -9,7 +9,7 @@ from adasearch.errors import one_line, place_in_user_code
 from adasearch.records import Cause, Limits, Status, Value
 from adasearch.training.config import TrainConfig
 
-__all__ = ["DivergedError", "Outcome", "TrialTask", "failed"]
+__all__ = ["MAX_ERROR", "DivergedError", "Outcome", "TrialTask", "failed"]
 
 MAX_ERROR = 400  # characters of an error in a trial's row
 MAX_TRACEBACK = 20_000  # characters that are kept of it, from its end

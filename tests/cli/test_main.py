@@ -167,6 +167,7 @@ BAD_SEARCHES = [
         ["--architecture", "tests.own_nets:for_large_images"],
         "fails on images of 16x16 pixels; 48x48 would do",
     ),
+    (["--architecture", "tests.failing_nets:NoBackward"], "of every trial: NotImplementedError: no way back"),
     (["--scheduler", "debba"], "unknown scheduler 'debba'; did you mean 'deba'?"),
     (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
     (["--scheduler", "json:loads"], "must be a dataclass"),

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from adasearch.signal_sets import MEASURED, NOISE
-from adasearch.signals.interval import IntervalMeter, IntervalState
+from adasearch.signals.interval import IntervalMeter
+from adasearch.signals.interval_state import IntervalState
 from tests.signals import test_gradients
 from tests.signals.test_noise import (
     batch,

@@ -15,7 +15,7 @@ STUDIES = [
     (BOOL, "compile per_example"),
     (TEXT, "sampler stopper"),
     (INT, "smallest largest multiple_of"),
-    (TEXT, "train_space scheduler_space prefix versions"),
+    (TEXT, "train_space scheduler_space prefix label_column image_column config split weights versions"),
     (TIME, "created_at"),
 ]
 TRIALS = [

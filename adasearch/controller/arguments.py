@@ -1,0 +1,68 @@
+"""What a loop hands to its controller, refused in one line where it is of another kind."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from adasearch.errors import InputError
+from adasearch.records import Limits
+
+__all__ = ["check_arguments", "check_loss"]
+
+
+def check_arguments(
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    batch_size: int,
+    limits: Limits | None,
+    interval: float,
+    device_batch: int | None,
+    seed: int,
+    evaluate: Callable[[], float] | None,
+) -> None:
+    """Check the kinds of what a controller is built from; their ranges are checked where they matter.
+
+    Raises:
+        InputError: one of them is of another kind.
+    """
+    groups = getattr(optimizer, "param_groups", None)
+    for name, value, fits, wanted in (
+        ("model", model, isinstance(model, nn.Module), "a torch.nn.Module"),
+        ("optimizer", optimizer, isinstance(groups, list) and bool(groups), "one torch.optim.Optimizer"),
+        ("batch_size", batch_size, _whole(batch_size), "a whole number"),
+        ("limits", limits, limits is None or isinstance(limits, Limits), "adasearch.Limits or None"),
+        ("interval", interval, isinstance(interval, Real), "a number of epochs"),
+        (
+            "device_batch",
+            device_batch,
+            device_batch is None or _whole(device_batch),
+            "a whole number or None",
+        ),
+        ("seed", seed, _whole(seed), "a whole number"),
+        ("evaluate", evaluate, evaluate is None or callable(evaluate), "a function or None"),
+    ):
+        if not fits:
+            held = repr(value) if isinstance(value, (Real, str)) else f"of type {type(value).__name__}"
+            raise InputError(f"{name} must be {wanted} but is {held}")
+
+
+def check_loss(loss: Tensor) -> None:
+    """Check that one can go backward from a loss.
+
+    Raises:
+        InputError: it is not one number, or depends on nothing that is trained.
+    """
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        held = f"has shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"is {type(loss).__name__}"
+        raise InputError(
+            f"the loss must be a tensor of one number, the mean over the examples at hand, but {held}"
+        )
+    if not loss.requires_grad:
+        raise InputError("the loss has no gradient: it depends on no parameter that requires one")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -1,0 +1,108 @@
+"""Which parameters an optimiser updates now: they may be frozen, added or taken away in mid-run."""
+
+from itertools import chain
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from adasearch.errors import InputError
+
+__all__ = ["Trained", "parallel_in"]
+
+
+def parallel_in(model: nn.Module) -> DistributedDataParallel | None:
+    """Return the DDP in a model: itself, or what a wrapper such as ``torch.compile``'s holds.
+
+    Raises:
+        InputError: there are several.
+    """
+    found = [module for module in model.modules() if isinstance(module, DistributedDataParallel)]
+    if len(found) > 1:
+        raise InputError(
+            f"the model must hold one DistributedDataParallel around all, but it holds {len(found)}"
+        )
+    return found[0] if found else None
+
+
+class Trained:
+    """The parameters that an optimiser updates, in the order of their model; those of no model come last.
+
+    What the model had once and has no more is none of them: an optimiser keeps a head that was replaced.
+
+    Args:
+        optimizer: asked at each call.
+        model: what is trained.
+    """
+
+    def __init__(self, optimizer: Optimizer, model: nn.Module) -> None:
+        self._optimizer = optimizer
+        self._model = model
+        self._reduced: set[int] | None = None
+        self._told: list[tuple[nn.Parameter, bool]] = []
+        self._former: dict[int, nn.Parameter] = {}  # all that the model ever had, so that no id comes again
+        self._found: list[nn.Parameter] = []
+        self._others: list[nn.Parameter] = []  # of the model, and not the optimiser's
+        self.look()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first of them is, or the first that the optimiser holds."""
+        held: list[nn.Parameter] = [p for group in self._optimizer.param_groups for p in group["params"]]
+        return next(p.device for p in chain(self._found, held))
+
+    def __call__(self) -> list[nn.Parameter]:
+        """Return the parameters.
+
+        Raises:
+            InputError: one of them is not averaged over the processes.
+        """
+        told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
+        same = len(told) == len(self._told)
+        if not (same and all(p is q and r == s for (p, r), (q, s) in zip(told, self._told, strict=True))):
+            self.look()
+        return self._found
+
+    def look(self) -> None:
+        """Look at model and optimiser anew."""
+        self._told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
+        held = {id(p): p for p, _ in self._told}
+        model = {id(p): p for p in self._model.parameters()}
+        self._former |= model
+        inside = [p for key, p in model.items() if key in held]
+        outside = [p for key, p in held.items() if key not in self._former]
+        self._found = [p for p in chain(inside, outside) if p.requires_grad]
+        self._others = [p for key, p in model.items() if key not in held]
+        self._check_reduced()
+
+    def reduce_by(self, parallel: DistributedDataParallel) -> None:
+        """Refuse parameters from here on that DDP does not average.
+
+        Raises:
+            InputError: one of the present ones is such.
+        """
+        self._reduced = {id(p) for p in parallel.parameters() if p.requires_grad}
+        self._check_reduced()
+
+    def _check_reduced(self) -> None:
+        if self._reduced is None:
+            return
+        names = {id(each): repr(name) for name, each in self._model.named_parameters()}
+        for p in self._found:
+            if id(p) not in self._reduced:
+                name = names.get(id(p), f"of shape {tuple(p.shape)}")
+                raise InputError(
+                    f"parameter {name} is trained, but DistributedDataParallel does not average it: that "
+                    "takes what was trainable when it was built, so wrap the model anew, for a new controller"
+                )
+
+    def clear_others(self) -> None:
+        """Forget the gradients of the model's other parameters, or they would add up over all batches.
+
+        Raises:
+            InputError: a parameter is not averaged over the processes.
+        """
+        self()
+        for p in self._others:
+            p.grad = None

@@ -1,0 +1,77 @@
+"""The first steps of every study whose network or scheduler is not ours, before anything starts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from adasearch.records import Value
+from adasearch.training.config import TrainConfig, hyperparameters_of
+
+if TYPE_CHECKING:
+    from adasearch.spaces.space import Space
+    from adasearch.studies.request import ResolvedStudy
+    from adasearch.training.rehearsal import Rehearsal
+
+__all__ = ["rehearse_studies"]
+
+
+def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
+    """Take the first steps of a trial of each study; of several alike only where one measures more.
+
+    Our own networks with our own schedulers are tested, and left out.
+
+    Raises:
+        InputError: the steps fail; with what to change where that is known.
+    """
+    from adasearch.schedulers.registry import make_scheduler
+    from adasearch.training.rehearsal import OURS, Rehearsal, rehearse
+
+    wanted: list[tuple[Rehearsal, frozenset[str]]] = []
+    for study in studies:
+        record = study.record
+        if record.architecture in OURS and ":" not in record.scheduler:
+            continue
+        fields = _first(study.scheduler_space)
+        config = TrainConfig(
+            architecture=record.architecture,
+            scale=record.scale,
+            seed=record.seed,
+            hyperparameters=hyperparameters_of(_first(study.train_space)),
+            budget=record.budget,
+            interval=record.interval,
+            evaluate_every=record.evaluate_every,
+            precision=record.precision,
+            compile=record.compile,
+            per_example=record.per_example,
+        )
+        rehearsal = Rehearsal(
+            config=config,
+            scheduler=record.scheduler,
+            fields=fields,
+            classes=study.card.classes,
+            image_size=study.card.image_size,
+            workers=record.workers,
+        )
+        wanted.append((rehearsal, make_scheduler(record.scheduler, fields).needs))
+    done: list[tuple[Rehearsal, frozenset[str]]] = []
+    for rehearsal, needs in sorted(wanted, key=lambda each: -len(each[1])):
+        own = ":" in rehearsal.scheduler
+        known = (needs <= more and _steps(rehearsal) == _steps(other) for other, more in done)
+        if own or not any(known):
+            rehearse(rehearsal)
+            done.append((rehearsal, needs))
+
+
+def _first(space: "Space") -> dict[str, Value]:
+    """Return the values of a space's first trial by bare name, but for thresholds given as quantiles."""
+    start = f"{space.kind}/"
+    values = {**space.fixed(), **space.first()}
+    return {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+
+
+def _steps(rehearsal: "Rehearsal") -> tuple[object, ...]:
+    """Return what the first steps depend on beside the scheduler."""
+    config = rehearsal.config
+    return (
+        *(config.architecture, config.scale, config.precision, config.compile, config.per_example),
+        *(config.hyperparameters.optimizer, rehearsal.classes, rehearsal.image_size, rehearsal.workers),
+    )

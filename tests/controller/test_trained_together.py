@@ -1,0 +1,133 @@
+"""The same under DDP: what is averaged is measured, and what is not is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, TensorDataset
+
+from adasearch import BatchSizeController, Limits
+from adasearch.errors import InputError
+from adasearch.signal_sets import MEASURED
+from tests.controller.test_trained import SIZE, WantsAll, Waves, Words, net, numbers
+
+WORLD = 2
+
+
+class Odd(Waves):
+    """Its complex weights begin at an odd place of DDP's bucket."""
+
+    def __init__(self, *, real: bool) -> None:
+        super().__init__(real=real)
+        self.odd = nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs) * self.odd
+
+
+def words() -> TensorDataset:
+    random = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.randint(20, (96, 4), generator=random), numbers().tensors[1])
+
+
+def compiled() -> nn.Module:
+    return cast(nn.Module, torch.compile(DistributedDataParallel(net()), backend="eager"))
+
+
+class Wrapper(nn.Module):
+    """What Lightning and others make of a model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = DistributedDataParallel(net())
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.inner(inputs)
+        return outputs
+
+
+PARALLEL = DistributedDataParallel
+TWINS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], Callable[[], TensorDataset]]] = {
+    "complex": (lambda: PARALLEL(Waves(real=False)), lambda: PARALLEL(Waves(real=True)), numbers),
+    "odd": (lambda: PARALLEL(Odd(real=False)), lambda: PARALLEL(Odd(real=True)), numbers),
+    "sparse": (
+        lambda: PARALLEL(Words(sparse=True, words=20)),
+        lambda: PARALLEL(Words(sparse=False, words=20)),
+        words,
+    ),
+    "compiled": (compiled, lambda: PARALLEL(net()), numbers),
+    "wrapped": (Wrapper, lambda: PARALLEL(net()), numbers),
+}
+
+
+def run(model: nn.Module, data: TensorDataset, **options: Any) -> BatchSizeController:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    controller = BatchSizeController(
+        model,
+        optimizer,
+        data,
+        WantsAll(),
+        batch_size=SIZE,
+        limits=Limits(smallest=SIZE, largest=SIZE),
+        **options,
+    )
+    for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+    return controller
+
+
+def _unfreeze() -> None:
+    """What DDP did not see when it was built would differ between the processes without a word."""
+    inner = net()
+    inner[0].requires_grad_(False)
+    model = DistributedDataParallel(inner)
+    optimizer = torch.optim.SGD(inner[2].parameters(), lr=0.05)
+    data = numbers()
+    controller = BatchSizeController(
+        model, optimizer, data, "deba", batch_size=SIZE, limits=Limits(smallest=SIZE, largest=SIZE)
+    )
+    for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        if controller.steps == 2:
+            inner[0].requires_grad_(True)
+            optimizer.add_param_group({"params": list(inner[0].parameters())})
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+def _process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    try:
+        found: dict[str, Any] = {}
+        for name, (one, twin, data) in TWINS.items():
+            found[name] = [run(build(), data()).history for build in (one, twin)]
+        with pytest.raises(InputError, match=r"parameter 'module\.0\.weight' is trained, but Distributed"):
+            _unfreeze()
+        hooked = DistributedDataParallel(net())
+        run(hooked, numbers())
+        with pytest.raises(InputError, match="has a communication hook already"):
+            run(hooked, numbers())
+        torch.save(found, f"{folder}/{rank}")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    folder: Path = tmp_path_factory.mktemp("processes")
+    spawn(_process, args=(str(folder),), nprocs=WORLD)
+    return [torch.load(folder / str(rank), weights_only=False) for rank in range(WORLD)]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_signals_are_those_of_the_plain_twin(found: list[Any], name: str) -> None:
+    (one,), (twin,) = found[0][name]
+    assert found[1][name] == found[0][name]
+    for signal in MEASURED:
+        assert getattr(one, signal) == pytest.approx(getattr(twin, signal), rel=1e-9), signal
