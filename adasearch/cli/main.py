@@ -3,6 +3,8 @@
 import os
 import shlex
 import sys
+import threading
+from functools import partial
 
 import click
 
@@ -50,6 +52,7 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    threading.excepthook = partial(_ended_by_a_thread, arguments)
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -74,6 +77,18 @@ def _to_go_on(arguments: list[str]) -> str:
     if arguments[:1] not in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"]):
         return ""
     return f"; what is finished is kept. To go on: {shlex.join(['adasearch', *arguments])}"
+
+
+def _ended_by_a_thread(arguments: list[str], raised: threading.ExceptHookArgs) -> None:
+    """End the process with a thread's error if it is one of ours: the main thread cannot get away."""
+    if not isinstance(raised.exc_value, StoreError):
+        threading.__excepthook__(raised)
+        return
+    try:
+        _fail(f"{raised.exc_value}{_to_go_on(arguments)}", 1)
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _fail(message: str, code: int) -> None:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, write_whole
+from adasearch.io.private_folder import private_folder
 from adasearch.io.text import is_name, printable, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
@@ -72,12 +72,12 @@ class Store:
     def ray_folder(self, *, shared: bool) -> Iterator[str]:
         """Give the path or URI for Ray's own files: beside the tables, where every node reaches it.
 
-        With an object store a Ray of this machine alone keeps them on its disk, until the end.
+        A Ray of this machine alone keeps them until the end in a folder of its own, with the temporary files.
         """
-        if self._local or shared:
+        if shared:
             yield below(self._place, ".ray")
             return
-        with TemporaryDirectory(prefix="adasearch-ray-", ignore_cleanup_errors=True) as folder:
+        with private_folder() as folder:
             yield folder
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
@@ -86,8 +86,10 @@ class Store:
 
     def remove_checkpoints(self, trial: TrialRecord) -> None:
         """Remove a trial's checkpoints, if it has any; it is over."""
+        folder = f"{folder_of(trial)}/checkpoints/{trial.trial_id}"
+        self.locks.remove(folder)  # commands that train in this process hold it
         with suppress(OSError):
-            self._files.delete_dir(f"{self._root}/{folder_of(trial)}/checkpoints/{trial.trial_id}")
+            self._files.delete_dir(f"{self._root}/{folder}")
 
     def checkpointed(self, study: str) -> list[str]:
         """Return the ids of a study's trials that have checkpoints."""

@@ -9,12 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
 from adasearch.errors import AdasearchError, InputError, one_line
+from adasearch.io.private_folder import private_folder
 from adasearch.tuning.runtime_env import runtime_env
+from adasearch.tuning.servers import watched
 from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
 
 __all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
@@ -75,7 +78,7 @@ def _pinned_cpus() -> int | None:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what Ray's own code, below Python, says of a cluster that refuses it: the error tells the same."""
+    """Drop what Ray's own code, below Python, says of a cluster that refuses it or is lost; we tell it."""
     own, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -181,16 +184,18 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
             "ray.shutdown() before it"
         )
     check_ray()
-    with silenced(("ray", "ray.tune", "ray.train")):
+    with silenced(("ray", "ray.tune", "ray.train")), nullcontext("") if address else private_folder() as here:
         try:
-            _init(address, own)
-            with contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER))):
+            _init(address, own, here)
+            own_out = contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER)))
+            with own_out, watched():
                 yield capacity_now()
         finally:
-            ray.shutdown()
+            with _silent_stderr():
+                ray.shutdown()
 
 
-def _init(address: str | None, own: Iterable[str]) -> None:
+def _init(address: str | None, own: Iterable[str], folder: str) -> None:
     import ray
 
     from adasearch.tuning.ray_patches import job_config
@@ -211,6 +216,7 @@ def _init(address: str | None, own: Iterable[str]) -> None:
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     object_store_memory=OBJECT_STORE_BYTES,
+                    _temp_dir=folder,  # not the machine's /tmp/ray, where all can read, for good
                 )
     except InputError:
         raise
