@@ -132,7 +132,8 @@ class Locks:
 
     def _owner(self, study: str) -> str:
         try:
-            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
+            owner = Path(self._root, study, ".owner")
+            who = printable(owner.read_text(errors="replace")[:200]) if owner.is_file() else ""
         except OSError:
             who = ""
         return who or "it has just begun or ended"

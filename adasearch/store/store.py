@@ -5,7 +5,6 @@ written under a hidden name, synced and renamed; on an object store it is one pu
 all of a file or nothing. A file that cannot be read is skipped and named on stderr.
 """
 
-import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, one_line, unknown
@@ -27,7 +25,7 @@ from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
-from adasearch.store.parquet_file import PartError, rows_in
+from adasearch.store.parquet_file import PartError, parquet_bytes, rows_in
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of
 from adasearch.store.schemas import SCHEMAS, Table
 from adasearch.store.trials import RESERVED, folder_of
@@ -143,11 +141,10 @@ class Store:
         self._put(f"{folder}/{table}/{name}.parquet", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
 
     def _put(self, path: str, rows: pa.Table) -> None:
-        data = io.BytesIO()
         # Files are small: what zstd and dictionaries would save takes longer to write and to read.
-        pq.write_table(rows, data, compression="snappy", use_dictionary=False)
+        data = parquet_bytes(rows, compression="snappy", use_dictionary=False)
         self.locks.check()
-        write_whole(self._files, f"{self._root}/{path}", data.getbuffer())
+        write_whole(self._files, f"{self._root}/{path}", data)
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
@@ -256,10 +253,14 @@ class Store:
                 rows: Iterable[dict[str, Any]] = rows_in(piece.rows, table)
             except ValueError:  # such as a time that no calendar has: only its own row is left out
                 rows = self._rows_one_by_one(piece.rows, table, f"{self._root}/{folder}/{table}", files)
+            seen: set[str] = set()  # a trial's file, and a study's, has one row; what follows counts no more
             for row, source in zip(rows, files, strict=True):
                 if not row:
                     continue
                 try:
+                    if source in seen:
+                        raise ValueError("it has a second row")
+                    seen.add(source)
                     record = record_of(row)
                     home = folder if table == "studies" and folder in RESERVED else _home(record)
                     if home != folder:

@@ -20,6 +20,7 @@ from torch import distributed as dist
 from adasearch.callbacks import Say, say_nothing
 from adasearch.errors import StoreError
 from adasearch.io.filesystem import is_local, listed, locate, read_whole, write_whole
+from adasearch.io.seal import opened, sealed
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
 from adasearch.training.history import history_of
@@ -99,7 +100,11 @@ class Checkpoints:
             data = io.BytesIO()
             torch.save(state, data)
             self._check_place()
-            write_whole(self._files, f"{self._root}/{len(progress.history):08d}.pt", data.getbuffer())
+            write_whole(
+                self._files,
+                f"{self._root}/{len(progress.history):08d}.pt",
+                memoryview(sealed(data.getbuffer())),
+            )
             self._remove_others(len(progress.history))
         self._last = time.monotonic()
 
@@ -144,7 +149,7 @@ class Checkpoints:
     def _read(self, path: str) -> dict[str, Any]:
         """Return a checkpoint's state; nothing if it is damaged or something else."""
         try:
-            whole = read_whole(self._files, path).to_pybytes()
+            whole = opened(read_whole(self._files, path).to_pybytes())
             state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
         except (StoreError, MemoryError):
             raise

@@ -1,6 +1,7 @@
 """Ray, started quietly on this machine or joined at an address, and what it can hold."""
 
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -191,7 +192,8 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
             with own_out, watched():
                 yield capacity_now()
         finally:
-            with _silent_stderr():
+            # Ray repeats at last what it has printed.
+            with _silent_stderr(), contextlib.redirect_stdout(io.StringIO()):
                 ray.shutdown()
 
 
