@@ -184,7 +184,7 @@ def test_other_tools_read_a_table_with_a_digest_and_verify_its_pages(whole: Path
     plain = pq.read_table(file, page_checksum_verification=True)
     found = duckdb.sql(f"select count(*), max(step) from '{file}'")
     assert found is not None
-    assert found.fetchone() == (plain.num_rows, max(plain.column("step").to_pylist()))
+    assert found.fetchall() == [(plain.num_rows, max(plain.column("step").to_pylist()))]
     assert len(pd.read_parquet(file)) == plain.num_rows
 
 
