@@ -23,8 +23,8 @@ from adasearch.cli.report import report
 from adasearch.cli.rerun import rerun
 from adasearch.cli.search import search
 from adasearch.cli.train import train
-from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError
-from adasearch.io.text import printable, redacted
+from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError, one_line
+from adasearch.io.text import cut, printable, redacted
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    threading.excepthook = partial(_ended_by_a_thread, arguments)
+    former, threading.excepthook = threading.excepthook, partial(_ended_by_a_thread, arguments)
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -67,9 +67,15 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"{error}{_to_go_on(arguments)}", 1)
     except AdasearchError as error:
         _fail(str(error), 1)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):  # as torch tells it
+            raise
+        _fail(f"there is not enough memory for this: {one_line(error)}", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does
         sys.exit(1)
+    finally:
+        threading.excepthook = former
 
 
 def _to_go_on(arguments: list[str]) -> str:
@@ -92,5 +98,5 @@ def _ended_by_a_thread(arguments: list[str], raised: threading.ExceptHookArgs) -
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(printable(f"adasearch: {redacted(' '.join(message.split()))}"), err=True)
+    click.echo(printable(cut(f"adasearch: {redacted(' '.join(message.split()))}")), err=True)
     sys.exit(code)

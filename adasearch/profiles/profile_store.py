@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adasearch.errors import InputError, one_line
 from adasearch.io.filesystem import listed, locate, write_whole
-from adasearch.io.text import is_name, printable, slug
+from adasearch.io.text import cut, is_name, printable, slug
 from adasearch.profiles.profile import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
 from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, rows_in
@@ -129,7 +129,7 @@ class ProfileStore:
             except (PartError, ValueError) as error:
                 kind = error.kind if isinstance(error, PartError) else "damaged"
                 line = f"adasearch: skipping {kind} {item.path}: {error}"
-                print(printable(line), file=sys.stderr)  # noqa: T201
+                print(cut(printable(line)), file=sys.stderr)  # noqa: T201
         return _grouped([row for rows in found for row in rows])
 
 

@@ -20,7 +20,7 @@ from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, write_whole
 from adasearch.io.private_folder import private_folder
-from adasearch.io.text import is_name, printable, redacted
+from adasearch.io.text import cut, is_name, printable, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
@@ -318,4 +318,4 @@ def _home(record: StudyRecord | TrialRecord) -> str:
 
 def _say(path: str, error: PartError) -> None:
     line = f"adasearch: skipping {error.kind} {path}: {error}"
-    print(printable(line), file=sys.stderr)  # noqa: T201
+    print(cut(printable(line)), file=sys.stderr)  # noqa: T201
