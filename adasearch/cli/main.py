@@ -28,6 +28,9 @@ from adasearch.io.text import cut, printable, redacted
 
 __all__ = ["main"]
 
+OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
+"""How torch, and the system's loader of libraries, tell that there is no memory left."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="adasearch")
@@ -67,8 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"{error}{_to_go_on(arguments)}", 1)
     except AdasearchError as error:
         _fail(str(error), 1)
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or "allocate memory" in str(error)):  # as torch tells it
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
             raise
         _fail(f"there is not enough memory for this: {one_line(error)}", 1)
     except BrokenPipeError:

@@ -15,7 +15,7 @@ from adasearch.errors import StoreError
 __all__ = ["private_folder", "remove_private_folders"]
 
 PREFIX = "adasearch-"
-LONGEST = 40  # characters: Ray's sockets lie below, and the path of a socket has at most 107
+LONGEST = 40  # characters: Ray's sockets lie 65 deeper, and the path of a socket has at most 107
 FREE_BYTES = 64 * 2**20  # what Ray writes in a long search, several times over
 YOUNG_SECONDS = 60.0  # in which a folder may be there and not be locked yet
 BUSY_SECONDS = 3.0  # for which processes that are ending may write below a folder that is removed

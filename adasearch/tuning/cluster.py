@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -47,7 +48,13 @@ SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")  # when it starts
 
 REACH_SECONDS = 10
 POLL_SECONDS = 1.0
+ADDRESS_SPACE_BYTES = 8 * 2**30  # a driver and a worker take 6.5 GiB of it, most of it never used
 OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hardly used
+
+
+OWN_TOKEN = secrets.token_hex(32)
+"""What keeps others of this machine from an embedded Ray where there is no token yet (Ray asks for one since
+2.59, and would write one to the user's home); one of a process, as Ray reads it once."""
 
 
 class DoesNotFit(InputError):  # noqa: N818 - a state, not a mistake: more nodes may come
@@ -105,6 +112,24 @@ class _WithoutRaylets:
         return getattr(self._out, name)
 
 
+def _check_address_space() -> None:
+    """Refuse what ``ulimit -v`` may leave: Ray's own code aborts then, wherever it happens to be.
+
+    Raises:
+        AdasearchError: it is less than a worker takes.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE_BYTES:
+        raise AdasearchError(
+            f"Ray needs {ADDRESS_SPACE_BYTES >> 30} GiB of address space in each process, but 'ulimit -v' "
+            f"leaves {limit / 2**30:.1f}; nothing of it has to be memory, so give 'ulimit -v unlimited'"
+        )
+
+
 def _check_reachable(address: str, wait_seconds: float) -> None:
     """Try a plain connection first: Ray itself waits for minutes where nothing listens."""
     host, _, port = address.rpartition(":")
@@ -158,7 +183,10 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
     if address:
         _check_reachable(address, wait_seconds)
     else:
+        _check_address_space()
         given |= {name: value for name, value in LOOPBACK.items() if name not in os.environ}
+        if _token() is None:
+            given["RAY_AUTH_TOKEN"] = OWN_TOKEN
     with environment(given, kept=SET_BY_RAY), faulthandler_kept(), _joined(address, own) as capacity:
         yield capacity
 
@@ -218,7 +246,8 @@ def _init(address: str | None, own: Iterable[str], folder: str) -> None:
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     object_store_memory=OBJECT_STORE_BYTES,
-                    _temp_dir=folder,  # not the machine's /tmp/ray, where all can read, for good
+                    # Not /tmp/ray, where all can read for good; Ray opens to all what it is given itself.
+                    _temp_dir=f"{folder}/r",
                 )
     except InputError:
         raise
