@@ -176,23 +176,25 @@ class SearchState:
         for note in delivery.notes:
             self._listener.noted(trial.record, note)
 
-    def close(self, tune_id: str, lost: str | None = None) -> None:
+    def close(self, tune_id: str, lost: str | None = None, *, for_memory: bool = False) -> None:
         """Close a trial: as its outcome says, else as stopped early.
 
         It stays open, for another search to go on with, where the reason lies outside of it: a checkpoint
         could not be written, its slot's own process was ``lost``, in which no code of a trial runs, or its
-        workers were while something was wrong with the place. Two in a row end the search.
+        workers were while something was wrong with the place. Two in a row end the search. A slot that Ray
+        killed ``for_memory`` is the trial's own: its workers took it.
         """
         running = self._running.pop(tune_id, None)
         if running is None:
             return
         outcome = running.outcome or Outcome(status="pruned")
+        if running.outcome is None and lost is not None:
+            outside = None if for_memory else lost
+            outcome = Outcome(status="failed", error=lost, cause="lost", outside=outside)
         if outcome.unwritten is not None:
             self.broken = self.broken or StoreError(outcome.unwritten)
             return
-        outside = lost if running.outcome is None else outcome.outside
-        if outcome.cause == "lost" or outside is not None:
-            outside = self._place.fault() or outside
+        outside = (self._place.fault() if outcome.cause == "lost" else None) or outcome.outside
         if outside is not None:
             self._leave_open(running.trial.record, outside)
             return
@@ -232,6 +234,10 @@ class SearchState:
             write()
         except AdasearchError as error:
             self.broken = error
+            try:
+                self._place.check()
+            except StoreError as why:  # the folder vanished while something was written
+                self.broken = why
 
 
 def _refilled(plan: TrialPlan) -> Rungs:

@@ -266,6 +266,14 @@ def test_trial_whose_slot_died_stays_open_and_its_checkpoint_with_it(
         state.check_whole()
 
 
+def test_trial_whose_slot_was_killed_for_memory_is_failed(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    state.close("tune 0", lost="the trial's process failed: OutOfMemoryError", for_memory=True)
+    trial = stored_of(store)
+    assert (trial.status, trial.cause) == ("failed", "lost")
+    assert trial.error == "the trial's process failed: OutOfMemoryError"
+
+
 def test_two_trials_in_a_row_that_are_lost_for_no_reason_of_theirs_end_the_search(
     state: SearchState, store: Store
 ) -> None:
@@ -339,6 +347,22 @@ def test_search_ends_within_seconds_once_its_folder_is_no_longer_the_one_it_bega
         state.close("tune 0")
         assert sorted(results.rglob("*")) == made
         with pytest.raises(StoreError, match=r"removed or renamed|is another file"):
+            state.check_whole()
+
+
+def test_write_that_fails_as_its_folder_vanishes_tells_that(
+    store: Store, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.locks.hold(STUDY.study):
+        state = SearchState([proposals(store)], store, listener, Place(store))
+
+        def vanish(trial: TrialRecord) -> None:
+            (tmp_path / "results").rename(tmp_path / "elsewhere")
+            raise StoreError("cannot write a row: No such file or directory")
+
+        monkeypatch.setattr(store, "write_trial", vanish)
+        state.begin("tune 0")
+        with pytest.raises(StoreError, match="results was removed or renamed"):
             state.check_whole()
 
 
