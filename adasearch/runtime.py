@@ -11,6 +11,7 @@ __all__ = ["TRIALS", "RunOptions", "Runtime"]
 TRIALS = 20  # per study
 
 GIB = 2**30
+GREATEST = 2**31  # less than which a count must be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,9 @@ class RunOptions:
         Raises:
             InputError: the first of them.
         """
-        if self.device_batch is not None and self.device_batch < 4:
-            raise InputError(f"--device-batch must be at least 4 but got {self.device_batch}")
+        if self.device_batch is not None and not 4 <= self.device_batch < GREATEST:
+            rule = "be at least 4" if self.device_batch < 4 else "lie in 4 to 2^31 - 1"
+            raise InputError(f"--device-batch must {rule} but got {self.device_batch}")
         if self.memory_gib is not None and not 0 < self.memory_gib < float("inf"):
             raise InputError(f"--memory-per-worker must be greater than 0 but got {self.memory_gib:g}")
         if self.checkpoint_every is not None and self.checkpoint_every < 0:
@@ -79,8 +81,9 @@ class Runtime:
         """Refuse values that break a rule."""
         for name in ("trials", "slots", "cpus_per_worker", "attempts"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1 but got {value}")
+            if value is not None and not 1 <= value < GREATEST:
+                rule = "be at least 1" if value < 1 else "lie in 1 to 2^31 - 1"
+                raise InputError(f"--{name.replace('_', '-')} must {rule} but got {value}")
         if not 0 <= self.wait_for_nodes < math.inf:
             raise InputError(f"--wait-for-nodes must be at least 0 but got {self.wait_for_nodes:g}")
         if self.wait_for_nodes and self.address is None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 
 from adasearch.errors import InputError
 from adasearch.io.text import source_of
-from adasearch.io.yaml_text import plain_error, read_yaml
+from adasearch.io.yaml_text import parse_yaml, plain_error, read_document
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
@@ -18,6 +19,7 @@ from adasearch.training.config import Hyperparameters, hyperparameters_of
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule"]
 
+MARK = "# digest of the lines above, to be removed if they are changed: "
 VERSION = 2
 """2: the provenance has ``image_size``, which version 1 told by the name of the data set alone."""
 
@@ -142,13 +144,15 @@ class Schedule(BaseModel):
             InputError: it cannot be written.
         """
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        text = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}"
         try:
-            path.write_text(
-                f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}",
-                encoding="utf-8",
-            )
+            path.write_text(f"{text}{MARK}{_digest(text)}\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"--output {path}: {error.strerror or error}") from error
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def load_schedule(path: str | Path) -> Schedule:
@@ -166,9 +170,17 @@ def load_schedule(path: str | Path) -> Schedule:
     ``module:Class`` is imported when ``found.scheduler`` is asked for.
 
     Raises:
-        InputError: no such file, no schedule, or a value that breaks a rule.
+        InputError: no such file, no schedule, a value that breaks a rule, or text that was changed while its
+            last line, the digest, was not removed.
     """
-    content = read_yaml(path, f"schedule {path}")
+    document = read_document(path, f"schedule {path}")
+    content = parse_yaml(document, f"schedule {path}")
+    text, mark, digest = document.rpartition(MARK)
+    if mark and digest.strip() != _digest(text):
+        raise InputError(
+            f"schedule {path} was changed since it was exported; where that was meant, remove its last line, "
+            "the digest"
+        )
     if not isinstance(content, Mapping):
         raise InputError(f"schedule {path} must be a mapping")
     try:

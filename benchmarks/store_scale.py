@@ -35,7 +35,8 @@ else:
     import ray.tune, torch  # which a search has imported by then
     from adasearch.data.spec import DataSpec
     from adasearch.spaces.optuna_trials import stored_spaces
-    from adasearch.tuning.search_state import SearchState
+    from adasearch.tuning.place import Place
+from adasearch.tuning.search_state import SearchState
     from adasearch.tuning.optuna_source import OptunaSource
     from adasearch.tuning.trial_source import TrialPlan
     from adasearch.tuning.stopper import RECALLED
@@ -52,7 +53,7 @@ else:
                 recall=partial(store.columns, study.study, RECALLED), data=DataSpec(source="digits"),
             )
             sources.append(OptunaSource(plan, *stored_spaces(study)))
-        return SearchState(sources, store, Nobody()), sources
+        return SearchState(sources, store, Nobody(), Place(store)), sources
 
 def peak():  # in GB; what getrusage says may be that of the process that started this one
     with open("/proc/self/status") as file:

@@ -73,7 +73,7 @@ ROOMS = {
     ),
     "tuning": Room(
         "studies runs.live_trial training data.spec data.load spaces profiles store schedulers "
-        "io.filesystem io.text environment runtime user_code",
+        "io.filesystem io.text io.private_folder environment runtime user_code",
         torch="lazily",
         ray="yes",
         slow="yes",

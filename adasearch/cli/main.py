@@ -3,6 +3,8 @@
 import os
 import shlex
 import sys
+import threading
+from functools import partial
 
 import click
 
@@ -21,10 +23,13 @@ from adasearch.cli.report import report
 from adasearch.cli.rerun import rerun
 from adasearch.cli.search import search
 from adasearch.cli.train import train
-from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError
-from adasearch.io.text import printable, redacted
+from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError, one_line
+from adasearch.io.text import cut, printable, redacted
 
 __all__ = ["main"]
+
+OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
+"""How torch, and the system's loader of libraries, tell that there is no memory left."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -50,6 +55,7 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    former, threading.excepthook = threading.excepthook, partial(_ended_by_a_thread, arguments)
     try:
         cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -64,9 +70,15 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"{error}{_to_go_on(arguments)}", 1)
     except AdasearchError as error:
         _fail(str(error), 1)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
+            raise
+        _fail(f"there is not enough memory for this: {one_line(error)}", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does
         sys.exit(1)
+    finally:
+        threading.excepthook = former
 
 
 def _to_go_on(arguments: list[str]) -> str:
@@ -76,6 +88,18 @@ def _to_go_on(arguments: list[str]) -> str:
     return f"; what is finished is kept. To go on: {shlex.join(['adasearch', *arguments])}"
 
 
+def _ended_by_a_thread(arguments: list[str], raised: threading.ExceptHookArgs) -> None:
+    """End the process with a thread's error if it is one of ours: the main thread cannot get away."""
+    if not isinstance(raised.exc_value, StoreError):
+        threading.__excepthook__(raised)
+        return
+    try:
+        _fail(f"{raised.exc_value}{_to_go_on(arguments)}", 1)
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
+
+
 def _fail(message: str, code: int) -> None:
-    click.echo(printable(f"adasearch: {redacted(' '.join(message.split()))}"), err=True)
+    click.echo(printable(cut(f"adasearch: {redacted(' '.join(message.split()))}")), err=True)
     sys.exit(code)

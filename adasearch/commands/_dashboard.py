@@ -4,11 +4,14 @@ The studies are rebuilt in memory. Files are read, nothing is locked or written,
 the last look is read again. What a visitor might change in the dashboard is refused.
 """
 
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 from socketserver import ThreadingMixIn
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.distributions import BaseDistribution
@@ -161,7 +164,7 @@ def dashboard(
             f"the dashboard needs optuna-dashboard: pip install 'adasearch[dashboard]' ({error})"
         ) from error
     mirror = Mirror(store, studies)
-    server = _listening(host, port, _read_only(wsgi(mirror.storage)))
+    server = _listening(host, port, own_hosts_only(_read_only(wsgi(mirror.storage)), host))
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(mirror, over, say), daemon=True)
     with server:
@@ -183,6 +186,38 @@ def _listening(host: str, port: int, app: App) -> WSGIServer:
         raise AdasearchError(
             f"cannot listen on {host}, port {port}: {reason}; see --port and --host"
         ) from error
+
+
+def own_hosts_only(app: App, host: str) -> App:
+    """Refuse requests to names other than the server's own, at whatever port a tunnel gives it.
+
+    A page of somebody else whose own name has come to mean this machine would read the studies otherwise.
+    Where the server listens on all interfaces, any address and this machine's names are its own.
+    """
+    own = {"localhost", "127.0.0.1", "::1", host.strip("[]").lower()}
+    everywhere = host in ("", "0.0.0.0", "::")
+    if everywhere:
+        own |= {name.lower() for name in (socket.gethostname(), socket.getfqdn())}
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        named = str(environ.get("HTTP_HOST", ""))
+        try:
+            asked = (urlsplit(f"//{named}").hostname or "") if "@" not in named else ""
+        except ValueError:
+            asked = ""
+        if asked in own or (everywhere and _is_address(asked)):
+            return app(environ, start_response)
+        start_response("421 Misdirected Request", [("Content-Type", "application/json")])
+        return [b'{"reason": "this is not a name of the dashboard; see --host"}']
+
+    return guarded
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def _read_only(app: App) -> App:

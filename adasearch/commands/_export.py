@@ -5,12 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from pydantic import ValidationError
+
 from adasearch.analysis.confirmed import whole_verdict
 from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.choices import ScheduleForm
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, unknown
+from adasearch.io.yaml_text import plain_error
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
 from adasearch.schedulers.points import path_of, points_text
@@ -48,7 +51,10 @@ def export(
     for row in found.evidence:
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)
-    schedule = _schedule(record, trial, own, form, verdict, store)
+    try:
+        schedule = _schedule(record, trial, own, form, verdict, store)
+    except ValidationError as error:
+        raise InputError(f"{trial.trial_id} makes no schedule: {plain_error(error.errors()[0])}") from error
     schedule.write(Path(output))
     said = [f"{output}: {schedule.name} of {trial.trial_id} ({verdict})"]
     if trial_id is None and pick.stands_in:

@@ -142,7 +142,7 @@ class _Examination:
             self._add(
                 path,
                 f"is a second file of trial {trial.trial_id}, beside {other}",
-                "the trial counts twice",
+                "it does not count: no reader takes it where that one is",
                 ASIDE if same else "they differ: compare them, and move one away",
                 aside=same,
             )
@@ -230,10 +230,13 @@ class _Examination:
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 self._unreadable(path, table, f"its row is no record ({one_line(error)})")
                 continue
-            if len(records) == 1:
-                yield path, records[0]
-            else:
-                self._unreadable(path, table, f"holds {len(records)} rows instead of one")
+            if not records:
+                self._unreadable(path, table, "holds no row instead of one")
+                continue
+            if len(records) > 1:
+                what, means = f"holds {len(records)} rows instead of one", "the first row alone counts"
+                self._add(path, what, means, "restore the file from a copy")
+            yield path, records[0]
 
     def _read(self, item: pafs.FileInfo, table: Table) -> pa.Table | None:
         """Return a file's rows; None if it cannot be read, or is gone meanwhile."""

@@ -1,5 +1,6 @@
 """What may lie beside the tables: compacted ones, and what killed processes leave on a disk."""
 
+import io
 import re
 import socket
 import zipfile
@@ -12,6 +13,7 @@ import pyarrow.fs as pafs
 from adasearch.doctor.findings import Finding
 from adasearch.errors import InputError
 from adasearch.io.filesystem import dead_drafts, listed, read_whole
+from adasearch.io.seal import opened
 from adasearch.records import TrialRecord
 from adasearch.store.compaction import COMPACTED, compacted_file, read_compacted
 from adasearch.store.lease import parsed
@@ -64,7 +66,7 @@ def _locks(root: Path, folder: str) -> Iterator[Finding]:
     """Find the note of a holder that died; its lock ended with it. One of another host is left alone."""
     owner = root / folder / ".owner"
     try:
-        named = OWNER.fullmatch(owner.read_text(errors="replace").strip())
+        named = OWNER.fullmatch(owner.read_text(errors="replace").strip()) if owner.is_file() else None
     except OSError:
         return
     if named and named[1] == socket.gethostname() and not psutil.pid_exists(int(named[2])):
@@ -113,14 +115,27 @@ def _checkpoints(root: Path, folder: str, trials: Mapping[str, TrialRecord]) -> 
             )
             continue
         for file in sorted(place.glob("*.pt")):
-            if not zipfile.is_zipfile(file):
+            if (what := _fault(file)) is not None:
                 yield Finding(
                     path=str(file.relative_to(root)),
-                    what="is empty" if not file.stat().st_size else "is truncated or no checkpoint",
+                    what=what,
                     means="the trial goes on from an earlier checkpoint, or from its beginning",
                     remedy="--repair moves it to .damaged/",
                     action="set aside",
                 )
+
+
+def _fault(file: Path) -> str | None:
+    """Return what is wrong with a checkpoint's file, or None."""
+    if not file.is_file():
+        return "is no regular file"
+    try:
+        content = opened(file.read_bytes())
+    except OSError as error:
+        return f"is damaged: {error.strerror or error}"
+    if not content:
+        return "is empty"
+    return None if zipfile.is_zipfile(io.BytesIO(content)) else "is truncated or no checkpoint"
 
 
 def ray_findings(root: Path) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ __all__ = [
     "kind_at",
     "listed",
     "locate",
+    "open_regular",
     "read_whole",
     "remove_folder",
     "replace_file",
@@ -135,6 +137,17 @@ def listed(files: pafs.FileSystem, path: str, *, recursive: bool = False) -> lis
     return sorted(found, key=lambda item: str(item.path))
 
 
+def open_regular(files: pafs.FileSystem, path: str) -> pa.NativeFile:
+    """Open a file to read; nothing else, such as a named pipe, for which one would wait without end.
+
+    Raises:
+        OSError: it is not there, is no file, or cannot be read.
+    """
+    if is_local(files) and not stat.S_ISREG(mode := os.stat(path).st_mode):
+        raise IsADirectoryError("is a folder") if stat.S_ISDIR(mode) else OSError("it is no regular file")
+    return files.open_input_file(path)
+
+
 def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
     """Return what is in a file.
 
@@ -144,7 +157,7 @@ def read_whole(files: pafs.FileSystem, path: str) -> pa.Buffer:
     """
 
     def read() -> pa.Buffer:
-        with files.open_input_file(path) as file:
+        with open_regular(files, path) as file:
             return file.read_buffer()
 
     try:

@@ -2,8 +2,10 @@
 
 import re
 
-__all__ = ["is_name", "printable", "redacted", "slug", "source_of"]
+__all__ = ["cut", "is_name", "printable", "redacted", "slug", "source_of"]
 
+MOST_CHARACTERS = 2000  # of a message
+GAP = " [...] "
 MAX_NAME_BYTES = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
 _USER = re.compile(r"(://)[^\s@/:]*:(?!\d+/)[^\s@]*@")  # not a port; an unquoted secret may hold slashes
 _QUERY = re.compile(
@@ -30,6 +32,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def cut(text: str) -> str:
+    """Return a text that is no longer than a person reads, without its middle if need be.
+
+    >>> len(cut("x" * 100_000)), cut("short")
+    (2000, 'short')
+    """
+    half, rest = divmod(MOST_CHARACTERS - len(GAP), 2)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: half + rest]}{GAP}{text[-half:]}"
 
 
 def slug(text: str) -> str:

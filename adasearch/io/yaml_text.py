@@ -11,7 +11,7 @@ from yaml.nodes import ScalarNode
 
 from adasearch.errors import InputError, text_of
 
-__all__ = ["parse_yaml", "plain_error", "read_yaml"]
+__all__ = ["parse_yaml", "plain_error", "read_document", "read_yaml"]
 
 MAX_DOCUMENT_CHARACTERS = 2**20  # characters of a document
 GREATEST = 2**63  # of a whole number; what Arrow's columns hold
@@ -23,15 +23,21 @@ def read_yaml(path: str | Path, origin: str) -> Any:
     Raises:
         InputError: as :func:`parse_yaml`, or it cannot be read.
     """
+    return parse_yaml(read_document(path, origin), origin)
+
+
+def read_document(path: str | Path, origin: str) -> str:
+    """Return the text of a YAML file, no more of it than a document may have and a character.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MAX_DOCUMENT_CHARACTERS + 1)
-        return parse_yaml(content.decode(), origin)
+            return file.read(MAX_DOCUMENT_CHARACTERS + 1).decode()
     except OSError as error:
         raise InputError(f"{origin}: {error.strerror or error}") from error
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
 
 

@@ -59,7 +59,8 @@ def draw_front(
     figure, axes = style.axes(3.8)
     points = complete_trials(studies, trials).astype({"val_error": float, "seconds": float})
     points = points[np.isfinite(points["seconds"])].assign(percent=100 * points["val_error"])
-    schedulers = sorted(study.scheduler for study in studies if study.scheduler != BASELINE)
+    # A trial may name another than its study: rows come from wherever.
+    schedulers = sorted({*(study.scheduler for study in studies), *points["scheduler"]} - {BASELINE})
     looks = {BASELINE: style.look(None)} | {name: style.look(schedulers.index(name)) for name in schedulers}
     tips: Tips = []
     for name, (colour, shape) in looks.items():

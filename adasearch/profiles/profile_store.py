@@ -5,7 +5,6 @@ profile. Export joins such files into one that can be carried to another machine
 """
 
 import dataclasses
-import io
 import json
 import math
 import sys
@@ -13,14 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line, text_of
 from adasearch.io.filesystem import listed, locate, write_whole
-from adasearch.io.text import is_name, printable, slug
+from adasearch.io.text import cut, is_name, printable, slug
 from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, StabilityProfile, Statistic
 from adasearch.signal_sets import SIGNAL_SETS
-from adasearch.store.parquet_file import PartError, read_part, rows_in
+from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, rows_in
 from adasearch.store.rows import plain
 from adasearch.store.schemas import SCHEMAS
 
@@ -131,7 +129,7 @@ class ProfileStore:
             except (PartError, ValueError) as error:
                 kind = error.kind if isinstance(error, PartError) else "damaged"
                 line = f"adasearch: skipping {kind} {item.path}: {error}"
-                print(printable(line), file=sys.stderr)  # noqa: T201
+                print(cut(printable(line)), file=sys.stderr)  # noqa: T201
         return _grouped([row for rows in found for row in rows])
 
 
@@ -152,9 +150,7 @@ def _checked(groups: list[list[Row]]) -> list[list[Row]]:
 
 
 def _parquet(rows: list[Row]) -> memoryview:
-    data = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS["profiles"]), data, compression="zstd")
-    return data.getbuffer()
+    return parquet_bytes(pa.Table.from_pylist(rows, schema=SCHEMAS["profiles"]), compression="zstd")
 
 
 def profile_file(rows: Sequence[Row]) -> str:

@@ -5,7 +5,6 @@ number of rows. A reader takes the rows of files that are still there as they we
 that are new or changed themselves; so it sees exactly what it would see without it.
 """
 
-import io
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,12 +12,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError
 from adasearch.io.filesystem import kind_at, listed, write_whole
-from adasearch.store.parquet_file import PartError, read_part, read_with_metadata
+from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, read_with_metadata
 from adasearch.store.schemas import SCHEMAS, Table
 
 __all__ = [
@@ -92,6 +90,10 @@ def read_pieces(
             known = _offsets(sources)
         except PartError as error:
             skipped(compacted_file(folder, table), error)
+    there = {item.base_name for item in items}
+    also_id = columns
+    if columns is not None and table in COMPACTED:
+        also_id = list(dict.fromkeys([*columns, "trial_id"]))
     run: list[Source] = []  # of files whose rows follow each other in the compacted ones
     begin = end = 0
     for done, item in enumerate(items):
@@ -107,13 +109,27 @@ def read_pieces(
             run.append((*state, place[1]))
             continue
         try:
-            part = read_part(files, item.path, table, columns)
+            part = _only_file(read_part(files, item.path, table, also_id), item.base_name, there)
         except PartError as error:
             skipped(item.path, error)
             continue
+        part = part if columns is None else part.select(columns)
         yield Piece([(*state, part.num_rows)], part)
     if run:
         yield Piece(run, rows.slice(begin, end - begin))
+
+
+def _only_file(part: pa.Table, name: str, there: Collection[str]) -> pa.Table:
+    """Return the rows of a file, unless another is named after their trial: beside it a copy does not count.
+
+    Raises:
+        PartError: there is such a file.
+    """
+    if "trial_id" in part.column_names and part.num_rows:
+        home = f"{part.column('trial_id')[0]}.parquet"
+        if home != name and home in there:
+            raise PartError("second", f"{home} beside it is the file of this trial")
+    return part
 
 
 def read_compacted(
@@ -186,7 +202,6 @@ def write_compacted(
     rows = pa.concat_tables([piece.rows for piece in pieces])
     sources = json.dumps([source for piece in pieces for source in piece.sources]).encode()
     rows = rows.replace_schema_metadata({**SCHEMAS[table].metadata, SOURCES: sources})
-    data = io.BytesIO()
-    pq.write_table(rows, data, compression="zstd", row_group_size=2**17)
-    write_whole(files, compacted_file(folder, table), data.getbuffer())
+    data = parquet_bytes(rows, compression="zstd", row_group_size=2**17)
+    write_whole(files, compacted_file(folder, table), data)
     return int(rows.num_rows)

@@ -33,6 +33,7 @@ class Locks:
         self._files, self._root, self._name = files, root, name
         self._local = is_local(files)
         self._leases: dict[str, Lease] = {}
+        self._held: dict[Path, os.stat_result] = {}  # the locks on a disk, as they were taken
 
     def check_free(self, study: str) -> None:
         """Check that no other live search holds a study.
@@ -57,13 +58,27 @@ class Locks:
                 raise StoreError(f"cannot lock {lock}: {error.strerror or error}") from error
 
     def check(self) -> None:
-        """Check that whatever this process holds on an object store stays its own while something is written.
+        """Check that whatever this process holds is its own still, on an object store while a write lasts.
 
         Raises:
-            StoreError: a lease is lost.
+            StoreError: a lease is lost, or the file of a lock is gone or another: with it, as a rule, the
+                folder that it lay in.
         """
         for lease in list(self._leases.values()):
             lease.check()
+        for lock, taken in list(self._held.items()):
+            try:
+                there = os.path.samestat(taken, lock.stat())
+            except OSError:
+                there = False
+            if not there:
+                raise StoreError(
+                    f"the lock on {lock.parent.name} is lost: {_what_is_gone(lock)} since it was taken"
+                )
+
+    def remove(self, study: str) -> None:
+        """Hear that this process removes what it holds, the lock with it."""
+        self._held.pop(Path(self._root, study, ".lock"), None)
 
     @contextmanager
     def hold(self, study: str, wait_seconds: float = 0) -> Iterator[None]:
@@ -82,7 +97,12 @@ class Locks:
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(folder / ".lock", timeout=wait_seconds))
+                lock = folder / ".lock"
+                held.enter_context(FileLock(lock, timeout=wait_seconds))
+                # Held open, so that no later file is given this one's number.
+                opened = held.enter_context(lock.open("rb"))
+                self._held[lock] = os.fstat(opened.fileno())
+                held.callback(self._held.pop, lock, None)
                 for draft, _ in dead_drafts(folder):
                     draft.unlink(missing_ok=True)
                 owner = f"host {socket.gethostname()}, process {os.getpid()}"
@@ -112,10 +132,18 @@ class Locks:
 
     def _owner(self, study: str) -> str:
         try:
-            who = printable(Path(self._root, study, ".owner").read_text(errors="replace")[:200])
+            owner = Path(self._root, study, ".owner")
+            who = printable(owner.read_text(errors="replace")[:200]) if owner.is_file() else ""
         except OSError:
             who = ""
         return who or "it has just begun or ended"
+
+
+def _what_is_gone(lock: Path) -> str:
+    if lock.exists():
+        return f"{lock} is another file"
+    gone = next(place for place in (lock, *lock.parents) if place.parent.exists())
+    return f"{gone} was removed or renamed"
 
 
 def _held(study: str, who: str) -> StudyLocked:

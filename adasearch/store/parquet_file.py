@@ -1,5 +1,6 @@
 """One Parquet file of ours: read, checked, and brought to this version's columns."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,22 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from adasearch.errors import InputError, one_line
-from adasearch.io.filesystem import is_local, read_whole
+from adasearch.io.filesystem import is_local, open_regular, read_whole
+from adasearch.io.seal import check_parquet, sealed_parquet
 from adasearch.io.text import printable, source_of
 from adasearch.store.rows import DEFAULTS
 from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 
-__all__ = ["PartError", "check_ours", "in_columns", "read_part", "read_with_metadata", "rows_in", "values_in"]
+__all__ = [
+    "PartError",
+    "check_ours",
+    "in_columns",
+    "parquet_bytes",
+    "read_part",
+    "read_with_metadata",
+    "rows_in",
+    "values_in",
+]
 
 DECIDED_BY = ("reason", "train_loss", "val_loss")
 TOLD_BY = {"image_size": ("dataset",), "decided": DECIDED_BY}
@@ -28,7 +39,8 @@ class PartError(Exception):
     """A file that readers skip.
 
     Attributes:
-        kind: "unreadable" for one that is no whole Parquet file, "foreign" for one that is not ours.
+        kind: "unreadable" for one that is no whole Parquet file, "foreign" for one that is not ours,
+            "second" for one beside that of its trial.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -54,7 +66,7 @@ def read_part(
 def _opened(files: pafs.FileSystem, path: str) -> pa.NativeFile:
     """Return a file to read from: a large one on a disk as it lies there, any other in memory."""
     if is_local(files):
-        file = files.open_input_file(path)
+        file = open_regular(files, path)
         if file.size() >= SMALL_FILE_BYTES:
             return file
         file.close()
@@ -67,7 +79,9 @@ def read_with_metadata(
     """Return the rows of a file as :func:`read_part` does, and the file's own metadata."""
     try:
         with _opened(files, path) as file:
-            part = pq.ParquetFile(file)
+            check_parquet(file)
+            file.seek(0)
+            part = pq.ParquetFile(file, page_checksum_verification=True)
             check_ours(part.schema_arrow, path, table)
             there = columns and _to_read(columns, part.schema_arrow.names)
             rows = in_columns(part.read(there, use_threads=part.num_row_groups > 1), table, columns)
@@ -75,6 +89,16 @@ def read_with_metadata(
         return rows, part.schema_arrow.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise PartError("unreadable", one_line(error)) from error
+
+
+def parquet_bytes(rows: pa.Table, **options: Any) -> memoryview:
+    """Return rows as a Parquet file: with Parquet's own checksums of its pages and a digest of it all.
+
+    ``options`` are those of ``pyarrow.parquet.write_table``.
+    """
+    data = io.BytesIO()
+    pq.write_table(rows, data, write_page_checksum=True, **options)
+    return memoryview(sealed_parquet(data.getbuffer()))
 
 
 def check_ours(schema: pa.Schema, path: str, table: Table) -> None:

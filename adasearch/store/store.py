@@ -5,29 +5,27 @@ written under a hidden name, synced and renamed; on an object store it is one pu
 all of a file or nothing. A file that cannot be read is skipped and named on stderr.
 """
 
-import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, write_whole
-from adasearch.io.text import is_name, printable, redacted
+from adasearch.io.private_folder import private_folder
+from adasearch.io.text import cut, is_name, printable, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
-from adasearch.store.parquet_file import PartError, rows_in
+from adasearch.store.parquet_file import PartError, parquet_bytes, rows_in
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of
 from adasearch.store.schemas import SCHEMAS, Table
 from adasearch.store.trials import RESERVED, folder_of
@@ -72,12 +70,12 @@ class Store:
     def ray_folder(self, *, shared: bool) -> Iterator[str]:
         """Give the path or URI for Ray's own files: beside the tables, where every node reaches it.
 
-        With an object store a Ray of this machine alone keeps them on its disk, until the end.
+        A Ray of this machine alone keeps them until the end in a folder of its own, with the temporary files.
         """
-        if self._local or shared:
+        if shared:
             yield below(self._place, ".ray")
             return
-        with TemporaryDirectory(prefix="adasearch-ray-", ignore_cleanup_errors=True) as folder:
+        with private_folder() as folder:
             yield folder
 
     def checkpoint_folder(self, trial: TrialRecord) -> str:
@@ -86,8 +84,10 @@ class Store:
 
     def remove_checkpoints(self, trial: TrialRecord) -> None:
         """Remove a trial's checkpoints, if it has any; it is over."""
+        folder = f"{folder_of(trial)}/checkpoints/{trial.trial_id}"
+        self.locks.remove(folder)  # commands that train in this process hold it
         with suppress(OSError):
-            self._files.delete_dir(f"{self._root}/{folder_of(trial)}/checkpoints/{trial.trial_id}")
+            self._files.delete_dir(f"{self._root}/{folder}")
 
     def checkpointed(self, study: str) -> list[str]:
         """Return the ids of a study's trials that have checkpoints."""
@@ -141,11 +141,10 @@ class Store:
         self._put(f"{folder}/{table}/{name}.parquet", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
 
     def _put(self, path: str, rows: pa.Table) -> None:
-        data = io.BytesIO()
         # Files are small: what zstd and dictionaries would save takes longer to write and to read.
-        pq.write_table(rows, data, compression="snappy", use_dictionary=False)
+        data = parquet_bytes(rows, compression="snappy", use_dictionary=False)
         self.locks.check()
-        write_whole(self._files, f"{self._root}/{path}", data.getbuffer())
+        write_whole(self._files, f"{self._root}/{path}", data)
 
     def study(self, name: str) -> StudyRecord | None:
         """Return a study's identity, or None if there is no such study."""
@@ -254,10 +253,14 @@ class Store:
                 rows: Iterable[dict[str, Any]] = rows_in(piece.rows, table)
             except ValueError:  # such as a time that no calendar has: only its own row is left out
                 rows = self._rows_one_by_one(piece.rows, table, f"{self._root}/{folder}/{table}", files)
+            seen: set[str] = set()  # a trial's file, and a study's, has one row; what follows counts no more
             for row, source in zip(rows, files, strict=True):
                 if not row:
                     continue
                 try:
+                    if source in seen:
+                        raise ValueError("it has a second row")
+                    seen.add(source)
                     record = record_of(row)
                     home = folder if table == "studies" and folder in RESERVED else _home(record)
                     if home != folder:
@@ -315,4 +318,4 @@ def _home(record: StudyRecord | TrialRecord) -> str:
 
 def _say(path: str, error: PartError) -> None:
     line = f"adasearch: skipping {error.kind} {path}: {error}"
-    print(printable(line), file=sys.stderr)  # noqa: T201
+    print(cut(printable(line)), file=sys.stderr)  # noqa: T201

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from adasearch.analysis.selection import Pick
 from adasearch.choices import Controls
+from adasearch.errors import InputError
 from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Point, points_text
@@ -109,10 +110,21 @@ def _at_mean_size(
 
 
 def _as_decay(train: Mapping[str, Value], candidate: TrialRecord, path: Sequence[Point]) -> ConfirmRun:
-    size = train["train/batch_size"]
-    assert isinstance(size, int)
+    size, _ = _size_and_lr(candidate)
     points = points_text(decay_of(path, size))
     return _run("decay", "ramp", {**train, "scheduler/points": points}, candidate.trial_id)
+
+
+def _size_and_lr(trial: TrialRecord) -> tuple[int, float]:
+    """Return a trial's initial batch size and learning rate.
+
+    Raises:
+        InputError: its row, which may be of anybody's making, lacks one.
+    """
+    size, lr = (trial.params.get(f"train/{name}") for name in ("batch_size", "lr"))
+    if not isinstance(size, int) or not isinstance(lr, int | float):
+        raise InputError(f"{trial.trial_id} is stored without a number for train/batch_size or train/lr")
+    return size, lr
 
 
 def decay_of(path: Sequence[Point], size: int) -> list[Point]:
@@ -130,9 +142,7 @@ def _others(study: StudyRecord, pick: Pick, adabatch: TrialRecord | None) -> lis
     runs = []
     if pick.reference is not None:
         params = dict(pick.reference.params)
-        size, lr = params["train/batch_size"], params["train/lr"]
-        assert isinstance(size, int)
-        assert isinstance(lr, int | float)
+        size, lr = _size_and_lr(pick.reference)
         if size != study.largest:
             params |= {"train/batch_size": study.largest, "train/lr": lr * study.largest / size}
             runs.append(_run("largest", "constant", params, pick.reference.trial_id))

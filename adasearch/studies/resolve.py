@@ -96,8 +96,9 @@ def _check(request: Request) -> None:
         )
     for name in ("subset", "workers", "smallest", "largest"):
         value = getattr(request, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be at least 1 but got {value}")
+        if value is not None and not 1 <= value < 2**31:
+            rule = "be at least 1" if value < 1 else "lie in 1 to 2^31 - 1"
+            raise InputError(f"--{name} must {rule} but got {value}")
     if request.epochs is not None and not 0 < request.epochs < math.inf:
         raise InputError(f"--epochs must be greater than 0 but got {request.epochs}")
     if request.seed is not None and not 0 <= request.seed < 2**31:

@@ -51,7 +51,7 @@ def spans_of(request: Request, defaults: Defaults, *, examples: int) -> Spans:
     Raises:
         InputError: a flag that is no span, or an interval that is longer than the run.
     """
-    epochs = None if request.epochs is None else math.ceil(request.epochs * examples)
+    epochs = None if request.epochs is None else examples_of(repr(request.epochs), examples, "--epochs")
     interval, evaluate_every = (
         None if text is None else examples_of(text, examples, flag)
         for text, flag in (

@@ -8,6 +8,7 @@ from adasearch.records import StudyRecord
 __all__ = ["examples_of", "rungs_of"]
 
 SHARES = (0.25, 0.5)  # of the budget
+MOST_EXAMPLES = 2**50  # of a span: more than any run has, and what numbers of 64 bits hold exactly
 
 
 def rungs_of(study: StudyRecord) -> tuple[int, ...]:
@@ -38,6 +39,7 @@ def examples_of(text: str, train_examples: int, flag: str) -> int:
         examples = math.ceil(float(number) * per)
     except (ValueError, OverflowError):
         raise InputError(f"{flag} must be epochs (0.5) or examples (2000ex) but got {text!r}") from None
-    if examples < 1:
-        raise InputError(f"{flag} must be greater than 0 but got {text!r}")
+    if not 1 <= examples <= MOST_EXAMPLES:
+        rule = "greater than 0" if examples < 1 else f"at most 2^{MOST_EXAMPLES.bit_length() - 1} examples"
+        raise InputError(f"{flag} must be {rule} but got {text!r}")
     return examples

@@ -6,6 +6,7 @@ there. So no order of writing, and no crash between two writes, can lose or doub
 """
 
 import io
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from torch import distributed as dist
 
 from adasearch.callbacks import Say, say_nothing
 from adasearch.errors import StoreError
-from adasearch.io.filesystem import listed, locate, read_whole, write_whole
+from adasearch.io.filesystem import is_local, listed, locate, read_whole, write_whole
+from adasearch.io.seal import opened, sealed
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
 from adasearch.training.history import history_of
@@ -97,9 +99,24 @@ class Checkpoints:
         if run.rank == 0:
             data = io.BytesIO()
             torch.save(state, data)
-            write_whole(self._files, f"{self._root}/{len(progress.history):08d}.pt", data.getbuffer())
+            self._check_place()
+            write_whole(
+                self._files,
+                f"{self._root}/{len(progress.history):08d}.pt",
+                memoryview(sealed(data.getbuffer())),
+            )
             self._remove_others(len(progress.history))
         self._last = time.monotonic()
+
+    def _check_place(self) -> None:
+        """Check that the study's folder is there; one that was removed or renamed is not made anew.
+
+        Raises:
+            StoreError: it is not.
+        """
+        study = os.path.dirname(os.path.dirname(self._root))
+        if is_local(self._files) and not os.path.isdir(study):
+            raise StoreError(f"cannot write a checkpoint: {study} is not there")
 
     def load(self, run: Run, identity: Sequence[object]) -> RunState | None:
         """Take ``run`` to the newest checkpoint that counts; None, and the run as it was, if there is none.
@@ -132,7 +149,7 @@ class Checkpoints:
     def _read(self, path: str) -> dict[str, Any]:
         """Return a checkpoint's state; nothing if it is damaged or something else."""
         try:
-            whole = read_whole(self._files, path).to_pybytes()
+            whole = opened(read_whole(self._files, path).to_pybytes())
             state = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
         except (StoreError, MemoryError):
             raise

@@ -51,7 +51,8 @@ class Outcome:
     """How a trial ended: complete, or failed with an error.
 
     ``traceback`` is the whole of the error's, where something was raised. ``unwritten`` says why a checkpoint
-    could not be written: the search then ends, and the trial stays open.
+    could not be written: the search then ends, and the trial stays open. ``outside`` is a reason that has
+    nothing to do with the trial, which stays open as well.
     """
 
     status: Status
@@ -60,6 +61,7 @@ class Outcome:
     traceback: str | None = None
     peak_memory_bytes: int | None = None
     unwritten: str | None = None
+    outside: str | None = None
 
 
 def failed(error: BaseException) -> Outcome:

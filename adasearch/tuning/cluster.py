@@ -1,20 +1,25 @@
 """Ray, started quietly on this machine or joined at an address, and what it can hold."""
 
 import contextlib
+import io
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
 from adasearch.errors import AdasearchError, InputError, one_line
+from adasearch.io.private_folder import private_folder
 from adasearch.tuning.runtime_env import runtime_env
+from adasearch.tuning.servers import watched
 from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
 
 __all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
@@ -43,7 +48,13 @@ SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")  # when it starts
 
 REACH_SECONDS = 10
 POLL_SECONDS = 1.0
+ADDRESS_SPACE_BYTES = 8 * 2**30  # a driver and a worker take 6.5 GiB of it, most of it never used
 OBJECT_STORE_BYTES = 200 * 1024**2  # Ray's default, 30 % of the memory, is hardly used
+
+
+OWN_TOKEN = secrets.token_hex(32)
+"""What keeps others of this machine from an embedded Ray where there is no token yet (Ray asks for one since
+2.59, and would write one to the user's home); one of a process, as Ray reads it once."""
 
 
 class DoesNotFit(InputError):  # noqa: N818 - a state, not a mistake: more nodes may come
@@ -75,7 +86,7 @@ def _pinned_cpus() -> int | None:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what Ray's own code, below Python, says of a cluster that refuses it: the error tells the same."""
+    """Drop what Ray's own code, below Python, says of a cluster that refuses it or is lost; we tell it."""
     own, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -99,6 +110,24 @@ class _WithoutRaylets:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._out, name)
+
+
+def _check_address_space() -> None:
+    """Refuse what ``ulimit -v`` may leave: Ray's own code aborts then, wherever it happens to be.
+
+    Raises:
+        AdasearchError: it is less than a worker takes.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE_BYTES:
+        raise AdasearchError(
+            f"Ray needs {ADDRESS_SPACE_BYTES >> 30} GiB of address space in each process, but 'ulimit -v' "
+            f"leaves {limit / 2**30:.1f}; nothing of it has to be memory, so give 'ulimit -v unlimited'"
+        )
 
 
 def _check_reachable(address: str, wait_seconds: float) -> None:
@@ -154,7 +183,10 @@ def connect(address: str | None, *, own: Iterable[str] = (), wait_seconds: float
     if address:
         _check_reachable(address, wait_seconds)
     else:
+        _check_address_space()
         given |= {name: value for name, value in LOOPBACK.items() if name not in os.environ}
+        if _token() is None:
+            given["RAY_AUTH_TOKEN"] = OWN_TOKEN
     with environment(given, kept=SET_BY_RAY), faulthandler_kept(), _joined(address, own) as capacity:
         yield capacity
 
@@ -181,16 +213,19 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
             "ray.shutdown() before it"
         )
     check_ray()
-    with silenced(("ray", "ray.tune", "ray.train")):
+    with silenced(("ray", "ray.tune", "ray.train")), nullcontext("") if address else private_folder() as here:
         try:
-            _init(address, own)
-            with contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER))):
+            _init(address, own, here)
+            own_out = contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER)))
+            with own_out, watched():
                 yield capacity_now()
         finally:
-            ray.shutdown()
+            # Ray repeats at last what it has printed.
+            with _silent_stderr(), contextlib.redirect_stdout(io.StringIO()):
+                ray.shutdown()
 
 
-def _init(address: str | None, own: Iterable[str]) -> None:
+def _init(address: str | None, own: Iterable[str], folder: str) -> None:
     import ray
 
     from adasearch.tuning.ray_patches import job_config
@@ -211,6 +246,8 @@ def _init(address: str | None, own: Iterable[str]) -> None:
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     object_store_memory=OBJECT_STORE_BYTES,
+                    # Not /tmp/ray, where all can read for good; Ray opens to all what it is given itself.
+                    _temp_dir=f"{folder}/r",
                 )
     except InputError:
         raise

@@ -13,6 +13,8 @@ from ray import tune
 
 from adasearch.io.filesystem import below, remove_folder
 from adasearch.store.store import Store
+from adasearch.tuning.cluster import capacity_now
+from adasearch.tuning.place import Place
 from adasearch.tuning.ray_patches import killed_is_dead
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.search_state import SearchListener, SearchState
@@ -47,8 +49,11 @@ def run_trials(
     outstanding = sum(study.left for study in studies)
     if outstanding == 0:
         return True
-    state = SearchState(studies, store, listener)
     storage = below(settings.storage, uuid.uuid4().hex[:12])
+    if "://" not in storage:
+        os.makedirs(storage, exist_ok=True)
+    place = Place(store, storage, nodes=lambda: len(capacity_now().nodes))
+    state = SearchState(studies, store, listener, place)
     slot = tune.with_parameters(SlotTrainable, settings=replace(settings, storage=storage))
     tuner = tune.Tuner(
         tune.with_resources(slot, DRIVER_RESOURCES),
@@ -70,8 +75,7 @@ def run_trials(
     with _signals(state), killed_is_dead():
         tuner.fit()
     remove_folder(storage)
-    if state.broken is not None:
-        raise state.broken
+    state.check_whole()
     state.remove_checkpoints()
     return not state.interrupted
 

@@ -15,6 +15,7 @@ from adasearch.store.store import Store
 from adasearch.studies.spans import rungs_of
 from adasearch.training.task import Outcome, TrialTask
 from adasearch.tuning.messages import Delivery
+from adasearch.tuning.place import Place
 from adasearch.tuning.stopper import Rungs
 from adasearch.tuning.trial_source import TrialPlan, TrialSource
 
@@ -40,6 +41,9 @@ class SearchListener(Protocol):
         """A trial ended, and its row is on disk."""
 
 
+LOST = 2  # trials in a row that end a search if the reason lies outside of them
+
+
 @dataclass(slots=True)
 class _Running:
     """A trial that a slot has: where it comes from, and what its workers delivered."""
@@ -57,14 +61,19 @@ class SearchState:
     search from there.
     """
 
-    def __init__(self, studies: Sequence[TrialSource], store: Store, listener: SearchListener) -> None:
+    def __init__(
+        self, studies: Sequence[TrialSource], store: Store, listener: SearchListener, place: Place
+    ) -> None:
         self._studies = studies
+        self._place = place
         self._rungs = {study.plan.study.study: _refilled(study.plan) for study in studies}
         self._store = store
         self._listener = listener
         self._running: dict[str, _Running] = {}
         self._pass_sizes: dict[str, int] = {}  # of each study's first interval: examples per forward pass
         self._ended: dict[str, TrialRecord] = {}  # whose workers may not have heard of it yet
+        self._lost = 0  # trials in a row that ended for no reason of their own
+        self._left_open: list[str] = []
         self.broken: AdasearchError | None = None
         self.interrupted = False
         for study in studies:  # what a search that was killed could not remove
@@ -79,7 +88,21 @@ class SearchState:
     @property
     def over(self) -> bool:
         """Whether the search shall stop now, its running trials unfinished."""
+        if not self.interrupted:
+            self._keep(self._place.look)
         return self.interrupted or self.broken is not None
+
+    def check_whole(self) -> None:
+        """Check, at the end of a search, that nothing kept a trial from its own end.
+
+        Raises:
+            AdasearchError: something did.
+        """
+        if self.broken is None and self._left_open and not self.interrupted:
+            count, last = len(self._left_open), self._left_open[-1]
+            self.broken = StoreError(f"{count} trial(s) are left open, for no reason of theirs ({last})")
+        if self.broken is not None:
+            raise self.broken
 
     def begin(self, tune_id: str) -> LiveTrial | None:
         """Begin the next trial of the study that is furthest behind; return None if all are done."""
@@ -153,18 +176,40 @@ class SearchState:
         for note in delivery.notes:
             self._listener.noted(trial.record, note)
 
-    def close(self, tune_id: str, lost: str | None = None) -> None:
-        """Close a trial: as its outcome says, failed if its process was ``lost``, else stopped early."""
+    def close(self, tune_id: str, lost: str | None = None, *, for_memory: bool = False) -> None:
+        """Close a trial: as its outcome says, else as stopped early.
+
+        It stays open, for another search to go on with, where the reason lies outside of it: a checkpoint
+        could not be written, its slot's own process was ``lost``, in which no code of a trial runs, or its
+        workers were while something was wrong with the place. Two in a row end the search. A slot that Ray
+        killed ``for_memory`` is the trial's own: its workers took it.
+        """
         running = self._running.pop(tune_id, None)
         if running is None:
             return
-        outcome = running.outcome or (
-            Outcome(status="failed", error=lost, cause="lost") if lost else Outcome(status="pruned")
-        )
-        if outcome.unwritten is not None:  # the store's fault, not the trial's: it stays running
+        outcome = running.outcome or Outcome(status="pruned")
+        if running.outcome is None and lost is not None:
+            outside = None if for_memory else lost
+            outcome = Outcome(status="failed", error=lost, cause="lost", outside=outside)
+        if outcome.unwritten is not None:
             self.broken = self.broken or StoreError(outcome.unwritten)
             return
+        outside = (self._place.fault() if outcome.cause == "lost" else None) or outcome.outside
+        if outside is not None:
+            self._leave_open(running.trial.record, outside)
+            return
+        self._lost = 0
         self._keep(partial(self._end, running, outcome))
+
+    def _leave_open(self, trial: TrialRecord, reason: str) -> None:
+        self._lost += 1
+        self._left_open.append(reason)
+        self._listener.noted(trial, f"left open, for no reason of its own: {reason}")
+        self._keep(self._place.check)  # which says it best
+        if self._lost >= LOST and self.broken is None:
+            self.broken = StoreError(
+                f"{self._lost} trials in a row were lost for no reason of theirs ({reason}); they stay open"
+            )
 
     def _end(self, running: _Running, outcome: Outcome) -> None:
         """Keep a trial as it ended; where that fails it goes on from its checkpoint another time."""
@@ -189,6 +234,10 @@ class SearchState:
             write()
         except AdasearchError as error:
             self.broken = error
+            try:
+                self._place.check()
+            except StoreError as why:  # the folder vanished while something was written
+                self.broken = why
 
 
 def _refilled(plan: TrialPlan) -> Rungs:

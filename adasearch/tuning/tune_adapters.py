@@ -3,6 +3,7 @@
 from typing import Any
 
 import ray
+from ray.exceptions import OutOfMemoryError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -73,7 +74,12 @@ class ParetoHalving(FIFOScheduler):
             trial.set_config({"task": task})
             return
         reason = trial.get_pickled_error() or trial.get_error() or "it died"
-        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text_of(reason)[-300:]}")
+        text = text_of(reason)
+        self._state.close(
+            trial.trial_id,
+            lost=f"the trial's process failed: {text[-300:]}",
+            for_memory=OutOfMemoryError.__name__ in text,
+        )
 
     def _free_dead_slots(self) -> None:
         """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""

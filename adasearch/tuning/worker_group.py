@@ -100,9 +100,11 @@ class SlotTrainable(tune.Trainable):
             self._ensure_workers()
             return delivery
         what = "its workers could not be started" if made == 0 else f"its workers died in {made} attempts"
+        text = f"{what}: {error or 'no reason given'}"
+        outside = text if made == 0 else None  # nobody had looked at the task
         return Delivery(
             records=delivery.records,
-            outcome=Outcome(status="failed", error=f"{what}: {error or 'no reason given'}", cause="lost"),
+            outcome=Outcome(status="failed", error=text, cause="lost", outside=outside),
             notes=delivery.notes,
             group=delivery.group,
         )

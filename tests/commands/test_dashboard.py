@@ -20,7 +20,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from adasearch.commands._dashboard import Mirror
+from adasearch.commands._dashboard import Mirror, own_hosts_only
 from adasearch.errors import InputError
 from adasearch.records import TrialRecord
 from adasearch.store import Store
@@ -186,6 +186,12 @@ def test_dashboard_lists_the_studies_and_shows_a_trial_that_was_added_and_ends_w
             assert answer.code == 405
         assert len(get(f"{address}/api/studies")["study_summaries"]) == 2
 
+        rebound = urllib.request.Request(f"{address}/api/studies", headers={"Host": "rebound.example"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            DIRECT.open(rebound, timeout=30)
+        with refused.value as answer:
+            assert answer.code == 421
+
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
@@ -233,3 +239,39 @@ def test_missing_extra_is_one_line_that_says_what_to_install(store: Store, tmp_p
 def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     code, says = refused("--results", str(tmp_path / "nothing"))
     assert (code, "must be an existing folder but is not there" in says) == (2, True)
+
+
+# --- whose pages it answers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked", "answered"),
+    [
+        *[("127.0.0.1", name, True) for name in ("localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:8080")],
+        *[
+            ("127.0.0.1", name, False)
+            for name in ("rebound.example", "rebound.example:8080", "", "a:b:c", "[")
+        ],
+        ("127.0.0.1", "127.0.0.1.rebound.example:8080", False),
+        ("127.0.0.1", "localhost@rebound.example", False),
+        ("127.0.0.1", "rebound.example@localhost", False),
+        ("127.0.0.1", "10.0.0.7:8080", False),
+        ("gpu7.lab", "gpu7.lab:8080", True),
+        ("gpu7.lab", "gpu8.lab:8080", False),
+        ("::1", "[::1]", True),
+        ("0.0.0.0", "10.0.0.7:8080", True),
+        ("0.0.0.0", f"{socket.gethostname()}:8080", True),
+        ("0.0.0.0", "rebound.example:8080", False),
+    ],
+)
+def test_only_its_own_names_are_answered(listens: str, asked: str, answered: bool) -> None:
+    said: list[str] = []
+    app = own_hosts_only(lambda environ, start: [b"studies"], listens)
+    body = b"".join(app({"HTTP_HOST": asked}, lambda status, headers: said.append(status)))
+    assert (body == b"studies") == answered
+    assert said == ([] if answered else ["421 Misdirected Request"])
+
+
+def test_request_without_a_host_is_refused() -> None:
+    app = own_hosts_only(lambda environ, start: [b"studies"], "127.0.0.1")
+    assert b"not a name of the dashboard" in b"".join(app({}, lambda status, headers: None))

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adasearch.errors import AdasearchError, InputError
+from adasearch.errors import AdasearchError, InputError, StoreError
 from adasearch.records import (
     Action,
     Cause,
@@ -504,7 +504,7 @@ def test_file_uri_is_the_local_folder(full: Store, results: Path) -> None:
     other = trial_of(STUDY, 4)
     same.write_trial(other)
     assert full.trials(STUDY.study) == [TRIAL, other]
-    with same.ray_folder(shared=False) as place:
+    with same.ray_folder(shared=True) as place:
         assert place == f"{results}/.ray"
     with same.locks.hold(STUDY.study), pytest.raises(StudyLocked), full.locks.hold(STUDY.study):
         pass
@@ -616,6 +616,42 @@ def test_study_is_held_by_one_process_and_free_once_that_was_killed(store: Store
         process.wait()
         with store.locks.hold("held"):
             pass
+
+
+@pytest.mark.parametrize("taken_by_another", [True, False])
+def test_holder_whose_lock_was_deleted_writes_nothing_more(
+    full: Store, results: Path, taken_by_another: bool
+) -> None:
+    lock, row = (
+        results / STUDY.study / ".lock",
+        results / STUDY.study / "trials" / f"{TRIAL.trial_id}.parquet",
+    )
+    before = row.read_bytes()
+    with full.locks.hold(STUDY.study):
+        full.write_trial(TRIAL)
+        lock.unlink()
+        with Store(str(results)).locks.hold(STUDY.study) if taken_by_another else nullcontext():
+            changed = replace(TRIAL, status="failed", error="by two")
+            with pytest.raises(StoreError, match=rf"the lock on {STUDY.study} is lost: {lock} "):
+                full.write_trial(changed)
+            with pytest.raises(StoreError, match="is lost"):
+                full.write_intervals(TRIAL, [])
+    assert row.read_bytes() == before
+    full.write_trial(TRIAL)
+
+
+def test_trial_that_is_over_takes_its_own_lock_along(full: Store) -> None:
+    with full.locks.hold(f"{STUDY.study}/checkpoints/{TRIAL.trial_id}"):
+        full.remove_checkpoints(TRIAL)
+        full.write_trial(TRIAL)
+
+
+def test_renamed_folder_is_not_made_anew_by_who_holds_a_study_of_it(full: Store, results: Path) -> None:
+    with full.locks.hold(STUDY.study):
+        results.rename(results.with_name("moved"))
+        with pytest.raises(StoreError, match=rf"{results} was removed or renamed"):
+            full.write_trial(TRIAL)
+        assert not results.exists()
 
 
 def test_lock_is_given_again_after_an_error_under_it(store: Store) -> None:

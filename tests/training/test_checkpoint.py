@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from adasearch.data.splits import Dataset
+from adasearch.errors import StoreError
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import IntervalRecord, Limits
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler, make_scheduler
@@ -124,6 +125,20 @@ def test_only_the_newest_checkpoints_are_kept_and_none_after_the_last_interval(
         number % 2 == 0 for number in range(1, len(records))
     ]
     assert records[-1].checkpoint_seconds is None
+
+
+def test_checkpoint_does_not_make_a_study_anew_whose_folder_was_renamed(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    study = tmp_path / "results" / "study"
+    study.mkdir(parents=True)
+    checkpoints = every(study / "checkpoints" / "trial", 1)
+    run = train(*RUNS["batch norm, momentum"], LIMITS, digits, checkpoints=checkpoints)
+    next(run)
+    (tmp_path / "results").rename(tmp_path / "moved")
+    with pytest.raises(StoreError, match=f"cannot write a checkpoint: {study} is not there"):
+        list(run)
+    assert not study.exists()
 
 
 def every(folder: Path, intervals: int | None, stored: int = 0) -> Checkpoints:

@@ -1,5 +1,6 @@
 import pickle
 import random
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adasearch.data.spec import DataSpec
-from adasearch.errors import AdasearchError
+from adasearch.errors import AdasearchError, StoreError
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.spaces.space import load_space
@@ -17,9 +18,11 @@ from adasearch.store import Store
 from adasearch.training.task import Outcome
 from adasearch.tuning.messages import Delivery
 from adasearch.tuning.optuna_source import OptunaSource
+from adasearch.tuning.place import Place
 from adasearch.tuning.search_state import SearchState
 from adasearch.tuning.stopper import RECALLED
 from adasearch.tuning.trial_source import TrialPlan
+from tests.conftest import HandClock
 from tests.rows import STUDY, at_marks, interval_at, study_of, trial_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -102,7 +105,7 @@ def proposals(
 
 @pytest.fixture
 def state(store: Store, listener: Listener) -> SearchState:
-    return SearchState([proposals(store)], store, listener)
+    return SearchState([proposals(store)], store, listener, Place(store))
 
 
 def deliver(*records: IntervalRecord, outcome: Outcome | None = None) -> Delivery:
@@ -226,11 +229,15 @@ def test_what_workers_say_of_a_trial_is_handed_on(state: SearchState, listener: 
     assert listener.heard[-1][0] == "checkpoint 00000002.pt is passed over"
 
 
+LOST = Outcome(status="failed", error="its worker died in each of 2 attempts", cause="lost")
+
+
 def test_trial_that_failed_before_its_first_interval_is_a_row_alone(state: SearchState, store: Store) -> None:
     state.begin("tune 0")
-    state.close("tune 0", lost="its process died")
+    state.on_delivery("tune 0", deliver(outcome=LOST))
+    state.close("tune 0")
     trial = stored_of(store)
-    assert (trial.status, trial.error, trial.cause) == ("failed", "its process died", "lost")
+    assert (trial.status, trial.error, trial.cause) == ("failed", LOST.error, "lost")
     assert store.intervals(STUDY.study) == {}
 
 
@@ -239,6 +246,124 @@ def test_complete_trial_that_was_never_evaluated_is_failed(state: SearchState, s
     state.on_delivery("tune 0", deliver(interval_at(0), outcome=DONE))
     state.close("tune 0")
     assert stored_of(store).status == "failed"
+
+
+# --- what is no fault of a trial ----------------------------------------------------------------------
+
+
+def test_trial_whose_slot_died_stays_open_and_its_checkpoint_with_it(
+    state: SearchState, store: Store, listener: Listener
+) -> None:
+    live = state.begin("tune 0")
+    assert live is not None
+    file = checkpoint_of(store, live.record)
+    state.close("tune 0", lost="the slot's process died")
+    assert stored_of(store).status == "running"
+    assert file.exists()
+    assert listener.heard[-1][0] == "left open, for no reason of its own: the slot's process died"
+    assert not state.over
+    with pytest.raises(StoreError, match=r"1 trial\(s\) are left open, .* \(the slot's process died\)"):
+        state.check_whole()
+
+
+def test_trial_whose_slot_was_killed_for_memory_is_failed(state: SearchState, store: Store) -> None:
+    state.begin("tune 0")
+    state.close("tune 0", lost="the trial's process failed: OutOfMemoryError", for_memory=True)
+    trial = stored_of(store)
+    assert (trial.status, trial.cause) == ("failed", "lost")
+    assert trial.error == "the trial's process failed: OutOfMemoryError"
+
+
+def test_two_trials_in_a_row_that_are_lost_for_no_reason_of_theirs_end_the_search(
+    state: SearchState, store: Store
+) -> None:
+    state.begin("tune 0")
+    state.close("tune 0", lost="it died")
+    state.begin("tune 1")
+    state.close("tune 1")  # stopped early: the place is sound
+    for tune_id in ("tune 2", "tune 3"):
+        assert not state.over
+        state.begin(tune_id)
+        state.on_delivery(tune_id, deliver(outcome=replace(LOST, outside="no workers could be started")))
+        state.close(tune_id)
+    assert state.over
+    assert [stored_of(store, number).status for number in range(4)] == ["running", "pruned", *["running"] * 2]
+    with pytest.raises(StoreError, match=r"2 trials in a row .* \(no workers could be started\); they stay"):
+        state.check_whole()
+
+
+def test_workers_that_died_with_their_node_are_no_fault_of_the_trial(
+    store: Store, listener: Listener
+) -> None:
+    nodes = [2]
+    place = Place(store, nodes=lambda: nodes[0])
+    state = SearchState([proposals(store)], store, listener, place)
+    for number, (now, status) in enumerate([(1, "running"), (1, "failed"), (2, "failed"), (1, "running")]):
+        state.begin(f"tune {number}")
+        nodes[0] = now
+        state.on_delivery(f"tune {number}", deliver(outcome=LOST))
+        state.close(f"tune {number}")
+        assert stored_of(store, number).status == status
+
+
+def test_trial_that_raised_on_a_full_disk_of_its_own_is_failed_as_before(
+    state: SearchState, store: Store
+) -> None:
+    state.begin("tune 0")
+    raised = Outcome(status="failed", error="OSError: No space left on device", cause="raised")
+    state.on_delivery("tune 0", deliver(outcome=raised))
+    state.close("tune 0")
+    assert stored_of(store).status == "failed"
+
+
+@pytest.mark.parametrize(
+    "vanish", ["results renamed", "results made anew", "Ray's files removed", "lock removed"]
+)
+def test_search_ends_within_seconds_once_its_folder_is_no_longer_the_one_it_began_in(
+    vanish: str, store: Store, listener: Listener, tmp_path: Path
+) -> None:
+    results, clock = tmp_path / "results", HandClock()
+    storage = tmp_path / "ray" / "0123456789ab"
+    storage.mkdir(parents=True)
+    with store.locks.hold(STUDY.study):
+        place = Place(store, str(storage), clock=clock)
+        state = SearchState([proposals(store)], store, listener, place)
+        state.begin("tune 0")
+        clock.now += 60
+        assert not state.over
+        if vanish == "Ray's files removed":
+            shutil.rmtree(storage.parent)
+        elif vanish == "lock removed":
+            (results / STUDY.study / ".lock").unlink()
+        else:
+            results.rename(tmp_path / "elsewhere")
+        if vanish == "results made anew":
+            (results / STUDY.study).mkdir(parents=True)
+            (results / STUDY.study / ".lock").touch()
+        made = sorted(results.rglob("*"))
+        clock.now += 10
+        assert state.over
+        state.on_delivery("tune 0", deliver(interval_at(0, val_error=0.2), outcome=DONE))
+        state.close("tune 0")
+        assert sorted(results.rglob("*")) == made
+        with pytest.raises(StoreError, match=r"removed or renamed|is another file"):
+            state.check_whole()
+
+
+def test_write_that_fails_as_its_folder_vanishes_tells_that(
+    store: Store, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.locks.hold(STUDY.study):
+        state = SearchState([proposals(store)], store, listener, Place(store))
+
+        def vanish(trial: TrialRecord) -> None:
+            (tmp_path / "results").rename(tmp_path / "elsewhere")
+            raise StoreError("cannot write a row: No such file or directory")
+
+        monkeypatch.setattr(store, "write_trial", vanish)
+        state.begin("tune 0")
+        with pytest.raises(StoreError, match="results was removed or renamed"):
+            state.check_whole()
 
 
 # --- deliveries -------------------------------------------------------------------------------------
@@ -260,7 +385,7 @@ def test_records_carry_modelled_seconds_where_the_study_has_a_profile(
     store: Store, listener: Listener
 ) -> None:
     curve = SpeedCurve(sizes=(16, 64), step_seconds=(1.0, 4.0), measure_seconds={})
-    state = SearchState([proposals(store, curve=curve)], store, listener)
+    state = SearchState([proposals(store, curve=curve)], store, listener, Place(store))
     state.begin("tune 0")
     first, second = interval_at(0), interval_at(1, val_error=0.2)
     for delivery in (deliver(first), deliver(first, second), deliver(outcome=DONE)):  # the first one twice
@@ -316,7 +441,7 @@ def test_trial_that_was_running_goes_on_with_its_stored_intervals(
     checkpoints = Path(store.checkpoint_folder(live.record))
     checkpoints.mkdir(parents=True)
 
-    resumed = SearchState([proposals(store)], store, listener)
+    resumed = SearchState([proposals(store)], store, listener, Place(store))
     again = resumed.begin("tune 0")
     assert again is not None
     assert again.record.trial_id == live.record.trial_id
@@ -396,7 +521,7 @@ def test_trial_that_has_an_outcome_is_not_stopped_at_a_rung(state: SearchState, 
 
 def test_studies_have_rungs_of_their_own(store: Store, listener: Listener) -> None:
     both = [proposals(store), proposals(store, study_of("constant"))]
-    state = SearchState(both, store, listener)
+    state = SearchState(both, store, listener, Place(store))
     goes_on = {}
     for n in range(8):
         live = state.begin(f"tune {n}")
@@ -412,7 +537,9 @@ def test_studies_have_rungs_of_their_own(store: Store, listener: Listener) -> No
 
 def test_studies_take_turns(store: Store, listener: Listener) -> None:
     studies = [study_of("constant"), study_of("deba"), study_of("adabatch")]
-    state = SearchState([proposals(store, study, trials=3) for study in studies], store, listener)
+    state = SearchState(
+        [proposals(store, study, trials=3) for study in studies], store, listener, Place(store)
+    )
     begun = [state.begin(f"tune {n}") for n in range(10)]
     assert [live.record.scheduler for live in begun if live] == ["constant", "deba", "adabatch"] * 3
     assert begun[9] is None
@@ -420,17 +547,19 @@ def test_studies_take_turns(store: Store, listener: Listener) -> None:
 
 def test_study_that_is_behind_catches_up_first(store: Store, listener: Listener) -> None:
     ahead, behind = study_of("constant"), study_of("deba")
-    params = SearchState([proposals(store, ahead)], store, listener).begin("tune")
+    params = SearchState([proposals(store, ahead)], store, listener, Place(store)).begin("tune")
     assert params is not None
     for n in range(2):
         store.write_trial(trial_of(ahead, n, val_error=0.1, seconds=1, params=params.record.params))
-    state = SearchState([proposals(store, ahead, 4), proposals(store, behind, 4)], store, listener)
+    state = SearchState(
+        [proposals(store, ahead, 4), proposals(store, behind, 4)], store, listener, Place(store)
+    )
     order = [live.record.scheduler for n in range(6) if (live := state.begin(f"tune {n}"))]
     assert order == ["deba", "deba", "constant", "deba", "constant", "deba"]
 
 
 def test_all_trials_done_begins_none(store: Store, listener: Listener) -> None:
-    state = SearchState([proposals(store, trials=1)], store, listener)
+    state = SearchState([proposals(store, trials=1)], store, listener, Place(store))
     assert state.begin("tune 0") is not None
     assert state.begin("tune 1") is None
     assert not state.over
@@ -509,9 +638,9 @@ def test_resumed_rungs_judge_as_those_of_the_search_that_was_interrupted(store: 
     rng = random.Random(seed)
     study = replace(study_of("constant"), sampler="random")
     before, after = ([(rng.random(), rng.random()) for _ in range(12)] for _ in range(2))
-    live = SearchState([proposals(store, study, trials=12)], store, Silent())
+    live = SearchState([proposals(store, study, trials=12)], store, Silent(), Place(store))
     judge(live, before)
-    resumed = SearchState([proposals(store, study, trials=12)], store, Silent())
+    resumed = SearchState([proposals(store, study, trials=12)], store, Silent(), Place(store))
     said = judge(live, after)
     assert judge(resumed, after) == said
     assert not all(said)
@@ -519,7 +648,7 @@ def test_resumed_rungs_judge_as_those_of_the_search_that_was_interrupted(store: 
 
 def test_trial_that_was_running_is_begun_again_over_its_own_row(state: SearchState, store: Store) -> None:
     first = state.begin("tune 0")
-    resumed = SearchState([proposals(store)], store, Listener(store))
+    resumed = SearchState([proposals(store)], store, Listener(store), Place(store))
     again = resumed.begin("tune 0")
     assert first is not None
     assert again is not None
@@ -547,7 +676,8 @@ def test_checkpoints_of_an_ended_trial_go_even_if_they_come_late(state: SearchSt
     second = state.begin("tune 1")
     assert second is not None
     before_its_record_came = checkpoint_of(store, second.record)
-    state.close("tune 1", lost="its worker died")
+    state.on_delivery("tune 1", deliver(outcome=LOST))
+    state.close("tune 1")
     assert not before_its_record_came.exists()
     assert not late.exists()
     last = checkpoint_of(store, first.record)
@@ -563,5 +693,5 @@ def test_search_removes_what_a_killed_one_left_but_of_running_trials(
     assert running is not None
     state.close("tune 0")
     files = [checkpoint_of(store, live.record) for live in (ended, running)]
-    SearchState([proposals(store)], store, Silent())
+    SearchState([proposals(store)], store, Silent(), Place(store))
     assert [file.exists() for file in files] == [False, True]

@@ -4,8 +4,11 @@ import faulthandler
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from tempfile import TemporaryDirectory
 
 import optuna
 import pytest
@@ -100,3 +103,16 @@ def test_optuna_is_quiet_and_tells_again(end: type[BaseException] | None) -> Non
         assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
     finally:
         optuna.logging.set_verbosity(before)
+
+
+def test_address_space_that_is_too_small_for_ray_is_refused_before_ray_starts() -> None:
+    """Ray's own code aborts with its stack otherwise, wherever it happens to be."""
+    words = ["search", "--architecture", "resnet18", "--subset", "150", "--trials", "1"]
+    script = f"ulimit -v 7000000; exec {sys.executable} -m adasearch {' '.join(words)}"
+    with TemporaryDirectory() as folder:
+        done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "adasearch: Ray needs 8 GiB of address space in each process, but 'ulimit -v'"
+    )
+    assert len(done.stderr.splitlines()) == 1
