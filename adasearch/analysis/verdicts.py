@@ -1,8 +1,9 @@
 """The words that tables print of a search and of what was confirmed; mypy knows no others."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["GAINS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
+__all__ = ["GAINS", "MEANINGS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
 
 SearchVerdict = Literal[
     "reference",
@@ -34,3 +35,21 @@ ConfirmedVerdict = Literal[PairedVerdict, "no reference", "nothing complete"]
 
 LevelVerdict = Literal[PairedVerdict, "first level", "no pairs"]
 """What the trials of one level of a field show beside those of the first."""
+
+MEANINGS: Mapping[SearchVerdict | ConfirmedVerdict, str] = {
+    "both faster and better": "less time and a lower error, both beyond chance",
+    "faster at equal error": "less time, beyond chance, and an error that is equal within the margin",
+    "better at equal time": "a lower error, beyond chance, in a time that is equal within five percent",
+    "worse": "a higher error beyond chance, or a longer time without a lower error",
+    "no evidence": "the seeds tell it neither from a gain nor from a loss",
+    "too few seeds": "no verdict from so few pairs of runs",
+    "reference": "the fastest constant batch within one standard error of the best: what is compared with",
+    "not confirmed": "faster in the search, on one seed; 'adasearch confirm' tells whether it holds",
+    "no change made": "it never changed the batch size, so that it is a constant run of other settings",
+    "no gain in search": "no trial of the search was faster than the reference at an equal error",
+    "no reference": "there is no complete constant trial to compare with",
+    "no complete trial": "nothing of the search ran to its end",
+    "nothing complete": "no run on a fresh seed came to its end",
+    "chosen by name": "a trial that was named, not the one that the search would have chosen",
+}
+"""What each word of a verdict says, for readers of a report."""

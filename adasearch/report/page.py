@@ -30,7 +30,7 @@ from adasearch.report.health import failures, missing, setup, states
 from adasearch.report.pictures import network_pictures, speed_picture, states_picture
 from adasearch.report.runs import drawn_trials, searched_importances
 from adasearch.report.svg import THEME, Picture
-from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
+from adasearch.report.tables import all_tables, cell_class, headline, holds_words, said, verdicts, words
 from adasearch.store.store import Store
 
 __all__ = ["report"]
@@ -158,6 +158,8 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         digest=digest,
         studies=len(chosen),
         trials=len(trials),
+        headline=headline(found),
+        glossary=words(found),
         verdicts=verdicts(found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,

@@ -10,6 +10,7 @@ import pytest
 from adasearch.analysis.compare import compare
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.confirmed_tables import confirmed_parts
 from adasearch.analysis.paired_tests import speedup_of, verdict
 from adasearch.analysis.time_to_target import to_target
 from adasearch.commands import export
@@ -110,6 +111,34 @@ def test_candidate_is_told_against_reference_and_default() -> None:
     assert (row.runs.adaptations, row.runs.final_batch_size) == (3, 72)
     assert row.runs.peak_memory_bytes == 5 * 2**20
     assert (row.search_verdict, whole_verdict(row)) == ("not confirmed", row.verdict)
+
+
+def test_a_candidate_that_is_worse_has_no_speed_up_in_any_column() -> None:
+    poorer = [
+        replace(trial, test_error=trial.test_error + 0.25) if trial.role == "candidate" else trial
+        for trial in case()
+        if trial.test_error is not None
+    ]
+    rows = rows_of(poorer)
+    assert rows["candidate"].verdict == "worse"
+    for row in rows.values():
+        flat = flat_row(row)
+        assert flat["error_difference"] == pytest.approx(0.25 if row.role != "default" else 0.21)
+        names = [name for name in flat if name.startswith(("speedup", "time_saved"))]
+        assert len(names) == 8
+        assert {flat[name] for name in names} == {None}
+        assert flat["seconds"] is not None
+    (_, (cells,), columns), *_ = confirmed_parts(list(rows.values()))
+    printed = {column.header: column.cell(cells) for column in columns}
+    assert printed["speed-up"] == printed["time saved"] == printed["speed-up vs default"] == "-"
+    assert printed["error vs reference"].startswith("+25.0 pp")
+    assert printed["error vs default"].startswith("+21.0 pp")
+
+
+def test_a_candidate_that_made_no_change_has_no_speed_up_either() -> None:
+    row = rows_of(case(adaptations=0))["candidate"]
+    assert row.idle
+    assert (speedup_of(row.paired), speedup_of(row.default)) == (None, None)
 
 
 def test_controls_tell_what_the_candidate_is_against_each() -> None:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from adasearch.analysis.paired_tests import (
     corrected,
     holm,
     paired,
+    speedup_of,
     verdict,
 )
 
@@ -140,6 +142,24 @@ def asked(
 )
 def test_verdict_in_words(row: Paired, words: str) -> None:
     assert verdict(row) == words
+
+
+@pytest.mark.parametrize(
+    ("row", "gain"),
+    [
+        (asked(0.001, 1.5, differ=False, equal=True), 1.5),
+        (asked(0.01, 1.5, differ=False, equal=False), 1.5),  # at the margin
+        (asked(0.011, 1.5, differ=False, equal=False), None),  # not surely higher, but it looks so
+        (asked(0.009, 1.5, differ=True, equal=False), None),  # surely higher
+        (asked(0.009, 1.5, differ=True, equal=True), 1.5),  # and yet equal
+        (asked(-0.2, 0.5, differ=True, equal=False), 0.5),  # better and slower
+        (replace(asked(0.0, 1.5, differ=False, equal=True), acted=False), None),
+    ],
+)
+def test_speed_up_and_time_saved_are_told_at_equal_error_only(row: Paired, gain: float | None) -> None:
+    found = speedup_of(row)
+    assert (None if found is None else found.mean) == (None if gain is None else pytest.approx(gain))
+    assert row.time_saved == (None if gain is None else pytest.approx(1 - 1 / gain))
 
 
 def test_a_clear_gain_is_seen_over_five_seeds() -> None:
