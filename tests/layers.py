@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
-EVERYONE = frozenset({"records", "choices", "signal_sets", "errors", "callbacks", "_version"})
+EVERYONE = frozenset({"records", "choices", "signal_sets", "errors", "callbacks", "enough", "_version"})
 HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"}
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    MIN_PAIRS,
     TIME_MARGIN,
     Paired,
     check_margin,
@@ -23,6 +22,7 @@ from adasearch.analysis.paired_tests import (
 )
 from adasearch.analysis.selection import complete
 from adasearch.analysis.verdicts import LevelVerdict
+from adasearch.enough import MIN_PAIRS
 from adasearch.errors import InputError, unknown
 from adasearch.io.tables import Column, render
 from adasearch.profiles.quantiles import QUANTILE

@@ -8,6 +8,7 @@ from adasearch.analysis.confirmed_tables import confirmed_tables
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
+from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
@@ -168,7 +169,9 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
         "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
         "it made no change of batch size, so that it is a constant run of other settings;",
-        "complete: trials chosen from; acted: those that changed the batch size",
+        "complete: trials chosen from; acted: those that changed the batch size;",
+        f"too few to say: fewer than {MIN_TRIALS} trials of it or of the constant batch ended, or no error",
+        f"is below {MAX_ERROR:.0%}",
     ]
 
 

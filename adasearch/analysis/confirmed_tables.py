@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.estimates import LEVEL, written
-from adasearch.analysis.paired_tests import MIN_PAIRS, TIME_MARGIN, error_of, speedup_of
+from adasearch.analysis.paired_tests import TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
+from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
 
 __all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
@@ -121,7 +122,8 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
         f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{MIN_PAIRS} pairs; worse: a higher error, or a longer time without a lower error;",
+        f"{MIN_PAIRS} pairs; too few to say: both errors above {MAX_ERROR:.0%}; worse: a higher error, or a "
+        "longer time without a lower error;",
         f"a dash in place of a speed-up: an error more than {margin:g} pp or surely higher, so times do not",
         "compare, or no change of batch size, so that it is a constant run of other settings;",
         f"target: the reference's median validation error and {margin:g} pp, median over",

@@ -11,16 +11,17 @@ another seed would not change: their difference counts as known.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
 from adasearch.analysis.verdicts import PairedVerdict
+from adasearch.enough import MIN_PAIRS, hardly_learnt
 from adasearch.errors import InputError
 
 __all__ = [
     "ERROR_MARGIN",
-    "MIN_PAIRS",
     "QUESTIONS",
     "TIME_MARGIN",
     "Paired",
@@ -35,7 +36,6 @@ __all__ = [
 
 ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
-MIN_PAIRS = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
 """What is asked of pairs; each has a p value of that name."""
 
@@ -46,8 +46,8 @@ class Paired:
 
     ``error`` is this error minus the other's, ``log_speed`` the logarithm of the other's time over this one.
     ``p_error`` and ``p_time`` are of no difference, ``p_equal_...`` of one beyond the margin; None where
-    there are too few pairs. ``error_margin`` is the difference of errors that counts as none, and ``acted``
-    tells whether this setting changed the batch size.
+    there are too few pairs. ``error_margin`` is the difference of errors that counts as none, ``acted``
+    tells whether this setting changed the batch size, and ``learnt`` whether either learnt enough to compare.
     """
 
     seeds: int
@@ -59,6 +59,7 @@ class Paired:
     p_equal_time: float | None = None
     error_margin: float = ERROR_MARGIN
     acted: bool = True
+    learnt: bool = True
 
     @property
     def higher_error(self) -> bool:
@@ -123,6 +124,7 @@ def paired(
         p_equal_time=_of_times(_within_time, speeds) if enough and speeds is not None else None,
         error_margin=margin,
         acted=acted,
+        learnt=not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
     )
 
 
@@ -189,6 +191,8 @@ def verdict(row: Paired) -> PairedVerdict:
     """
     if row.seeds < MIN_PAIRS:
         return "too few seeds"
+    if not row.learnt:
+        return "too few to say"
     assert row.p_error is not None
     assert row.p_equal_error is not None
     lower, _ = _signs(row.error.mean, row.p_error)

@@ -90,8 +90,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
     spent = _known_seconds(chosen, study.clock)
     equal = False
     if chosen is not None and pick.error_bound is not None:
-        acted = pick.verdict != "no change made"
-        equal = times_compare(chosen.known_error, pick.error_bound, acted=acted)
+        equal = times_compare(chosen.known_error, pick.error_bound, acted=not pick.idle)
     speedup = _ratio(_known_seconds(pick.reference, study.clock), spent) if equal else None
     return SearchRow(
         study=study.study,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from adasearch.enough import MAX_ERROR, MIN_PAIRS, MIN_TRIALS
+
 __all__ = ["GAINS", "MEANINGS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
 
 SearchVerdict = Literal[
@@ -10,6 +12,7 @@ SearchVerdict = Literal[
     "not confirmed",
     "no change made",
     "no gain in search",
+    "too few to say",
     "no reference",
     "no complete trial",
     "chosen by name",
@@ -23,6 +26,7 @@ PairedVerdict = Literal[
     "worse",
     "no evidence",
     "too few seeds",
+    "too few to say",
 ]
 """What pairs of runs show, see :func:`adasearch.analysis.paired_tests.verdict`."""
 
@@ -42,7 +46,9 @@ MEANINGS: Mapping[SearchVerdict | ConfirmedVerdict, str] = {
     "better at equal time": "a lower error, beyond chance, in a time that is equal within five percent",
     "worse": "a higher error beyond chance, or a longer time without a lower error",
     "no evidence": "the seeds tell it neither from a gain nor from a loss",
-    "too few seeds": "no verdict from so few pairs of runs",
+    "too few seeds": f"no verdict from fewer than {MIN_PAIRS} pairs of runs",
+    "too few to say": f"fewer than {MIN_TRIALS} trials ended, here or of the constant batch, or no error is "
+    f"below {MAX_ERROR:.0%}: nothing was searched, or learnt, that could tell a gain",
     "reference": "the fastest constant batch within one standard error of the best: what is compared with",
     "not confirmed": "faster in the search, on one seed; 'adasearch confirm' tells whether it holds",
     "no change made": "it never changed the batch size, so that it is a constant run of other settings",

@@ -8,6 +8,7 @@ import click
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
 from adasearch.cli.options import RESULTS, console_of
+from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import RunOptions, Runtime
 
@@ -29,7 +30,14 @@ __all__ = ["confirm"]
     metavar="TRIAL",
     help="Confirm this trial; repeatable.  [default: each study's candidate]",
 )
-@click.option("--seeds", type=int, default=5, show_default=True, metavar="N", help="Fresh seeds per run.")
+@click.option(
+    "--seeds",
+    type=int,
+    default=5,
+    show_default=True,
+    metavar="N",
+    help=f"Fresh seeds per run; below {MIN_PAIRS} there is no verdict.",
+)
 @click.option(
     "--controls",
     type=click.Choice(get_args(Controls)),

@@ -8,6 +8,7 @@ import click
 
 from adasearch.choices import Isolation, Precision, Scale
 from adasearch.cli.options import RESULTS
+from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.runtime import TRIALS, RunOptions, Runtime
 
 __all__ = ["run_options", "runtime_options", "slot_options", "training_options"]
@@ -206,7 +207,8 @@ def runtime_options(command: Command) -> Command:
         click.option(
             "--trials",
             type=int,
-            help=f"Trials per study in all; those that are stored count.  [default: {TRIALS}]",
+            help="Trials per study in all; those that are stored count. Below "
+            f"{MIN_TRIALS} that end, or where no error is below {MAX_ERROR:.0%}, the verdict is 'too few to say'.  [default: {TRIALS}]",
         ),
         click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
     ]

@@ -12,6 +12,7 @@ from adasearch.analysis.selection import baseline_of
 from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray
 from adasearch.data.spec import DataSpec
+from adasearch.enough import seeds_note
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, duration, say
 from adasearch.runs.execute import data_of
@@ -46,6 +47,8 @@ def confirm(
     runtime.check()
     if not 1 <= seeds < FRESH:
         raise InputError(f"--seeds must be at least 1 but got {seeds}")
+    if (few := seeds_note(seeds)) is not None:
+        say(console, few)
     store = Store(results, must_exist=True)
     store.check_writable()
     jobs = jobs_of(store, studies, trials, seeds=seeds, controls=controls, console=console)

@@ -13,6 +13,7 @@ from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
 from adasearch.commands._on_ray import on_ray
+from adasearch.enough import trials_note
 from adasearch.environment import local_device
 from adasearch.errors import InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
@@ -48,6 +49,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     if not request.architectures:
         raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
     runtime.check()
+    if (few := trials_note(runtime.trials)) is not None:
+        say(console, few)
     store = Store(results)
     store.check_writable()
     speeds = ProfileStore(store.name).speed()

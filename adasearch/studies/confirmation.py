@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from adasearch.analysis.selection import Pick, comparable, pick_trials
-from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
@@ -129,14 +128,18 @@ def _intervals(
 
 
 def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
-    said: Mapping[SearchVerdict, str] = {
-        "no gain in search": "no gain in search: its complete trial of lowest error is confirmed",
-        "no change made": "its candidate made no change of batch size, so that controls of its path are left "
-        "out",
+    said = {
         "no reference": "no complete constant trial to compare with",
+        "no gain in search": "no gain in search",
+        "too few to say": "too few to say from its search whether anything is gained",
     }
-    if pick.verdict in said:
-        say(console, f"{study.study}: {said[pick.verdict]}")
+    lines = [said[pick.verdict]] if pick.verdict in said else []
+    if pick.stands_in and pick.verdict != "no reference":
+        lines.append("its complete trial of lowest error is confirmed")
+    if pick.idle:
+        lines.append("its trial made no change of batch size, so that controls of its path are left out")
+    if lines:
+        say(console, f"{study.study}: {': '.join(lines)}")
 
 
 def _searched_adabatch(

@@ -20,7 +20,7 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedule_file import load_schedule
 from adasearch.store import Store
 from tests.profile_rows import speed_of
-from tests.rows import at_marks, interval_at, study_of, trial_of
+from tests.rows import at_marks, enough, interval_at, study_of, trial_of
 
 CONSTANT, DEBA = study_of("constant"), study_of("deba")
 SETTINGS = {"train/lr": 0.1, "train/batch_size": 32}
@@ -28,6 +28,7 @@ SEARCH = [
     trial_of(CONSTANT, 0, val_error=0.12, seconds=60, params=SETTINGS),  # the untuned default
     trial_of(CONSTANT, 1, val_error=0.10, seconds=50, params=SETTINGS),  # the reference
     replace(trial_of(DEBA, 0, val_error=0.11, seconds=40, params=SETTINGS), adaptations=3),
+    *enough(CONSTANT, DEBA),
 ]
 REFERENCE, CANDIDATE = SEARCH[1].trial_id, SEARCH[2].trial_id
 WIGGLE = (0.0, 0.001, -0.001, 0.002, -0.002)
@@ -173,7 +174,7 @@ def test_candidate_that_changed_nothing_says_so() -> None:
 
 
 def test_doubts_of_the_search_travel_along() -> None:
-    slow = [SEARCH[0], SEARCH[1], replace(SEARCH[2], train_seconds=70.0)]
+    slow = [*SEARCH[:2], replace(SEARCH[2], train_seconds=70.0), *SEARCH[3:]]
     (row,) = [r for r in confirmed_rows([CONSTANT, DEBA], [*slow, *case()], {}) if r.role == "candidate"]
     assert whole_verdict(row) == "faster at equal error (no gain in search)"
 

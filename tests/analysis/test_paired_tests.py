@@ -10,7 +10,6 @@ from scipy.stats import t as student
 from adasearch.analysis.estimates import Estimate, estimate
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    MIN_PAIRS,
     TIME_MARGIN,
     Paired,
     corrected,
@@ -19,6 +18,7 @@ from adasearch.analysis.paired_tests import (
     speedup_of,
     verdict,
 )
+from adasearch.enough import MIN_PAIRS
 
 
 def of(
@@ -160,6 +160,14 @@ def test_speed_up_and_time_saved_are_told_at_equal_error_only(row: Paired, gain:
     found = speedup_of(row)
     assert (None if found is None else found.mean) == (None if gain is None else pytest.approx(gain))
     assert row.time_saved == (None if gain is None else pytest.approx(1 - 1 / gain))
+
+
+def test_nothing_is_said_of_errors_that_are_hardly_below_chance() -> None:
+    times = [(10.0, 20.0 + n) for n in range(5)]
+    hopeless = paired([(0.9 + n / 1000, 0.9) for n in range(5)], times, margin=0.01)
+    assert verdict(hopeless) == "too few to say"
+    assert verdict(paired([(0.3, 0.9 + n / 1000) for n in range(5)], times, margin=0.01)) != "too few to say"
+    assert verdict(paired([(0.9, 0.9)] * 2, times[:2], margin=0.01)) == "too few seeds"
 
 
 def test_a_clear_gain_is_seen_over_five_seeds() -> None:

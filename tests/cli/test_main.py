@@ -632,6 +632,20 @@ def test_search_writes_the_studies_and_prints_the_table(shell: Shell, engine: En
     assert {plan.trials for plan in engine.asked[0]} == {3}
 
 
+@pytest.mark.usefixtures("engine")
+def test_what_too_few_trials_or_seeds_cannot_tell_is_said_beforehand(shell: Shell) -> None:
+    few = shell(*SEARCH, "--trials", "5").out
+    assert few.startswith("5 trials per study will be too few to say whether anything is gained")
+    assert (
+        "too few to say" not in shell(*SEARCH, "--trials", "6", "--study", "more").out.partition("Search:")[0]
+    )
+    confirming = ("confirm", "--results", "results")
+    assert "a verdict takes at least 4 (--seeds)" in shell(*confirming, "--seeds", "2").out
+    assert "a verdict takes" not in shell(*confirming, "--seeds", "4").out
+    assert "Below 6 that end" in " ".join(shell("search", "--help").out.split())
+    assert "below 4 there is no verdict" in " ".join(shell("confirm", "--help").out.split())
+
+
 def defaults_of(study: StudyRecord) -> Params:
     """What a study tries first."""
     spaces = stored_spaces(study)

@@ -10,7 +10,7 @@ from adasearch.analysis.search_table import search_rows
 from adasearch.plots.confirmed import Reached, against_controls, draw_gains, draw_reached
 from adasearch.records import TrialRecord
 from tests.plots.figures import PAGE, across, points, texts, told
-from tests.rows import study_of, trial_of
+from tests.rows import enough, study_of, trial_of
 
 
 def test_controls_stand_beside_their_candidate_with_interval_and_sign() -> None:
@@ -73,7 +73,8 @@ def test_gains_not_confirmed_are_hollow_and_those_without_a_number_say_why() -> 
         replace(trial_of(deba, 0, val_error=0.2, seconds=5.0), adaptations=1),
         replace(trial_of(cabs, 0, val_error=0.9, seconds=5.0), adaptations=1),
     ]
-    drawn = draw_gains([], search_rows([constant, deba, cabs], trials), style=PAGE)
+    tried = [*trials, *enough(constant, deba, cabs)]
+    drawn = draw_gains([], search_rows([constant, deba, cabs], tried), style=PAGE)
     assert drawn is not None
     assert told(drawn) == [
         "resnet18, deba: 2.00x against the tuned reference; not confirmed",

@@ -24,7 +24,7 @@ from adasearch.report.runs import drawn_runs, reached_cases, searched_importance
 from adasearch.report.svg import PAGE, THEME, picture, themed
 from adasearch.store import Store
 from tests.reported import HOSTILE, add_confirmed, add_hostile, write_large
-from tests.rows import at_marks, interval_at, study_of, trial_of
+from tests.rows import at_marks, enough, interval_at, study_of, trial_of
 
 CONSTANT, DEBA = study_of("constant"), study_of("deba")
 
@@ -263,8 +263,9 @@ def test_drawn_runs_are_default_reference_and_what_stands_for_each_scheduler() -
         trial_of(CONSTANT, 0, val_error=0.12, seconds=60),
         trial_of(CONSTANT, 1, val_error=0.10, seconds=50),
         replace(trial_of(DEBA, 0, val_error=0.1, seconds=40), adaptations=1),
+        *enough(CONSTANT, DEBA),
     ]
-    rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 4.0)) for trial in trials}
+    rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 4.0)) for trial in trials[:3]}
     found = drawn_runs([DEBA, CONSTANT], trials, rows)
     assert [(each.label, each.trial.trial_id) for each in found] == [
         ("untuned default", trials[0].trial_id),
@@ -364,6 +365,7 @@ def test_sentence_names_what_gains_and_counts_the_rest() -> None:
         trial_of(constant, 0, val_error=0.2, seconds=10.0),
         replace(trial_of(deba, 0, val_error=0.2, seconds=5.0), adaptations=1),
         replace(trial_of(cabs, 0, val_error=0.5, seconds=5.0), adaptations=1),
+        *enough(constant, deba, cabs),
     ]
 
     def sentence(error: float) -> str:
