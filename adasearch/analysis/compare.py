@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
@@ -86,6 +87,7 @@ def compare(
             table,
             *notes(found.chosen),
             *unfinished(rows),
+            *_failed(found),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}"),
             *_agreement(settings, [column.key for column in columns[2:]]),
@@ -186,6 +188,12 @@ def unfinished(rows: Sequence[SearchRow]) -> list[str]:
                 f"{left} unfinished"
             )
     return lines
+
+
+def _failed(found: Gathered) -> list[str]:
+    """Return the errors that ended trials of the chosen studies, each with where to look."""
+    chosen = {study.study for study in found.chosen}
+    return [f"failed: {each}" for each in failures([t for t in found.trials if t.study in chosen])]
 
 
 def _clock(study: StudyRecord) -> str:

@@ -208,7 +208,8 @@ def runtime_options(command: Command) -> Command:
             "--trials",
             type=int,
             help="Trials per study in all; those that are stored count. Below "
-            f"{MIN_TRIALS} that end, or where no error is below {MAX_ERROR:.0%}, the verdict is 'too few to say'.  [default: {TRIALS}]",
+            f"{MIN_TRIALS} that end, or where no error is below {MAX_ERROR:.0%}, the verdict is 'too few to "
+            f"say'.  [default: {TRIALS}]",
         ),
         click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
     ]
@@ -251,6 +252,12 @@ def slot_options(command: Command) -> Command:
             help="Wait so long for the cluster, and for nodes on which the trials fit.  "
             "[default: refuse at once]",
         ),
+        click.option(
+            "--retry-failed/--no-retry-failed",
+            default=None,
+            help="Try failed trials again under their own numbers.  [default: where all failed, or several "
+            "did and all by the same error]",
+        ),
     ]
     return _added(options, _with_runtime(command))
 
@@ -266,6 +273,7 @@ def _with_runtime(command: Command) -> Command:
         isolation: Isolation,
         address: str | None,
         wait_for_nodes: float,
+        retry_failed: bool | None,
         **others: Any,
     ) -> None:
         runtime = Runtime(
@@ -276,6 +284,7 @@ def _with_runtime(command: Command) -> Command:
             isolation=isolation,
             address=address,
             wait_for_nodes=wait_for_nodes,
+            retry_failed=retry_failed,
         )
         command(runtime=runtime, **others)
 

@@ -13,12 +13,13 @@ from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray
 from adasearch.data.spec import DataSpec
 from adasearch.enough import seeds_note
-from adasearch.errors import InputError
+from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import Goal, SearchDisplay, duration, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
 from adasearch.studies.controls import FRESH
+from adasearch.studies.retry import nothing_completed, with_retried
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -42,7 +43,7 @@ def confirm(
     Raises:
         InputError: bad input; nothing was written.
         StudyLocked: another live search holds a study.
-        AdasearchError: Ray cannot be reached, or the store cannot be written.
+        AdasearchError: Ray cannot be reached, the store cannot be written, or no run of a study completed.
     """
     runtime.check()
     if not 1 <= seeds < FRESH:
@@ -51,7 +52,9 @@ def confirm(
         say(console, few)
     store = Store(results, must_exist=True)
     store.check_writable()
-    jobs = jobs_of(store, studies, trials, seeds=seeds, controls=controls, console=console)
+    jobs = jobs_of(
+        store, studies, trials, seeds=seeds, controls=controls, retry=runtime.retry_failed, console=console
+    )
     names = [job.study.study for job in jobs]
     for name in names:
         store.locks.check_free(name)
@@ -61,6 +64,10 @@ def confirm(
         baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
         table = compare(store, studies=[*names, *baselines], force=True)
         say(console, table)
+        for job in jobs:
+            made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
+            if (why := nothing_completed(job.study.study, made)) is not None:
+                raise AdasearchError(why)
         return True
     return False
 
@@ -98,8 +105,9 @@ def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "R
 
     name = job.study.study
     locks.enter_context(store.locks.hold(name))
-    stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-    running = [each.trial_id for each in stored if each.status == "running"]
+    former = store.trials(name)  # under the lock: another may have gone on with it meanwhile
+    stored = with_retried(former, "confirm", runtime.retry_failed)
+    running = [each.trial_id for each in former if each.status == "running"]
     plan = TrialPlan(
         study=replace(job.study, stopper="none"),
         data=data,

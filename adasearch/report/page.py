@@ -18,6 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
+from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.selection import baseline_of, comparable
@@ -26,7 +27,7 @@ from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import locate, write_whole
 from adasearch.profiles.clock import intervals_of
 from adasearch.records import IntervalRecord, StudyRecord
-from adasearch.report.health import failures, missing, setup, states
+from adasearch.report.health import missing, setup, states
 from adasearch.report.pictures import network_pictures, speed_picture, states_picture
 from adasearch.report.runs import drawn_trials, searched_importances
 from adasearch.report.svg import THEME, Picture

@@ -63,6 +63,7 @@ def run_and_keep(
         raise
     except Exception as error:  # noqa: BLE001 - whatever ends the run is its row's error
         outcome = failed(error)
+        say(outcome.traceback or str(outcome.error))
     closed = live.close(outcome)
     live.keep(closed)
     store.remove_checkpoints(closed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
 from adasearch.studies.controls import ConfirmRun, confirm_runs_of, matched, spread
+from adasearch.studies.retry import tell_retried, with_retried
 
 __all__ = ["Job", "jobs_of"]
 
@@ -57,8 +59,11 @@ def jobs_of(
     seeds: int,
     controls: Controls,
     console: Console,
+    retry: bool | None = None,
 ) -> list[Job]:
     """Return what there is to confirm: the named trials, or what stands for each adaptive study.
+
+    ``retry`` tells whether failed runs are made again, see :func:`~adasearch.studies.retry.with_retried`.
 
     Raises:
         InputError: an unknown study or trial, or nothing to confirm.
@@ -99,13 +104,22 @@ def jobs_of(
             Job(
                 study=study,
                 runs=spread(study, list(runs), seeds),
-                stored=stored[study.study],
+                stored=_retried(study, stored[study.study], retry, console),
                 sources=sources,
             )
         )
     if not jobs:
         raise InputError("there is nothing to confirm: no adaptive study has a complete trial")
     return jobs
+
+
+def _retried(
+    study: StudyRecord, stored: Sequence[TrialRecord], retry: bool | None, console: Console
+) -> list[TrialRecord]:
+    taken = with_retried(stored, "confirm", retry)
+    former, now = ([trial for trial in each if trial.phase == "confirm"] for each in (stored, taken))
+    tell_retried(study.study, former, now, partial(say, console))
+    return taken
 
 
 def _named(trial_id: str, trials: Sequence[TrialRecord]) -> TrialRecord:

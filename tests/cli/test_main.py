@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -547,6 +547,8 @@ def make_net(classes, image_size):
     shell.folder.joinpath("bad_nets.py").write_text(code)
     finished = shell("train", "--architecture", "bad_nets:make_net", *TINY, "--set", "train/batch_size=32")
     assert finished.code == 1
+    assert "Traceback (most recent call last)" in finished.out
+    assert 'bad_nets.py", line 11, in forward' in finished.out
     (trial,) = shell.store.trials("train")
     assert trial.cause == "raised"
     error = str(trial.error)
@@ -780,6 +782,29 @@ def test_a_finished_search_does_not_start_ray(shell: Shell, engine: Engine) -> N
     assert "starting Ray" not in finished.out
     assert "no reference" in finished.out
     assert len(engine.asked) == 1
+
+
+def test_failed_trials_are_tried_again_by_the_same_command(shell: Shell, engine: Engine) -> None:
+    flags = (*SEARCH, "--no-baseline", "--trials", "2")
+    shell(*flags)
+    (study,) = shell.store.studies()
+    for number in range(2):
+        failed = trial_of(study, number, status="failed", params=defaults_of(study))
+        mended = replace(failed, error="ValueError: bad; traceback: x", cause="raised")
+        shell.store.write_trial(mended)
+    kept = shell(*flags, "--no-retry-failed")
+    assert kept.code == 1
+    assert len(engine.asked) == 1  # there was nothing to do
+    assert "failed: 2 × ValueError: bad, such as" in kept.out
+    assert "nothing completed, 2 of 2 trials failed" in kept.err
+    again = shell(*flags)
+    assert "2 failed trials, all by ValueError: bad: they are tried again" in again.out
+    assert [trial.status for trial in engine.asked[-1][0].stored] == ["running", "running"]
+    shell.store.write_trial(trial_of(study, 0, val_error=0.1, seconds=1, params=defaults_of(study)))
+    assert shell(*flags).code == 0  # one failed, which is no pattern
+    assert len(engine.asked) == 2
+    assert shell(*flags, "--retry-failed").code == 0
+    assert [trial.status for trial in engine.asked[-1][0].stored] == ["complete", "running"]
 
 
 @pytest.mark.usefixtures("engine")

@@ -11,6 +11,7 @@ import pytest
 from matplotlib import rcParams
 
 from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.failures import failures
 from adasearch.analysis.search_table import search_rows
 from adasearch.analysis.summary import in_one_sentence
 from adasearch.cli.main import main
@@ -19,7 +20,6 @@ from adasearch.plots.signals import draw_signals
 from adasearch.plots.style import Drawn
 from adasearch.records import TrialRecord
 from adasearch.report import report
-from adasearch.report.health import failures
 from adasearch.report.runs import drawn_runs, reached_cases, searched_importances
 from adasearch.report.svg import PAGE, THEME, picture, themed
 from adasearch.store import Store
