@@ -17,7 +17,7 @@ from adasearch.errors import AdasearchError, InputError, one_line
 from adasearch.tuning.runtime_env import runtime_env
 from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
 
-__all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
+__all__ = ["Capacity", "DoesNotFit", "auth_hint", "capacity_now", "connect", "slots_for"]
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -125,7 +125,7 @@ def _token() -> str | None:
     return "~/.ray/auth_token" if (Path.home() / ".ray" / "auth_token").exists() else None
 
 
-def _auth_hint() -> str:
+def auth_hint() -> str:
     """Return what this process shows to a cluster that asks for a token, and what it should."""
     mode = os.environ.get("RAY_AUTH_MODE", "unset")
     shown = f"RAY_AUTH_MODE is {mode} here"
@@ -218,7 +218,7 @@ def _init(address: str | None, own: Iterable[str]) -> None:
         raise InputError(f"--address {address!r}: {' '.join(str(error).split())}") from error
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
-        raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {_auth_hint()}") from error
+        raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {auth_hint()}") from error
 
 
 def capacity_now() -> Capacity:
