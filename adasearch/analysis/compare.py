@@ -50,13 +50,15 @@ def compare(
     margin: float = ERROR_MARGIN,
     clock: str | None = None,
     device_profile: str | None = None,
+    width: int | None = None,
 ) -> str:
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
     ``clock`` and ``device_profile`` judge by other seconds than the studies', as
-    :func:`~adasearch.profiles.clock.judged` does.
+    :func:`~adasearch.profiles.clock.judged` does. ``width`` is the room for text, in characters; None for
+    any.
 
     Raises:
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
@@ -74,6 +76,7 @@ def compare(
         SEARCH_COLUMNS,
         form,
         title=f"Search: one seed, validation split{marked}",
+        width=width,
     )
     if not found.chosen:
         runs = [trial.trial_id for trial in store.trials("train")]
@@ -83,13 +86,13 @@ def compare(
     columns = settings_columns(settings, trials)
     return "\n".join(
         [
-            *([confirmed_tables(found.evidence, form, mark=marked)] if found.evidence else []),
+            *([confirmed_tables(found.evidence, form, mark=marked, width=width)] if found.evidence else []),
             table,
             *notes(found.chosen),
             *unfinished(rows),
             *_failed(found),
             "",
-            render(settings, columns, form, title=f"Settings of these trials{marked}"),
+            render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
             *_agreement(settings, [column.key for column in columns[2:]]),
             *_units(found.chosen),
             "",

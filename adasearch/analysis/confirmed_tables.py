@@ -29,13 +29,13 @@ def confirmed_parts(
     return [part for part in parts if part[1]]
 
 
-def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> str:
+def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str, width: int | None = None) -> str:
     """Return the verdicts, what each candidate cost, its controls, and what the columns mean.
 
     ``form`` is "text" or "markdown"; ``mark`` is added to the titles.
     """
     parts = [
-        render(cells, columns, form, title=f"{title}{mark}")
+        render(cells, columns, form, title=f"{title}{mark}", width=width)
         for title, cells, columns in confirmed_parts(rows)
     ]
     return "\n".join([*parts, *confirmed_notes(rows), ""])

@@ -98,6 +98,7 @@ def outlook(
     schedulers: Sequence[str] = (),
     check: bool = False,
     form: str = "text",
+    width: int | None = None,
 ) -> str:
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
@@ -110,7 +111,7 @@ def outlook(
     if check:
         if architectures or schedulers:
             raise InputError("--check guesses every network and scheduler that was searched; give it alone")
-        return _checked_table(leave_one_out(outcomes), form)
+        return _checked_table(leave_one_out(outcomes), form, width)
     traits = traits_of(store)
     known = {each.architecture for each in traits}
     for name in architectures:
@@ -125,7 +126,7 @@ def outlook(
     guesses = [
         predict(each, scheduler, outcomes) for scheduler in schedulers or DEFAULT for each in _sorted(wanted)
     ]
-    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search")
+    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search", width)
     return table if form in ("csv", "json") else "\n".join([table, *NOTES, ""])
 
 
@@ -243,13 +244,17 @@ def _raw(row: dict[str, object]) -> dict[str, object]:
     return found
 
 
-def _table(rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str) -> str:
+def _table(
+    rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str, width: int | None
+) -> str:
     raw = form in ("csv", "json")
-    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title)
+    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title, width=width)
 
 
-def _checked_table(checked: Sequence[Checked], form: str) -> str:
-    table = _table([_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out")
+def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> str:
+    table = _table(
+        [_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out", width
+    )
     if form in ("csv", "json"):
         return table
     if not checked:

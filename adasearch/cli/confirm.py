@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
-from adasearch.cli.options import RESULTS, console_of
+from adasearch.cli.options import RESULTS, WIDE, console_of
 from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import RunOptions, Runtime
@@ -48,6 +48,7 @@ __all__ = ["confirm"]
 @slot_options
 @run_options
 @RESULTS
+@WIDE
 def confirm(
     *,
     studies: tuple[str, ...],
@@ -57,6 +58,7 @@ def confirm(
     runtime: Runtime,
     run: RunOptions,
     results: str,
+    wide: bool,
 ) -> None:
     """Run each study's candidate and its controls on fresh seeds, and evaluate them on the test split.
 
@@ -79,6 +81,7 @@ def confirm(
         trials=trials,
         seeds=seeds,
         controls=controls,
+        wide=wide,
     )
     if not whole:
         raise Interrupted

@@ -1,5 +1,7 @@
 """Single options that several commands share, and what they are opened with."""
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -19,8 +21,10 @@ __all__ = [
     "NETWORK",
     "RESULTS",
     "STUDIES",
+    "WIDE",
     "console_of",
     "existing",
+    "width_of",
 ]
 
 CLOCK = click.option(
@@ -61,6 +65,14 @@ FORMAT = click.option(
     default="text",
     show_default=True,
 )
+WIDE = click.option(
+    "--wide", is_flag=True, help="Print tables with a line per row, even if the terminal is narrower."
+)
+
+
+def width_of(wide: bool) -> int | None:
+    """Return the room for tables: the terminal's, if there is one, unless the user wants them wide."""
+    return None if wide or not sys.stdout.isatty() else shutil.get_terminal_size().columns
 
 
 def existing(results: str) -> "Store":

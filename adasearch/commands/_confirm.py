@@ -14,7 +14,7 @@ from adasearch.commands._on_ray import on_ray
 from adasearch.data.spec import DataSpec
 from adasearch.enough import seeds_note
 from adasearch.errors import AdasearchError, InputError
-from adasearch.io.progress import Goal, SearchDisplay, duration, say
+from adasearch.io.progress import START_SECONDS, Goal, SearchDisplay, duration, room, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
@@ -37,8 +37,11 @@ def confirm(
     trials: Sequence[str] = (),
     seeds: int = 5,
     controls: Controls = "matched",
+    wide: bool = False,
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
+
+    Tables keep to a terminal's width unless ``wide``.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -62,7 +65,7 @@ def confirm(
     if not outstanding or _run(outstanding, store, runtime, console):
         records = store.studies()
         baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
-        table = compare(store, studies=[*names, *baselines], force=True)
+        table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
         say(console, table)
         for job in jobs:
             made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
@@ -85,13 +88,17 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
     data = {job.study.study: data_of(job.study, console) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
-    say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
+    start = f"after about {duration(START_SECONDS)} in which Ray and its workers start"
+    say(
+        console,
+        f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time, {start}",
+    )
     with on_ray(runtime, store, console, [job.study for job in jobs]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
         settings, slots = cluster.slots(first)
         if slots > 1:
-            say(console, f"{slots} at a time: about {duration(seconds / slots)}")
+            say(console, f"{slots} at a time: about {duration(START_SECONDS + seconds / slots)} in all")
         sources = [_claim(job, data[job.study.study], store, cluster.locks, runtime) for job in jobs]
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)

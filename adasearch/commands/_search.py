@@ -16,7 +16,7 @@ from adasearch.commands._on_ray import on_ray
 from adasearch.enough import trials_note
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
-from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
+from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
 from adasearch.runs.profile_runner import histories_of, with_profile
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 
-def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
+def search(
+    request: "Request", runtime: Runtime, *, results: str, console: Console, wide: bool = False
+) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
-    Failed trials are tried again as the runtime says.
+    Failed trials are tried again as the runtime says. Tables keep to a terminal's width unless ``wide``.
 
     The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
     need is taken first.
@@ -71,7 +73,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
         if not _optional(study, request):
             store.locks.check_free(study.record.study)
     if all(_finished(store, study, runtime) >= runtime.trials for study in resolved):
-        _print_tables(resolved, store, console)
+        _print_tables(resolved, store, console, wide)
         return True
     threads, options = runtime.cpus_per_worker, runtime.options
     resolved = [with_profile(study, store, console, threads=threads, options=options) for study in resolved]
@@ -90,7 +92,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             with SearchDisplay(console, _goals(sources)) as display:
                 whole = run_trials(sources, store, settings, slots=slots, listener=display)
     if whole:
-        _print_tables(resolved, store, console)
+        _print_tables(resolved, store, console, wide)
     return whole
 
 
@@ -120,10 +122,10 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
-def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
+def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    say(console, compare(store, studies=names, force=True))
+    say(console, compare(store, studies=names, force=True, width=room(console, wide)))
     for name in names:
         searched = [trial for trial in store.trials(name) if trial.phase == "search"]
         if (why := nothing_completed(name, searched)) is not None:

@@ -282,6 +282,17 @@ def test_help_shows_an_example_that_names_the_command(shell: Shell, command: str
     assert not finished.err
 
 
+def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
+    text = shell("search", "--help").out
+    headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert len(headings) >= 5
+    last = text.partition("\nOptions:\n")[2]
+    assert [line.split()[0] for line in last.splitlines() if line.startswith("  -")] == ["-h,"]
+    shown = [line.split()[0] for line in text.splitlines() if line.startswith("  -")]
+    for parameter in cli.commands["search"].params:
+        assert shown.count(parameter.opts[0]) == 1
+
+
 def test_without_arguments_help_is_shown(shell: Shell) -> None:
     assert shell() == shell("--help")
 
