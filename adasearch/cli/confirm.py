@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
-from adasearch.cli.options import RESULTS, WIDE, console_of
+from adasearch.cli.options import IMAGES, RESULTS, WIDE, console_of
 from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import RunOptions, Runtime
@@ -45,6 +45,7 @@ __all__ = ["confirm"]
     show_default=True,
     help="all adds the largest constant batch with a scaled learning rate, and AdaBatch.",
 )
+@IMAGES
 @slot_options
 @run_options
 @RESULTS
@@ -55,6 +56,7 @@ def confirm(
     trials: tuple[str, ...],
     seeds: int,
     controls: Controls,
+    images: str | None,
     runtime: Runtime,
     run: RunOptions,
     results: str,
@@ -82,6 +84,7 @@ def confirm(
         seeds=seeds,
         controls=controls,
         wide=wide,
+        images=images,
     )
     if not whole:
         raise Interrupted

@@ -18,6 +18,7 @@ __all__ = [
     "DEVICE_PROFILE",
     "FOLDER",
     "FORMAT",
+    "IMAGES",
     "NETWORK",
     "RESULTS",
     "STUDIES",
@@ -64,6 +65,11 @@ FORMAT = click.option(
     type=click.Choice(get_args(Format)),
     default="text",
     show_default=True,
+)
+IMAGES = click.option(
+    "--images",
+    metavar="PATH",
+    help="Where the images lie now, if they have moved; they must be the same.  [default: where they lay]",
 )
 WIDE = click.option(
     "--wide", is_flag=True, help="Print tables with a line per row, even if the terminal is narrower."

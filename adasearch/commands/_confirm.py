@@ -38,10 +38,11 @@ def confirm(
     seeds: int = 5,
     controls: Controls = "matched",
     wide: bool = False,
+    images: str | None = None,
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
 
-    Tables keep to a terminal's width unless ``wide``.
+    Tables keep to a terminal's width unless ``wide``; ``images`` is where they lie now, if they have moved.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -62,7 +63,7 @@ def confirm(
     for name in names:
         store.locks.check_free(name)
     outstanding = [job for job in jobs if job.outstanding]
-    if not outstanding or _run(outstanding, store, runtime, console):
+    if not outstanding or _run(outstanding, store, runtime, console, images):
         records = store.studies()
         baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
         table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
@@ -75,7 +76,7 @@ def confirm(
     return False
 
 
-def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console) -> bool:
+def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console, images: str | None) -> bool:
     """Make the outstanding runs; return False if interrupted."""
     first = jobs[0].study
     for job in jobs[1:]:
@@ -85,7 +86,7 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     f"studies that are confirmed together must have the same {name} but {first.study} has "
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
-    data = {job.study.study: data_of(job.study, console) for job in jobs}
+    data = {job.study.study: data_of(job.study, console, images) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
     start = f"after about {duration(START_SECONDS)} in which Ray and its workers start"

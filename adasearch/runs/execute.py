@@ -98,19 +98,47 @@ def with_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(former)
 
 
-def data_of(study: StudyRecord, console: Console) -> DataSpec:
-    """Return the data of a study, after a look whether they are the same still."""
+def data_of(study: StudyRecord, console: Console, images: str | None = None) -> DataSpec:
+    """Return the data of a study, after a look whether they are the same still.
+
+    Args:
+        study: whose data.
+        console: shows the steps of reading.
+        images: where they lie now, if they have moved.
+
+    Raises:
+        InputError: they are not there, or others.
+    """
     from adasearch.data.load import card_of
     from adasearch.data.sources.registry import absolute
 
+    source = _moved(study, images)
     spec = DataSpec(
-        source=absolute(study.source), image_size=study.image_size, subset=study.subset, seed=study.seed
+        source=absolute(source), image_size=study.image_size, subset=study.subset, seed=study.seed
     )
-    with StepDisplay(console) as progress:
-        fingerprint = card_of(spec, progress).fingerprint
+    try:
+        with StepDisplay(console) as progress:
+            fingerprint = card_of(spec, progress).fingerprint
+    except InputError as error:
+        hint = "; where they have moved, give --images PATH" if images is None and ":" in source else ""
+        raise InputError(f"{error}{hint}") from error
     if fingerprint != study.fingerprint:
         raise InputError(
             f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "
-            f"{study.source} now has {fingerprint}"
+            f"{source} now has {fingerprint}"
         )
     return spec
+
+
+def _moved(study: StudyRecord, images: str | None) -> str:
+    """Return a study's source at the place where it lies now."""
+    from adasearch.data.sources.registry import KINDS
+
+    if images is None:
+        return study.source
+    kind = study.source.partition(":")[0]
+    if kind not in KINDS or kind == "digits":
+        raise InputError(
+            f"--images is for images that lie in files but {study.study} was searched on {study.source}"
+        )
+    return f"{kind}:{images}"

@@ -342,6 +342,11 @@ def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
     assert "resnet18-nano-constant-folder-images-16-train-0: error" in finished.out
     (trial,) = shell.store.trials("train")
     assert trial.dataset == "folder:images@16"
+    (shell.folder / "images").rename(shell.folder / "elsewhere")
+    lost = shell("rerun", trial.trial_id)
+    assert (lost.code, lost.err.count("\n")) == (2, 1)
+    assert lost.err.rstrip().endswith("where they have moved, give --images PATH")
+    assert shell("rerun", trial.trial_id, "--images", "elsewhere").code == 0
 
 
 def test_a_number_behind_an_at_in_a_path_is_no_image_size(shell: Shell) -> None:
@@ -515,7 +520,7 @@ def make_net(classes, image_size):
     assert (finished.code, finished.err) == (0, "")
     assert "my_nets:make_net has no search space of its own and takes 'any'" in finished.out
     (trial,) = shell.store.trials("train")
-    assert (trial.trial_id, trial.status) == ("my_nets-make_net-nano-constant-digits-train-0", "complete")
+    assert (trial.trial_id, trial.status) == ("my_nets-make_net-constant-digits-train-0", "complete")
     assert trial.params["train/optimizer"] == "adamw"
 
 
@@ -609,6 +614,7 @@ class Engine:
 def engine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
     monkeypatch.setattr("adasearch.tuning.cluster.connect", engine.connect)
+    monkeypatch.setattr("adasearch.tuning.probe.check_cluster", lambda storage, **options: None)
     module = ModuleType("adasearch.tuning.engine")
     module.__dict__["run_trials"] = engine.run_trials
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -816,6 +822,26 @@ def test_failed_trials_are_tried_again_by_the_same_command(shell: Shell, engine:
     assert len(engine.asked) == 2
     assert shell(*flags, "--retry-failed").code == 0
     assert [trial.status for trial in engine.asked[-1][0].stored] == ["complete", "running"]
+
+
+OWN = """
+from torch import nn
+
+def make_net(classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, classes))
+"""
+
+
+@pytest.mark.usefixtures("engine")
+def test_study_of_ones_own_network_is_not_called_nano_but_goes_on_where_it_was(shell: Shell) -> None:
+    shell.folder.joinpath("small_nets.py").write_text(OWN)
+    search = ("search", "--architecture", "small_nets:make_net", "--no-baseline")
+    shell(*search)
+    assert [study.study for study in shell.store.studies()] == ["small_nets-make_net-deba-digits"]
+    assert shell(*search, "--scale", "nano", "--results", "former").code == 0
+    assert shell(*search, "--results", "former").code == 0
+    former = [study.study for study in Store("former").studies()]
+    assert former == ["small_nets-make_net-nano-deba-digits"]
 
 
 @pytest.mark.usefixtures("engine")
