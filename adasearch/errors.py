@@ -16,9 +16,12 @@ __all__ = [
     "one_line",
     "place_in_user_code",
     "require",
+    "shortened",
     "text_of",
     "unknown",
 ]
+
+MAX_VALUE = 120  # characters of a value in a message
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
@@ -61,7 +64,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}known: {few(known, MOST_KNOWN) or 'none'}")
+    return InputError(
+        f"unknown {kind} {shortened(repr(name))}; {hint}known: {few(known, MOST_KNOWN) or 'none'}"
+    )
 
 
 def one_line(error: BaseException) -> str:
@@ -109,5 +114,15 @@ def require(holds: bool, rule: str, /, **named: object) -> None:
     adasearch.errors.InputError: growth must be greater than 1 but got growth=0.5
     """
     if not holds:
-        got = ", ".join(f"{name}={value!r}" for name, value in named.items())
+        got = ", ".join(f"{name}={shortened(repr(value))}" for name, value in named.items())
         raise InputError(f"{rule} but got {got}")
+
+
+def shortened(text: str) -> str:
+    """Return a text that a line of a message has room for: of a long one both ends.
+
+    >>> shortened("short"), len(shortened("x" * 1000))
+    ('short', 120)
+    """
+    keep = MAX_VALUE // 2 - 2
+    return text if len(text) <= MAX_VALUE else f"{text[:keep]} .. {text[-keep:]}"

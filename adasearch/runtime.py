@@ -63,6 +63,7 @@ class Runtime:
         address: of a Ray cluster; None starts Ray on this machine.
         wait_for_nodes: seconds to wait for a cluster, and for nodes on which the trials fit.
         transfer: try first what suited other networks and data sets.
+        retry_failed: try failed trials again, or not; None where all failed, or several by the same error.
         options: how trials run on a device, and how often they are saved.
     """
 
@@ -75,6 +76,7 @@ class Runtime:
     address: str | None = None
     wait_for_nodes: float = 0
     transfer: bool = False
+    retry_failed: bool | None = None
     options: RunOptions = field(default_factory=RunOptions)
 
     def check(self) -> None:

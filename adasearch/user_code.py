@@ -4,15 +4,19 @@ The current folder is searched for these alone, and last. On the path of every c
 by chance would take the place of a library, or of an optional one that some library tries to import.
 """
 
+import difflib
 import importlib
 import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
+from pathlib import Path
 
 from adasearch.errors import InputError, one_line
 
 __all__ = ["find_own", "load_own"]
+
+MAX_ERROR = 300  # characters of what a user's module raises
 
 
 def find_own(module: str) -> ModuleSpec | None:
@@ -38,9 +42,31 @@ def load_own(kind: str, name: str) -> object:
     """
     module, _, attribute = name.partition(":")
     top = module.partition(".")[0]
+    if module.endswith(".py"):
+        stem = module.removesuffix(".py").replace("/", ".").strip(".")
+        raise InputError(
+            f"{kind} {name!r} names a file and must name a module; did you mean {f'{stem}:{attribute}'!r}? "
+            "modules are looked for in the current folder, too"
+        )
     try:
         if top not in sys.modules and not find_spec(top) and find_own(top):
             sys.path.append(os.getcwd())
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # whatever the user's module does when it is imported
-        raise InputError(f"{kind} {name!r} cannot be imported: {one_line(error)}") from error
+        hint = _hint(error, module, attribute)
+        raise InputError(
+            f"{kind} {name!r} cannot be imported: {one_line(error)[:MAX_ERROR]}{hint}"
+        ) from error
+
+
+def _hint(error: BaseException, module: str, attribute: str) -> str:
+    """Return where a module was looked for, and which name may have been meant."""
+    top = module.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name in (top, module):
+        near = difflib.get_close_matches(top, [path.stem for path in Path.cwd().glob("*.py")], n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        return f"; {meant}it is neither installed nor on PYTHONPATH nor in the current folder, {Path.cwd()}"
+    if isinstance(error, AttributeError) and (found := sys.modules.get(module)) is not None:
+        near = difflib.get_close_matches(attribute, [each for each in vars(found) if each[0] != "_"], n=1)
+        return f"; did you mean {f'{module}:{near[0]}'!r}?" if near else ""
+    return ""

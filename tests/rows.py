@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from adasearch.enough import MIN_TRIALS
 from adasearch.records import (
     Action,
     Decision,
@@ -15,7 +16,7 @@ from adasearch.records import (
     TrialRecord,
 )
 
-__all__ = ["START", "STUDY", "at_marks", "interval_at", "study_of", "trial_of"]
+__all__ = ["START", "STUDY", "at_marks", "enough", "interval_at", "study_of", "trial_of"]
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -92,6 +93,11 @@ def trial_of(
         device="cpu",
         started_at=START,
     )
+
+
+def enough(*studies: StudyRecord) -> list[TrialRecord]:
+    """Trials that were stopped early, with which a search has tried enough to say something."""
+    return [trial_of(study, 100 + n, status="pruned") for study in studies for n in range(MIN_TRIALS - 1)]
 
 
 def interval_at(

@@ -243,6 +243,18 @@ def _assert_token_explained(cluster: Nodes, folder: Path, env: dict[str, str], s
     assert not (folder / "results").exists()
 
 
+def test_cluster_of_another_token_mode_is_refused_before_a_trial_is_written(tmp_path: Path) -> None:
+    """Ray lets the driver join, runs its tasks, and lets every actor die."""
+    with nodes(tmp_path, 1) as open_to_all:
+        words = ["--address", open_to_all.address, "--wait-for-nodes", "60"]
+        refused = run(*SEARCH, *words, cwd=tmp_path, env=TOKEN, timeout=120)
+    assert refused.code == 1, refused.err
+    assert "of the cluster runs nothing of this search" in refused.err
+    assert "RAY_AUTH_MODE is token here, the token is that of RAY_AUTH_TOKEN" in refused.err
+    assert refused.err.count("\n") == 1
+    assert list((tmp_path / "results").rglob("*.parquet")) == []
+
+
 def test_cluster_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     nowhere = run(*SEARCH, "--address", "127.0.0.1:1", cwd=tmp_path, timeout=120)
     assert nowhere.code == 1

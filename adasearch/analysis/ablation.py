@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    MIN_PAIRS,
     TIME_MARGIN,
     Paired,
     check_margin,
@@ -23,6 +22,7 @@ from adasearch.analysis.paired_tests import (
 )
 from adasearch.analysis.selection import complete
 from adasearch.analysis.verdicts import LevelVerdict
+from adasearch.enough import MIN_PAIRS
 from adasearch.errors import InputError, unknown
 from adasearch.io.tables import Column, render
 from adasearch.profiles.quantiles import QUANTILE
@@ -169,7 +169,14 @@ def _key(trial: TrialRecord, field: str) -> tuple[object, ...]:
     return trial.seed, *sorted((n, str(value)) for n, value in trial.params.items() if n not in left_out)
 
 
-def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MARGIN, mark: str = "") -> str:
+def level_table(
+    rows: Sequence[LevelRow],
+    form: str,
+    *,
+    margin: float = ERROR_MARGIN,
+    mark: str = "",
+    width: int | None = None,
+) -> str:
     """Return levels in a :data:`~adasearch.choices.Format`; ``mark`` is added to the title."""
     if form in ("csv", "json"):
         return render([_raw(row) for row in rows], [], form)
@@ -182,7 +189,11 @@ def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MA
         f"too few seeds: below {MIN_PAIRS} pairs",
     ]
     table = render(
-        [_cells(row) for row in rows], _COLUMNS, form, title=f"{rows[0].field}, level by level{mark}"
+        [_cells(row) for row in rows],
+        _COLUMNS,
+        form,
+        title=f"{rows[0].field}, level by level{mark}",
+        width=width,
     )
     return "\n".join([table, *notes, ""])
 

@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
+from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
@@ -48,13 +50,15 @@ def compare(
     margin: float = ERROR_MARGIN,
     clock: str | None = None,
     device_profile: str | None = None,
+    width: int | None = None,
 ) -> str:
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
     ``clock`` and ``device_profile`` judge by other seconds than the studies', as
-    :func:`~adasearch.profiles.clock.judged` does.
+    :func:`~adasearch.profiles.clock.judged` does. ``width`` is the room for text, in characters; None for
+    any.
 
     Raises:
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
@@ -72,6 +76,7 @@ def compare(
         SEARCH_COLUMNS,
         form,
         title=f"Search: one seed, validation split{marked}",
+        width=width,
     )
     if not found.chosen:
         runs = [trial.trial_id for trial in store.trials("train")]
@@ -81,12 +86,13 @@ def compare(
     columns = settings_columns(settings, trials)
     return "\n".join(
         [
-            *([confirmed_tables(found.evidence, form, mark=marked)] if found.evidence else []),
+            *([confirmed_tables(found.evidence, form, mark=marked, width=width)] if found.evidence else []),
             table,
             *notes(found.chosen),
             *unfinished(rows),
+            *_failed(found),
             "",
-            render(settings, columns, form, title=f"Settings of these trials{marked}"),
+            render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
             *_agreement(settings, [column.key for column in columns[2:]]),
             *_units(found.chosen),
             "",
@@ -168,7 +174,9 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
         "reference, the fastest constant trial within one standard error of the best; vs default: against",
         "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
         "it made no change of batch size, so that it is a constant run of other settings;",
-        "complete: trials chosen from; acted: those that changed the batch size",
+        "complete: trials chosen from; acted: those that changed the batch size;",
+        f"too few to say: fewer than {MIN_TRIALS} trials of it or of the constant batch ended, or no error",
+        f"is below {MAX_ERROR:.0%}",
     ]
 
 
@@ -183,6 +191,12 @@ def unfinished(rows: Sequence[SearchRow]) -> list[str]:
                 f"{left} unfinished"
             )
     return lines
+
+
+def _failed(found: Gathered) -> list[str]:
+    """Return the errors that ended trials of the chosen studies, each with where to look."""
+    chosen = {study.study for study in found.chosen}
+    return [f"failed: {each}" for each in failures([t for t in found.trials if t.study in chosen])]
 
 
 def _clock(study: StudyRecord) -> str:

@@ -111,7 +111,8 @@ def _compared(case: _Case, role: str, margin: float) -> Paired | None:
     times = [(this[seed].seconds(clock), other[seed].seconds(clock)) for seed in common]
     timed = all(0 < time < math.inf for pair in times for time in pair)
     errors = [(_tested(this[seed]), _tested(other[seed])) for seed in common]
-    return paired(errors, times if timed else None, margin=margin)
+    acted = any(trial.adaptations for trial in this.values())
+    return paired(errors, times if timed else None, margin=margin, acted=acted)
 
 
 def _tested(trial: TrialRecord) -> float:

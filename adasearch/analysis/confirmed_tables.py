@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.estimates import LEVEL, written
-from adasearch.analysis.paired_tests import MIN_PAIRS, TIME_MARGIN, error_of, speedup_of
+from adasearch.analysis.paired_tests import TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
+from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
 
 __all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
@@ -28,13 +29,13 @@ def confirmed_parts(
     return [part for part in parts if part[1]]
 
 
-def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str) -> str:
+def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str, width: int | None = None) -> str:
     """Return the verdicts, what each candidate cost, its controls, and what the columns mean.
 
     ``form`` is "text" or "markdown"; ``mark`` is added to the titles.
     """
     parts = [
-        render(cells, columns, form, title=f"{title}{mark}")
+        render(cells, columns, form, title=f"{title}{mark}", width=width)
         for title, cells, columns in confirmed_parts(rows)
     ]
     return "\n".join([*parts, *confirmed_notes(rows), ""])
@@ -49,6 +50,7 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
         "spent": written(runs.seconds, 1, "s"),
         "difference": written(error_of(row.paired), 100, "pp", sign="+"),
         "gain": written(speedup_of(row.paired), 1, "x", digits=2),
+        "difference_default": written(error_of(row.default), 100, "pp", sign="+"),
         "gain_default": written(speedup_of(row.default), 1, "x", digits=2),
         "words": whole_verdict(row),
         "outcome": None if row.idle else row.outcome,
@@ -73,12 +75,13 @@ _VERDICT_COLUMNS = [
     *_WHO,
     Column("seeds", "seeds"),
     Column("error", "test error"),
-    Column("difference", "vs reference"),
+    Column("difference", "error vs reference"),
     Column("spent", "time"),
     Column("gain", "speed-up"),
     Column("time_saved", "time saved", fraction),
     Column("words", "verdict"),
-    Column("gain_default", "vs default"),
+    Column("difference_default", "error vs default"),
+    Column("gain_default", "speed-up vs default"),
     Column("time_saved_default", "time saved", fraction),
     Column("verdict_default", "verdict vs default"),
 ]
@@ -119,7 +122,10 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
         f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{MIN_PAIRS} pairs; worse: a higher error, or a longer time without a lower error;",
+        f"{MIN_PAIRS} pairs; too few to say: both errors above {MAX_ERROR:.0%}; worse: a higher error, or a "
+        "longer time without a lower error;",
+        f"a dash in place of a speed-up: an error more than {margin:g} pp or surely higher, so times do not",
+        "compare, or no change of batch size, so that it is a constant run of other settings;",
         f"target: the reference's median validation error and {margin:g} pp, median over",
         f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
         "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",

@@ -187,7 +187,9 @@ def _shares(
 TITLES = {"val_error": "validation error", "seconds": "seconds"}
 
 
-def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = "") -> str:
+def importance_table(
+    rows: Sequence[ImportanceRow], form: str, *, mark: str = "", width: int | None = None
+) -> str:
     """Return importances in a :data:`~adasearch.choices.Format`; JSON and CSV hold every raw row.
 
     ``mark`` is added to the titles.
@@ -202,7 +204,9 @@ def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = ""
         clocks = " and ".join(sorted({row.clock for row in own}))
         what = TITLES[objective] + (f" ({clocks} clock)" if objective == "seconds" else "")
         if any(row.importance is not None for row in own):
-            parts.append(_one_table(own, form, title=f"{scheduler}: what mattered for {what}{mark}"))
+            parts.append(
+                _one_table(own, form, title=f"{scheduler}: what mattered for {what}{mark}", width=width)
+            )
         else:
             why = dict.fromkeys(f"{row.study} ({row.note})" for row in own)
             parts.append(f"{scheduler}: what mattered for {what} cannot be told: {', '.join(why)}\n")
@@ -210,7 +214,7 @@ def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = ""
     return "\n".join([*parts, *(_notes(rows) if known else []), ""])
 
 
-def _one_table(rows: Sequence[ImportanceRow], form: str, *, title: str) -> str:
+def _one_table(rows: Sequence[ImportanceRow], form: str, *, title: str, width: int | None) -> str:
     studies = {row.study: row.architecture for row in rows}
     alone = len(set(studies.values())) == len(studies)
     columns = [Column("parameter", "parameter")]
@@ -225,7 +229,7 @@ def _one_table(rows: Sequence[ImportanceRow], form: str, *, title: str) -> str:
         lines[name] = {"parameter": name, "mean": means[name], **{row.study: _cell(row) for row in own}}
     # The scheduler's own first, in each part the most important.
     ordered = sorted(lines, key=lambda name: (name.startswith("train/"), -(means[name] or 0)))
-    table = render([lines[name] for name in ordered], columns, form, title=title)
+    table = render([lines[name] for name in ordered], columns, form, title=title, width=width)
     notes = {f"{studies[row.study] if alone else row.study}: {row.note}": None for row in rows if row.note}
     if notes and form == "markdown":
         table += "\n"  # else the notes are rows

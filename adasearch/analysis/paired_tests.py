@@ -11,15 +11,17 @@ another seed would not change: their difference counts as known.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
+from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
 from adasearch.analysis.verdicts import PairedVerdict
+from adasearch.enough import MIN_PAIRS, hardly_learnt
 from adasearch.errors import InputError
 
 __all__ = [
     "ERROR_MARGIN",
-    "MIN_PAIRS",
     "QUESTIONS",
     "TIME_MARGIN",
     "Paired",
@@ -34,7 +36,6 @@ __all__ = [
 
 ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
-MIN_PAIRS = 4  # pairs for a test; with fewer a t test rests on the normal distribution alone
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
 """What is asked of pairs; each has a p value of that name."""
 
@@ -45,7 +46,8 @@ class Paired:
 
     ``error`` is this error minus the other's, ``log_speed`` the logarithm of the other's time over this one.
     ``p_error`` and ``p_time`` are of no difference, ``p_equal_...`` of one beyond the margin; None where
-    there are too few pairs.
+    there are too few pairs. ``error_margin`` is the difference of errors that counts as none, ``acted``
+    tells whether this setting changed the batch size, and ``learnt`` whether either learnt enough to compare.
     """
 
     seeds: int
@@ -55,11 +57,28 @@ class Paired:
     p_time: float | None = None
     p_equal_error: float | None = None
     p_equal_time: float | None = None
+    error_margin: float = ERROR_MARGIN
+    acted: bool = True
+    learnt: bool = True
+
+    @property
+    def higher_error(self) -> bool:
+        """Whether the error is surely higher, and not equal within the margin."""
+        if self.p_error is None or self.p_equal_error is None:
+            return False
+        return _signs(self.error.mean, self.p_error)[1] and self.p_equal_error >= LEVEL
+
+    @property
+    def times_compare(self) -> bool:
+        """Whether the times mean something beside one another, by the one rule of all tables."""
+        compare = times_compare(self.error.mean, self.error_margin, acted=self.acted)
+        return compare and not self.higher_error
 
     @property
     def time_saved(self) -> float | None:
-        """The fraction of the other's time that was saved."""
-        return None if self.log_speed is None else 1 - math.exp(-self.log_speed.mean)
+        """The fraction of the other's time that was saved; None where the times do not compare."""
+        gain = speedup_of(self)
+        return None if gain is None else 1 - 1 / gain.mean
 
 
 def error_of(pairs: Paired | None) -> Estimate | None:
@@ -68,8 +87,10 @@ def error_of(pairs: Paired | None) -> Estimate | None:
 
 
 def speedup_of(pairs: Paired | None) -> Estimate | None:
-    """Return how many times as fast, by the geometric mean; None without pairs, or times."""
-    return None if pairs is None or pairs.log_speed is None else pairs.log_speed.exp()
+    """Return how many times as fast, by the geometric mean; None without pairs, or times that compare."""
+    if pairs is None or pairs.log_speed is None or not pairs.times_compare:
+        return None
+    return pairs.log_speed.exp()
 
 
 def check_margin(margin: float) -> None:
@@ -83,7 +104,11 @@ def check_margin(margin: float) -> None:
 
 
 def paired(
-    errors: Sequence[tuple[float, float]], times: Sequence[tuple[float, float]] | None, *, margin: float
+    errors: Sequence[tuple[float, float]],
+    times: Sequence[tuple[float, float]] | None,
+    *,
+    margin: float,
+    acted: bool = True,
 ) -> Paired:
     """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
     differences = [this - other for this, other in errors]
@@ -97,6 +122,9 @@ def paired(
         p_time=_of_times(_differs, speeds) if enough and speeds is not None else None,
         p_equal_error=_within(differences, margin) if enough else None,
         p_equal_time=_of_times(_within_time, speeds) if enough and speeds is not None else None,
+        error_margin=margin,
+        acted=acted,
+        learnt=not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
     )
 
 
@@ -163,9 +191,11 @@ def verdict(row: Paired) -> PairedVerdict:
     """
     if row.seeds < MIN_PAIRS:
         return "too few seeds"
+    if not row.learnt:
+        return "too few to say"
     assert row.p_error is not None
     assert row.p_equal_error is not None
-    lower, higher = _signs(row.error.mean, row.p_error)
+    lower, _ = _signs(row.error.mean, row.p_error)
     slower = faster = equal_time = False
     if row.log_speed is not None and row.p_time is not None and row.p_equal_time is not None:
         slower, faster = _signs(row.log_speed.mean, row.p_time)
@@ -177,7 +207,7 @@ def verdict(row: Paired) -> PairedVerdict:
         return "faster at equal error"
     if lower and equal_time and not equal:
         return "better at equal time"
-    if (higher and not equal) or (slower and not lower):
+    if row.higher_error or (slower and not lower):
         return "worse"
     return "no evidence"
 

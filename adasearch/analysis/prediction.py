@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.paired_tests import ERROR_MARGIN, TIME_MARGIN
 from adasearch.profiles.modelled_time import SpeedCurve
 
@@ -81,6 +82,11 @@ class Gain:
     error_change: float
     confirmed: bool
 
+    @property
+    def times_compare(self) -> bool:
+        """Whether the speed-up means something, by the one rule of all tables."""
+        return times_compare(self.error_change, ERROR_MARGIN)
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -109,6 +115,11 @@ class Prediction:
     error_change: Range | None
     networks: int
     answer: Answer
+
+    @property
+    def times_compare(self) -> bool:
+        """Whether the speed-up may mean something, by the one rule of all tables: the range allows it."""
+        return self.error_change is not None and times_compare(self.error_change.low, ERROR_MARGIN)
 
     @property
     def expected(self) -> bool:
@@ -155,7 +166,7 @@ def ceiling(curve: SpeedCurve, batch_size: int) -> float:
 
 def pays(speedup: float, error_change: float) -> bool:
     """Tell whether an outcome is a gain: at least five percent faster, the error at most a point higher."""
-    return math.log(speedup) >= TIME_MARGIN and error_change <= ERROR_MARGIN
+    return math.log(speedup) >= TIME_MARGIN and times_compare(error_change, ERROR_MARGIN)
 
 
 def predict(traits: Traits, scheduler: str, outcomes: Sequence[Gain]) -> Prediction:

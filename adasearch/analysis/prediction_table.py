@@ -5,7 +5,6 @@ from dataclasses import asdict
 
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.gather import gather
-from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.prediction import (
     MIN_NETWORKS,
     Checked,
@@ -69,9 +68,10 @@ def outcomes_of(store: Store) -> list[Gain]:
         traits = _of_study(study, speed, steady)
         if study.scheduler == BASELINE or traits is None:
             continue
-        speedup, difference = (None, None) if row is None else (speedup_of(row.paired), error_of(row.paired))
-        if speedup is not None and difference is not None:
-            gain, change = speedup.mean, difference.mean
+        pairs = None if row is None else row.paired
+        ratio = None if pairs is None else pairs.log_speed  # whatever its error, to learn from
+        if pairs is not None and ratio is not None:
+            gain, change = ratio.exp().mean, pairs.error.mean
         elif pick.trial is None or pick.reference is None:
             continue
         else:
@@ -85,7 +85,7 @@ def outcomes_of(store: Store) -> list[Gain]:
                 scheduler=study.scheduler,
                 speedup=gain,
                 error_change=change,
-                confirmed=speedup is not None,
+                confirmed=ratio is not None,
             )
         )
     return found
@@ -98,6 +98,7 @@ def predict_table(
     schedulers: Sequence[str] = (),
     check: bool = False,
     form: str = "text",
+    width: int | None = None,
 ) -> str:
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
@@ -110,7 +111,7 @@ def predict_table(
     if check:
         if architectures or schedulers:
             raise InputError("--check guesses every network and scheduler that was searched; give it alone")
-        return _checked_table(leave_one_out(outcomes), form)
+        return _checked_table(leave_one_out(outcomes), form, width)
     traits = traits_of(store)
     known = {each.architecture for each in traits}
     for name in architectures:
@@ -125,7 +126,7 @@ def predict_table(
     guesses = [
         predict(each, scheduler, outcomes) for scheduler in schedulers or DEFAULT for each in _sorted(wanted)
     ]
-    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search")
+    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search", width)
     return table if form in ("csv", "json") else "\n".join([table, *NOTES, ""])
 
 
@@ -134,7 +135,8 @@ NOTES = [
     "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what",
     "the store knows of other networks; pays: five percent faster or more, at most a point worse, over the",
     "whole range; may pay: on average; unlikely: not on average; not worth it: nowhere in the range, or the",
-    "ceiling is below 1.05x: a larger batch than the default one is no faster here.",
+    "ceiling is below 1.05x: a larger batch than the default one is no faster here; a dash: not known, or",
+    "not at equal error, so that times do not compare;",
     "'adasearch predict --check' tells how good such guesses were",
 ]
 
@@ -210,7 +212,7 @@ def _row(guess: Prediction) -> dict[str, object]:
     return {
         **asdict(guess.traits),
         "scheduler": guess.scheduler,
-        "speedup": guess.speedup,
+        "speedup": guess.speedup if guess.times_compare else None,
         "error_change": guess.error_change,
         "networks": guess.networks,
         "answer": guess.answer,
@@ -220,7 +222,7 @@ def _row(guess: Prediction) -> dict[str, object]:
 def _checked_row(each: Checked) -> dict[str, object]:
     return {
         **_row(each.prediction),
-        "speedup_found": each.outcome.speedup,
+        "speedup_found": each.outcome.speedup if each.outcome.times_compare else None,
         "error_change_found": each.outcome.error_change,
         "confirmed": "yes" if each.outcome.confirmed else "no",
         "right": "yes" if each.right else "no",
@@ -240,13 +242,17 @@ def _raw(row: dict[str, object]) -> dict[str, object]:
     return found
 
 
-def _table(rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str) -> str:
+def _table(
+    rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str, width: int | None
+) -> str:
     raw = form in ("csv", "json")
-    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title)
+    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title, width=width)
 
 
-def _checked_table(checked: Sequence[Checked], form: str) -> str:
-    table = _table([_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out")
+def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> str:
+    table = _table(
+        [_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out", width
+    )
     if form in ("csv", "json"):
         return table
     if not checked:

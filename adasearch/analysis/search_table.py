@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.selection import Pick, complete, pick_trials, searched
 from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.records import StudyRecord, TrialRecord
@@ -87,9 +88,9 @@ def describe(row: SearchRow) -> str:
 def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -> SearchRow:
     ended, chosen = complete(trials), pick.trial
     spent = _known_seconds(chosen, study.clock)
-    # A ratio of times means something at equal error only, and for a scheduler that did something.
-    equal = chosen is not None and pick.error_bound is not None and chosen.known_error <= pick.error_bound
-    equal &= pick.verdict != "no change made"
+    equal = False
+    if chosen is not None and pick.error_bound is not None:
+        equal = times_compare(chosen.known_error, pick.error_bound, acted=not pick.idle)
     speedup = _ratio(_known_seconds(pick.reference, study.clock), spent) if equal else None
     return SearchRow(
         study=study.study,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.analysis.verdicts import SearchVerdict
+from adasearch.enough import MIN_TRIALS, hardly_learnt
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -23,13 +24,14 @@ __all__ = [
     "searched",
 ]
 
+HASTY: frozenset[SearchVerdict] = frozenset({"not confirmed", "no change made", "no gain in search"})
+"""What is said of a search that tried, and learnt, enough."""
+
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
     *("workers", "precision", "device", "clock", "device_profile", "weights"),
 )
 """What studies have in common that may be compared with one another."""
-
-STAND_INS: frozenset[SearchVerdict] = frozenset({"no gain in search", "no reference"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +51,22 @@ class Choice:
 class Pick:
     """The trial that stands for a study, why, and what it is compared with.
 
-    Without a candidate it is the complete trial of lowest error, and ``verdict`` says so; ``default`` is
+    Without a candidate it is the complete trial of lowest error, and ``stands_in`` says so; ``default`` is
     the first constant trial, our untuned default. None is what there is not.
     """
 
     trial: TrialRecord | None
     verdict: SearchVerdict
+    stands_in: bool
     error_bound: float | None
     reference: TrialRecord | None
     default: TrialRecord | None
 
     @property
-    def stands_in(self) -> bool:
-        """Whether the trial is no candidate, only the complete one of lowest error."""
-        return self.verdict in STAND_INS
+    def idle(self) -> bool:
+        """Whether the trial is one of a scheduler that never changed the batch size."""
+        trial = self.trial
+        return trial is not None and trial.scheduler != BASELINE and not trial.adaptations
 
 
 def error_bound(best: float, val_examples: int) -> float:
@@ -137,13 +141,29 @@ def searched(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> d
 def _pick(study: StudyRecord, trials: Sequence[TrialRecord], constant: Sequence[TrialRecord]) -> Pick:
     choice = choose(constant, trials, val_examples=study.val_examples, clock=study.clock)
     chosen, verdict = _standing(study, trials, choice)
+    stands_in = chosen is not None and study.scheduler != BASELINE and choice.candidate is None
+    if verdict in HASTY and _too_few(trials, constant, choice, chosen):
+        verdict = "too few to say"
     return Pick(
         trial=chosen,
         verdict=verdict,
+        stands_in=stands_in,
         error_bound=choice.error_bound,
         reference=choice.reference,
         default=next((trial for trial in complete(constant) if trial.number == 0), None),
     )
+
+
+def _too_few(
+    trials: Sequence[TrialRecord],
+    constant: Sequence[TrialRecord],
+    choice: Choice,
+    chosen: TrialRecord | None,
+) -> bool:
+    """Tell whether a search is too short, or learnt too little, to say what was gained."""
+    ended = min(sum(t.status in ("complete", "pruned") for t in each) for each in (trials, constant))
+    errors = [each.known_error for each in (chosen, choice.reference) if each is not None]
+    return ended < MIN_TRIALS or hardly_learnt(errors)
 
 
 def _standing(

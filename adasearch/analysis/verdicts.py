@@ -1,14 +1,18 @@
 """The words that tables print of a search and of what was confirmed; mypy knows no others."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["GAINS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
+from adasearch.enough import MAX_ERROR, MIN_PAIRS, MIN_TRIALS
+
+__all__ = ["GAINS", "MEANINGS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
 
 SearchVerdict = Literal[
     "reference",
     "not confirmed",
     "no change made",
     "no gain in search",
+    "too few to say",
     "no reference",
     "no complete trial",
     "chosen by name",
@@ -22,6 +26,7 @@ PairedVerdict = Literal[
     "worse",
     "no evidence",
     "too few seeds",
+    "too few to say",
 ]
 """What pairs of runs show, see :func:`adasearch.analysis.paired_tests.verdict`."""
 
@@ -34,3 +39,23 @@ ConfirmedVerdict = Literal[PairedVerdict, "no reference", "nothing complete"]
 
 LevelVerdict = Literal[PairedVerdict, "first level", "no pairs"]
 """What the trials of one level of a field show beside those of the first."""
+
+MEANINGS: Mapping[SearchVerdict | ConfirmedVerdict, str] = {
+    "both faster and better": "less time and a lower error, both beyond chance",
+    "faster at equal error": "less time, beyond chance, and an error that is equal within the margin",
+    "better at equal time": "a lower error, beyond chance, in a time that is equal within five percent",
+    "worse": "a higher error beyond chance, or a longer time without a lower error",
+    "no evidence": "the seeds tell it neither from a gain nor from a loss",
+    "too few seeds": f"no verdict from fewer than {MIN_PAIRS} pairs of runs",
+    "too few to say": f"fewer than {MIN_TRIALS} trials ended, here or of the constant batch, or no error is "
+    f"below {MAX_ERROR:.0%}: nothing was searched, or learnt, that could tell a gain",
+    "reference": "the fastest constant batch within one standard error of the best: what is compared with",
+    "not confirmed": "faster in the search, on one seed; 'adasearch confirm' tells whether it holds",
+    "no change made": "it never changed the batch size, so that it is a constant run of other settings",
+    "no gain in search": "no trial of the search was faster than the reference at an equal error",
+    "no reference": "there is no complete constant trial to compare with",
+    "no complete trial": "nothing of the search ran to its end",
+    "nothing complete": "no run on a fresh seed came to its end",
+    "chosen by name": "a trial that was named, not the one that the search would have chosen",
+}
+"""What each word of a verdict says, for readers of a report."""

@@ -5,7 +5,16 @@ from typing import get_args
 import click
 
 from adasearch.choices import Clock, Evaluator, Format
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, FORMAT, RESULTS, STUDIES, existing
+from adasearch.cli.options import (
+    CLOCK,
+    DEVICE_PROFILE,
+    FORMAT,
+    RESULTS,
+    STUDIES,
+    WIDE,
+    existing,
+    width_of,
+)
 
 __all__ = ["compare"]
 
@@ -39,6 +48,7 @@ __all__ = ["compare"]
 )
 @RESULTS
 @FORMAT
+@WIDE
 def compare(
     *,
     studies: tuple[str, ...],
@@ -51,6 +61,7 @@ def compare(
     by: str | None,
     results: str,
     form: Format,
+    wide: bool,
 ) -> None:
     """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
@@ -73,5 +84,6 @@ def compare(
         evaluator=evaluator,
         by=by,
         form=form,
+        width=width_of(wide),
     )
     click.echo(text, nl=False)

@@ -7,7 +7,8 @@ import click
 
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
-from adasearch.cli.options import RESULTS, console_of
+from adasearch.cli.options import IMAGES, RESULTS, WIDE, console_of
+from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import RunOptions, Runtime
 
@@ -29,7 +30,14 @@ __all__ = ["confirm"]
     metavar="TRIAL",
     help="Confirm this trial; repeatable.  [default: each study's candidate]",
 )
-@click.option("--seeds", type=int, default=5, show_default=True, metavar="N", help="Fresh seeds per run.")
+@click.option(
+    "--seeds",
+    type=int,
+    default=5,
+    show_default=True,
+    metavar="N",
+    help=f"Fresh seeds per run; below {MIN_PAIRS} there is no verdict.",
+)
 @click.option(
     "--controls",
     type=click.Choice(get_args(Controls)),
@@ -37,18 +45,22 @@ __all__ = ["confirm"]
     show_default=True,
     help="all adds the largest constant batch with a scaled learning rate, and AdaBatch.",
 )
+@IMAGES
 @slot_options
 @run_options
 @RESULTS
+@WIDE
 def confirm(
     *,
     studies: tuple[str, ...],
     trials: tuple[str, ...],
     seeds: int,
     controls: Controls,
+    images: str | None,
     runtime: Runtime,
     run: RunOptions,
     results: str,
+    wide: bool,
 ) -> None:
     """Run each study's candidate and its controls on fresh seeds, and evaluate them on the test split.
 
@@ -71,6 +83,8 @@ def confirm(
         trials=trials,
         seeds=seeds,
         controls=controls,
+        wide=wide,
+        images=images,
     )
     if not whole:
         raise Interrupted

@@ -8,6 +8,7 @@ import click
 
 from adasearch.choices import Isolation, Precision, Scale
 from adasearch.cli.options import RESULTS
+from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.runtime import TRIALS, RunOptions, Runtime
 
 __all__ = ["run_options", "runtime_options", "slot_options", "training_options"]
@@ -226,7 +227,9 @@ def runtime_options(command: Command) -> Command:
         click.option(
             "--trials",
             type=int,
-            help=f"Trials per study in all; those that are stored count.  [default: {TRIALS}]",
+            help="Trials per study in all; those that are stored count. Below "
+            f"{MIN_TRIALS} that end, or where no error is below {MAX_ERROR:.0%}, the verdict is 'too few to "
+            f"say'.  [default: {TRIALS}]",
         ),
         click.option("--workers", type=int, help="Ray Train workers per trial.  [default: 1]"),
     ]
@@ -269,6 +272,12 @@ def slot_options(command: Command) -> Command:
             help="Wait so long for the cluster, and for nodes on which the trials fit.  "
             "[default: refuse at once]",
         ),
+        click.option(
+            "--retry-failed/--no-retry-failed",
+            default=None,
+            help="Try failed trials again under their own numbers.  [default: where all failed, or several "
+            "did and all by the same error]",
+        ),
     ]
     return _added(options, _with_runtime(command))
 
@@ -284,6 +293,7 @@ def _with_runtime(command: Command) -> Command:
         isolation: Isolation,
         address: str | None,
         wait_for_nodes: float,
+        retry_failed: bool | None,
         **others: Any,
     ) -> None:
         runtime = Runtime(
@@ -294,6 +304,7 @@ def _with_runtime(command: Command) -> Command:
             isolation=isolation,
             address=address,
             wait_for_nodes=wait_for_nodes,
+            retry_failed=retry_failed,
         )
         command(runtime=runtime, **others)
 

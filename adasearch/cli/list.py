@@ -5,7 +5,7 @@ from typing import get_args
 import click
 
 from adasearch.choices import Catalogue, Format
-from adasearch.cli.options import FORMAT, RESULTS
+from adasearch.cli.options import FORMAT, RESULTS, WIDE, width_of
 
 __all__ = ["list_"]
 
@@ -14,7 +14,8 @@ __all__ = ["list_"]
 @click.argument("what", type=click.Choice(get_args(Catalogue)), metavar="WHAT")
 @RESULTS
 @FORMAT
-def list_(*, what: Catalogue, results: str, form: Format) -> None:
+@WIDE
+def list_(*, what: Catalogue, results: str, form: Format, wide: bool) -> None:
     """List architectures, schedulers, datasets, spaces, experiments, or the studies of a results folder.
 
     \b
@@ -23,4 +24,4 @@ def list_(*, what: Catalogue, results: str, form: Format) -> None:
     """
     from adasearch import commands
 
-    click.echo(commands.catalogue(what, results=results, form=form), nl=False)
+    click.echo(commands.catalogue(what, results=results, form=form, width=width_of(wide)), nl=False)

@@ -1,5 +1,7 @@
 """Single options that several commands share, and what they are opened with."""
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -16,11 +18,14 @@ __all__ = [
     "DEVICE_PROFILE",
     "FOLDER",
     "FORMAT",
+    "IMAGES",
     "NETWORK",
     "RESULTS",
     "STUDIES",
+    "WIDE",
     "console_of",
     "existing",
+    "width_of",
 ]
 
 CLOCK = click.option(
@@ -61,6 +66,19 @@ FORMAT = click.option(
     default="text",
     show_default=True,
 )
+IMAGES = click.option(
+    "--images",
+    metavar="PATH",
+    help="Where the images lie now, if they have moved; they must be the same.  [default: where they lay]",
+)
+WIDE = click.option(
+    "--wide", is_flag=True, help="Print tables with a line per row, even if the terminal is narrower."
+)
+
+
+def width_of(wide: bool) -> int | None:
+    """Return the room for tables: the terminal's, if there is one, unless the user wants them wide."""
+    return None if wide or not sys.stdout.isatty() else shutil.get_terminal_size().columns
 
 
 def existing(results: str) -> "Store":

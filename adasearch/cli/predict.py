@@ -3,7 +3,7 @@
 import click
 
 from adasearch.choices import Format
-from adasearch.cli.options import FORMAT, RESULTS, existing
+from adasearch.cli.options import FORMAT, RESULTS, WIDE, existing, width_of
 
 __all__ = ["predict"]
 
@@ -26,8 +26,15 @@ __all__ = ["predict"]
 @click.option("--check", is_flag=True, help="Guess each network that was searched from the others instead.")
 @RESULTS
 @FORMAT
+@WIDE
 def predict(
-    *, architectures: tuple[str, ...], schedulers: tuple[str, ...], check: bool, results: str, form: Format
+    *,
+    architectures: tuple[str, ...],
+    schedulers: tuple[str, ...],
+    check: bool,
+    results: str,
+    form: Format,
+    wide: bool,
 ) -> None:
     """Guess from its profiles whether a growing batch will pay on a network, before any search.
 
@@ -43,6 +50,11 @@ def predict(
     from adasearch import commands
 
     text = commands.predict(
-        existing(results), architectures=architectures, schedulers=schedulers, check=check, form=form
+        existing(results),
+        architectures=architectures,
+        schedulers=schedulers,
+        check=check,
+        form=form,
+        width=width_of(wide),
     )
     click.echo(text, nl=False)

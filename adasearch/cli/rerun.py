@@ -3,7 +3,7 @@
 import click
 
 from adasearch.cli.groups import run_options
-from adasearch.cli.options import RESULTS, console_of, existing
+from adasearch.cli.options import IMAGES, RESULTS, console_of, existing
 from adasearch.runtime import RunOptions
 
 __all__ = ["rerun"]
@@ -21,10 +21,17 @@ __all__ = ["rerun"]
     help="Greatest difference that counts as none: relative, of errors as a fraction.  [default: 0 where "
     "both runs are on a CPU with one thread, one worker and the same torch, else 0.05]",
 )
+@IMAGES
 @run_options
 @RESULTS
 def rerun(
-    *, trial_id: str, threads: int | None, tolerance: float | None, run: RunOptions, results: str
+    *,
+    trial_id: str,
+    threads: int | None,
+    tolerance: float | None,
+    images: str | None,
+    run: RunOptions,
+    results: str,
 ) -> None:
     """Run a stored trial again with its seed and settings, and compare the two interval by interval.
 
@@ -44,4 +51,5 @@ def rerun(
         options=run,
         threads=threads,
         tolerance=tolerance,
+        images=images,
     )

@@ -7,7 +7,8 @@ import click
 
 from adasearch.choices import Clock, Sampler, Stopper
 from adasearch.cli.groups import runtime_options, training_options
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, WIDE, console_of
+from adasearch.cli.sections import InSections
 from adasearch.errors import Interrupted
 from adasearch.runtime import TRIALS, RunOptions, Runtime
 
@@ -17,7 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 
-@click.command()
+SECTIONS = {
+    "What is searched": (
+        *("architectures", "schedulers", "experiment", "space", "train_space", "fixed", "no_baseline"),
+        *("trials", "sampler", "stopper", "transfer"),
+    ),
+    "Data": ("dataset", "image_size", "download", "subset"),
+    "How a trial trains": (
+        *("scale", "epochs", "interval", "evaluate_every", "seed", "smallest", "largest", "workers"),
+        *("precision", "compile", "per_example"),
+    ),
+    "Where results lie, and what judges them": ("results", "study", "clock", "device_profile", "wide"),
+    "The machine or the cluster": (
+        *("cpus_per_worker", "gpus_per_worker", "slots", "device_batch", "memory_gib", "checkpoint_every"),
+        *("attempts", "retry_failed", "isolation", "address", "wait_for_nodes"),
+    ),
+}
+
+
+@click.command(cls=InSections, sections=SECTIONS)
 @click.option(
     "--architecture",
     "architectures",
@@ -61,6 +80,7 @@ __all__ = ["search"]
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
 @CLOCK
 @DEVICE_PROFILE
+@WIDE
 def search(
     *,
     request: "Request",
@@ -79,6 +99,7 @@ def search(
     study: str | None,
     clock: Clock | None,
     device_profile: str | None,
+    wide: bool,
 ) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
 
@@ -111,5 +132,5 @@ def search(
         request = with_experiment(request, published)
         trials = published.at(request.scale).trials if trials is None else trials
     runtime = replace(runtime, trials=TRIALS if trials is None else trials, transfer=transfer, options=run)
-    if not commands.search(request, runtime, results=results, console=console_of()):
+    if not commands.search(request, runtime, results=results, console=console_of(), wide=wide):
         raise Interrupted

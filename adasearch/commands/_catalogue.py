@@ -20,7 +20,7 @@ ARCHITECTURES_TITLE = (
 )
 
 
-def catalogue(what: Catalogue, *, results: str, form: Format = "text") -> str:
+def catalogue(what: Catalogue, *, results: str, form: Format = "text", width: int | None = None) -> str:
     """Return a table of what there is to choose from, or of the studies of a results folder.
 
     Raises:
@@ -34,12 +34,14 @@ def catalogue(what: Catalogue, *, results: str, form: Format = "text") -> str:
         "experiments": _experiments,
     }
     if what == "studies":
-        return _studies(Store(results, must_exist=True), form)
+        return _studies(Store(results, must_exist=True), form, width)
     if what not in columns:
         raise unknown("list", what, get_args(Catalogue))
     rows, headers = columns[what]()
     title = ARCHITECTURES_TITLE if what == "architectures" else ""
-    return render(rows, [Column(header, header, _grouped) for header in headers], form, title=title)
+    return render(
+        rows, [Column(header, header, _grouped) for header in headers], form, title=title, width=width
+    )
 
 
 Rows = tuple[list[dict[str, object]], list[str]]
@@ -118,7 +120,7 @@ def _experiments() -> Rows:
     return rows, ["name", "what"]
 
 
-def _studies(store: Store, form: Format) -> str:
+def _studies(store: Store, form: Format, width: int | None) -> str:
     rows: list[dict[str, object]] = []
     for study in store.studies():
         trials = store.trials(study.study)
@@ -133,4 +135,4 @@ def _studies(store: Store, form: Format) -> str:
             }
         )
     headers = ["name", "complete", "pruned", "failed", "running", "confirming", "epochs", "train examples"]
-    return render(rows, [Column(header, header) for header in headers], form)
+    return render(rows, [Column(header, header) for header in headers], form, width=width)

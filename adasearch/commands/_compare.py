@@ -24,6 +24,7 @@ def compare(
     importance: bool = False,
     evaluator: Evaluator | None = None,
     by: str | None = None,
+    width: int | None = None,
 ) -> str:
     """Return the tables of a results folder as :func:`adasearch.analysis.compare.compare` does.
 
@@ -48,14 +49,15 @@ def compare(
             margin=margin,
             clock=clock,
             device_profile=device_profile,
+            width=width,
         )
     selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
     if by is not None:
         from adasearch.analysis.ablation import by_level, level_table
 
         levels = by_level(selected.chosen, selected.trials, by, margin=margin)
-        return level_table(levels, form, margin=margin, mark=mark(selected.unlike))
+        return level_table(levels, form, margin=margin, mark=mark(selected.unlike), width=width)
     from adasearch.analysis.importance import importance_rows, importance_table  # half a second
 
     rows = importance_rows(selected.chosen, selected.trials, evaluator=evaluator or "fanova")
-    return importance_table(rows, form, mark=mark(selected.unlike))
+    return importance_table(rows, form, mark=mark(selected.unlike), width=width)

@@ -14,12 +14,14 @@ from adasearch.callbacks import once
 from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray
 from adasearch.data.spec import DataSpec
-from adasearch.errors import InputError
-from adasearch.io.progress import Goal, SearchDisplay, duration, say
+from adasearch.enough import seeds_note
+from adasearch.errors import AdasearchError, InputError
+from adasearch.io.progress import START_SECONDS, Goal, SearchDisplay, duration, room, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
 from adasearch.studies.controls import FRESH
+from adasearch.studies.retry import nothing_completed, with_retried
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -37,34 +39,46 @@ def confirm(
     trials: Sequence[str] = (),
     seeds: int = 5,
     controls: Controls = "matched",
+    wide: bool = False,
+    images: str | None = None,
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
+
+    Tables keep to a terminal's width unless ``wide``; ``images`` is where they lie now, if they have moved.
 
     Raises:
         InputError: bad input; nothing was written.
         StudyLocked: another live search holds a study.
-        AdasearchError: Ray cannot be reached, or the store cannot be written.
+        AdasearchError: Ray cannot be reached, the store cannot be written, or no run of a study completed.
     """
     runtime.check()
     if not 1 <= seeds < FRESH:
         raise InputError(f"--seeds must be at least 1 but got {seeds}")
+    if (few := seeds_note(seeds)) is not None:
+        say(console, few)
     store = Store(results, must_exist=True)
     store.check_writable()
-    jobs = jobs_of(store, studies, trials, seeds=seeds, controls=controls, console=console)
+    jobs = jobs_of(
+        store, studies, trials, seeds=seeds, controls=controls, retry=runtime.retry_failed, console=console
+    )
     names = [job.study.study for job in jobs]
     for name in names:
         store.locks.check_free(name)
     outstanding = [job for job in jobs if job.outstanding]
-    if not outstanding or _run(outstanding, store, runtime, console):
+    if not outstanding or _run(outstanding, store, runtime, console, images):
         records = store.studies()
         baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
-        table = compare(store, studies=[*names, *baselines], force=True)
+        table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
         say(console, table)
+        for job in jobs:
+            made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
+            if (why := nothing_completed(job.study.study, made)) is not None:
+                raise AdasearchError(why)
         return True
     return False
 
 
-def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console) -> bool:
+def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console, images: str | None) -> bool:
     """Make the outstanding runs; return False if interrupted."""
     first = jobs[0].study
     for job in jobs[1:]:
@@ -75,16 +89,20 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
     tell = once(partial(say, console))
-    data = {job.study.study: data_of(job.study, console, tell) for job in jobs}
+    data = {job.study.study: data_of(job.study, console, tell, images) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)
-    say(console, f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time")
+    start = f"after about {duration(START_SECONDS)} in which Ray and its workers start"
+    say(
+        console,
+        f"{count} runs to make, about {duration(seconds)} of training and evaluation one at a time, {start}",
+    )
     with on_ray(runtime, store, console, [job.study for job in jobs]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
 
         settings, slots = cluster.slots(first)
         if slots > 1:
-            say(console, f"{slots} at a time: about {duration(seconds / slots)}")
+            say(console, f"{slots} at a time: about {duration(START_SECONDS + seconds / slots)} in all")
         sources = [_claim(job, data[job.study.study], store, cluster.locks, runtime) for job in jobs]
         with SearchDisplay(console, [_goal(source) for source in sources]) as display:
             return run_trials(sources, store, settings, slots=slots, listener=display)
@@ -98,8 +116,9 @@ def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "R
 
     name = job.study.study
     locks.enter_context(store.locks.hold(name))
-    stored = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-    running = [each.trial_id for each in stored if each.status == "running"]
+    former = store.trials(name)  # under the lock: another may have gone on with it meanwhile
+    stored = with_retried(former, "confirm", runtime.retry_failed)
+    running = [each.trial_id for each in former if each.status == "running"]
     plan = TrialPlan(
         study=replace(job.study, stopper="none"),
         data=data,

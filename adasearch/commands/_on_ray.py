@@ -28,11 +28,13 @@ class Cluster:
         capacity: what its nodes offer.
         locks: of studies; they are given up before Ray is left.
         storage: path or URI for Ray's own files.
+        results: what the user calls the folder in which they lie.
     """
 
     capacity: "Capacity"
     locks: ExitStack
     storage: str
+    results: str
     runtime: Runtime
     console: Console
 
@@ -41,10 +43,12 @@ class Cluster:
 
         Raises:
             InputError: they do not fit.
+            AdasearchError: a node of a cluster that was joined cannot run them.
         """
+        from adasearch.tuning.probe import check_cluster
         from adasearch.tuning.resources import worker_groups_for
 
-        return worker_groups_for(
+        found = worker_groups_for(
             self.runtime,
             self.capacity,
             storage=self.storage,
@@ -52,6 +56,9 @@ class Cluster:
             device=study.device,
             say=partial(say, self.console),
         )
+        if self.runtime.address is not None:
+            check_cluster(self.storage, results=self.results)
+        return found
 
 
 @contextmanager
@@ -73,4 +80,11 @@ def on_ray(
     # Ray's files go once Ray has ended.
     with ExitStack() as files, joined as capacity, ExitStack() as locks:
         storage = files.enter_context(store.ray_folder(shared=runtime.address is not None))
-        yield Cluster(capacity=capacity, locks=locks, storage=storage, runtime=runtime, console=console)
+        yield Cluster(
+            capacity=capacity,
+            locks=locks,
+            storage=storage,
+            results=store.name,
+            runtime=runtime,
+            console=console,
+        )

@@ -16,10 +16,13 @@ def predict(
     schedulers: Sequence[str] = (),
     check: bool = False,
     form: Format = "text",
+    width: int | None = None,
 ) -> str:
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
     Raises:
         InputError: no profiles, or none of a network that was named.
     """
-    return predict_table(store, architectures=architectures, schedulers=schedulers, check=check, form=form)
+    return predict_table(
+        store, architectures=architectures, schedulers=schedulers, check=check, form=form, width=width
+    )

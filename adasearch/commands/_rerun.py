@@ -49,13 +49,14 @@ def rerun(
     options: RunOptions | None = None,
     threads: int | None = None,
     tolerance: float | None = None,
+    images: str | None = None,
 ) -> TrialRecord:
     """Repeat a complete trial with its seed and parameters in this process, keep it, and compare the two.
 
     It is stored as phase "rerun" beside its source; an interrupted one goes on. ``threads`` are those of the
-    source unless given, one where they are not stored. Without ``tolerance`` the runs must be equal where the
-    source ran on a CPU with one thread and one worker and nothing that changes numbers is different now, and
-    within ``TOLERANCE`` elsewhere.
+    source unless given, one where they are not stored; ``images`` is where they lie now, if they have moved.
+    Without ``tolerance`` the runs must be equal where the source ran on a CPU with one thread and one worker
+    and nothing that changes numbers is different now, and within ``TOLERANCE`` elsewhere.
 
     Raises:
         InputError: no such trial, one that did not complete, or other data than then.
@@ -80,7 +81,7 @@ def rerun(
     threads = threads or (stored if isinstance(stored, int) else 1)
     if options.device_batch is None:  # BatchNorm sees one pass at a time
         options = replace(options, device_batch=former[0].device_batch)
-    spec = data_of(study, console, partial(say, console))
+    spec = data_of(study, console, partial(say, console), images)
     test = source.phase == "confirm"
     with StepDisplay(console) as progress:
         data = load_dataset(spec, include_test=test, progress=progress)

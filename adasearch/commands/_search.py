@@ -13,9 +13,10 @@ from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
 from adasearch.commands._on_ray import on_ray
+from adasearch.enough import trials_note
 from adasearch.environment import local_device
-from adasearch.errors import InputError
-from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, say
+from adasearch.errors import AdasearchError, InputError
+from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
 from adasearch.runs.rehearsals import rehearse_studies
@@ -25,6 +26,7 @@ from adasearch.schedulers.registry import BASELINE
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
 from adasearch.studies.identity import check_device
+from adasearch.studies.retry import nothing_completed, tell_retried, with_retried
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request, ResolvedStudy
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 
-def search(request: "Request", runtime: Runtime, *, results: str, console: Console) -> bool:
+def search(
+    request: "Request", runtime: Runtime, *, results: str, console: Console, wide: bool = False
+) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
+
+    Failed trials are tried again as the runtime says. Tables keep to a terminal's width unless ``wide``.
 
     The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
     need is taken first.
@@ -42,13 +48,15 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     Raises:
         InputError: bad input; nothing was written, but for such a profile.
         StudyLocked: another live search holds a study.
-        AdasearchError: Ray cannot be reached, or the store cannot be written.
+        AdasearchError: Ray cannot be reached, the store cannot be written, or nothing of a study completed.
     """
     from adasearch.studies.resolve import on_device, resolve
 
     if not request.architectures:
         raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
     runtime.check()
+    if (few := trials_note(runtime.trials)) is not None:
+        say(console, few)
     store = Store(results)
     store.check_writable()
     speeds = ProfileStore(store.name).speed()
@@ -65,8 +73,8 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
     for study in resolved:
         if not _optional(study, request):
             store.locks.check_free(study.record.study)
-    if all(_finished(store, study) >= runtime.trials for study in resolved):
-        _print_tables(resolved, store, console)
+    if all(_finished(store, study, runtime) >= runtime.trials for study in resolved):
+        _print_tables(resolved, store, console, wide)
         return True
     rehearse_studies([study for study in resolved if not _has_trained(store, study)])
     threads, options = runtime.cpus_per_worker, runtime.options
@@ -86,7 +94,7 @@ def search(request: "Request", runtime: Runtime, *, results: str, console: Conso
             with SearchDisplay(console, _goals(sources)) as display:
                 whole = run_trials(sources, store, settings, slots=slots, listener=display)
     if whole:
-        _print_tables(resolved, store, console)
+        _print_tables(resolved, store, console, wide)
     return whole
 
 
@@ -105,10 +113,10 @@ def _check(resolved: "Sequence[ResolvedStudy]", runtime: Runtime) -> None:
             check_device(study.record)
 
 
-def _finished(store: Store, study: "ResolvedStudy") -> int:
+def _finished(store: Store, study: "ResolvedStudy", runtime: Runtime) -> int:
     if not study.stored:
         return 0
-    return _ended(store.trials(study.record.study))
+    return _ended(with_retried(store.trials(study.record.study), "search", runtime.retry_failed))
 
 
 def _has_trained(store: Store, study: "ResolvedStudy") -> bool:
@@ -121,10 +129,14 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
-def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console) -> None:
+def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    say(console, compare(store, studies=names, force=True))
+    say(console, compare(store, studies=names, force=True, width=room(console, wide)))
+    for name in names:
+        searched = [trial for trial in store.trials(name) if trial.phase == "search"]
+        if (why := nothing_completed(name, searched)) is not None:
+            raise AdasearchError(why)
 
 
 def _known_device(runtime: Runtime) -> str | None:
@@ -166,7 +178,9 @@ def _claim(
             say(console, f"{error}; going on without it")
             continue
         # Under the lock: another search may have written the study since it was resolved.
-        stored = store.trials(name)
+        former = store.trials(name)
+        stored = with_retried(former, "search", runtime.retry_failed)
+        tell_retried(name, former, stored, partial(say, console))
         check_identity(store.study(name), study.record, stored)
         if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
             which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
@@ -177,7 +191,7 @@ def _claim(
             trials=runtime.trials,
             stored=stored,
             intervals=store.intervals(
-                name, [trial.trial_id for trial in stored if trial.status == "running"]
+                name, [trial.trial_id for trial in former if trial.status == "running"]
             ),
             recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
             options=_options(runtime.options, stored, store, name),

@@ -16,9 +16,10 @@ from adasearch import callbacks
 from adasearch.io.text import printable
 from adasearch.records import IntervalRecord, TrialRecord
 
-__all__ = ["Goal", "SearchDisplay", "StepDisplay", "duration", "say", "steps"]
+__all__ = ["START_SECONDS", "Goal", "SearchDisplay", "StepDisplay", "duration", "room", "say", "steps"]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
+START_SECONDS = 40.0  # Ray and the first workers, on a machine of 2 cores; more slots start together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class SearchDisplay:
         self._outstanding = sum(goal.trials for goal in goals) - finished
         self._ended = 0
         self._running: dict[str, _Running] = {}
+        self._opened = time.monotonic()
         self._began: float | None = None
         self._bar = Progress(
             TextColumn("trials"),
@@ -111,7 +113,8 @@ class SearchDisplay:
 
     def _left(self) -> str:
         if self._began is None:
-            return "workers are starting"
+            waited = duration(time.monotonic() - self._opened)
+            return f"workers are starting, {waited} so far, usually {duration(START_SECONDS)} or less"
         done = self._ended + sum(self._share(running) for running in self._running.values())
         if done <= 0:
             return "training"
@@ -124,6 +127,8 @@ class SearchDisplay:
         return min(1.0, running.last.signals.examples_seen / self._budgets[running.trial.study])
 
     def _render(self) -> RenderableType:
+        if self._began is None:
+            self._bar.update(self._task, left=self._left())
         table = Table(box=None, padding=(0, 2, 0, 0))
         for name in ("running", "done", "batch", "train loss", "error", "best of study"):
             table.add_column(name, justify="left" if name == "running" else "right")
@@ -139,6 +144,11 @@ class SearchDisplay:
                 "-" if best is None else f"{best:.1%}",
             )
         return Group(table, self._bar)
+
+
+def room(console: Console, wide: bool) -> int | None:
+    """Return the room for tables in characters: a terminal's, unless they are to be wide; None for any."""
+    return console.width if console.is_terminal and not wide else None
 
 
 def say(console: Console, text: str) -> None:

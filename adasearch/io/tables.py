@@ -5,6 +5,10 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["Column", "fraction", "number", "render", "times"]
 
@@ -55,8 +59,13 @@ def times(value: object) -> str:
     return f"{value:.2f}x"
 
 
-def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: str = "") -> str:
-    """Return rows in a ``Format``; JSON is ``{"rows": [...]}`` and, like CSV, holds every raw value."""
+def render(
+    rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: str = "", width: int | None = None
+) -> str:
+    """Return rows in a ``Format``; JSON is ``{"rows": [...]}`` and, like CSV, holds every raw value.
+
+    Text that is wider than ``width`` characters is turned on its side: a line per column.
+    """
     if form == "json":
         return json.dumps({"rows": list(rows)}, indent=2, default=str) + "\n"
     if form == "csv":
@@ -73,12 +82,14 @@ def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: 
         lines += [[column.cell(row).replace("|", "\\|") for column in columns] for row in rows]
         head = f"**{title}**\n\n" if title else ""
         return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return _text(rows, columns, title)
+    table = _lines(rows, columns)
+    if width is not None and rows and max(map(len, table)) > width:
+        table = _on_its_side(rows, columns, width)
+    return "".join(f"{line}\n" for line in ([title] if title else []) + table)
 
 
-def _text(rows: Sequence[Row], columns: Sequence[Column], title: str) -> str:
-    from rich.console import Console  # 50 ms, which --help need not wait for
-    from rich.table import Table
+def _lines(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+    from rich.table import Table  # 50 ms, which --help need not wait for
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
@@ -86,9 +97,39 @@ def _text(rows: Sequence[Row], columns: Sequence[Column], title: str) -> str:
         table.add_column(column.header, justify="left" if words else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(column.cell(row) for column in columns))
-    console = Console(file=io.StringIO(), width=1000, highlight=False, markup=False, emoji=False)
-    if title:
-        console.print(title)  # as the table's own it would be broken to its width
+    return _printed(table, 1000)
+
+
+def _on_its_side(rows: Sequence[Row], columns: Sequence[Column], width: int) -> list[str]:
+    """Return a line per column, and as many rows beside one another as there is room for, one at least."""
+    from rich.table import Table
+
+    left = max(len(column.header) for column in columns) + 2
+    groups: list[list[Row]] = []
+    room = 0
+    for row in rows:
+        needed = max(len(column.cell(row)) for column in columns) + 2
+        if not groups or needed > room:
+            groups.append([])
+            room = width - left
+        groups[-1].append(row)
+        room -= needed
+    lines: list[str] = []
+    for group in groups:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        table.add_column(no_wrap=True)
+        for _ in group:
+            table.add_column(overflow="fold")
+        for column in columns:
+            table.add_row(column.header, *(column.cell(row) for row in group))
+        lines += [*([""] if lines else []), *_printed(table, width)]
+    return lines
+
+
+def _printed(table: "Table", width: int) -> list[str]:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
-    return "".join(line.rstrip() + "\n" for line in console.file.getvalue().splitlines())
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]

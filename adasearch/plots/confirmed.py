@@ -44,8 +44,9 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
     """Draw each candidate against each of its controls: speed-up and difference of test error.
 
     A mark is the mean over paired seeds, a bar its 95 % bootstrap interval, the dotted line no difference and
-    the grey band the margin of equal errors. ``rows`` are those of
-    :func:`adasearch.analysis.confirmed_runs.confirmed_rows`; rows without pairs are left out.
+    the grey band the margin of equal errors; where errors are not equal, words stand in place of a speed-up.
+    ``rows`` are those of :func:`adasearch.analysis.confirmed_runs.confirmed_rows`; rows without pairs are
+    left out.
     """
     controls = [row for row in rows if row.table == "controls" and row.pairs]
     schedulers = list(dict.fromkeys(row.scheduler for row in controls))
@@ -59,6 +60,8 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
         ):
             if found is not None:
                 _mark(axes, place, found, *look, unit=unit).set_gid(f"{row.study} {row.role}")
+        if speedup_of(row.paired) is None:
+            left.text(1.01, place, "not at equal error", color=NOTEBOOK.grey, va="center", fontsize=8)
     labels = [f"{row.architecture}, {row.scheduler} against {row.role.replace('_', ' ')}" for row in controls]
     left.set_yticks(range(len(controls)), labels, fontsize=8)
     left.set_ylim(max(1, len(controls)) - 0.5, -0.5)

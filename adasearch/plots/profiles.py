@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adasearch.analysis.paired_tests import ERROR_MARGIN
 from adasearch.analysis.prediction import Gain
 from adasearch.plots.axes import left_title, plain_axes, plain_ticks
 from adasearch.plots.style import ADAPTIVE, GREY, NOTEBOOK
@@ -42,8 +41,8 @@ def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
 def score_against_gain(outcomes: Sequence[Gain]) -> Figure:
     """Draw the speed-up over the tuned reference against the stability score, one panel per scheduler.
 
-    Full marks: at most a point of error above the reference; hollow ones: more, so that times do not
-    compare. Outcomes without a score are left out.
+    Outcomes of more than a point of error above the reference, whose times do not compare, are named below
+    the axis in place of a mark. Those without a score are left out.
     """
     names = list(dict.fromkeys(each.scheduler for each in outcomes))
     figure = NOTEBOOK.figure(3.4)
@@ -53,11 +52,9 @@ def score_against_gain(outcomes: Sequence[Gain]) -> Figure:
         colour, shape = NOTEBOOK.look(place)
         for each in outcomes:
             score = each.traits.stability_score
-            if each.scheduler != name or score is None:
+            if each.scheduler != name or score is None or not each.times_compare:
                 continue
-            equal = each.error_change <= ERROR_MARGIN
-            face = colour if equal else "none"
-            axes.plot(score, each.speedup, shape, color=colour, mfc=face, gid=each.traits.architecture)
+            axes.plot(score, each.speedup, shape, color=colour, gid=each.traits.architecture)
             axes.annotate(
                 each.traits.architecture,
                 (score, each.speedup),
@@ -67,7 +64,13 @@ def score_against_gain(outcomes: Sequence[Gain]) -> Figure:
             )
         axes.margins(x=0.35, y=0.2)
         axes.axhline(1, color=GREY, lw=0.8, ls=":")
-        axes.set_xlabel("stability score")
+        poorer = [
+            each.traits.architecture
+            for each in outcomes
+            if each.scheduler == name and not each.times_compare and each.traits.stability_score is not None
+        ]
+        note = f"\nat a higher error: {', '.join(poorer)}" if poorer else ""
+        axes.set_xlabel(f"stability score{note}", fontsize=9)
         left_title(axes, name)
     panels[0].set_ylabel("speed-up over the reference")
     return figure

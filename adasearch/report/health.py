@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from adasearch.analysis.compare import unfinished
 from adasearch.analysis.gather import Gathered
@@ -10,19 +9,9 @@ from adasearch.io.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
-__all__ = ["Failure", "failures", "missing", "setup", "states"]
+__all__ = ["missing", "setup", "states"]
 
-SHOWN = 20  # kinds of failures, and values of a line of the set-up
-LONG = 400  # characters of an error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """An error, how many trials it ended, and one of them."""
-
-    error: str
-    count: int
-    trial_id: str
+SHOWN = 20  # values of a line of the set-up
 
 
 def states(found: Gathered) -> dict[str, dict[str, int]]:
@@ -32,21 +21,6 @@ def states(found: Gathered) -> dict[str, dict[str, int]]:
         own = [t for t in found.trials if t.study == study.study and t.phase == "search"]
         counted[study.study] = dict(Counter(trial.status for trial in own))
     return counted
-
-
-def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
-    """Return the errors that ended trials, the most frequent first; at most ``SHOWN``."""
-    first: dict[str, str] = {}
-    count: Counter[str] = Counter()
-    for trial in trials:
-        if trial.status == "failed":
-            error = trial.error or "no error was stored"
-            error = error if len(error) <= LONG else f"{error[:LONG]}…"
-            first.setdefault(error, trial.trial_id)
-            count[error] += 1
-    return [
-        Failure(error=error, count=times, trial_id=first[error]) for error, times in count.most_common(SHOWN)
-    ]
 
 
 def missing(found: Gathered) -> list[str]:

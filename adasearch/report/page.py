@@ -18,6 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
+from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.selection import baseline_of, comparable
@@ -26,11 +27,11 @@ from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import locate, write_whole
 from adasearch.profiles.clock import intervals_of
 from adasearch.records import IntervalRecord, StudyRecord
-from adasearch.report.health import failures, missing, setup, states
+from adasearch.report.health import missing, setup, states
 from adasearch.report.pictures import network_pictures, speed_picture, states_picture
 from adasearch.report.runs import drawn_trials, searched_importances
 from adasearch.report.svg import THEME, Picture
-from adasearch.report.tables import all_tables, cell_class, holds_words, said, verdicts
+from adasearch.report.tables import all_tables, cell_class, headline, holds_words, said, verdicts, words
 from adasearch.store.store import Store
 
 __all__ = ["report"]
@@ -158,6 +159,8 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         digest=digest,
         studies=len(chosen),
         trials=len(trials),
+        headline=headline(found),
+        glossary=words(found),
         verdicts=verdicts(found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,

@@ -7,20 +7,22 @@ from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import describe, settings_rows
-from adasearch.analysis.verdicts import GAINS
+from adasearch.analysis.summary import in_one_sentence
+from adasearch.analysis.verdicts import GAINS, MEANINGS
 from adasearch.io.tables import Column, fraction, number, times
 from adasearch.schedulers.registry import BASELINE
 
-__all__ = ["PageTable", "all_tables", "cell_class", "holds_words", "said", "verdicts"]
+__all__ = ["PageTable", "all_tables", "cell_class", "headline", "holds_words", "said", "verdicts", "words"]
 
 VERDICTS = [
     Column("architecture", "architecture"),
     Column("scheduler", "scheduler"),
     Column("words", "verdict"),
-    Column("gain", "speed-up"),
-    Column("gain_default", "vs default"),
     Column("error", "error"),
+    Column("difference", "error vs reference"),
     Column("spent", "time"),
+    Column("gain", "speed-up"),
+    Column("gain_default", "speed-up vs default"),
     Column("basis", "based on"),
 ]
 
@@ -39,6 +41,38 @@ class PageTable:
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, object]]
     note: str = ""
+
+
+TERMS = [
+    ("reference", MEANINGS["reference"]),
+    ("untuned default", "the first constant trial, of our defaults: the kind of baseline that papers use"),
+    ("candidate", "the fastest trial of a scheduler whose error is within the same bound"),
+    (
+        "speed-up",
+        "the time of the other over this one's: above 1 is faster. It is shown at equal error only: a dash, "
+        "or words in place of a mark, where the error is higher or no batch size was changed",
+    ),
+    ("fresh seeds", "runs of 'adasearch confirm' that the search never saw, judged on the test split"),
+    (
+        "mean batch, decay",
+        "controls: a constant batch of the candidate's mean size, and its path as a decay of the learning "
+        "rate in place of growth",
+    ),
+]
+
+
+def headline(found: Gathered) -> str:
+    """Return the result as one sentence; empty without a study."""
+    return in_one_sentence(found.rows, found.evidence) if found.chosen else ""
+
+
+def words(found: Gathered) -> list[tuple[str, str]]:
+    """Return what the words of a page mean: its terms, and the verdicts that stand on it."""
+    used = {row.verdict for row in found.rows} | {row.outcome for row in found.evidence}
+    used |= {row.search_verdict for row in found.evidence}
+    used |= {"no change made"} if any(row.idle for row in found.evidence) else set()
+    verdicts = [(word, meaning) for word, meaning in MEANINGS.items() if word in used and word != "reference"]
+    return [*TERMS, *verdicts] if found.chosen else []
 
 
 def said(found: Gathered, names: Set[str]) -> list[str]:

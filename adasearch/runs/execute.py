@@ -63,6 +63,7 @@ def run_and_keep(
         raise
     except Exception as error:  # noqa: BLE001 - whatever ends the run is its row's error
         outcome = failed(error)
+        say(outcome.traceback or str(outcome.error))
     closed = live.close(outcome)
     live.keep(closed)
     store.remove_checkpoints(closed)
@@ -97,26 +98,55 @@ def with_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(former)
 
 
-def data_of(study: StudyRecord, console: Console, tell: Say) -> DataSpec:
-    """Return the data of a study, after a look whether they are the same still; tell what they are."""
+def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None = None) -> DataSpec:
+    """Return the data of a study, after a look whether they are the same still; tell what they are.
+
+    Args:
+        study: whose data.
+        console: shows the steps of reading.
+        tell: is told what was understood of them.
+        images: where they lie now, if they have moved.
+
+    Raises:
+        InputError: they are not there, or others.
+    """
     from adasearch.data.load import card_of
     from adasearch.data.sources.registry import absolute
 
+    source = _moved(study, images)
     spec = DataSpec(
-        source=absolute(study.source),
+        source=absolute(source),
         selection=Selection.of(study),
         image_size=study.image_size,
         subset=study.subset,
         seed=study.seed,
     )
-    with StepDisplay(console) as progress:
-        card = card_of(spec, progress)
+    try:
+        with StepDisplay(console) as progress:
+            card = card_of(spec, progress)
+    except InputError as error:
+        hint = "; where they have moved, give --images PATH" if images is None and ":" in source else ""
+        raise InputError(f"{error}{hint}") from error
     for line in card.understood:
         tell(line)
     fingerprint = card.fingerprint
     if fingerprint != study.fingerprint:
         raise InputError(
             f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "
-            f"{study.source} now has {fingerprint}"
+            f"{source} now has {fingerprint}"
         )
     return spec
+
+
+def _moved(study: StudyRecord, images: str | None) -> str:
+    """Return a study's source at the place where it lies now."""
+    from adasearch.data.sources.registry import KINDS
+
+    if images is None:
+        return study.source
+    kind = study.source.partition(":")[0]
+    if kind not in KINDS or kind == "digits":
+        raise InputError(
+            f"--images is for images that lie in files but {study.study} was searched on {study.source}"
+        )
+    return f"{kind}:{images}"

@@ -110,10 +110,10 @@ def hold(last: Signals, reason: str, *, lr_scale: float | None = None) -> Decisi
 def resize(last: Signals, wanted: float, limits: Limits, reason: str) -> Decision:
     """Return the decision to go as near to ``wanted`` as the limits allow, at the same learning-rate factor.
 
-    Where they allow no move the reason says what was wanted.
+    Where they stand in the way the reason says what was wanted, and what was taken.
     """
     size = reachable(last.batch_size, wanted, limits)
-    if size == last.batch_size != wanted:
+    if not limits.smallest <= wanted <= limits.largest or size == last.batch_size != wanted:
         extreme = "largest" if wanted > size else "smallest"
         reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
     return change(last, size, reason)
@@ -141,7 +141,7 @@ def aim(last: Signals, wanted: float, limits: Limits, reason: str) -> Decision:
     48
     """
     size = nearest(wanted, limits)
-    if size == last.batch_size and not limits.smallest <= wanted <= limits.largest:
+    if not limits.smallest <= wanted <= limits.largest:
         extreme = "largest" if wanted > size else "smallest"
         reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
     return change(last, size, reason)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
 from adasearch.analysis.selection import Pick, baseline_of, comparable, pick_trials
-from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
@@ -16,6 +16,7 @@ from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
 from adasearch.studies.controls import ConfirmRun, confirm_runs_of, matched, spread
+from adasearch.studies.retry import tell_retried, with_retried
 
 __all__ = ["Job", "jobs_of"]
 
@@ -58,8 +59,11 @@ def jobs_of(
     seeds: int,
     controls: Controls,
     console: Console,
+    retry: bool | None = None,
 ) -> list[Job]:
     """Return what there is to confirm: the named trials, or what stands for each adaptive study.
+
+    ``retry`` tells whether failed runs are made again, see :func:`~adasearch.studies.retry.with_retried`.
 
     Raises:
         InputError: an unknown study or trial, or nothing to confirm.
@@ -108,13 +112,22 @@ def jobs_of(
             Job(
                 study=study,
                 runs=spread(study, list(runs), seeds),
-                stored=stored[study.study],
+                stored=_retried(study, stored[study.study], retry, console),
                 sources=sources,
             )
         )
     if not jobs:
         raise InputError("there is nothing to confirm: no adaptive study has a complete trial")
     return jobs
+
+
+def _retried(
+    study: StudyRecord, stored: Sequence[TrialRecord], retry: bool | None, console: Console
+) -> list[TrialRecord]:
+    taken = with_retried(stored, "confirm", retry)
+    former, now = ([trial for trial in each if trial.phase == "confirm"] for each in (stored, taken))
+    tell_retried(study.study, former, now, partial(say, console))
+    return taken
 
 
 def _named(trial_id: str, trials: Sequence[TrialRecord], store: Store) -> TrialRecord:
@@ -139,14 +152,18 @@ def _intervals(
 
 
 def _say(study: StudyRecord, pick: Pick, console: Console) -> None:
-    said: Mapping[SearchVerdict, str] = {
-        "no gain in search": "no gain in search: its complete trial of lowest error is confirmed",
-        "no change made": "its candidate made no change of batch size, so that controls of its path are left "
-        "out",
+    said = {
         "no reference": "no complete constant trial to compare with",
+        "no gain in search": "no gain in search",
+        "too few to say": "too few to say from its search whether anything is gained",
     }
-    if pick.verdict in said:
-        say(console, f"{study.study}: {said[pick.verdict]}")
+    lines = [said[pick.verdict]] if pick.verdict in said else []
+    if pick.stands_in and pick.verdict != "no reference":
+        lines.append("its complete trial of lowest error is confirmed")
+    if pick.idle:
+        lines.append("its trial made no change of batch size, so that controls of its path are left out")
+    if lines:
+        say(console, f"{study.study}: {': '.join(lines)}")
 
 
 def _adabatch_beside(study: StudyRecord, records: Sequence[StudyRecord]) -> StudyRecord | None:

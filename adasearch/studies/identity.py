@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adasearch.errors import InputError
+from adasearch.errors import InputError, shortened
 from adasearch.io.yaml_text import parse_yaml
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import combinations, distributions_of
@@ -44,6 +44,18 @@ IDENTITY = (
     "split",
     "weights",
 )
+
+SPANS = {"budget": "--epochs", "interval": "--interval", "evaluate_every": "--evaluate-every"}
+"""Fields in examples that a user gives in epochs."""
+
+FLAGS = {
+    name: name.replace("_", "-")
+    for name in (
+        *("scale", "subset", "seed", "workers", "clock", "device_profile", "precision", "compile"),
+        *("per_example", "sampler", "stopper", "smallest", "largest"),
+    )
+}
+"""Fields that are flags of the same name."""
 
 
 def check_together(study: StudyRecord) -> None:
@@ -101,9 +113,28 @@ def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
         there, here = _value(stored, name), _value(record, name)
         if there != here:
             raise InputError(
-                f"study {stored.study} exists with {name}={there} but this search has {name}={here}; "
-                "use --study PREFIX or --results FOLDER for another"
+                f"study {stored.study} exists with {_said(name, stored, there)} but this search has "
+                f"{_said(name, record, here)}; use --study PREFIX or --results FOLDER for another"
             )
+
+
+def _said(name: str, study: StudyRecord, value: object) -> str:
+    """Return a field as the user gave it, behind the field's own name.
+
+    >>> from types import SimpleNamespace
+    >>> study = SimpleNamespace(train_examples=400)
+    >>> _said("budget", study, 1600), _said("seed", study, 3), _said("fingerprint", study, "f00d")
+    ('budget=1600 (--epochs 4)', 'seed=3 (--seed 3)', 'fingerprint=f00d')
+    """
+    if name in SPANS:
+        return f"{name}={value} ({SPANS[name]} {float(str(value)) / study.train_examples:.4g})"
+    flag = FLAGS.get(name)
+    if flag is None:
+        return f"{name}={shortened(str(value))}"
+    if isinstance(value, bool):
+        return f"{name}={value} (--{'' if value else 'no-'}{flag})"
+    given = "" if value is None else f" (--{flag} {value})"
+    return f"{name}={value}{given}"
 
 
 def _value(study: StudyRecord, name: str) -> object:

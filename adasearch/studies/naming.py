@@ -9,15 +9,19 @@ __all__ = ["NUMBERED", "import_paths", "study_name"]
 NUMBERED = 20  # bytes that a trial's id adds to its study's name
 
 
-def study_name(architecture: str, scale: str, scheduler: str, dataset: str, prefix: str | None = None) -> str:
+def study_name(
+    architecture: str, scale: str | None, scheduler: str, dataset: str, prefix: str | None = None
+) -> str:
     """Return a study's default name; paths, ``module:function`` and ``module:Class`` become slugs.
+
+    ``scale`` is None for a network of the user's own, which has none.
 
     >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
     'resnet18-nano-deba-parquet-cifar10'
     >>> study_name("resnet18", "full", "deba", "folder:/data/imagenet@224")
     'resnet18-full-deba-folder-imagenet-224'
-    >>> study_name("my_package.nets:make_net", "full", "my_module:MyScheduler", "digits")
-    'my_package.nets-make_net-full-my_module-MyScheduler-digits'
+    >>> study_name("my_package.nets:make_net", None, "my_module:MyScheduler", "digits")
+    'my_package.nets-make_net-my_module-MyScheduler-digits'
 
     Raises:
         InputError: it is too long for a folder's name.

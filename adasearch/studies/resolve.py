@@ -115,13 +115,24 @@ def _scale(request: Request) -> str:
     return request.scale or "nano"
 
 
-def _name(request: Request, architecture: str, scheduler: str) -> str:
-    return study_name(architecture, _scale(request), scheduler, request.sized_dataset, request.study)
+def _name(request: Request, architecture: str, scheduler: str, stored: Lookup) -> str:
+    """Return what a study is called; one of a user's own network has its scale if that was given.
+
+    As it had it in version 0.2.0, whose studies go on under their names.
+    """
+
+    def named(scale: str | None) -> str:
+        return study_name(architecture, scale, scheduler, request.sized_dataset, request.study)
+
+    former = named(_scale(request))
+    own = ":" in architecture and request.scale is None
+    return named(None) if own and stored(former) is None else former
 
 
 def _defaults(request: Request, architecture: str, scheduler: str, stored: Lookup) -> Defaults:
-    own = stored(_name(request, architecture, scheduler))
-    return Defaults(stored=own, baseline=None if own else stored(_name(request, architecture, BASELINE)))
+    own = stored(_name(request, architecture, scheduler, stored))
+    baseline = None if own else stored(_name(request, architecture, BASELINE, stored))
+    return Defaults(stored=own, baseline=baseline)
 
 
 def _data(request: Request, defaults: Defaults) -> DataSpec:
@@ -196,8 +207,9 @@ def _study(
     limits = limits_of(request, defaults, examples=card.train, workers=workers)
     train_space, scheduler_space = _spaces(request, architecture, scheduler, limits, defaults, say)
     spans = spans_of(request, defaults, examples=card.train)
+    former = defaults.stored
     record = StudyRecord(
-        study=_name(request, architecture, scheduler),
+        study=former.study if former else _name(request, architecture, scheduler, nothing_stored),
         architecture=architecture,
         scale=_scale(request),
         scheduler=scheduler,

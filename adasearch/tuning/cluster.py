@@ -22,7 +22,7 @@ from adasearch.tuning.runtime_env import runtime_env
 from adasearch.tuning.servers import watched
 from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
 
-__all__ = ["Capacity", "DoesNotFit", "capacity_now", "connect", "slots_for"]
+__all__ = ["Capacity", "DoesNotFit", "auth_hint", "capacity_now", "connect", "slots_for"]
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -154,7 +154,7 @@ def _token() -> str | None:
     return "~/.ray/auth_token" if (Path.home() / ".ray" / "auth_token").exists() else None
 
 
-def _auth_hint() -> str:
+def auth_hint() -> str:
     """Return what this process shows to a cluster that asks for a token, and what it should."""
     mode = os.environ.get("RAY_AUTH_MODE", "unset")
     shown = f"RAY_AUTH_MODE is {mode} here"
@@ -255,7 +255,7 @@ def _init(address: str | None, own: Iterable[str], folder: str) -> None:
         raise InputError(f"--address {address!r}: {' '.join(str(error).split())}") from error
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
-        raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {_auth_hint()}") from error
+        raise AdasearchError(f"cannot join Ray {where}: {one_line(error)}; {auth_hint()}") from error
 
 
 def capacity_now() -> Capacity:

@@ -12,7 +12,7 @@ from adasearch.choices import Format
 from adasearch.errors import InputError
 from adasearch.records import Params
 from adasearch.store import Store
-from tests.rows import study_of, trial_of
+from tests.rows import enough, study_of, trial_of
 
 CONSTANT, DEBA, VIT = study_of("constant"), study_of("deba"), study_of("deba", "vit_b_16")
 
@@ -39,6 +39,7 @@ def store(tmp_path: Path) -> Store:
         trial_of(DEBA, 2, status="failed"),
         trial_of(VIT, 0, status="pruned", val_error=0.4, seconds=4, params=params(0.1, 8)),
         trial_of(VIT, 1, status="running"),
+        *enough(CONSTANT, DEBA),
     ):
         changed = trial.scheduler == "deba" and trial.status == "complete"
         store.write_trial(
@@ -50,13 +51,13 @@ def store(tmp_path: Path) -> Store:
 def test_text_has_the_table_the_settings_and_what_is_missing(store: Store) -> None:
     text = compare(store)
     lines = {tuple(line.split()) for line in text.splitlines()}
-    deba = "resnet18 deba 11.0 % 40.0 1.25x 20.0 % 1.25x 3 40.5 72 2 2 3 not confirmed"
+    deba = "resnet18 deba 11.0 % 40.0 1.25x 20.0 % 1.25x 3 40.5 72 2 2 8 not confirmed"
     assert tuple(deba.split()) in lines
     assert any(line[:2] == ("resnet18", "constant") and line[-1] == "reference" for line in lines)
     assert any(
         line[:2] == ("vit_b_16", "deba") and line[-3:] == ("no", "complete", "trial") for line in lines
     )
-    assert "resnet18-nano-deba-digits: 2 complete, 0 stopped early, 1 failed, 0 unfinished" in text
+    assert "resnet18-nano-deba-digits: 2 complete, 5 stopped early, 1 failed, 0 unfinished" in text
     assert "vit_b_16-nano-deba-digits: 0 complete, 1 stopped early, 0 failed, 1 unfinished" in text
     assert "measured clock" in text
     assert "window and cooldown count intervals (here of 1 epochs)" in text

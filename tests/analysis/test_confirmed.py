@@ -10,6 +10,7 @@ import pytest
 from adasearch.analysis.compare import compare
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.confirmed_tables import confirmed_parts
 from adasearch.analysis.paired_tests import speedup_of, verdict
 from adasearch.analysis.time_to_target import to_target
 from adasearch.commands import export
@@ -19,7 +20,7 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedule_file import load_schedule
 from adasearch.store import Store
 from tests.profile_rows import speed_of
-from tests.rows import at_marks, interval_at, study_of, trial_of
+from tests.rows import at_marks, enough, interval_at, study_of, trial_of
 
 CONSTANT, DEBA = study_of("constant"), study_of("deba")
 SETTINGS = {"train/lr": 0.1, "train/batch_size": 32}
@@ -27,6 +28,7 @@ SEARCH = [
     trial_of(CONSTANT, 0, val_error=0.12, seconds=60, params=SETTINGS),  # the untuned default
     trial_of(CONSTANT, 1, val_error=0.10, seconds=50, params=SETTINGS),  # the reference
     replace(trial_of(DEBA, 0, val_error=0.11, seconds=40, params=SETTINGS), adaptations=3),
+    *enough(CONSTANT, DEBA),
 ]
 REFERENCE, CANDIDATE = SEARCH[1].trial_id, SEARCH[2].trial_id
 WIGGLE = (0.0, 0.001, -0.001, 0.002, -0.002)
@@ -112,6 +114,34 @@ def test_candidate_is_told_against_reference_and_default() -> None:
     assert (row.search_verdict, whole_verdict(row)) == ("not confirmed", row.verdict)
 
 
+def test_a_candidate_that_is_worse_has_no_speed_up_in_any_column() -> None:
+    poorer = [
+        replace(trial, test_error=trial.test_error + 0.25) if trial.role == "candidate" else trial
+        for trial in case()
+        if trial.test_error is not None
+    ]
+    rows = rows_of(poorer)
+    assert rows["candidate"].verdict == "worse"
+    for row in rows.values():
+        flat = flat_row(row)
+        assert flat["error_difference"] == pytest.approx(0.25 if row.role != "default" else 0.21)
+        names = [name for name in flat if name.startswith(("speedup", "time_saved"))]
+        assert len(names) == 8
+        assert {flat[name] for name in names} == {None}
+        assert flat["seconds"] is not None
+    (_, (cells,), columns), *_ = confirmed_parts(list(rows.values()))
+    printed = {column.header: column.cell(cells) for column in columns}
+    assert printed["speed-up"] == printed["time saved"] == printed["speed-up vs default"] == "-"
+    assert printed["error vs reference"].startswith("+25.0 pp")
+    assert printed["error vs default"].startswith("+21.0 pp")
+
+
+def test_a_candidate_that_made_no_change_has_no_speed_up_either() -> None:
+    row = rows_of(case(adaptations=0))["candidate"]
+    assert row.idle
+    assert (speedup_of(row.paired), speedup_of(row.default)) == (None, None)
+
+
 def test_controls_tell_what_the_candidate_is_against_each() -> None:
     rows = rows_of(case())
     assert list(rows) == ["candidate", "reference", "default", "decay"]
@@ -144,7 +174,7 @@ def test_candidate_that_changed_nothing_says_so() -> None:
 
 
 def test_doubts_of_the_search_travel_along() -> None:
-    slow = [SEARCH[0], SEARCH[1], replace(SEARCH[2], train_seconds=70.0)]
+    slow = [*SEARCH[:2], replace(SEARCH[2], train_seconds=70.0), *SEARCH[3:]]
     (row,) = [r for r in confirmed_rows([CONSTANT, DEBA], [*slow, *case()], {}) if r.role == "candidate"]
     assert whole_verdict(row) == "faster at equal error (no gain in search)"
 

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,14 +10,15 @@ from scipy.stats import t as student
 from adasearch.analysis.estimates import Estimate, estimate
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
-    MIN_PAIRS,
     TIME_MARGIN,
     Paired,
     corrected,
     holm,
     paired,
+    speedup_of,
     verdict,
 )
+from adasearch.enough import MIN_PAIRS
 
 
 def of(
@@ -140,6 +142,32 @@ def asked(
 )
 def test_verdict_in_words(row: Paired, words: str) -> None:
     assert verdict(row) == words
+
+
+@pytest.mark.parametrize(
+    ("row", "gain"),
+    [
+        (asked(0.001, 1.5, differ=False, equal=True), 1.5),
+        (asked(0.01, 1.5, differ=False, equal=False), 1.5),  # at the margin
+        (asked(0.011, 1.5, differ=False, equal=False), None),  # not surely higher, but it looks so
+        (asked(0.009, 1.5, differ=True, equal=False), None),  # surely higher
+        (asked(0.009, 1.5, differ=True, equal=True), 1.5),  # and yet equal
+        (asked(-0.2, 0.5, differ=True, equal=False), 0.5),  # better and slower
+        (replace(asked(0.0, 1.5, differ=False, equal=True), acted=False), None),
+    ],
+)
+def test_speed_up_and_time_saved_are_told_at_equal_error_only(row: Paired, gain: float | None) -> None:
+    found = speedup_of(row)
+    assert (None if found is None else found.mean) == (None if gain is None else pytest.approx(gain))
+    assert row.time_saved == (None if gain is None else pytest.approx(1 - 1 / gain))
+
+
+def test_nothing_is_said_of_errors_that_are_hardly_below_chance() -> None:
+    times = [(10.0, 20.0 + n) for n in range(5)]
+    hopeless = paired([(0.9 + n / 1000, 0.9) for n in range(5)], times, margin=0.01)
+    assert verdict(hopeless) == "too few to say"
+    assert verdict(paired([(0.3, 0.9 + n / 1000) for n in range(5)], times, margin=0.01)) != "too few to say"
+    assert verdict(paired([(0.9, 0.9)] * 2, times[:2], margin=0.01)) == "too few seeds"
 
 
 def test_a_clear_gain_is_seen_over_five_seeds() -> None:

@@ -233,3 +233,16 @@ def test_outcome_without_a_finished_reference_is_the_searchs(results: Path) -> N
     (found,) = [each for each in outcomes_of(store) if each.traits.architecture == "vgg11"]
     assert found.speedup == pytest.approx(1.3)
     assert not found.confirmed
+
+
+def test_speed_ups_are_guessed_and_told_at_equal_error_only(results: Path) -> None:
+    store = Store(str(results))
+    for name in ("alexnet", "vgg11", "resnet18", "vit_b_16"):
+        study = study_of("deba", name)
+        (trial,) = store.trials(study.study)
+        store.write_trial(replace(trial, val_error=0.2))  # ten points above the reference
+    checked = json.loads(predict_table(store, check=True, form="json"))["rows"]
+    assert {row["speedup_found"] for row in checked if row["error_change_found"] > 0.01} == {None}
+    guessed = json.loads(predict_table(store, architectures=["densenet121"], form="json"))["rows"]
+    assert [(row["speedup_mean"], row["speedup_low"]) for row in guessed] == [(None, None)]
+    assert guessed[0]["error_change_low"] > 0.01

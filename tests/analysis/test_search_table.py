@@ -15,7 +15,7 @@ from adasearch.analysis.search_table import (
     settings_rows,
 )
 from tests.analysis.test_selection import CONSTANT, DEBA, T, trials_of
-from tests.rows import STUDY, study_of, trial_of
+from tests.rows import STUDY, enough, study_of, trial_of
 
 # --- the search table -------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ def rows_of(
     constant: Sequence[T], deba: Sequence[T], *, clock: str = "measured"
 ) -> dict[str, dict[str, object]]:
     studies = [replace(study, clock=clock) for study in (DEBA, CONSTANT)]
-    trials = [*trials_of(DEBA, deba), *trials_of(CONSTANT, constant)]
+    trials = [*trials_of(DEBA, deba), *trials_of(CONSTANT, constant), *enough(DEBA, CONSTANT)]
     rows = search_rows(studies, trials)
     return {row.scheduler: {name: getattr(row, name) for name in row.__slots__} for row in rows}
 
@@ -80,8 +80,8 @@ def test_without_constant_trials_there_is_no_reference() -> None:
 def test_study_without_a_complete_trial_is_a_row_of_what_is_there() -> None:
     rows = rows_of([], [T(None, None, "running"), T(0.3, 2, "pruned"), T(None, None, "failed")])
     assert part(rows["deba"], "verdict trial_id val_error seconds") == ("no complete trial", None, None, None)
-    assert part(rows["deba"], "trials complete pruned failed acted") == (3, 0, 1, 1, 0)
-    assert part(rows["constant"], "verdict trials") == ("no complete trial", 0)
+    assert part(rows["deba"], "trials complete pruned failed acted") == (8, 0, 6, 1, 0)
+    assert part(rows["constant"], "verdict trials") == ("no complete trial", 5)
 
 
 def test_default_that_did_not_finish_gives_no_ratio() -> None:

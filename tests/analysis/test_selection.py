@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.analysis.selection import baseline_of, choose, comparable, error_bound, pick_trials
+from adasearch.enough import MIN_TRIALS
 from adasearch.records import Status, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
-from tests.rows import study_of, trial_of
+from adasearch.tuning.optuna_source import STARTUP_TRIALS
+from tests.rows import enough, study_of, trial_of
 
 CONSTANT, DEBA = study_of(BASELINE), study_of("deba")
 
@@ -196,8 +198,36 @@ VERDICTS: dict[str, tuple[list[T], int, str]] = {
 def test_verdict_says_whether_the_trial_acted_and_gained(case: str) -> None:
     adaptive, number, verdict = VERDICTS[case]
     trials = [*trials_of(CONSTANT, [T(0.10, 50)]), *trials_of(DEBA, adaptive)]
-    pick = pick_trials([CONSTANT, DEBA], trials)[DEBA.study]
+    pick = pick_trials([CONSTANT, DEBA], [*trials, *enough(CONSTANT, DEBA)])[DEBA.study]
     assert (pick.trial, pick.verdict) == (trials_of(DEBA, adaptive)[number], verdict)
+    assert pick.stands_in == (verdict == "no gain in search")
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+@pytest.mark.parametrize("few", [CONSTANT, DEBA])
+def test_nothing_firm_is_said_of_too_few_trials(case: str, few: StudyRecord) -> None:
+    adaptive, number, verdict = VERDICTS[case]
+    trials = [*trials_of(CONSTANT, [T(0.10, 50)]), *trials_of(DEBA, adaptive), *enough(CONSTANT, DEBA)]
+    kept = [t for t in trials if t.study != few.study or t.status == "complete" or t.number < 103]
+    failed = [replace(t, status="failed") for t in trials if t not in kept]  # which tell nothing
+    pick = pick_trials([CONSTANT, DEBA], [*kept, *failed])[DEBA.study]
+    assert pick.verdict == "too few to say"
+    assert pick.trial == trials_of(DEBA, adaptive)[number]
+    assert pick.stands_in == (verdict == "no gain in search")
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "said"),
+    [(0.9, 0.9, False), (0.67, 0.67, False), (0.66, 0.66, True), (0.9, 0.2, True), (0.2, 0.9, True)],
+)
+def test_nothing_firm_is_said_where_nothing_learnt(reference: float, candidate: float, said: bool) -> None:
+    trials = [*trials_of(CONSTANT, [T(reference, 50)]), *trials_of(DEBA, [T(candidate, 40)])]
+    pick = pick_trials([CONSTANT, DEBA], [*trials, *enough(CONSTANT, DEBA)])[DEBA.study]
+    assert (pick.verdict != "too few to say") == said
+
+
+def test_sixth_trial_is_the_first_that_follows_from_what_was_found() -> None:
+    assert MIN_TRIALS == STARTUP_TRIALS + 1
 
 
 # --- which studies are compared ---------------------------------------------------------------------

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -284,6 +284,17 @@ def test_help_shows_an_example_that_names_the_command(shell: Shell, command: str
     assert not finished.err
 
 
+def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
+    text = shell("search", "--help").out
+    headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert len(headings) >= 5
+    last = text.partition("\nOptions:\n")[2]
+    assert [line.split()[0] for line in last.splitlines() if line.startswith("  -")] == ["-h,"]
+    shown = [line.split()[0] for line in text.splitlines() if line.startswith("  -")]
+    for parameter in cli.commands["search"].params:
+        assert shown.count(parameter.opts[0]) == 1
+
+
 def test_without_arguments_help_is_shown(shell: Shell) -> None:
     assert shell() == shell("--help")
 
@@ -333,6 +344,11 @@ def test_train_takes_a_folder_of_images_of_any_shape(shell: Shell) -> None:
     assert "resnet18-nano-constant-folder-images-16-train-0: error" in finished.out
     (trial,) = shell.store.trials("train")
     assert trial.dataset == "folder:images@16"
+    (shell.folder / "images").rename(shell.folder / "elsewhere")
+    lost = shell("rerun", trial.trial_id)
+    assert (lost.code, lost.err.count("\n")) == (2, 1)
+    assert lost.err.rstrip().endswith("where they have moved, give --images PATH")
+    assert shell("rerun", trial.trial_id, "--images", "elsewhere").code == 0
 
 
 def test_a_number_behind_an_at_in_a_path_is_no_image_size(shell: Shell) -> None:
@@ -525,7 +541,7 @@ def make_net(classes, image_size):
     assert (finished.code, finished.err) == (0, "")
     assert "my_nets:make_net has no search space of its own and takes 'any'" in finished.out
     (trial,) = shell.store.trials("train")
-    assert (trial.trial_id, trial.status) == ("my_nets-make_net-nano-constant-digits-train-0", "complete")
+    assert (trial.trial_id, trial.status) == ("my_nets-make_net-constant-digits-train-0", "complete")
     assert trial.params["train/optimizer"] == "adamw"
 
 
@@ -568,6 +584,8 @@ def make_net(classes, image_size):
     shell.folder.joinpath("bad_nets.py").write_text(code)
     finished = shell("train", "--architecture", "bad_nets:make_net", *TINY, "--set", "train/batch_size=32")
     assert finished.code == 1
+    assert "Traceback (most recent call last)" in finished.out
+    assert 'bad_nets.py", line 11, in forward' in finished.out
     (trial,) = shell.store.trials("train")
     assert trial.cause == "raised"
     error = str(trial.error)
@@ -617,6 +635,7 @@ class Engine:
 def engine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Engine:
     engine = Engine()
     monkeypatch.setattr("adasearch.tuning.cluster.connect", engine.connect)
+    monkeypatch.setattr("adasearch.tuning.probe.check_cluster", lambda storage, **options: None)
     module = ModuleType("adasearch.tuning.engine")
     module.__dict__["run_trials"] = engine.run_trials
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -651,6 +670,20 @@ def test_search_writes_the_studies_and_prints_the_table(shell: Shell, engine: En
     assert "no complete trial" in finished.out
     assert [plan.study.scheduler for plan in engine.asked[0]] == ["constant", "adabatch"]
     assert {plan.trials for plan in engine.asked[0]} == {3}
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_too_few_trials_or_seeds_cannot_tell_is_said_beforehand(shell: Shell) -> None:
+    few = shell(*SEARCH, "--trials", "5").out
+    assert few.startswith("5 trials per study will be too few to say whether anything is gained")
+    assert (
+        "too few to say" not in shell(*SEARCH, "--trials", "6", "--study", "more").out.partition("Search:")[0]
+    )
+    confirming = ("confirm", "--results", "results")
+    assert "a verdict takes at least 4 (--seeds)" in shell(*confirming, "--seeds", "2").out
+    assert "a verdict takes" not in shell(*confirming, "--seeds", "4").out
+    assert "Below 6 that end" in " ".join(shell("search", "--help").out.split())
+    assert "below 4 there is no verdict" in " ".join(shell("confirm", "--help").out.split())
 
 
 def defaults_of(study: StudyRecord) -> Params:
@@ -787,6 +820,49 @@ def test_a_finished_search_does_not_start_ray(shell: Shell, engine: Engine) -> N
     assert "starting Ray" not in finished.out
     assert "no reference" in finished.out
     assert len(engine.asked) == 1
+
+
+def test_failed_trials_are_tried_again_by_the_same_command(shell: Shell, engine: Engine) -> None:
+    flags = (*SEARCH, "--no-baseline", "--trials", "2")
+    shell(*flags)
+    (study,) = shell.store.studies()
+    for number in range(2):
+        failed = trial_of(study, number, status="failed", params=defaults_of(study))
+        mended = replace(failed, error="ValueError: bad; traceback: x", cause="raised")
+        shell.store.write_trial(mended)
+    kept = shell(*flags, "--no-retry-failed")
+    assert kept.code == 1
+    assert len(engine.asked) == 1  # there was nothing to do
+    assert "failed: 2 × ValueError: bad, such as" in kept.out
+    assert "nothing completed, 2 of 2 trials failed" in kept.err
+    again = shell(*flags)
+    assert "2 failed trials, all by ValueError: bad: they are tried again" in again.out
+    assert [trial.status for trial in engine.asked[-1][0].stored] == ["running", "running"]
+    shell.store.write_trial(trial_of(study, 0, val_error=0.1, seconds=1, params=defaults_of(study)))
+    assert shell(*flags).code == 0  # one failed, which is no pattern
+    assert len(engine.asked) == 2
+    assert shell(*flags, "--retry-failed").code == 0
+    assert [trial.status for trial in engine.asked[-1][0].stored] == ["complete", "running"]
+
+
+OWN = """
+from torch import nn
+
+def make_net(classes, image_size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, classes))
+"""
+
+
+@pytest.mark.usefixtures("engine")
+def test_study_of_ones_own_network_is_not_called_nano_but_goes_on_where_it_was(shell: Shell) -> None:
+    shell.folder.joinpath("small_nets.py").write_text(OWN)
+    search = ("search", "--architecture", "small_nets:make_net", "--no-baseline")
+    shell(*search)
+    assert [study.study for study in shell.store.studies()] == ["small_nets-make_net-deba-digits"]
+    assert shell(*search, "--scale", "nano", "--results", "former").code == 0
+    assert shell(*search, "--results", "former").code == 0
+    former = [study.study for study in Store("former").studies()]
+    assert former == ["small_nets-make_net-nano-deba-digits"]
 
 
 @pytest.mark.usefixtures("engine")

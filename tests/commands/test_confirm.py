@@ -43,7 +43,14 @@ CANDIDATE = replace(
     mean_batch_size=50.6,
 )
 GROWTH = [Point(400, 64, 1.0), Point(1200, 96, 1.0)]
-PICK = Pick(trial=CANDIDATE, verdict="not confirmed", error_bound=0.13, reference=REFERENCE, default=DEFAULT)
+PICK = Pick(
+    trial=CANDIDATE,
+    verdict="not confirmed",
+    stands_in=False,
+    error_bound=0.13,
+    reference=REFERENCE,
+    default=DEFAULT,
+)
 
 
 def controls_of(

@@ -17,7 +17,7 @@ from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
 from adasearch.studies.request import Defaults, Request, with_schedule
 from adasearch.studies.settings import spans_of
-from tests.rows import study_of, trial_of
+from tests.rows import enough, study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"
 
@@ -78,6 +78,8 @@ def test_without_a_candidate_the_trial_of_lowest_error_is_taken_and_named_so(tmp
         trial_of(study, 1, val_error=0.2, seconds=9, params={"train/lr": 0.2}),
     ):
         store.write_trial(dataclasses.replace(trial, params={**trial.params, "train/batch_size": 32}))
+    for trial in enough(study, study_of("constant")):
+        store.write_trial(trial)
     said = export(store, study.study, output=str(tmp_path / "found.yaml"))
     assert said[1] == "no gain in search: the complete trial of lowest error was taken"
     found = load_schedule(tmp_path / "found.yaml").provenance

@@ -139,4 +139,4 @@ def test_no_process_of_a_search_imports_what_lies_in_the_current_folder_but_what
     )
     assert not marker.exists(), f"{marker.read_text()}\n{done.stderr}"
     assert done.returncode == 0, done.stderr
-    assert "[1/1] my_nets-make_net-nano-constant-digits-search-0 complete" in done.stdout
+    assert "[1/1] my_nets-make_net-constant-digits-search-0 complete" in done.stdout

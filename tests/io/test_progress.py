@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from adasearch.io.progress import StepDisplay
+from adasearch.io.progress import Goal, SearchDisplay, StepDisplay
 
 
 def test_steps_are_told_in_a_line_each_once_they_take_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +28,13 @@ def test_a_terminal_shows_a_bar_for_each_step() -> None:
                 show(what, done, 3)
     assert "listing" in out.getvalue()
     assert "decoding" in out.getvalue()
+
+
+def test_a_terminal_shows_how_long_workers_have_been_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("adasearch.io.progress.time.monotonic", lambda: now)
+    out = io.StringIO()
+    goal = Goal(study="s", budget=100, trials=2, finished=0, best=None)
+    with SearchDisplay(Console(file=out, width=200, force_terminal=True), [goal]):
+        now += 12
+    assert "workers are starting, 12 s so far, usually 40 s or less" in out.getvalue()

@@ -93,3 +93,43 @@ def test_no_rows_leave_the_headers(form: str) -> None:
     else:
         assert "name" in text
         assert len(text.splitlines()) == (2 if form == "markdown" else 1)
+
+
+WIDE_ROWS = [
+    {"name": f"network-{n}", "seconds": 10.0 * n, "verdict": "faster at equal error"} for n in range(3)
+]
+WIDE_COLUMNS = [Column("name", "architecture"), Column("seconds", "seconds"), Column("verdict", "verdict")]
+
+
+def test_table_that_is_wider_than_the_terminal_is_turned_on_its_side() -> None:
+    text = render(WIDE_ROWS, WIDE_COLUMNS, "text", title="Found", width=40)
+    assert text.splitlines() == [
+        "Found",
+        "architecture  network-0",
+        "seconds       0",
+        "verdict       faster at equal error",
+        "",
+        "architecture  network-1",
+        "seconds       10",
+        "verdict       faster at equal error",
+        "",
+        "architecture  network-2",
+        "seconds       20",
+        "verdict       faster at equal error",
+    ]
+    beside = render(WIDE_ROWS, WIDE_COLUMNS, "text", width=44 + 17).splitlines()
+    assert beside[0].split() == ["architecture", "network-0", "network-1"] or max(map(len, beside)) <= 61
+
+
+def test_table_that_fits_is_as_without_a_terminal() -> None:
+    assert render(WIDE_ROWS, WIDE_COLUMNS, "text", width=200) == render(WIDE_ROWS, WIDE_COLUMNS, "text")
+    assert render([], WIDE_COLUMNS, "text", width=5).split() == ["architecture", "seconds", "verdict"]
+
+
+@pytest.mark.parametrize("width", [20, 30])
+def test_nothing_of_a_narrow_table_is_lost_or_too_wide(width: int) -> None:
+    text = render(WIDE_ROWS, WIDE_COLUMNS, "text", width=width)
+    assert max(map(len, text.splitlines())) <= width
+    together = "".join(text.split())
+    assert together.count("verdict") == 3
+    assert "".join("faster at equal error".split())[:5] in together

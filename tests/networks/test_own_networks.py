@@ -165,8 +165,8 @@ def test_network_of_ones_own_trains(digits: Dataset) -> None:
 
 
 def test_study_of_ones_own_network_has_a_plain_name() -> None:
-    name = study_name("my_package.nets:make_net", "nano", "my_module:MyScheduler", "digits")
-    assert name == "my_package.nets-make_net-nano-my_module-MyScheduler-digits"
+    name = study_name("my_package.nets:make_net", None, "my_module:MyScheduler", "digits")
+    assert name == "my_package.nets-make_net-my_module-MyScheduler-digits"
 
 
 def test_network_without_gradients_per_example_is_refused_before_anything_starts() -> None:

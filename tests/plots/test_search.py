@@ -10,7 +10,7 @@ from adasearch.plots import pareto
 from adasearch.plots.search import draw_front
 from adasearch.records import Status, StudyRecord, TrialRecord
 from tests.plots.figures import PAGE, lines, points, size_of_png, texts, told, up
-from tests.rows import study_of, trial_of
+from tests.rows import enough, study_of, trial_of
 
 
 def study(scheduler: str, architecture: str = "resnet18") -> StudyRecord:
@@ -37,6 +37,7 @@ TRIALS = [
     trial(ADAPTIVE, 0, 0.11, 6.0),
     trial(ADAPTIVE, 1, 0.50, 2.0),
     trial(ADAPTIVE, 2, None, None, status="failed"),
+    *enough(CONSTANT, ADAPTIVE),
 ]
 
 
@@ -64,7 +65,7 @@ def test_pareto_marks_the_reference_the_candidate_and_the_error_bound() -> None:
 
 
 def test_pareto_says_where_nothing_is_gained() -> None:
-    figure = pareto([CONSTANT, ADAPTIVE], [*TRIALS[:4], trial(ADAPTIVE, 0, 0.3, 6.0)])
+    figure = pareto([CONSTANT, ADAPTIVE], [*TRIALS[:4], trial(ADAPTIVE, 0, 0.3, 6.0), *TRIALS[7:]])
     assert "deba: no gain" in texts(figure)
     assert points(figure, "deba row") == [(6, 30)]
 
@@ -139,7 +140,7 @@ def test_complete_trials_use_the_clock_of_their_study() -> None:
             "resnet18, deba: 11.0 % validation error in 6.0 s, 1.67 times as fast as the reference (not",
         ),
         (
-            [*TRIALS[:4], trial(ADAPTIVE, 0, 0.3, 6.0)],
+            [*TRIALS[:4], trial(ADAPTIVE, 0, 0.3, 6.0), *TRIALS[7:]],
             "resnet18, deba: no gain; the lowest error of 1 complete",
         ),
         (TRIALS[:4], "resnet18, deba: none of 0 trials is complete."),

@@ -11,17 +11,20 @@ import pytest
 from matplotlib import rcParams
 
 from adasearch.analysis.confirmed_runs import confirmed_rows
+from adasearch.analysis.failures import failures
+from adasearch.analysis.search_table import search_rows
+from adasearch.analysis.summary import in_one_sentence
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.plots.signals import draw_signals
 from adasearch.plots.style import Drawn
+from adasearch.records import TrialRecord
 from adasearch.report import report
-from adasearch.report.health import failures
 from adasearch.report.runs import drawn_runs, reached_cases, searched_importances
 from adasearch.report.svg import PAGE, THEME, picture, themed
 from adasearch.store import Store
 from tests.reported import HOSTILE, add_confirmed, add_hostile, write_large
-from tests.rows import at_marks, interval_at, study_of, trial_of
+from tests.rows import at_marks, enough, interval_at, study_of, trial_of
 
 CONSTANT, DEBA = study_of("constant"), study_of("deba")
 
@@ -260,8 +263,9 @@ def test_drawn_runs_are_default_reference_and_what_stands_for_each_scheduler() -
         trial_of(CONSTANT, 0, val_error=0.12, seconds=60),
         trial_of(CONSTANT, 1, val_error=0.10, seconds=50),
         replace(trial_of(DEBA, 0, val_error=0.1, seconds=40), adaptations=1),
+        *enough(CONSTANT, DEBA),
     ]
-    rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 4.0)) for trial in trials}
+    rows = {trial.trial_id: at_marks((0.5, 3.0), (0.1, 4.0)) for trial in trials[:3]}
     found = drawn_runs([DEBA, CONSTANT], trials, rows)
     assert [(each.label, each.trial.trial_id) for each in found] == [
         ("untuned default", trials[0].trial_id),
@@ -330,3 +334,49 @@ def test_equal_failures_are_counted() -> None:
     ]
     found = [(each.error, each.count, each.trial_id) for each in failures(trials)]
     assert found == [("b", 2, trials[1].trial_id), ("a", 1, trials[0].trial_id)]
+
+
+def test_report_begins_with_the_result_in_a_sentence_and_explains_its_words(
+    confirmed: Path, tmp_path: Path
+) -> None:
+    page = Page(written(confirmed, tmp_path)).text
+    head = page.partition("Verdicts")[0]
+    assert "Against a tuned constant batch" in head
+    words = page.partition("What the words mean")[2]
+    for word in ("reference", "untuned default", "speed-up", "fresh seeds"):
+        assert word in words
+    assert "no run on a fresh seed" not in words  # a verdict that is not on the page
+
+
+def test_sentence_names_what_gains_and_counts_the_rest() -> None:
+    constant, deba, cabs = study_of("constant"), study_of("deba"), study_of("cabs")
+
+    def runs(role: str, seconds: float, error: float, first: int) -> list[TrialRecord]:
+        source = f"{(deba if role == 'candidate' else constant).study}-search-0"
+        made = [
+            trial_of(deba, first + n, phase="confirm", val_error=error, seconds=seconds) for n in range(5)
+        ]
+        return [
+            replace(t, role=role, source_trial_id=source, seed=n, test_error=error, adaptations=1)
+            for n, t in enumerate(made)
+        ]
+
+    search = [
+        trial_of(constant, 0, val_error=0.2, seconds=10.0),
+        replace(trial_of(deba, 0, val_error=0.2, seconds=5.0), adaptations=1),
+        replace(trial_of(cabs, 0, val_error=0.5, seconds=5.0), adaptations=1),
+        *enough(constant, deba, cabs),
+    ]
+
+    def sentence(error: float) -> str:
+        trials = [*search, *runs("candidate", 5.0, error, 0), *runs("reference", 10.0, 0.2, 5)]
+        studies = [constant, deba, cabs]
+        return in_one_sentence(search_rows(studies, trials), confirmed_rows(studies, trials, {}))
+
+    gains = "resnet18 with deba is faster at equal error, 2.00x [2.00, 2.00] (over 5 fresh seeds)"
+    assert sentence(0.2).startswith(f"Against a tuned constant batch {gains}; of the others there are 1 not")
+    assert sentence(0.45) == (
+        "Against a tuned constant batch no schedule is confirmed to gain: of 2 there are 1 checked on fresh "
+        "seeds (1 no evidence) and 1 not checked (1 no gain in search)."
+    )
+    assert in_one_sentence([], []) == "No adaptive schedule was searched here yet."

@@ -104,13 +104,13 @@ def test_hold_keeps_size_and_factor() -> None:
         (51.2, 51, "shrink", "because"),
         (64, 64, "hold", "because"),
         (65.0, 65, "grow", "because"),
-        (4096.0, 100, "grow", "because"),
+        (4096.0, 100, "grow", "wanted 4096, but 100 is the largest size; because"),
     ],
 )
 def test_resize_goes_as_near_to_the_wish_as_the_limits_allow(
     wanted: float, size: int, action: str, reason: str
 ) -> None:
-    decision = resize(row(batch_size=64, lr_scale=0.5), wanted, Limits(smallest=50, largest=100), reason)
+    decision = resize(row(batch_size=64, lr_scale=0.5), wanted, Limits(smallest=50, largest=100), "because")
     assert decision == change(row(batch_size=64, lr_scale=0.5), size, reason)
     assert decision.action == action
 
@@ -224,12 +224,12 @@ def test_nearest_rounds_to_the_multiple_that_the_limits_allow(wanted: float, exp
         (59.0, 48, "because"),
         (60.0, 72, "because"),
         (35.0, 24, "because"),
-        (500.0, 240, "because"),
+        (500.0, 240, "wanted 500, but 240 is the largest size; because"),
     ],
 )
 def test_aim_takes_the_nearest_size(wanted: float, size: int, reason: str) -> None:
     last = row(batch_size=48, lr_scale=0.5)
-    assert aim(last, wanted, BY_24, reason) == change(last, size, reason)
+    assert aim(last, wanted, BY_24, "because") == change(last, size, reason)
 
 
 def test_aim_says_what_was_wanted_beyond_the_limits() -> None:

@@ -94,7 +94,7 @@ def test_deba_never_touches_the_learning_rate(signals: tuple[float, float, float
     ("size", "limits", "expected", "reason"),
     [
         (2048, WIDE, (2048, "hold"), "wanted 3072, but 2048 is the largest size"),
-        (1842, WIDE, (2048, "grow"), "c=1 <= 2"),
+        (1842, WIDE, (2048, "grow"), "wanted 2763, but 2048 is the largest size; c=1 <= 2"),
         (16, Limits(smallest=16, largest=16), (16, "hold"), "wanted 24, but 16 is the largest size"),
         # 1.5 * 48 = 72 and 1.5 * 72 = 108, which is 4.5 times 24
         (48, Limits(smallest=24, largest=240, multiple_of=24), (72, "grow"), "c=1 <= 2"),
@@ -116,7 +116,7 @@ def test_deba_grows_within_the_limits(
     [
         (25, WIDE, (20, "shrink"), "c=4 > 2"),
         (20, WIDE, (16, "shrink"), "c=4 > 2"),
-        (17, WIDE, (16, "shrink"), "c=4 > 2"),  # 13.6 lies below the floor
+        (17, WIDE, (16, "shrink"), "wanted 13.6, but 16 is the smallest size; c=4 > 2"),
         (16, WIDE, (16, "hold"), "wanted 12.8, but 16 is the smallest size"),
         (48, Limits(smallest=24, largest=240, multiple_of=24), (24, "shrink"), "c=4 > 2"),  # 38.4
         # 0.8 * 240 = 192 = 8 * 24 exactly
