@@ -15,7 +15,7 @@ from tests.rows import START
 
 NET = "tests.own_nets:good"
 REQUEST = Request(architectures=(NET,), schedulers=("deba",), subset=160)
-CONSTANT, DEBA = (f"tests.own_nets-good-nano-{name}-digits" for name in ("constant", "deba"))
+CONSTANT, DEBA = (f"tests.own_nets-good-{name}-digits" for name in ("constant", "deba"))
 
 
 def resolved(
@@ -117,6 +117,8 @@ def test_what_is_said_of_several_studies_is_said_once() -> None:
     said: list[str] = []
     resolved(replace(REQUEST, schedulers=("deba", "cabs")), said=said)
     assert said == [
+        "160 of 1,437 training, 360 test images, 10 classes (0, ..., 9); the test images are drawn, for want "
+        "of a test split",
         f"{NET} has no search space of its own and takes 'any' (see --train-space)",
         "initial batch sizes lie in 16 to 20 only (see --smallest and --largest)",
     ]
@@ -144,8 +146,8 @@ def test_a_scheduler_that_joins_a_stored_baseline_takes_its_settings_and_its_tra
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"seed": 4}, "exists with seed=0 but this search has seed=4"),
-        ({"epochs": 3.0}, "exists with budget=3200 but this search has budget=480"),
+        ({"seed": 4}, r"exists with seed=0 \(--seed 0\) but this search has seed=4 \(--seed 4\)"),
+        ({"epochs": 3.0}, r"exists with budget=3200 \(--epochs 20\) but this search has budget=480"),
         ({"device": "cuda"}, "exists with device=cpu but this search has device=cuda"),
         ({"fixed": ("train/lr=0.3",)}, "exists with train_space="),
     ],
