@@ -18,12 +18,13 @@ import torch
 from torch import distributed as dist
 
 from adasearch.callbacks import Say, say_nothing
-from adasearch.errors import StoreError
+from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import is_local, listed, locate, read_whole, write_whole
 from adasearch.io.seal import opened, sealed
 from adasearch.records import Decision, Signals
 from adasearch.training.buffers import mean_state
 from adasearch.training.history import history_of
+from adasearch.training.randomness import check_random, random_state, restore_random, seed_random
 from adasearch.training.run import Run
 from adasearch.training.same_run import difference, text_of
 
@@ -165,6 +166,12 @@ def _why_not(state: Mapping[str, Any], identity: Sequence[object]) -> str | None
         return "it cannot be read"
     if told[0] != VERSION:
         return f"it has format {told[0]}, and this adasearch reads {VERSION}"
+    try:
+        for worker in state["workers"]:
+            if "shared" in worker:
+                check_random(worker["shared"])
+    except (InputError, LookupError, TypeError):
+        return "it cannot be read"
     found = (difference(str(then), now) for then, now in zip(told[1:], identity, strict=True))
     return next((f"it is of another run: {each}" for each in found if each is not None), None)
 
@@ -176,7 +183,12 @@ def _intervals(path: str) -> int:
 def _own_state(run: Run) -> dict[str, Any]:
     """Return what differs between workers: BatchNorm's statistics and random numbers to come."""
     device_rng = torch.cuda.get_rng_state(run.device) if run.device.type == "cuda" else None
-    return {"buffers": run.buffers.state(), "rng": torch.get_rng_state(), "device_rng": device_rng}
+    return {
+        "buffers": run.buffers.state(),
+        "rng": torch.get_rng_state(),
+        "device_rng": device_rng,
+        "shared": random_state([]),  # of NumPy and Python, too; version 0.2.0 has none
+    }
 
 
 def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
@@ -199,12 +211,14 @@ def _restored(run: Run, state: dict[str, Any]) -> RunState:
     if len(workers) == run.world:
         own = workers[run.rank]
         run.buffers.load(own["buffers"])
+        if "shared" in own:
+            restore_random(own["shared"])
         torch.set_rng_state(own["rng"])
         if own["device_rng"] is not None and run.device.type == "cuda":
             torch.cuda.set_rng_state(own["device_rng"], run.device)
     else:  # other workers than before: the mean statistics, and dropout drawn anew
         run.buffers.load(mean_state([each["buffers"] for each in workers]))
-        torch.manual_seed(run.config.seed + run.rank + run.step)
+        seed_random(run.config.seed + run.rank + run.step)
     progress = state["progress"]
     return RunState(
         history=tuple(history_of(progress["history"])),

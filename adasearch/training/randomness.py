@@ -14,9 +14,16 @@ from torch import Tensor
 
 from adasearch.errors import InputError, one_line
 
-__all__ = ["check_random", "random_state", "restore_random"]
+__all__ = ["check_random", "random_state", "restore_random", "seed_random"]
 
 WORDS = 624  # of 32 bits, in the Mersenne Twister of NumPy and Python; one more says which comes next
+
+
+def seed_random(seed: int) -> None:
+    """Begin anew with the generators that every part of a program shares."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def random_state(devices: Iterable[torch.device]) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def restore_random(state: Mapping[str, Any]) -> None:
         np.random.set_state(_numpy(state["numpy"]))
 
 
-def check_random(state: object, beside: Mapping[str, type]) -> None:
+def check_random(state: object, beside: Mapping[str, type] | None = None) -> None:
     """Check a state by giving it to generators of nobody's; ``beside`` says what else it holds.
 
     Raises:
@@ -64,7 +71,7 @@ def check_random(state: object, beside: Mapping[str, type]) -> None:
     """
     try:
         assert isinstance(state, Mapping)
-        assert all(type(state[name]) is kind for name, kind in beside.items())
+        assert all(type(state[name]) is kind for name, kind in (beside or {}).items())
         torch.Generator().set_state(_tensor(state["torch"]))
         for device, text in state["cuda"].items():
             assert re.fullmatch(r"cuda:\d{1,3}", device)

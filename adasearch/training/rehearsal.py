@@ -27,6 +27,7 @@ from adasearch.schedulers.registry import make_scheduler
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
+from adasearch.training.randomness import random_state, restore_random
 from adasearch.training.task import MAX_ERROR, DivergedError
 
 __all__ = ["OURS", "Rehearsal", "rehearse"]
@@ -78,14 +79,16 @@ def rehearse(rehearsal: Rehearsal) -> None:
 
 def _error_of(rehearsal: Rehearsal) -> str | None:
     """Return what went wrong in this process, in one line."""
+    before = random_state([])
     try:
-        with torch.random.fork_rng(devices=[]):
-            _train(rehearsal)
+        _train(rehearsal)
     except DivergedError:  # on images that show nothing
         return None
     except Exception as error:  # noqa: BLE001 - whatever a network or a scheduler makes of it
         place = place_in_user_code(error)
         return one_line(error) if place is None else f"{one_line(error)} ({place})"
+    finally:
+        restore_random(before)
     return None
 
 

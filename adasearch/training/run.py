@@ -28,6 +28,7 @@ from adasearch.training.pass_probe import PassProbe
 from adasearch.training.passes import Passes, PassTooLarge, loss_of_pass
 from adasearch.training.precision import autocast, let_cudnn_try, loss_scaler, set_tf32
 from adasearch.training.processes import Processes
+from adasearch.training.randomness import seed_random
 from adasearch.training.stopwatch import Stopwatch
 
 __all__ = ["Halted", "Run"]
@@ -52,7 +53,7 @@ class Run:
         set_tf32(config.precision, device)
         self.processes = Processes(device)
         self.world, self.rank = self.processes.count, self.processes.rank
-        torch.manual_seed(config.seed)
+        seed_random(config.seed)
         network = build_model(
             config.architecture, config.scale, classes=data.classes, image_size=data.image_size
         )
@@ -61,7 +62,7 @@ class Run:
         self.buffers = JoinedBuffers(self.network)
         self.local = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.parallel = in_parallel(self.local) if self.world > 1 else None
-        torch.manual_seed(config.seed + self.rank)  # dropout differs between workers, the weights do not
+        seed_random(config.seed + self.rank)  # dropout differs between workers, the weights do not
         self.scaler = loss_scaler(config.precision, device)
         self.optimizer = make_optimizer(
             config.hyperparameters, self.parameters, scaled=self.scaler is not None

@@ -1,5 +1,6 @@
 """The same under DDP: what is averaged is measured, and what is not is refused."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -99,6 +100,28 @@ def _unfreeze() -> None:
         controller.step(nn.functional.cross_entropy(model(inputs), labels))
 
 
+def _dropping(steps: int, states: list[Any] | None = None) -> tuple[list[Any], torch.Tensor]:
+    """Train with dropout up to a step, from the states of this process if there are any."""
+    torch.manual_seed(dist.get_rank())
+    model = DistributedDataParallel(nn.Sequential(net(), nn.Dropout(0.3)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    data = numbers()
+    controller = BatchSizeController(
+        model, optimizer, data, "deba", batch_size=8, limits=Limits(smallest=8, largest=8)
+    )
+    parts: tuple[Any, ...] = (model, optimizer, controller)
+    for part, state in zip(parts, states or (), strict=False):
+        part.load_state_dict(state)
+    while controller.steps < steps:
+        for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
+            controller.step(nn.functional.cross_entropy(model(inputs), labels))
+            if controller.steps == steps:
+                break
+    return [copy.deepcopy(part.state_dict()) for part in parts], torch.cat(
+        [p.detach().flatten() for p in model.parameters()]
+    )
+
+
 def _process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
@@ -109,6 +132,8 @@ def _process(rank: int, folder: str) -> None:
             found[name] = [run(build(), data()).history for build in (one, twin)]
         with pytest.raises(InputError, match=r"parameter 'module\.0\.weight' is trained, but Distributed"):
             _unfreeze()
+        whole, cut = _dropping(20)[1], _dropping(9)[0]
+        assert torch.equal(_dropping(20, cut)[1], whole)  # each process goes on from its own
         hooked = DistributedDataParallel(net())
         run(hooked, numbers())
         with pytest.raises(InputError, match="has a communication hook already"):

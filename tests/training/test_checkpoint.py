@@ -6,9 +6,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adasearch.data.splits import Dataset
 from adasearch.errors import StoreError
@@ -22,6 +23,7 @@ from adasearch.training import checkpoint
 from adasearch.training.checkpoint import KEPT, Checkpoints
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
+from adasearch.training.randomness import seed_random
 from adasearch.training.same_run import text_of
 
 LIMITS = Limits(smallest=8, largest=64)
@@ -43,9 +45,21 @@ def with_dropout(classes: int, image_size: int) -> nn.Module:
     )
 
 
+class Jittered(nn.Module):
+    """Noise of NumPy's and Python's own, as augmentation within a network often has it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * random.uniform(0.9, 1.1) + float(np.random.normal(0, 0.1))
+
+
+def with_jitter(classes: int, image_size: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), Jittered(), nn.Linear(3 * image_size**2, classes))
+
+
 @pytest.fixture(autouse=True)
 def _dropout_architecture() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "jitter", {"nano": with_jitter})
         patch.setitem(ARCHITECTURES, "dropout", {"nano": with_dropout})
         yield
 
@@ -59,6 +73,7 @@ RUNS: dict[str, tuple[TrainConfig, BatchSizeScheduler]] = {
         replace(GROWING, gradient="mean_gradient"),
     ),
     "dropout, noise from halves": (replace(BASE, architecture="dropout"), Cabs()),
+    "numbers of NumPy and Python": (replace(BASE, architecture="jitter"), GROWING),
     "passes, timetable": (
         replace(BASE, device_batch=8, hyperparameters=Hyperparameters(batch_size=20, lr_schedule="constant")),
         AdaBatch(period=1),
@@ -81,7 +96,7 @@ def cut_and_resumed(
         config, scheduler, LIMITS, data, checkpoints=Checkpoints(str(folder), every=2, stored=0)
     )
     first = list(islice(with_checkpoints, cut))
-    torch.manual_seed(999)  # another process would have other random numbers to come
+    seed_random(999)  # another process would have other random numbers to come
     resumed = Checkpoints(str(folder), every=2, stored=cut)
     return first, list(train(config, scheduler, LIMITS, data, checkpoints=resumed))
 
