@@ -27,8 +27,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from adasearch.controller.needs import scheduler_of
-from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.needs import limits_for, scheduler_of
+from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.controller.state import VERSION, ControllerState, readable
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value

@@ -15,45 +15,17 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
 
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.controller.micro_batch import MicroBatch
 from adasearch.data.permutations import PermutationStream, part_rows
-from adasearch.errors import InputError, require
-from adasearch.records import Limits
+from adasearch.errors import require
 
-__all__ = ["MicroBatch", "ResizableBatchSampler", "SamplerState", "limits_for"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MicroBatch:
-    """One item of the loader: a global batch's share of this process, or a piece of that share.
-
-    Args:
-        batch_size: of the global batch it belongs to, in examples.
-        examples: how many examples this item holds.
-        number: which of the ``passes`` pieces of this process's share it is, from 0.
-        passes: into how many pieces the share was cut, at least 1.
-    """
-
-    batch_size: int
-    examples: int
-    number: int
-    passes: int
-
-    @property
-    def first(self) -> bool:
-        """Whether a batch begins with this part."""
-        return self.number == 0
-
-    @property
-    def last(self) -> bool:
-        """Whether this part completes its batch."""
-        return self.number == self.passes - 1
+__all__ = ["ResizableBatchSampler", "SamplerState"]
 
 
 class SamplerState(TypedDict):
@@ -271,23 +243,3 @@ def _seed_of(seed: int, number: int) -> int:
     Another one than that of :mod:`adasearch.data.batches`: stored results and checkpoints hang on both.
     """
     return random.Random(f"{seed}/{number}").getrandbits(63)
-
-
-def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:
-    """Return the limits if the sampler can draw every size in them; None stands for those of a search.
-
-    Raises:
-        InputError: it cannot, or there are too few examples for those of a search.
-    """
-    if limits is None:
-        try:
-            return Limits.default(examples, processes)
-        except ValueError as error:
-            raise InputError(
-                f"{examples} examples are too few for the default limits; give limits="
-            ) from error
-    enough = limits.smallest >= processes
-    require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
-    full = not drop_last or limits.largest <= examples
-    require(full, f"with drop_last limits.largest must be at most {examples}", largest=limits.largest)
-    return limits

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.errors import InputError
 
 SIZES = [4, 4, 7, 1, 12, 3, 30, 5]
