@@ -15,30 +15,29 @@ history tells of one size. The learning-rate factor holds for the length of the 
 schedulers of ``torch.optim`` never see it.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
-from dataclasses import asdict
 from typing import TypeVar
+from warnings import warn
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
+from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.intervals import Intervals
+from adasearch.controller.loaders import check_loader, examples_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.needs import limits_for, scheduler_of
 from adasearch.controller.sampler import ResizableBatchSampler
-from adasearch.controller.state import VERSION, ControllerState, readable
+from adasearch.controller.state import ControllerState, readable
 from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
-from adasearch.schedulers.contract import decide
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
 from adasearch.training.ddp import show_gradients
-from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
 from adasearch.training.processes import Processes
 
@@ -93,41 +92,48 @@ class BatchSizeController:
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
-        require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
+        require(0 < interval < float("inf"), "interval must be greater than 0 epochs", interval=interval)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
-        self._examples = len(data)
+        self._examples = examples = examples_of(data)
         self._ddp = model if isinstance(model, DistributedDataParallel) else None
         parameters = [p for p in model.parameters() if p.requires_grad]
-        self._processes = processes = Processes(parameters[0].device)
+        processes = Processes(parameters[0].device)
         if processes.count > 1 and self._ddp is None:
             raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
-        self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
+        self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
-            self._examples,
+            examples,
             batch_size,
             device_batch=device_batch,
             least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
             drop_last=drop_last,
         )
-        self.history: list[Signals] = []
-        self.decision = Decision(
-            batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
-        )
-        self.lr_scale = 1.0
-        self.steps = self.examples_seen = 0
-        self._update = Update(optimizer, scaler)
-        self._evaluate = evaluate
-        self._initial_batch_size = batch_size
-        self._span = max(1, round(interval * self._examples))
-        self._part: MicroBatch | None = None
-        self._mark = 0  # in examples, at which the interval ends
         self._meter = IntervalMeter(
             parameters, needs, world=processes.count, rank=processes.rank, resumable=True
         )
+        self._update = Update(optimizer, scaler)
+        self._gradient = BatchGradient(
+            optimizer, self._update, self._meter, processes, lambda: parameters, self._ddp
+        )
+        self._intervals = Intervals(
+            self.scheduler,
+            self.limits,
+            examples,
+            batch_size=batch_size,
+            interval=interval,
+            evaluate=evaluate,
+            sampler=self.sampler,
+            meter=self._meter,
+            update=self._update,
+            processes=processes,
+        )
+        self._part: MicroBatch | None = None
+        self._settled = True  # the item at hand went backward or was left out
+        self._updates_itself = True  # the loop calls step(), and not backward() and update()
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
 
@@ -137,13 +143,38 @@ class BatchSizeController:
         return self.sampler.epoch
 
     @property
+    def steps(self) -> int:
+        """Updates of the weights that were made."""
+        return self._intervals.steps
+
+    @property
+    def examples_seen(self) -> int:
+        """Examples that were handed out and used, or left out."""
+        return self._intervals.examples_seen
+
+    @property
+    def history(self) -> list[Signals]:
+        """A row for each interval that ended."""
+        return self._intervals.history
+
+    @property
+    def decision(self) -> Decision:
+        """What was decided last, in force for batches not yet drawn."""
+        return self._intervals.decision
+
+    @property
+    def lr_scale(self) -> float:
+        """The factor on the learning rate of the batch at hand."""
+        return self._intervals.lr_scale
+
+    @property
     def part(self) -> MicroBatch:
         """What the loop holds: the size of its batch, and which part of it this is."""
         if self._part is None:
             raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
         return self._part
 
-    def batches(self, loader: DataLoader[T]) -> Iterator[T]:
+    def batches(self, loader: Iterable[T]) -> Iterator[T]:
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
 
         With ``device_batch``, or in one process with a scheduler that needs the noise between examples, an
@@ -152,40 +183,83 @@ class BatchSizeController:
         Raises:
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
         """
-        if loader.batch_sampler is not self.sampler:
-            raise InputError("build the loader with batch_sampler=controller.sampler")
-        for item in loader:
+        check_loader(loader, self.sampler, self._examples)
+        self._part = None  # one that was in hand when another loop was left comes again
+        for item in self.sampler.handed_out(loader):
             part = self.begin()
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
+            self._pass_over()
         self.sampler.end_epoch()
 
     def step(self, loss: Tensor) -> bool:
-        """Go backward and, with the last part of a batch, update the weights; tell whether it was the last.
+        """Go backward and, with the last part of a batch, update the weights; tell whether they were.
 
         ``loss`` is the mean over the examples at hand.
         """
         whole = self.backward(loss)
+        self._updates_itself = True
         if whole:
             self.update()
         return whole
 
     def backward(self, loss: Tensor) -> bool:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
-        part = self.part
-        if part.first:
-            self._update.clear()
-        # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
-        share = self._processes.count * part.examples / part.batch_size
-        self._update.scaled(loss * share).backward()
-        self.record(loss)
-        self._meter.take(part.examples)
-        if part.last:
+        part = self._unsettled()
+        self._updates_itself = False
+        self._gradient.add(loss, part)
+        return self._settle(part)
+
+    def skip(self) -> bool:
+        """Leave the item at hand out; tell if the batch is complete, as :meth:`backward` and :meth:`step` do.
+
+        It counts as seen and has no share in the gradient, as if its loss were 0; a batch of which nothing is
+        left has no update. ``continue`` alone does the same, but for the last part of a batch in a loop that
+        calls :meth:`backward`: there the batch has no update, since only the loop knows what comes before it.
+        Under DDP a process may leave its share out by itself once the forward pass was run.
+
+        Raises:
+            InputError: under DDP, before the forward pass of a batch's last part.
+        """
+        part = self._unsettled()
+        self._gradient.leave_out(part)
+        whole = self._settle(part)
+        if whole and self._updates_itself:
+            self.update()
+        return whole
+
+    def _unsettled(self) -> MicroBatch:
+        if self._settled and self._part is not None:
+            raise RuntimeError("the item at hand went backward already: give the sum of its losses at once")
+        return self.part
+
+    def _settle(self, part: MicroBatch) -> bool:
+        """Go on after a part that was taken in or left out; tell whether an update is due."""
+        self._settled = True
+        if part.last and self._gradient.sound:
             self.measure()
-        return part.last
+            return True
+        if part.last:
+            self._end_batch(updated=False, ends=True)
+        return False
+
+    def _pass_over(self) -> None:
+        """Settle what a loop made of the item at hand, if it is not."""
+        if self._part is not None and not self._settled and self.skip() and not self._updates_itself:
+            warn(
+                "the last part of a batch was passed over, so its update was dropped: call "
+                "controller.skip(), which tells whether controller.update() is due",
+                stacklevel=3,
+            )
+        if self._part is not None and self._part.last:
+            self._end_batch(updated=False, ends=True)
 
     def update(self) -> None:
         """Step the optimiser at the coupled learning rate, and decide if it is time."""
+        if not (self.part.last and self._settled):
+            raise RuntimeError(
+                "the batch is not complete: call update() where controller.backward(loss) is true"
+            )
         self.before_update()
         self.after_update(updated=self._update.step())
 
@@ -193,30 +267,40 @@ class BatchSizeController:
         """Begin with the next item that the loader handed out, and return what it is.
 
         For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
-        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
+        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces. An item
+        for which :meth:`record` was not called counts as left out.
+
+        Raises:
+            RuntimeError: the last part of a batch was recorded and :meth:`after_update` did not follow.
         """
+        if self.sampler.restarted():
+            self._part = None
+        if self._part is not None and self._part.last and not self._settled:
+            self._end_batch(updated=False, ends=True)
+        elif self._part is not None and self._part.last:
+            raise RuntimeError(
+                "a batch had no after_update(), updated or not; a framework must not accumulate by itself: "
+                "the controller makes the batches as large as they are to be"
+            )
         part = self._part = self.sampler.take()
-        if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
-            self.lr_scale = self.decision.lr_scale
-            self._mark = (self.examples_seen // self._span + 1) * self._span
-            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
-            self._meter.begin(steps, part.batch_size, part.passes)
+        self._settled = False
         if part.first:
-            self._meter.begin_step(part.batch_size, part.passes)
+            self._intervals.begin(part)
+        self._gradient.begin(part)
         return part
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
-        self._meter.add_loss(loss.detach().to(self._meter.dtype) * self.part.examples)
+        self._gradient.record(loss, self._unsettled())
+        self._settled = True
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._meter.join()
-        self._meter.observe(self._update.unscale())
+        self._gradient.complete()
 
     def before_update(self) -> None:
         """Set the coupled learning rate; call it right before the update."""
-        self._update.begin(self.lr_scale)
+        self._update.begin(self._intervals.lr_scale)
 
     def after_update(self, *, updated: bool = True) -> None:
         """Give the learning rate back as it was, count the batch, and decide if the interval is over.
@@ -224,39 +308,14 @@ class BatchSizeController:
         ``updated`` is False where a scaler of the loss skipped the update.
         """
         self._update.end()
+        self._end_batch(updated=updated, ends=updated)
+
+    def _end_batch(self, *, updated: bool, ends: bool) -> None:
+        """Count the batch; ``ends`` tells whether the interval may end with it."""
         batch_size = self.part.batch_size
         self._part = None
         self.sampler.finish()
-        self.steps += updated
-        self.examples_seen += batch_size
-        self._meter.end_step(batch_size, updated=updated)
-        if self._meter.running and updated and self.examples_seen >= self._mark:
-            self._decide(batch_size)
-
-    def _decide(self, batch_size: int) -> None:
-        """Close the interval: add its row to the history and ask the scheduler."""
-        measured = self._meter.finish()
-        val_loss = None
-        if self._evaluate is not None and "val_loss" in self.scheduler.needs:
-            val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
-        self.history.append(
-            Signals(
-                interval=len(self.history),
-                epoch=self.examples_seen / self._examples,
-                step=self.steps,
-                examples_seen=self.examples_seen,
-                initial_batch_size=self._initial_batch_size,
-                batch_size=batch_size,
-                lr=self._update.lr,
-                lr_scale=self.lr_scale,
-                val_loss=val_loss,
-                **measured,
-            )
-        )
-        self.decision = decide(self.scheduler, self.history, self.limits)
-        size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
-        self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
-        self.sampler.resize(self.decision.batch_size)
+        self._intervals.end(batch_size, updated=updated, ends=ends, shown=self._gradient.shown)
 
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
@@ -266,19 +325,7 @@ class BatchSizeController:
         in mid-interval, the running sum of it, which is as large as the network. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
-        interval = self._meter.state()
-        return {
-            "version": VERSION,
-            "scheduler": repr(self.scheduler),
-            "steps": self.steps,
-            "examples_seen": self.examples_seen,
-            "initial_batch_size": self._initial_batch_size,
-            "lr_scale": self.lr_scale,
-            "decision": asdict(self.decision),
-            "history": rows_of(self.history),
-            "interval": None if interval is None else {"mark": self._mark, **interval},
-            "sampler": self.sampler.state_dict(),
-        }
+        return self._intervals.state_dict()
 
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another controller was; call it before iterating over the loader.
@@ -287,14 +334,6 @@ class BatchSizeController:
             InputError: the checkpoint is of another scheduler, of other data, of a newer format, or goes on
                 at a size outside the limits.
         """
-        state = readable(state, self.scheduler, self.limits)
-        self.sampler.load_state_dict(state["sampler"])
-        self.steps, self.examples_seen = state["steps"], state["examples_seen"]
-        self.lr_scale = state["lr_scale"]
-        self.decision = Decision(**state["decision"])
-        self.history = history_of(state["history"])
-        self._initial_batch_size = state["initial_batch_size"]
-        interval = state["interval"]
-        self._mark = 0 if interval is None else interval["mark"]
-        self._meter.load(interval)
+        self._intervals.load_state_dict(readable(state, self.scheduler, self.limits))
         self._part = None
+        self._settled = True

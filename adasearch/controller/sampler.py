@@ -7,25 +7,30 @@ with; :meth:`ResizableBatchSampler.take` says, in order, what each item that arr
 Epochs. One pass over the loader is one permutation, and the first batch that reaches its end is the pass's
 last. With ``drop_last=False`` that batch is completed from the next permutation, so it is never short and
 every example comes exactly once per permutation, whatever the sizes. With ``drop_last=True`` the rest of a
-permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does. There is no
-``len``: how many batches an epoch has is not known before the sizes are.
+permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does.
+
+Whoever else reads the loader (a first look, statistics for BatchNorm, an evaluation) gets the rest of the
+epoch as it would be drawn now, and changes nothing: sizes are fixed by the loop's own pass alone.
 """
 
 import math
 import random
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TypedDict
+from typing import TypedDict, TypeVar
+from weakref import ref
 
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.controller.drawing import MOVED, Drawing, Drawings
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.errors import require
 
 __all__ = ["ResizableBatchSampler", "SamplerState"]
+
+T = TypeVar("T")
 
 
 class SamplerState(TypedDict):
@@ -45,8 +50,9 @@ class ResizableBatchSampler(Sampler[list[int]]):
 
     For each item that the loader hands out call :meth:`take`, once the batch it completes has been used
     :meth:`finish`, and after each pass :meth:`end_epoch`; :class:`~adasearch.BatchSizeController` does all
-    three. What was taken and not finished comes again: on the next pass over the loader if a loop was left
-    early, or after loading a checkpoint. So nothing is skipped or repeated, however far the loader was ahead.
+    three. Iterators of which nothing is taken leave no trace. What was taken and not finished comes again: on
+    the next pass over the loader if a loop was left early, or after loading a checkpoint. So nothing is
+    skipped or repeated, however far the loader was ahead.
 
     Args:
         examples: length of the data set, at least 1.
@@ -99,12 +105,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._drop_last = drop_last
         self._epoch = 0
         self._offset = 0  # in the stream, of the first batch that was not finished
-        self._finished = 0  # batches
-        self._drawn: deque[int] = deque()  # sizes of the batches from _offset on that have their size already
-        self._parts: deque[MicroBatch] = deque()  # drawn and not taken
+        self._drawings = Drawings()
         self._taken: MicroBatch | None = None
-        self._pass = 0  # which iterator is the live one
-        self._exhausted = False
         self._stream = PermutationStream(examples, partial(_seed_of, seed))
         self.resize(batch_size)
 
@@ -121,7 +123,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
     @property
     def drawn(self) -> int:
         """Batches drawn so far, finished or still on their way."""
-        return self._finished + len(self._drawn)
+        return self._drawings.finished + len(self._drawings.live.sizes)
 
     def resize(self, batch_size: int) -> None:
         """Draw all further batches with this size.
@@ -141,63 +143,92 @@ class ResizableBatchSampler(Sampler[list[int]]):
         least = min(self._least_passes, batch_size // (2 * self.num_replicas))
         return max(math.ceil(batch_size / share), least)
 
+    def __len__(self) -> int:
+        """Return how many items are left of the epoch, if all batches not yet drawn have the present size.
+
+        Items are batches, or parts of them where a batch comes in several. What was handed out and not
+        finished counts as left. A progress bar takes it for a guess: it is right while the size stays.
+        """
+        offset, end = self._offset, (self._epoch + 1) * self._examples
+        items = 0
+        for size in self._drawings.live.sizes:
+            offset += size
+            items += self.passes(size)
+        batches = max(0, end - offset) / self._batch_size
+        return items + self.passes(self._batch_size) * (
+            int(batches) if self._drop_last else math.ceil(batches)
+        )
+
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
-        self._pass += 1
-        self._parts.clear()
-        self._taken = None
-        self._exhausted = False
-        return self._draw(self._pass)
+        drawing = self._drawings.begin(self._epoch, self._offset)
+        iterator = self._draw(drawing)
+        drawing.iterator = ref(iterator)
+        return iterator
 
-    def _draw(self, live: int) -> Iterator[list[int]]:
+    def _draw(self, drawing: Drawing) -> Iterator[list[int]]:
         """Yield the example numbers of this process's parts, batch after batch."""
-        end = (self._epoch + 1) * self._examples
-        offset, batch = self._offset, self._finished
+        end = (drawing.epoch + 1) * self._examples
+        offset, batch = drawing.offset, 0
         while offset < end:
-            if live != self._pass:
-                raise RuntimeError("another iterator over the same ResizableBatchSampler was begun")
-            ahead = batch - self._finished
-            size = self._drawn[ahead] if ahead < len(self._drawn) else self._batch_size
+            if drawing.replaced:
+                raise RuntimeError(MOVED)
+            ahead = batch - drawing.finished
+            size = drawing.sizes[ahead] if ahead < len(drawing.sizes) else self._batch_size
             if self._drop_last and offset + size > end:
                 break
-            if ahead == len(self._drawn):
-                self._drawn.append(size)
+            if ahead == len(drawing.sizes):
+                drawing.sizes.append(size)
             indices = self._stream.indices(offset, size)
             passes = self.passes(size)
             for number in range(passes):
                 rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
                 mine = indices[rows].tolist()
-                self._parts.append(
+                drawing.parts.append(
                     MicroBatch(batch_size=size, examples=len(mine), number=number, passes=passes)
                 )
+                self._drawings.latest = drawing
                 yield mine
             offset += size
             batch += 1
-        self._exhausted = True
+        drawing.exhausted = True
+        self._drawings.latest = drawing
+
+    def handed_out(self, loader: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader hands out in the loop's own pass; see :meth:`Drawings.handed_out`."""
+        return self._drawings.handed_out(loader)
+
+    def restarted(self) -> bool:
+        """Go on with a new iterator, outside of :meth:`handed_out`, if one was begun; tell whether it was."""
+        return self._drawings.restarted()
 
     def take(self) -> MicroBatch:
         """Return what the item is that the loader handed out; call it once for each item, in order."""
-        if not self._parts:
-            raise RuntimeError("take() was called more often than the loader handed out items")
-        self._taken = self._parts.popleft()
+        if self.restarted():
+            self._taken = None
+        parts = self._drawings.live.parts
+        if not parts:
+            raise RuntimeError(
+                "take() was called more often than the loader handed out items of controller.sampler: "
+                "a framework may have replaced the loader's batch_sampler"
+            )
+        self._taken = parts.popleft()
         return self._taken
 
     def finish(self) -> None:
         """Count the batch whose last part was taken as used."""
         if self._taken is None or not self._taken.last:
             raise RuntimeError("finish() needs the last part of a batch to be taken first")
-        self._offset += self._drawn.popleft()
-        self._finished += 1
+        self._offset += self._drawings.finish()
         self._taken = None
 
     def end_epoch(self) -> bool:
         """Begin the next epoch if all batches of this one were finished; tell whether they were."""
-        if not self._exhausted or self._drawn:
+        if not self._drawings.over(self._epoch):
             return False
         self._epoch += 1
         if self._drop_last:
             self._offset = self._epoch * self._examples
-        self._exhausted = False
         return True
 
     def state_dict(self) -> SamplerState:
@@ -209,7 +240,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
             "epoch": self._epoch,
             "offset": self._offset,
             "batch_size": self._batch_size,
-            "drawn": list(self._drawn),
+            "drawn": list(self._drawings.live.sizes),
         }
 
     def load_state_dict(self, state: SamplerState) -> None:
@@ -229,12 +260,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
         for size in (*state["drawn"], state["batch_size"]):
             self.resize(size)
         self._epoch, self._offset = state["epoch"], state["offset"]
-        self._drawn = deque(state["drawn"])
-        self._finished = 0
-        self._parts.clear()
         self._taken = None
-        self._pass += 1
-        self._exhausted = False
+        self._drawings.move(self._epoch, self._offset, state["drawn"])
 
 
 def _seed_of(seed: int, number: int) -> int:

@@ -41,8 +41,9 @@ class IntervalMeter:
     where the noise between examples comes from there: :meth:`take_bucket` from a communication hook of DDP,
     :meth:`take_examples` after the last pass.
 
-    A step whose update was skipped (gradients overflowed behind a scaler of the loss) gives no signal, and
-    the next is measured in its place. Its loss and its examples count: they were seen.
+    A step whose update was skipped (gradients overflowed behind a scaler of the loss), or of whose batch a
+    part was left out, gives no signal, and the next is measured in its place. Its loss and its examples
+    count: they were seen.
 
     Sums stay on the device, and are reduced over processes and cross to the host once per interval. In a
     loop that may be cut between any two steps they cannot: there what a step gave is on the host, and equal
@@ -50,6 +51,7 @@ class IntervalMeter:
 
     Attributes:
         running: whether an interval is under way.
+        waiting: whether it has no step that could be measured yet, since parts of batches were left out.
         dtype: of sums over examples or steps.
 
     Args:
@@ -95,7 +97,7 @@ class IntervalMeter:
         self._timed = timed
         self._device = parameters[0].device
         self.dtype = sum_dtype(self._device)
-        self.running = False
+        self.running = self.waiting = False
         self._passes = 1
         # Of the step under way:
         self._sampled = False  # whether it may be measured
@@ -133,7 +135,8 @@ class IntervalMeter:
         self.running = True
         self._stride = stride
         self._left = 0  # steps to come, about
-        self._steps = self._examples = 0  # steps whose update was made; all examples
+        self._steps = 0  # whose update was made
+        self._examples: int | Tensor = 0  # with a loss
         self._loss = torch.zeros((), dtype=self.dtype, device=self._device)
         self._measured = 0
         self._sums: dict[str, float] = {}
@@ -190,16 +193,27 @@ class IntervalMeter:
                     self._norms.observe()
                 self._mean.observe()
 
-    def end_step(self, batch_size: int, *, updated: bool = True) -> None:
-        """Count the step; ``updated`` tells whether its update was made."""
+    def end_step(self, batch_size: int, *, updated: bool = True, shown: int | None = None) -> None:
+        """Count the step; ``updated`` tells whether its update was made.
+
+        ``shown`` is how many of this process's examples had a loss, where parts of a batch may be left out.
+        """
         if not self.running:
             return
         loss = torch.zeros_like(self._loss) if self._step_loss is None else self._step_loss
+        counted: int | Tensor = batch_size if shown is None else shown
         if self._resumable and self._world > 1:
-            dist.all_reduce(loss)
+            both = torch.stack([loss, torch.full_like(loss, batch_size if shown is None else shown)])
+            dist.all_reduce(both)
+            loss, counted = both[0], batch_size if shown is None else both[1]
         self._loss += loss
-        self._examples += batch_size
+        self._examples += counted
         self._left -= 1
+        self.waiting = False
+        if self._sampled or self._mean.active:  # else it need not be known, which takes a wait
+            partial = int(counted) != batch_size
+            self.waiting = partial and not self._measured
+            updated = updated and not partial
         if updated:
             self._keep_step()
         else:
@@ -239,7 +253,7 @@ class IntervalMeter:
             if meter.active:
                 with self._timed():
                     signals |= meter.finish()
-        return {"train_loss": self._loss.item() / self._examples, **signals}
+        return {"train_loss": self._loss.item() / int(self._examples), **signals}
 
     def state(self) -> IntervalState | None:
         """Return the interval as it is after the last step that was ended; None between two intervals.
@@ -251,7 +265,7 @@ class IntervalMeter:
         return {
             "stride": self._stride,
             "steps": self._steps,
-            "examples": self._examples,
+            "examples": int(self._examples),
             "loss": self._loss.item(),
             "measured": self._measured,
             "sums": dict(self._sums),

@@ -1,0 +1,145 @@
+"""The gradient of a batch, put together from those parts of it that a loop went backward on."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.errors import InputError
+from adasearch.signals.interval import IntervalMeter
+from adasearch.training.optimizer import Update
+from adasearch.training.processes import Processes
+
+__all__ = ["BatchGradient"]
+
+
+class BatchGradient:
+    """Adds up what the parts of a batch give: their gradients and their losses.
+
+    Per batch: for each part :meth:`add` or :meth:`leave_out`, after the last :meth:`complete`. A part that
+    was left out has no share in the gradient, as if its loss were 0.
+
+    Between two parts the sum is kept aside, so nothing else that goes backward through the network, such as
+    the loss of another one that is trained against it, gets into it.
+
+    Attributes:
+        shown: examples of this process whose loss is in.
+
+    Args:
+        optimizer: whose gradients these are.
+        update: of it.
+        meter: of the interval under way.
+        processes: that share the batch.
+        parameters: returns those of the network that are trained.
+        ddp: the network, if there are several processes.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        update: Update,
+        meter: IntervalMeter,
+        processes: Processes,
+        parameters: Callable[[], Sequence[nn.Parameter]],
+        ddp: DistributedDataParallel | None,
+    ) -> None:
+        self._optimizer, self._update = optimizer, update
+        self._meter, self._processes = meter, processes
+        self._trained = parameters
+        self._forward = _Forward()
+        if ddp is not None:
+            ddp.register_forward_hook(self._forward.note)
+        self._together = ddp is not None
+        self.shown = 0
+        self._kept: dict[nn.Parameter, Tensor | None] = {}
+        self._broken = False
+
+    def begin(self, part: MicroBatch) -> None:
+        """Begin with a part that was handed out."""
+        self._forward.ran = False
+        if part.first:
+            self.shown = 0
+            self._broken = False
+            self._kept = {}
+
+    def add(self, loss: Tensor, part: MicroBatch) -> None:
+        """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's."""
+        self._give_back()
+        # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
+        share = self._processes.count * part.examples / part.batch_size
+        try:
+            self._update.scaled(loss * share).backward()
+        except BaseException:  # what it added to the sum of the parts before cannot be taken back
+            self._broken = self._broken or any(kept is not None for kept in self._kept.values())
+            self._forward.ran = False
+            raise
+        self.record(loss, part)
+        self._meter.take(part.examples)
+        self._put_aside(part)
+
+    def record(self, loss: Tensor, part: MicroBatch) -> None:
+        """Count a part's mean loss."""
+        self._meter.add_loss(loss.detach().to(self._meter.dtype) * part.examples)
+        self.shown += part.examples
+
+    def leave_out(self, part: MicroBatch) -> None:
+        """Go on without a part."""
+        self._give_back()
+        if part.last and self._together:
+            self._join_the_others()
+        self._put_aside(part)
+
+    def complete(self) -> None:
+        """Measure the gradient, once all parts are through and before anything changes it."""
+        self._meter.join()
+        self._meter.observe(self._update.unscale())
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is a gradient to update with, once all parts are through; equal on all processes."""
+        if self.shown or not self._together:
+            return self.shown > 0 and not self._broken
+        # Nothing of this process is in it. If nothing of any is, all of them find zeros.
+        return any(p.grad is not None and bool(p.grad.any()) for p in self._trained())
+
+    def _parameters(self) -> list[nn.Parameter]:
+        groups = self._optimizer.param_groups
+        return list(dict.fromkeys([*self._trained(), *(p for group in groups for p in group["params"])]))
+
+    def _give_back(self) -> None:
+        """Put the sum of the parts before back, or clear what is left of the batch before."""
+        for p in self._parameters():
+            p.grad = self._kept.get(p)
+
+    def _put_aside(self, part: MicroBatch) -> None:
+        if not part.last:
+            self._kept = {p: p.grad for p in self._parameters()}
+            for p in self._kept:
+                p.grad = None
+
+    def _join_the_others(self) -> None:
+        """Take part in DDP's reduction with zeros, for which the other processes wait.
+
+        Raises:
+            InputError: the network's forward pass, which is to be joined in, too, was left out.
+        """
+        if not self._forward.ran:
+            raise InputError(
+                "under DDP a process cannot leave a batch out by itself before its forward pass: the others "
+                "wait for it; call the model on it, then controller.skip()"
+            )
+        sums = [p.sum() for p in self._trained()]
+        torch.autograd.backward(sums, [torch.zeros_like(each) for each in sums])
+
+
+class _Forward:
+    """Whether a forward pass was run; holds nothing, since DDP is never freed of what leads back to it."""
+
+    def __init__(self) -> None:
+        self.ran = False
+
+    def note(self, *_: object) -> None:
+        self.ran = self.ran or torch.is_grad_enabled()
