@@ -1,5 +1,6 @@
 """The gradient of a batch, put together from those parts of it that a loop went backward on."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from adasearch.controller.micro_batch import MicroBatch
-from adasearch.errors import InputError
+from adasearch.errors import InputError, require
 from adasearch.signals.interval import IntervalMeter
 from adasearch.training.optimizer import Update
 from adasearch.training.processes import Processes
@@ -21,6 +22,9 @@ class BatchGradient:
 
     Per batch: for each part :meth:`add` or :meth:`leave_out`, after the last :meth:`complete`. A part that
     was left out has no share in the gradient, as if its loss were 0.
+
+    Parts are weighed by their examples or, where a loss is the mean over something else (such as tokens, or
+    weights of classes), by what the loop says; the sum of such weights is known with the last part only.
 
     Between two parts the sum is kept aside, so nothing else that goes backward through the network, such as
     the loss of another one that is trained against it, gets into it.
@@ -54,6 +58,9 @@ class BatchGradient:
             ddp.register_forward_hook(self._forward.note)
         self._together = ddp is not None
         self.shown = 0
+        self._weighted = False  # whether the loop weighs the parts
+        self._weight = 0.0  # of this process's parts so far
+        self._weighted_loss: Tensor | None = None
         self._kept: dict[nn.Parameter, Tensor | None] = {}
         self._broken = False
 
@@ -64,20 +71,44 @@ class BatchGradient:
             self.shown = 0
             self._broken = False
             self._kept = {}
+            self._weight, self._weighted_loss = 0.0, None
 
-    def add(self, loss: Tensor, part: MicroBatch) -> None:
-        """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's."""
+    def add(self, loss: Tensor, part: MicroBatch, weight: float | None) -> None:
+        """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's.
+
+        ``weight`` is that of what the loss is the mean over; None for the part's examples.
+
+        Raises:
+            InputError: it is negative or not finite, or given for some parts of a batch only.
+        """
+        whole = part.passes == 1 and not self._together
+        if weight is not None and not whole:
+            require(0 <= weight < math.inf, "weight must be finite and at least 0", weight=weight)
+        if not part.first and self.shown:
+            same = self._weighted == (weight is not None and not whole)
+            require(same, "weight= belongs to all parts of a batch or to none", weight=weight)
+        self._weighted = weight is not None and not whole
+        if weight == 0:  # the mean over nothing
+            self.leave_out(part)
+            return
         self._give_back()
         # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
-        share = self._processes.count * part.examples / part.batch_size
+        counted = part.examples if weight is None or whole else weight
+        share = self._processes.count * counted / part.batch_size
         try:
             self._update.scaled(loss * share).backward()
         except BaseException:  # what it added to the sum of the parts before cannot be taken back
             self._broken = self._broken or any(kept is not None for kept in self._kept.values())
             self._forward.ran = False
             raise
-        self.record(loss, part)
-        self._meter.take(part.examples)
+        if self._weighted:
+            self._weight += counted
+            heavy = loss.detach().to(self._meter.dtype) * counted
+            self._weighted_loss = heavy if self._weighted_loss is None else self._weighted_loss + heavy
+            self.shown += part.examples
+        else:
+            self.record(loss, part)
+        self._meter.take(counted)
         self._put_aside(part)
 
     def record(self, loss: Tensor, part: MicroBatch) -> None:
@@ -92,10 +123,22 @@ class BatchGradient:
             self._join_the_others()
         self._put_aside(part)
 
-    def complete(self) -> None:
+    def complete(self, batch_size: int) -> None:
         """Measure the gradient, once all parts are through and before anything changes it."""
-        self._meter.join()
-        self._meter.observe(self._update.unscale())
+        if not self._weighted:
+            self._meter.join()
+            self._meter.observe(self._update.unscale())
+            return
+        total, shown = self._processes.sum(self._weight), self._processes.sum(self.shown)
+        unit = total / batch_size
+        self._meter.join(unit, self._weight)
+        scale = self._update.unscale()
+        for p in self._parameters():
+            if p.grad is not None:
+                p.grad.div_(unit)
+        if self._weighted_loss is not None:
+            self._meter.add_loss(self._weighted_loss * (shown / total))
+        self._meter.observe(scale * unit)
 
     @property
     def sound(self) -> bool:

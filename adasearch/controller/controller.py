@@ -29,7 +29,7 @@ from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.intervals import Intervals
 from adasearch.controller.loaders import check_loader, examples_of
 from adasearch.controller.micro_batch import MicroBatch
-from adasearch.controller.needs import limits_for, scheduler_of
+from adasearch.controller.needs import check_whole, limits_for, scheduler_of
 from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.controller.state import ControllerState, readable
 from adasearch.errors import InputError, require
@@ -65,6 +65,8 @@ class BatchSizeController:
             accumulated over several passes. None for no bound.
         seed: of the order of the examples.
         drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
+        whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
+            cannot be put together from parts (several means over different things, a contrastive one).
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
@@ -89,6 +91,7 @@ class BatchSizeController:
         device_batch: int | None = None,
         seed: int = 0,
         drop_last: bool = False,
+        whole_batches: bool = False,
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
@@ -101,6 +104,8 @@ class BatchSizeController:
         processes = Processes(parameters[0].device)
         if processes.count > 1 and self._ddp is None:
             raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
+        if whole_batches:
+            check_whole(self.scheduler, device_batch, shared=processes.count > 1)
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
@@ -192,22 +197,32 @@ class BatchSizeController:
             self._pass_over()
         self.sampler.end_epoch()
 
-    def step(self, loss: Tensor) -> bool:
+    def step(self, loss: Tensor, *, weight: float | None = None) -> bool:
         """Go backward and, with the last part of a batch, update the weights; tell whether they were.
 
-        ``loss`` is the mean over the examples at hand.
+        Args:
+            loss: the mean over the item at hand, all terms of it in one sum.
+            weight: what it is the mean over, where that is not the item's examples: their number of tokens,
+                or the sum of the weights of their classes. Then the gradient of a batch in several parts, or
+                on several processes, is that of the mean over all of it. 0 leaves the item out.
+
+        Raises:
+            InputError: a weight below 0, or for some parts of a batch only.
         """
-        whole = self.backward(loss)
+        whole = self.backward(loss, weight=weight)
         self._updates_itself = True
         if whole:
             self.update()
         return whole
 
-    def backward(self, loss: Tensor) -> bool:
-        """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
+    def backward(self, loss: Tensor, *, weight: float | None = None) -> bool:
+        """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete.
+
+        See :meth:`step`.
+        """
         part = self._unsettled()
         self._updates_itself = False
-        self._gradient.add(loss, part)
+        self._gradient.add(loss, part, None if weight is None else float(weight))
         return self._settle(part)
 
     def skip(self) -> bool:
@@ -296,7 +311,7 @@ class BatchSizeController:
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._gradient.complete()
+        self._gradient.complete(self.part.batch_size)
 
     def before_update(self) -> None:
         """Set the coupled learning rate; call it right before the update."""

@@ -7,9 +7,9 @@ from adasearch.errors import InputError, require
 from adasearch.records import Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
-from adasearch.signal_sets import MEASURED
+from adasearch.signal_sets import GROUPED, MEASURED
 
-__all__ = ["limits_for", "missing_signals", "scheduler_of"]
+__all__ = ["check_whole", "limits_for", "missing_signals", "scheduler_of"]
 
 FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.default is dataclasses.MISSING)
 
@@ -46,6 +46,21 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
     if "val_loss" in needs and not evaluated:
         return "val_loss: give evaluate=, a function that returns the validation loss"
     return None
+
+
+def check_whole(scheduler: BatchSizeScheduler, device_batch: int | None, *, shared: bool) -> None:
+    """Refuse what would cut batches into parts; ``shared`` tells whether several processes share them.
+
+    Raises:
+        InputError: a device batch, or in one process a scheduler that needs the noise between examples.
+    """
+    require(device_batch is None, "whole_batches takes no device_batch", device_batch=device_batch)
+    needs = sorted(scheduler.needs & GROUPED)
+    if needs and not shared:
+        raise InputError(
+            f"scheduler {type(scheduler).__name__} needs {', '.join(needs)}, measured between parts of each "
+            "batch in one process, so it cannot have whole_batches=True"
+        )
 
 
 def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:

@@ -159,8 +159,8 @@ class IntervalMeter:
         """Add the sum of losses of a pass."""
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
 
-    def take(self, examples: int) -> None:
-        """Take in the gradient of the pass just made, on so many examples."""
+    def take(self, examples: float) -> None:
+        """Take in the gradient of the pass just made, on so many examples, or of such a weight."""
         if self.sampling and self.form in ("passes", "halves"):
             with self._timed():
                 self._noise.take(examples)
@@ -177,11 +177,14 @@ class IntervalMeter:
             for images, labels in chunks:
                 self._noise.take_examples(images, labels)
 
-    def join(self) -> None:
-        """Put the passes' gradients together, once the last has been taken."""
+    def join(self, unit: float = 1.0, own: float | None = None) -> None:
+        """Put the passes' gradients together, once the last has been taken.
+
+        Where they were taken by weights ``unit`` is that of an example, and ``own`` this worker's in all.
+        """
         if self._sampled and self._noise.active:
             with self._timed():
-                self._noise.observe()
+                self._noise.observe(unit, own)
 
     def observe(self, scale: float = 1.0) -> None:
         """Take in the step's gradient; in the passes it was ``scale`` times as large."""

@@ -107,7 +107,7 @@ class NoiseMeter:
         self._taken = 0  # passes, or examples
         self._total: list[Tensor | None] = []  # the step's gradient so far, by parameter
         self._half_sum: list[Tensor] = []  # the first half's part of it
-        self._kept: list[tuple[int, list[Tensor]]] = []  # groups' parts of it, and how many examples each
+        self._kept: list[tuple[float, list[Tensor]]] = []  # groups' parts of it, and how many examples each
         self._local: dict[Tensor, Tensor] = {}  # this worker's part of it, by parameter
 
     @property
@@ -143,8 +143,11 @@ class NoiseMeter:
         self._steps = self.measured = 0
         self._begin_step()
 
-    def take(self, examples: int) -> None:
-        """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
+    def take(self, examples: float) -> None:
+        """Set aside the gradient of the pass just made, on so many examples, and clear it for the next.
+
+        In a loop that weighs its passes by something else than examples it is the weight.
+        """
         parts = self._layout.joined(gradients_of(self._parameters))
         if self._moments:
             self._add_square(parts, examples)
@@ -200,10 +203,18 @@ class NoiseMeter:
                 self._half_sum = added(self._half_sum, self._layout.joined(halves))
             self._taken += count
 
-    def observe(self) -> None:
-        """Take in the step's gradient, after reduction over workers and before the update."""
+    def observe(self, unit: float = 1.0, own: float | None = None) -> None:
+        """Take in the step's gradient, after reduction over workers and before the update.
+
+        Where passes were taken by weights, their gradients sum up to ``unit`` times the step's, ``unit``
+        being the weight of an example in the mean, and ``own`` is the weight of this worker's. Such a loop
+        begins anew with each step.
+        """
         self._observed = self.sampling
         if self._observed:
+            if own is not None:  # n_k examples are unit * n_k of weight
+                workers = self.form == "workers"
+                self._sums[0] *= unit * (self._own / own if own else 0.0) if workers else unit
             if self.form in ("passes", "halves"):
                 for p, total in zip(self._parameters, self._total, strict=True):
                     p.grad = total
@@ -212,16 +223,17 @@ class NoiseMeter:
             self._sums[2] += square
             if self.form == "workers" and (self._half or self._inner):
                 local = self._layout.joined(
-                    torch.zeros_like(p) if (own := self._local.get(p)) is None else own
+                    torch.zeros_like(p) if (mine := self._local.get(p)) is None else mine
                     for p in self._parameters
                 )
-                self._kept = [(self._own, local)]
+                self._kept = [(self._own if own is None else own, local)]
                 first = self._rank < self._world // 2
                 self._half_sum = local if first else [torch.zeros_like(part) for part in local]
             if self._inner and self.form != "per_example":
                 groups = self._groups if self.form == "workers" else len(self._kept)
-                for examples, parts in self._kept:
-                    product = inner_product(parts, whole, self._dtype) * (self._size / max(examples, 1))
+                for weight, parts in self._kept:
+                    examples = weight / unit
+                    product = inner_product(parts, whole, self._dtype) * (self._size / (examples or 1))
                     self._sums[1] += examples * (product - square).square() / (groups - 1)
             if self._half:
                 self._sums[3] += self._cosine(whole)
@@ -283,9 +295,9 @@ class NoiseMeter:
         self._total = [None] * len(self._parameters)
         self._half_sum, self._kept, self._local = [], [], {}
 
-    def _add_square(self, parts: Sequence[Tensor], examples: int, scale: float = 1.0) -> None:
+    def _add_square(self, parts: Sequence[Tensor], examples: float, scale: float = 1.0) -> None:
         """Add ``n_k |g_k|^2`` for a group's part ``(n_k / N) g_k`` of the step's gradient."""
-        weight = scale * self._size**2 / max(examples, 1)
+        weight = scale * self._size**2 / (examples or 1)
         self._sums[0] += square_norm(parts, self._dtype) * weight
 
     def _cosine(self, whole: Sequence[Tensor]) -> Tensor:
