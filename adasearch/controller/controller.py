@@ -18,7 +18,6 @@ schedulers of ``torch.optim`` never see it.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import nullcontext
 from typing import TypeVar
-from warnings import warn
 
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
@@ -26,14 +25,17 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.curve import Curve
 from adasearch.controller.intervals import Intervals
+from adasearch.controller.item_by_item import ItemByItem
 from adasearch.controller.loaders import check_loader, examples_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.needs import check_whole, limits_for, scheduler_of
 from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.controller.state import ControllerState, readable
+from adasearch.controller.watch import Watch, check_optimizer
 from adasearch.errors import InputError, require
-from adasearch.records import Decision, Limits, Signals, Value
+from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
@@ -46,7 +48,7 @@ __all__ = ["BatchSizeController"]
 T = TypeVar("T")
 
 
-class BatchSizeController:
+class BatchSizeController(ItemByItem):
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
 
     The noise between examples is measured between the processes' gradients or, in one process, between the
@@ -67,6 +69,7 @@ class BatchSizeController:
         drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
         whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
             cannot be put together from parts (several means over different things, a contrastive one).
+        epochs: length of the run, for :attr:`progress` and :meth:`curve`.
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
@@ -92,10 +95,12 @@ class BatchSizeController:
         seed: int = 0,
         drop_last: bool = False,
         whole_batches: bool = False,
+        epochs: float | None = None,
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
         require(0 < interval < float("inf"), "interval must be greater than 0 epochs", interval=interval)
+        require(epochs is None or 0 < epochs < float("inf"), "epochs must be greater than 0", epochs=epochs)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
         self._examples = examples = examples_of(data)
@@ -104,6 +109,7 @@ class BatchSizeController:
         processes = Processes(parameters[0].device)
         if processes.count > 1 and self._ddp is None:
             raise InputError("with several processes the model must be wrapped in DistributedDataParallel")
+        check_optimizer(optimizer, model)
         if whole_batches:
             check_whole(self.scheduler, device_batch, shared=processes.count > 1)
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
@@ -121,6 +127,10 @@ class BatchSizeController:
             parameters, needs, world=processes.count, rank=processes.rank, resumable=True
         )
         self._update = Update(optimizer, scaler)
+        self._optimizer = optimizer
+        self._watch = Watch(optimizer)
+        self._budget = None if epochs is None else max(1, round(epochs * examples))
+        self._curves: list[Curve] = []
         self._gradient = BatchGradient(
             optimizer, self._update, self._meter, processes, lambda: parameters, self._ddp
         )
@@ -135,49 +145,12 @@ class BatchSizeController:
             meter=self._meter,
             update=self._update,
             processes=processes,
+            watch=self._watch,
         )
         self._part: MicroBatch | None = None
-        self._settled = True  # the item at hand went backward or was left out
-        self._updates_itself = True  # the loop calls step(), and not backward() and update()
+        self._settled = self._updates_itself = True
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that were completed."""
-        return self.sampler.epoch
-
-    @property
-    def steps(self) -> int:
-        """Updates of the weights that were made."""
-        return self._intervals.steps
-
-    @property
-    def examples_seen(self) -> int:
-        """Examples that were handed out and used, or left out."""
-        return self._intervals.examples_seen
-
-    @property
-    def history(self) -> list[Signals]:
-        """A row for each interval that ended."""
-        return self._intervals.history
-
-    @property
-    def decision(self) -> Decision:
-        """What was decided last, in force for batches not yet drawn."""
-        return self._intervals.decision
-
-    @property
-    def lr_scale(self) -> float:
-        """The factor on the learning rate of the batch at hand."""
-        return self._intervals.lr_scale
-
-    @property
-    def part(self) -> MicroBatch:
-        """What the loop holds: the size of its batch, and which part of it this is."""
-        if self._part is None:
-            raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
-        return self._part
 
     def batches(self, loader: Iterable[T]) -> Iterator[T]:
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
@@ -195,6 +168,7 @@ class BatchSizeController:
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
             self._pass_over()
+        self._watch.passed_over(pass_ended=True)
         self.sampler.end_epoch()
 
     def step(self, loss: Tensor, *, weight: float | None = None) -> bool:
@@ -222,6 +196,8 @@ class BatchSizeController:
         """
         part = self._unsettled()
         self._updates_itself = False
+        self._watch.used()
+        self._watch.look_at(loss, part)
         self._gradient.add(loss, part, None if weight is None else float(weight))
         return self._settle(part)
 
@@ -236,101 +212,8 @@ class BatchSizeController:
         Raises:
             InputError: under DDP, before the forward pass of a batch's last part.
         """
-        part = self._unsettled()
-        self._gradient.leave_out(part)
-        whole = self._settle(part)
-        if whole and self._updates_itself:
-            self.update()
-        return whole
-
-    def _unsettled(self) -> MicroBatch:
-        if self._settled and self._part is not None:
-            raise RuntimeError("the item at hand went backward already: give the sum of its losses at once")
-        return self.part
-
-    def _settle(self, part: MicroBatch) -> bool:
-        """Go on after a part that was taken in or left out; tell whether an update is due."""
-        self._settled = True
-        if part.last and self._gradient.sound:
-            self.measure()
-            return True
-        if part.last:
-            self._end_batch(updated=False, ends=True)
-        return False
-
-    def _pass_over(self) -> None:
-        """Settle what a loop made of the item at hand, if it is not."""
-        if self._part is not None and not self._settled and self.skip() and not self._updates_itself:
-            warn(
-                "the last part of a batch was passed over, so its update was dropped: call "
-                "controller.skip(), which tells whether controller.update() is due",
-                stacklevel=3,
-            )
-        if self._part is not None and self._part.last:
-            self._end_batch(updated=False, ends=True)
-
-    def update(self) -> None:
-        """Step the optimiser at the coupled learning rate, and decide if it is time."""
-        if not (self.part.last and self._settled):
-            raise RuntimeError(
-                "the batch is not complete: call update() where controller.backward(loss) is true"
-            )
-        self.before_update()
-        self.after_update(updated=self._update.step())
-
-    def begin(self) -> MicroBatch:
-        """Begin with the next item that the loader handed out, and return what it is.
-
-        For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
-        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces. An item
-        for which :meth:`record` was not called counts as left out.
-
-        Raises:
-            RuntimeError: the last part of a batch was recorded and :meth:`after_update` did not follow.
-        """
-        if self.sampler.restarted():
-            self._part = None
-        if self._part is not None and self._part.last and not self._settled:
-            self._end_batch(updated=False, ends=True)
-        elif self._part is not None and self._part.last:
-            raise RuntimeError(
-                "a batch had no after_update(), updated or not; a framework must not accumulate by itself: "
-                "the controller makes the batches as large as they are to be"
-            )
-        part = self._part = self.sampler.take()
-        self._settled = False
-        if part.first:
-            self._intervals.begin(part)
-        self._gradient.begin(part)
-        return part
-
-    def record(self, loss: Tensor) -> None:
-        """Count the mean loss of the part at hand."""
-        self._gradient.record(loss, self._unsettled())
-        self._settled = True
-
-    def measure(self) -> None:
-        """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._gradient.complete(self.part.batch_size)
-
-    def before_update(self) -> None:
-        """Set the coupled learning rate; call it right before the update."""
-        self._update.begin(self._intervals.lr_scale)
-
-    def after_update(self, *, updated: bool = True) -> None:
-        """Give the learning rate back as it was, count the batch, and decide if the interval is over.
-
-        ``updated`` is False where a scaler of the loss skipped the update.
-        """
-        self._update.end()
-        self._end_batch(updated=updated, ends=updated)
-
-    def _end_batch(self, *, updated: bool, ends: bool) -> None:
-        """Count the batch; ``ends`` tells whether the interval may end with it."""
-        batch_size = self.part.batch_size
-        self._part = None
-        self.sampler.finish()
-        self._intervals.end(batch_size, updated=updated, ends=ends, shown=self._gradient.shown)
+        self._watch.used()
+        return self._leave_out()
 
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
@@ -352,3 +235,5 @@ class BatchSizeController:
         self._intervals.load_state_dict(readable(state, self.scheduler, self.limits))
         self._part = None
         self._settled = True
+        for curve in self._curves:
+            curve.move(self.examples_seen)

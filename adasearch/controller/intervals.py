@@ -7,6 +7,7 @@ from dataclasses import asdict
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.controller.state import VERSION, ControllerState
+from adasearch.controller.watch import Watch
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.contract import decide
@@ -27,6 +28,7 @@ class Intervals:
         history: a row for each interval that ended.
         decision: the one in force for batches not yet drawn.
         lr_scale: the factor on the learning rate for the batch at hand.
+        initial_batch_size: that the run began with.
         steps: updates that were made.
         examples_seen: training examples so far.
 
@@ -41,6 +43,7 @@ class Intervals:
         meter: of the interval under way.
         update: whose learning rate the rows tell.
         processes: that must agree.
+        watch: told what came of each batch and interval.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class Intervals:
         meter: IntervalMeter,
         update: Update,
         processes: Processes,
+        watch: Watch,
     ) -> None:
         self._scheduler, self._limits, self._examples = scheduler, limits, examples
-        self._initial_batch_size = batch_size
+        self.initial_batch_size = batch_size
         self._span = max(1, round(interval * examples))
         self._evaluate = evaluate
         self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
+        self._watch = watch
         self._mark = 0  # in examples, at which the interval ends
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -90,6 +95,7 @@ class Intervals:
         """
         self.steps += updated
         self.examples_seen += batch_size
+        self._watch.batch_ended(updated=updated)
         self._meter.end_step(batch_size, updated=updated, shown=shown)
         over = self.examples_seen >= self._mark and ends and not self._meter.waiting
         if self._meter.running and over:
@@ -107,7 +113,7 @@ class Intervals:
                 epoch=self.examples_seen / self._examples,
                 step=self.steps,
                 examples_seen=self.examples_seen,
-                initial_batch_size=self._initial_batch_size,
+                initial_batch_size=self.initial_batch_size,
                 batch_size=batch_size,
                 lr=self._update.lr,
                 lr_scale=self.lr_scale,
@@ -116,6 +122,8 @@ class Intervals:
             )
         )
         self.decision = decide(self._scheduler, self.history, self._limits)
+        rows = ((row.batch_size, row.train_loss) for row in self.history[-2:])
+        self._watch.interval_ended(rows, resized=self.decision.batch_size != batch_size)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)
@@ -128,7 +136,7 @@ class Intervals:
             "scheduler": repr(self._scheduler),
             "steps": self.steps,
             "examples_seen": self.examples_seen,
-            "initial_batch_size": self._initial_batch_size,
+            "initial_batch_size": self.initial_batch_size,
             "lr_scale": self.lr_scale,
             "decision": asdict(self.decision),
             "history": rows_of(self.history),
@@ -143,7 +151,7 @@ class Intervals:
         self.lr_scale = state["lr_scale"]
         self.decision = Decision(**state["decision"])
         self.history = history_of(state["history"])
-        self._initial_batch_size = state["initial_batch_size"]
+        self.initial_batch_size = state["initial_batch_size"]
         interval = state["interval"]
         self._mark = 0 if interval is None else interval["mark"]
         self._meter.load(interval)
