@@ -52,7 +52,7 @@ ROOMS = {
     "doctor": Room("store profiles io"),
     "spaces": Room("profiles schedulers training.config io"),
     "analysis": Room("store profiles spaces schedulers io"),
-    "schedule_file": Room("training.config schedulers io"),
+    "schedule_file": Room("training.config training.optimizer schedulers io", torch="lazily"),
     "studies": Room(
         "schedule_file analysis spaces profiles store schedulers data networks io environment",
         but=(("resolve", "yes"),),

@@ -15,10 +15,11 @@ history tells of one size. The learning-rate factor holds for the length of the 
 schedulers of ``torch.optim`` never see it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import nullcontext
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
@@ -66,6 +67,8 @@ class BatchSizeController(ItemByItem):
         device_batch: greatest number of examples in one forward pass, at least 4; larger batches are
             accumulated over several passes. None for no bound.
         seed: of the order of the examples.
+        weights: of the examples: each epoch then draws as many as there are with replacement, in proportion
+            to them, as ``torch.utils.data.WeightedRandomSampler`` does, and goes on from a checkpoint, too.
         drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
         whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
             cannot be put together from parts (several means over different things, a contrastive one).
@@ -93,6 +96,7 @@ class BatchSizeController(ItemByItem):
         interval: float = 1.0,
         device_batch: int | None = None,
         seed: int = 0,
+        weights: Tensor | Sequence[float] | None = None,
         drop_last: bool = False,
         whole_batches: bool = False,
         epochs: float | None = None,
@@ -121,6 +125,7 @@ class BatchSizeController(ItemByItem):
             device_batch=device_batch,
             least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
+            weights=None if weights is None else torch.as_tensor(weights, dtype=torch.float64),
             drop_last=drop_last,
         )
         self._meter = IntervalMeter(

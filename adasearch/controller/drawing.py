@@ -88,12 +88,15 @@ class Drawings:
         self.finished += 1
         return self.live.sizes.popleft()
 
-    def over(self, epoch: int) -> bool:
-        """Tell whether all batches of an epoch were finished."""
+    def over(self, epoch: int, *, full: bool) -> bool:
+        """Tell whether all batches of an epoch were finished; ``full`` tells whether no other fits in.
+
+        A loop that counts its items does not wait for the iterator's end.
+        """
         latest = self.latest
         if latest is not None and not latest.parts and latest.begun == self.finished:
             self.restarted()  # an iterator that found nothing left
-        return self.live.exhausted and not self.live.sizes and self.live.epoch == epoch
+        return self.live.epoch == epoch and (self.live.exhausted or full) and not self.live.sizes
 
     def handed_out(self, loader: Iterable[T]) -> Iterator[T]:
         """Yield what a loader hands out in the loop's own pass; other iterators over it do not disturb it.

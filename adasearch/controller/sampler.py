@@ -13,6 +13,7 @@ Whoever else reads the loader (a first look, statistics for BatchNorm, an evalua
 epoch as it would be drawn now, and changes nothing: sizes are fixed by the loop's own pass alone.
 """
 
+import hashlib
 import math
 import random
 from collections.abc import Iterable, Iterator
@@ -20,12 +21,15 @@ from functools import partial
 from typing import TypedDict, TypeVar
 from weakref import ref
 
+import torch
+from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
 from adasearch.controller.drawing import MOVED, Drawing, Drawings
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.data.permutations import PermutationStream, part_rows
+from adasearch.data.weighted_draws import weighted_draws
 from adasearch.errors import require
 
 __all__ = ["ResizableBatchSampler", "SamplerState"]
@@ -33,9 +37,7 @@ __all__ = ["ResizableBatchSampler", "SamplerState"]
 T = TypeVar("T")
 
 
-class SamplerState(TypedDict):
-    """Where a sampler is: numbers and one short list."""
-
+class _Place(TypedDict):
     examples: int
     seed: int
     drop_last: bool
@@ -43,6 +45,12 @@ class SamplerState(TypedDict):
     offset: int
     batch_size: int
     drawn: list[int]
+
+
+class SamplerState(_Place, total=False):
+    """Where a sampler is: numbers and one short list; ``weights`` is their digest, if it draws by weight."""
+
+    weights: str
 
 
 class ResizableBatchSampler(Sampler[list[int]]):
@@ -62,6 +70,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
             has fewer than two, which BatchNorm needs); None never cuts.
         least_passes: parts that each share is cut into at least, where two examples are left for each.
         seed: of the permutations.
+        weights: draw each epoch with replacement, in proportion to these, one for each example; None draws
+            permutations.
         drop_last: leave out the rest of a permutation that does not fill a batch.
         num_replicas: processes that share each batch; None asks ``torch.distributed``.
         rank: of this process among them; None asks ``torch.distributed``.
@@ -84,6 +94,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         device_batch: int | None = None,
         least_passes: int = 1,
         seed: int = 0,
+        weights: Tensor | None = None,
         drop_last: bool = False,
         num_replicas: int | None = None,
         rank: int | None = None,
@@ -107,7 +118,15 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._offset = 0  # in the stream, of the first batch that was not finished
         self._drawings = Drawings()
         self._taken: MicroBatch | None = None
-        self._stream = PermutationStream(examples, partial(_seed_of, seed))
+        self._weights = None if weights is None else weights.detach().to("cpu", torch.float64)
+        draw = None if self._weights is None else partial(weighted_draws, self._weights, seed)
+        self._stream = PermutationStream(examples, partial(_seed_of, seed), draw)
+        if self._weights is not None:
+            fits = self._weights.shape == (examples,)
+            require(
+                fits, f"weights must be {examples}, one for each example", shape=tuple(self._weights.shape)
+            )
+            self._stream.indices(0, 1)  # refuses weights that cannot be
         self.resize(batch_size)
 
     @property
@@ -224,16 +243,24 @@ class ResizableBatchSampler(Sampler[list[int]]):
 
     def end_epoch(self) -> bool:
         """Begin the next epoch if all batches of this one were finished; tell whether they were."""
-        if not self._drawings.over(self._epoch):
+        end = (self._epoch + 1) * self._examples
+        full = self._offset + (self._batch_size - 1 if self._drop_last else 0) >= end
+        if not self._drawings.over(self._epoch, full=full):
             return False
         self._epoch += 1
         if self._drop_last:
             self._offset = self._epoch * self._examples
         return True
 
+    def _digest(self) -> str | None:
+        if self._weights is None:
+            return None
+        return hashlib.blake2b(self._weights.numpy().tobytes(), digest_size=8).hexdigest()
+
     def state_dict(self) -> SamplerState:
         """Return the position after the last finished batch, and the sizes of those drawn beyond it."""
-        return {
+        digest = self._digest()
+        state: SamplerState = {
             "examples": self._examples,
             "seed": self._seed,
             "drop_last": self._drop_last,
@@ -242,6 +269,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
             "batch_size": self._batch_size,
             "drawn": list(self._drawings.live.sizes),
         }
+        return state if digest is None else {**state, "weights": digest}
 
     def load_state_dict(self, state: SamplerState) -> None:
         """Go on where another sampler of the same data, seed and ``drop_last`` was.
@@ -255,6 +283,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
             ("examples", state["examples"], self._examples),
             ("seed", state["seed"], self._seed),
             ("drop_last", state["drop_last"], self._drop_last),
+            ("weights", state.get("weights"), self._digest()),
         ):
             require(theirs == mine, f"the checkpoint has {name}={theirs}", **{name: mine})
         for size in (*state["drawn"], state["batch_size"]):

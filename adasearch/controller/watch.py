@@ -45,8 +45,11 @@ class Watch:
         self._steps = _Steps()
         inner = getattr(optimizer, "optimizer", optimizer)  # of accelerate's wrapper
         if isinstance(inner, Optimizer):
-            handle = inner.register_step_pre_hook(self._steps.note)
-            weakref.finalize(self, handle.remove)
+            for handle in (
+                inner.register_step_pre_hook(self._steps.note_begin),
+                inner.register_step_post_hook(self._steps.note_end),
+            ):
+                weakref.finalize(self, handle.remove)
         self._counted = isinstance(inner, Optimizer)
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss
@@ -88,6 +91,7 @@ class Watch:
                 self._moves += 1
             self._rate, self._epoch = rate, epoch
         self._steps.ours = True
+        self._steps.updates += 1
         return self._steps.made
 
     def step_ended(self) -> None:
@@ -157,16 +161,25 @@ class Watch:
 
 
 class _Steps:
-    """Counts an optimiser's steps; leads to nothing, so that the optimiser holds no controller."""
+    """Counts an optimiser's steps; leads to nothing, so that the optimiser holds no controller.
+
+    A step is the controller's if it begins or ends in an update of the controller's, or has one within, in
+    its closure: frameworks go backward there.
+    """
 
     def __init__(self) -> None:
         self.made = 0
+        self.updates = 0  # that the controller began
         self.ours = False
+        self._known: int | None = None  # of these when the step began, None if it began in one
         self._said = False
 
-    def note(self, *_: object) -> None:
+    def note_begin(self, *_: object) -> None:
+        self._known = None if self.ours else self.updates
+
+    def note_end(self, *_: object) -> None:
         self.made += 1
-        if not self.ours and not self._said:
+        if self._known == self.updates and not self._said:
             self._said = True
             warnings.warn(
                 "optimizer.step() is called beside the controller, whose step() or update() does it: such an "

@@ -14,23 +14,30 @@ class PermutationStream:
     Args:
         examples: length of one permutation, at least 1.
         seed_of: the seed of permutation k, so that any one can be drawn alone.
+        draw: returns the examples of pass k, as many as there are, in place of a permutation.
 
     >>> stream = PermutationStream(3, lambda number: number)
     >>> sorted(stream.indices(3, 3).tolist())
     [0, 1, 2]
     """
 
-    def __init__(self, examples: int, seed_of: Callable[[int], int]) -> None:
+    def __init__(
+        self, examples: int, seed_of: Callable[[int], int], draw: Callable[[int], Tensor] | None = None
+    ) -> None:
         self._examples = examples
+        self._draw = draw or self._permuted
         self._seed_of = seed_of
         self._drawn: dict[int, Tensor] = {}
 
+    def _permuted(self, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._seed_of(number))
+        return torch.randperm(self._examples, generator=generator)
+
     def _permutation(self, number: int) -> Tensor:
         if number not in self._drawn:
-            generator = torch.Generator().manual_seed(self._seed_of(number))
             # The neighbours are kept: a reader ahead may be in the next permutation already.
             kept = {other: drawn for other, drawn in self._drawn.items() if abs(other - number) == 1}
-            self._drawn = {**kept, number: torch.randperm(self._examples, generator=generator)}
+            self._drawn = {**kept, number: self._draw(number)}
         return self._drawn[number]
 
     def indices(self, offset: int, count: int) -> Tensor:
