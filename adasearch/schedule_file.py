@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
@@ -16,6 +16,10 @@ from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.training.config import Hyperparameters, hyperparameters_of
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
 
 __all__ = ["VERSION", "Provenance", "Schedule", "load_schedule"]
 
@@ -137,6 +141,24 @@ class Schedule(BaseModel):
         """The training's settings, the initial batch size among them."""
         return hyperparameters_of({"batch_size": self.batch_size, **self.train})
 
+    def optimizer(self, model: "nn.Module", *, scaled: bool = False) -> "Optimizer":
+        """Return the optimiser that the search trained with, for the parameters of a model that are trained.
+
+        ``scaled`` tells that it is stepped behind a ``GradScaler``.
+        """
+        from adasearch.training.optimizer import make_optimizer
+
+        return make_optimizer(
+            self.hyperparameters, [p for p in model.parameters() if p.requires_grad], scaled=scaled
+        )
+
+    def lr(self, progress: float) -> float:
+        """Return the learning rate at a share of the run, ``controller.progress``, in [0, 1].
+
+        It is that of the search, before the scheduler's factor, which the controller sets itself.
+        """
+        return self.hyperparameters.lr * self.hyperparameters.lr_curve.factor(progress)
+
     def write(self, path: Path) -> None:
         """Write the file over its former self.
 
@@ -161,12 +183,17 @@ def load_schedule(path: str | Path) -> Schedule:
     ::
 
         found = adasearch.load_schedule("schedule.yaml")
+        optimizer = found.optimizer(model)
         controller = BatchSizeController(
-            model, optimizer, data, found.scheduler,
+            model, optimizer, data, found.scheduler, epochs=found.epochs,
             batch_size=found.batch_size, limits=found.limits, interval=found.interval,
         )
+        for inputs, labels in controller.batches(loader):
+            for group in optimizer.param_groups:
+                group["lr"] = found.lr(controller.progress)
+            controller.step(loss_function(model(inputs), labels))
 
-    ``found.train`` holds the learning rate and the optimiser's other settings. Reading imports nothing; a
+    ``found.train`` holds the settings themselves. Reading imports nothing; a
     ``module:Class`` is imported when ``found.scheduler`` is asked for.
 
     Raises:

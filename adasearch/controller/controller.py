@@ -16,31 +16,35 @@ schedulers of ``torch.optim`` never see it.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import nullcontext
-from dataclasses import asdict
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
 from adasearch.controller.arguments import check_arguments, check_loss
-from adasearch.controller.needs import scheduler_of
+from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.curve import Curve
+from adasearch.controller.intervals import Intervals
+from adasearch.controller.item_by_item import ItemByItem
+from adasearch.controller.loaders import check_loader, examples_of
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.needs import check_whole, limits_for, scheduler_of
 from adasearch.controller.random_numbers import RandomNumbers
-from adasearch.controller.sampler import MicroBatch, ResizableBatchSampler, limits_for
-from adasearch.controller.state import VERSION, ControllerState, readable
+from adasearch.controller.sampler import ResizableBatchSampler
+from adasearch.controller.state import ControllerState, readable
 from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
+from adasearch.controller.watch import Watch, check_optimizer
 from adasearch.errors import InputError, require
-from adasearch.records import Decision, Limits, Signals, Value
-from adasearch.schedulers.base import BatchSizeScheduler, hold
-from adasearch.schedulers.contract import decide
+from adasearch.records import Limits, Value
+from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
 from adasearch.training.ddp import show_gradients
-from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
 from adasearch.training.processes import Processes
 
@@ -49,7 +53,7 @@ __all__ = ["BatchSizeController"]
 T = TypeVar("T")
 
 
-class BatchSizeController:
+class BatchSizeController(ItemByItem):
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
 
     The noise between examples is measured between the processes' gradients or, in one process, between the
@@ -68,7 +72,12 @@ class BatchSizeController:
         device_batch: greatest number of examples in one forward pass, at least 4; larger batches are
             accumulated over several passes. None for no bound.
         seed: of the order of the examples.
+        weights: of the examples: each epoch then draws as many as there are with replacement, in proportion
+            to them, as ``torch.utils.data.WeightedRandomSampler`` does, and goes on from a checkpoint, too.
         drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
+        whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
+            cannot be put together from parts (several means over different things, a contrastive one).
+        epochs: length of the run, for :attr:`progress` and :meth:`curve`.
         evaluate: returns the validation loss; called at the end of each interval, by every process, if the
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
@@ -92,7 +101,10 @@ class BatchSizeController:
         interval: float = 1.0,
         device_batch: int | None = None,
         seed: int = 0,
+        weights: Tensor | Sequence[float] | None = None,
         drop_last: bool = False,
+        whole_batches: bool = False,
+        epochs: float | None = None,
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
     ) -> None:
@@ -107,44 +119,35 @@ class BatchSizeController:
             evaluate=evaluate,
         )
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
+        require(epochs is None or 0 < epochs < math.inf, "epochs must be greater than 0", epochs=epochs)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
-        self._examples = len(data)
+        self._examples = examples = examples_of(data)
         self._ddp = parallel_in(model)
         self._trained = Trained(optimizer, model)
-        self._processes = processes = Processes(self._trained.device)
+        processes = Processes(self._trained.device)
         if processes.count > 1:
             if self._ddp is None:
                 raise InputError(
                     "with several processes the model must be wrapped in DistributedDataParallel"
                 )
             self._trained.reduce_by(self._ddp)
-        self.limits = limits_for(limits, self._examples, processes.count, drop_last=drop_last)
+        check_optimizer(optimizer, model)
+        if whole_batches:
+            check_whole(self.scheduler, device_batch, shared=processes.count > 1)
+        self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
-            self._examples,
+            examples,
             batch_size,
             device_batch=device_batch,
             least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
+            weights=None if weights is None else torch.as_tensor(weights, dtype=torch.float64),
             drop_last=drop_last,
         )
-        self._random = RandomNumbers(
-            lambda: {p.device for p in self._trained()}, self.sampler, self._processes
-        )
-        self.history: list[Signals] = []
-        self.decision = Decision(
-            batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
-        )
-        self.lr_scale = 1.0
-        self.steps = self.examples_seen = 0
-        self._update = Update(optimizer, scaler)
-        self._evaluate = evaluate
-        self._initial_batch_size = batch_size
-        self._span = max(1, round(interval * self._examples))
-        self._part: MicroBatch | None = None
-        self._mark = 0  # in examples, at which the interval ends
+        self._random = RandomNumbers(self._trained.devices, self.sampler, processes)
         self._meter = IntervalMeter(
             self._trained,
             needs,
@@ -153,22 +156,35 @@ class BatchSizeController:
             resumable=True,
             device=self._trained.device,
         )
+        self._update = Update(optimizer, scaler)
+        self._optimizer = optimizer
+        self._watch = Watch(optimizer)
+        self._budget = None if epochs is None else max(1, round(epochs * examples))
+        self._curves: list[Curve] = []
+        self._gradient = BatchGradient(
+            optimizer, self._update, self._meter, processes, self._trained, self._ddp
+        )
+        self._intervals = Intervals(
+            self.scheduler,
+            self.limits,
+            examples,
+            batch_size=batch_size,
+            interval=interval,
+            evaluate=evaluate,
+            sampler=self.sampler,
+            meter=self._meter,
+            update=self._update,
+            processes=processes,
+            watch=self._watch,
+            trained=self._trained,
+            random=self._random,
+        )
+        self._part: MicroBatch | None = None
+        self._settled = self._updates_itself = True
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
 
-    @property
-    def epoch(self) -> int:
-        """Epochs that were completed."""
-        return self.sampler.epoch
-
-    @property
-    def part(self) -> MicroBatch:
-        """What the loop holds: the size of its batch, and which part of it this is."""
-        if self._part is None:
-            raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
-        return self._part
-
-    def batches(self, loader: DataLoader[T]) -> Iterator[T]:
+    def batches(self, loader: Iterable[T]) -> Iterator[T]:
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
 
         With ``device_batch``, or in one process with a scheduler that needs the noise between examples, an
@@ -177,118 +193,60 @@ class BatchSizeController:
         Raises:
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
         """
-        if loader.batch_sampler is not self.sampler:
-            raise InputError("build the loader with batch_sampler=controller.sampler")
-        for item in self._random.around(loader):
+        check_loader(loader, self.sampler, self._examples)
+        self._part = None  # one that was in hand when another loop was left comes again
+        for item in self.sampler.handed_out(self._random.around(loader)):
             part = self.begin()
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
+            self._pass_over()
+        self._watch.passed_over(pass_ended=True)
         self.sampler.end_epoch()
 
-    def step(self, loss: Tensor) -> bool:
-        """Go backward and, with the last part of a batch, update the weights; tell whether it was the last.
+    def step(self, loss: Tensor, *, weight: float | None = None) -> bool:
+        """Go backward and, with the last part of a batch, update the weights; tell whether they were.
 
-        ``loss`` is the mean over the examples at hand.
+        Args:
+            loss: the mean over the item at hand, all terms of it in one sum.
+            weight: what it is the mean over, where that is not the item's examples: their number of tokens,
+                or the sum of the weights of their classes. Then the gradient of a batch in several parts, or
+                on several processes, is that of the mean over all of it. 0 leaves the item out.
+
+        Raises:
+            InputError: a weight below 0, or for some parts of a batch only.
         """
-        whole = self.backward(loss)
+        whole = self.backward(loss, weight=weight)
+        self._updates_itself = True
         if whole:
             self.update()
         return whole
 
-    def backward(self, loss: Tensor) -> bool:
-        """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete."""
-        part = self.part
+    def backward(self, loss: Tensor, *, weight: float | None = None) -> bool:
+        """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete.
+
+        See :meth:`step`.
+        """
+        part = self._unsettled()
         check_loss(loss)
-        if part.first:
-            self._trained.clear_others()
-            self._update.clear()
-        # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
-        share = self._processes.count * part.examples / part.batch_size
-        self._update.scaled(loss * share).backward()
-        self.record(loss)
-        self._meter.take(part.examples)
-        if part.last:
-            self.measure()
-        return part.last
+        self._updates_itself = False
+        self._watch.used()
+        self._watch.look_at(loss, part)
+        self._gradient.add(loss, part, None if weight is None else float(weight))
+        return self._settle(part)
 
-    def update(self) -> None:
-        """Step the optimiser at the coupled learning rate, and decide if it is time."""
-        self.before_update()
-        self.after_update(updated=self._update.step())
+    def skip(self) -> bool:
+        """Leave the item at hand out; tell if the batch is complete, as :meth:`backward` and :meth:`step` do.
 
-    def begin(self) -> MicroBatch:
-        """Begin with the next item that the loader handed out, and return what it is.
+        It counts as seen and has no share in the gradient, as if its loss were 0; a batch of which nothing is
+        left has no update. ``continue`` alone does the same, but for the last part of a batch in a loop that
+        calls :meth:`backward`: there the batch has no update, since only the loop knows what comes before it.
+        Under DDP a process may leave its share out by itself once the forward pass was run.
 
-        For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
-        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces.
+        Raises:
+            InputError: under DDP, before the forward pass of a batch's last part.
         """
-        self._random.restore()
-        part = self._part = self.sampler.take()
-        if part.first and not self._meter.running and part.batch_size == self.decision.batch_size:
-            self._trained.look()
-            self.lr_scale = self.decision.lr_scale
-            self._mark = (self.examples_seen // self._span + 1) * self._span
-            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
-            self._meter.begin(steps, part.batch_size, part.passes)
-        if part.first:
-            self._meter.begin_step(part.batch_size, part.passes)
-        return part
-
-    def record(self, loss: Tensor) -> None:
-        """Count the mean loss of the part at hand."""
-        self._meter.add_loss(loss.detach().to(self._meter.dtype) * self.part.examples)
-
-    def measure(self) -> None:
-        """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._meter.join()
-        self._meter.observe(self._update.unscale())
-
-    def before_update(self) -> None:
-        """Set the coupled learning rate; call it right before the update."""
-        self._update.begin(self.lr_scale)
-
-    def after_update(self, *, updated: bool = True) -> None:
-        """Give the learning rate back as it was, count the batch, and decide if the interval is over.
-
-        ``updated`` is False where a scaler of the loss skipped the update.
-        """
-        self._update.end()
-        batch_size = self.part.batch_size
-        self._part = None
-        self.sampler.finish()
-        self.steps += updated
-        self.examples_seen += batch_size
-        self._meter.end_step(batch_size, updated=updated)
-        if self._meter.running and updated and self.examples_seen >= self._mark:
-            self._decide(batch_size)
-
-    def _decide(self, batch_size: int) -> None:
-        """Close the interval: add its row to the history and ask the scheduler."""
-        measured = self._meter.finish()
-        val_loss = None
-        if self._evaluate is not None and "val_loss" in self.scheduler.needs:
-            val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
-        self.history.append(
-            Signals(
-                interval=len(self.history),
-                epoch=self.examples_seen / self._examples,
-                step=self.steps,
-                examples_seen=self.examples_seen,
-                initial_batch_size=self._initial_batch_size,
-                batch_size=batch_size,
-                lr=self._update.lr,
-                lr_scale=self.lr_scale,
-                val_loss=val_loss,
-                **measured,
-            )
-        )
-        if self._meter.empty:
-            self.decision = hold(self.history[-1], "no parameter of the optimiser had a gradient")
-        else:
-            self.decision = decide(self.scheduler, self.history, self.limits)
-        size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
-        self._processes.check_equal({size: self.decision.batch_size, drawn: self.sampler.drawn})
-        self.sampler.resize(self.decision.batch_size)
+        self._watch.used()
+        return self._leave_out()
 
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on bit for bit, beside the state of model, optimiser and scaler.
@@ -303,20 +261,7 @@ class BatchSizeController:
         the next epoch: a data set that draws from them is cut between epochs. Under DDP the noise between
         examples agrees to rounding only: DDP lays its buckets out anew after the first step.
         """
-        interval = self._meter.state()
-        return {
-            "version": VERSION,
-            "scheduler": repr(self.scheduler),
-            "steps": self.steps,
-            "examples_seen": self.examples_seen,
-            "initial_batch_size": self._initial_batch_size,
-            "lr_scale": self.lr_scale,
-            "decision": asdict(self.decision),
-            "history": rows_of(self.history),
-            "interval": None if interval is None else {"mark": self._mark, **interval},
-            "sampler": self.sampler.state_dict(),
-            "random": self._random.state(),
-        }
+        return self._intervals.state_dict()
 
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another controller was; call it before iterating over the loader.
@@ -329,14 +274,8 @@ class BatchSizeController:
         """
         state = readable(state, self.scheduler)
         check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
-        self.sampler.load_state_dict(state["sampler"])
-        self.steps, self.examples_seen = state["steps"], state["examples_seen"]
-        self.lr_scale = state["lr_scale"]
-        self.decision = Decision(**state["decision"])
-        self.history = history_of(state["history"])
-        self._initial_batch_size = state["initial_batch_size"]
-        interval = state["interval"]
-        self._mark = 0 if interval is None else interval["mark"]
-        self._meter.load(interval)
-        self._random.load(state["random"])
+        self._intervals.load_state_dict(state)
         self._part = None
+        self._settled = True
+        for curve in self._curves:
+            curve.move(self.examples_seen)

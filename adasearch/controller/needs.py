@@ -1,16 +1,16 @@
-"""The scheduler of a loop of one's own, if the loop can have the signals that it needs."""
+"""What a loop of one's own can have: a scheduler whose signals are measured there, and sizes it can draw."""
 
 import dataclasses
 from collections.abc import Mapping
 
-from adasearch.errors import InputError
-from adasearch.records import Signals, Value
+from adasearch.errors import InputError, require
+from adasearch.records import Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.schedulers.run_plan import wants_plan
-from adasearch.signal_sets import MEASURED
+from adasearch.signal_sets import GROUPED, MEASURED
 
-__all__ = ["missing_signals", "scheduler_of"]
+__all__ = ["check_whole", "limits_for", "missing_signals", "scheduler_of"]
 
 FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.default is dataclasses.MISSING)
 
@@ -53,3 +53,38 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
     if "val_loss" in needs and not evaluated:
         return "val_loss: give evaluate=, a function that returns the validation loss"
     return None
+
+
+def check_whole(scheduler: BatchSizeScheduler, device_batch: int | None, *, shared: bool) -> None:
+    """Refuse what would cut batches into parts; ``shared`` tells whether several processes share them.
+
+    Raises:
+        InputError: a device batch, or in one process a scheduler that needs the noise between examples.
+    """
+    require(device_batch is None, "whole_batches takes no device_batch", device_batch=device_batch)
+    needs = sorted(scheduler.needs & GROUPED)
+    if needs and not shared:
+        raise InputError(
+            f"scheduler {type(scheduler).__name__} needs {', '.join(needs)}, measured between parts of each "
+            "batch in one process, so it cannot have whole_batches=True"
+        )
+
+
+def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:
+    """Return the limits if the sampler can draw every size in them; None stands for those of a search.
+
+    Raises:
+        InputError: it cannot, or there are too few examples for those of a search.
+    """
+    if limits is None:
+        try:
+            return Limits.default(examples, processes)
+        except ValueError as error:
+            raise InputError(
+                f"{examples} examples are too few for the default limits; give limits="
+            ) from error
+    enough = limits.smallest >= processes
+    require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
+    full = not drop_last or limits.largest <= examples
+    require(full, f"with drop_last limits.largest must be at most {examples}", largest=limits.largest)
+    return limits

@@ -7,58 +7,37 @@ with; :meth:`ResizableBatchSampler.take` says, in order, what each item that arr
 Epochs. One pass over the loader is one permutation, and the first batch that reaches its end is the pass's
 last. With ``drop_last=False`` that batch is completed from the next permutation, so it is never short and
 every example comes exactly once per permutation, whatever the sizes. With ``drop_last=True`` the rest of a
-permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does. There is no
-``len``: how many batches an epoch has is not known before the sizes are.
+permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does.
+
+Whoever else reads the loader (a first look, statistics for BatchNorm, an evaluation) gets the rest of the
+epoch as it would be drawn now, and changes nothing: sizes are fixed by the loop's own pass alone.
 """
 
+import hashlib
 import math
 import random
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TypedDict
+from typing import TypedDict, TypeVar
+from weakref import ref
 
+import torch
+from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.controller.drawing import MOVED, Drawing, Drawings
+from adasearch.controller.micro_batch import MicroBatch
 from adasearch.data.permutations import PermutationStream, part_rows
-from adasearch.errors import InputError, require
-from adasearch.records import Limits
+from adasearch.data.weighted_draws import weighted_draws
+from adasearch.errors import require
 
-__all__ = ["MicroBatch", "ResizableBatchSampler", "SamplerState", "limits_for"]
+__all__ = ["ResizableBatchSampler", "SamplerState"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MicroBatch:
-    """One item of the loader: a global batch's share of this process, or a piece of that share.
-
-    Args:
-        batch_size: of the global batch it belongs to, in examples.
-        examples: how many examples this item holds.
-        number: which of the ``passes`` pieces of this process's share it is, from 0.
-        passes: into how many pieces the share was cut, at least 1.
-    """
-
-    batch_size: int
-    examples: int
-    number: int
-    passes: int
-
-    @property
-    def first(self) -> bool:
-        """Whether a batch begins with this part."""
-        return self.number == 0
-
-    @property
-    def last(self) -> bool:
-        """Whether this part completes its batch."""
-        return self.number == self.passes - 1
+T = TypeVar("T")
 
 
-class SamplerState(TypedDict):
-    """Where a sampler is: numbers and one short list."""
-
+class _Place(TypedDict):
     examples: int
     seed: int
     drop_last: bool
@@ -68,13 +47,20 @@ class SamplerState(TypedDict):
     drawn: list[int]
 
 
+class SamplerState(_Place, total=False):
+    """Where a sampler is: numbers and one short list; ``weights`` is their digest, if it draws by weight."""
+
+    weights: str
+
+
 class ResizableBatchSampler(Sampler[list[int]]):
     """A batch sampler whose batch size may change at any time, between any two batches.
 
     For each item that the loader hands out call :meth:`take`, once the batch it completes has been used
     :meth:`finish`, and after each pass :meth:`end_epoch`; :class:`~adasearch.BatchSizeController` does all
-    three. What was taken and not finished comes again: on the next pass over the loader if a loop was left
-    early, or after loading a checkpoint. So nothing is skipped or repeated, however far the loader was ahead.
+    three. Iterators of which nothing is taken leave no trace. What was taken and not finished comes again: on
+    the next pass over the loader if a loop was left early, or after loading a checkpoint. So nothing is
+    skipped or repeated, however far the loader was ahead.
 
     Args:
         examples: length of the data set, at least 1.
@@ -84,6 +70,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
             has fewer than two, which BatchNorm needs); None never cuts.
         least_passes: parts that each share is cut into at least, where two examples are left for each.
         seed: of the permutations.
+        weights: draw each epoch with replacement, in proportion to these, one for each example; None draws
+            permutations.
         drop_last: leave out the rest of a permutation that does not fill a batch.
         num_replicas: processes that share each batch; None asks ``torch.distributed``.
         rank: of this process among them; None asks ``torch.distributed``.
@@ -106,6 +94,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         device_batch: int | None = None,
         least_passes: int = 1,
         seed: int = 0,
+        weights: Tensor | None = None,
         drop_last: bool = False,
         num_replicas: int | None = None,
         rank: int | None = None,
@@ -127,13 +116,17 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._drop_last = drop_last
         self._epoch = 0
         self._offset = 0  # in the stream, of the first batch that was not finished
-        self._finished = 0  # batches
-        self._drawn: deque[int] = deque()  # sizes of the batches from _offset on that have their size already
-        self._parts: deque[MicroBatch] = deque()  # drawn and not taken
+        self._drawings = Drawings()
         self._taken: MicroBatch | None = None
-        self._pass = 0  # which iterator is the live one
-        self._exhausted = False
-        self._stream = PermutationStream(examples, partial(_seed_of, seed))
+        self._weights = None if weights is None else weights.detach().to("cpu", torch.float64)
+        draw = None if self._weights is None else partial(weighted_draws, self._weights, seed)
+        self._stream = PermutationStream(examples, partial(_seed_of, seed), draw)
+        if self._weights is not None:
+            fits = self._weights.shape == (examples,)
+            require(
+                fits, f"weights must be {examples}, one for each example", shape=tuple(self._weights.shape)
+            )
+            self._stream.indices(0, 1)  # refuses weights that cannot be
         self.resize(batch_size)
 
     @property
@@ -149,7 +142,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
     @property
     def drawn(self) -> int:
         """Batches drawn so far, finished or still on their way."""
-        return self._finished + len(self._drawn)
+        return self._drawings.finished + len(self._drawings.live.sizes)
 
     def resize(self, batch_size: int) -> None:
         """Draw all further batches with this size.
@@ -169,76 +162,114 @@ class ResizableBatchSampler(Sampler[list[int]]):
         least = min(self._least_passes, batch_size // (2 * self.num_replicas))
         return max(math.ceil(batch_size / share), least)
 
+    def __len__(self) -> int:
+        """Return how many items are left of the epoch, if all batches not yet drawn have the present size.
+
+        Items are batches, or parts of them where a batch comes in several. What was handed out and not
+        finished counts as left. A progress bar takes it for a guess: it is right while the size stays.
+        """
+        offset, end = self._offset, (self._epoch + 1) * self._examples
+        items = 0
+        for size in self._drawings.live.sizes:
+            offset += size
+            items += self.passes(size)
+        batches = max(0, end - offset) / self._batch_size
+        return items + self.passes(self._batch_size) * (
+            int(batches) if self._drop_last else math.ceil(batches)
+        )
+
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
-        self._pass += 1
-        self._parts.clear()
-        self._taken = None
-        self._exhausted = False
-        return self._draw(self._pass)
+        drawing = self._drawings.begin(self._epoch, self._offset)
+        iterator = self._draw(drawing)
+        drawing.iterator = ref(iterator)
+        return iterator
 
-    def _draw(self, live: int) -> Iterator[list[int]]:
+    def _draw(self, drawing: Drawing) -> Iterator[list[int]]:
         """Yield the example numbers of this process's parts, batch after batch."""
-        end = (self._epoch + 1) * self._examples
-        offset, batch = self._offset, self._finished
+        end = (drawing.epoch + 1) * self._examples
+        offset, batch = drawing.offset, 0
         while offset < end:
-            if live != self._pass:
-                raise RuntimeError("another iterator over the same ResizableBatchSampler was begun")
-            ahead = batch - self._finished
-            size = self._drawn[ahead] if ahead < len(self._drawn) else self._batch_size
+            if drawing.replaced:
+                raise RuntimeError(MOVED)
+            ahead = batch - drawing.finished
+            size = drawing.sizes[ahead] if ahead < len(drawing.sizes) else self._batch_size
             if self._drop_last and offset + size > end:
                 break
-            if ahead == len(self._drawn):
-                self._drawn.append(size)
+            if ahead == len(drawing.sizes):
+                drawing.sizes.append(size)
             indices = self._stream.indices(offset, size)
             passes = self.passes(size)
             for number in range(passes):
                 rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
                 mine = indices[rows].tolist()
-                self._parts.append(
+                drawing.parts.append(
                     MicroBatch(batch_size=size, examples=len(mine), number=number, passes=passes)
                 )
+                self._drawings.latest = drawing
                 yield mine
             offset += size
             batch += 1
-        self._exhausted = True
+        drawing.exhausted = True
+        self._drawings.latest = drawing
+
+    def handed_out(self, loader: Iterable[T]) -> Iterator[T]:
+        """Yield what a loader hands out in the loop's own pass; see :meth:`Drawings.handed_out`."""
+        return self._drawings.handed_out(loader)
+
+    def restarted(self) -> bool:
+        """Go on with a new iterator, outside of :meth:`handed_out`, if one was begun; tell whether it was."""
+        return self._drawings.restarted()
 
     def take(self) -> MicroBatch:
         """Return what the item is that the loader handed out; call it once for each item, in order."""
-        if not self._parts:
-            raise RuntimeError("take() was called more often than the loader handed out items")
-        self._taken = self._parts.popleft()
+        if self.restarted():
+            self._taken = None
+        parts = self._drawings.live.parts
+        if not parts:
+            raise RuntimeError(
+                "take() was called more often than the loader handed out items of controller.sampler: "
+                "a framework may have replaced the loader's batch_sampler"
+            )
+        self._taken = parts.popleft()
         return self._taken
 
     def finish(self) -> None:
         """Count the batch whose last part was taken as used."""
         if self._taken is None or not self._taken.last:
             raise RuntimeError("finish() needs the last part of a batch to be taken first")
-        self._offset += self._drawn.popleft()
-        self._finished += 1
+        self._offset += self._drawings.finish()
         self._taken = None
 
     def end_epoch(self) -> bool:
         """Begin the next epoch if all batches of this one were finished; tell whether they were."""
-        if not self._exhausted or self._drawn:
+        end = (self._epoch + 1) * self._examples
+        full = self._offset + (self._batch_size - 1 if self._drop_last else 0) >= end
+        if not self._drawings.over(self._epoch, full=full):
             return False
         self._epoch += 1
         if self._drop_last:
             self._offset = self._epoch * self._examples
-        self._exhausted = False
         return True
+
+    def _digest(self) -> str | None:
+        if self._weights is None:
+            return None
+        return hashlib.blake2b(self._weights.numpy().tobytes(), digest_size=8).hexdigest()
 
     def state_dict(self) -> SamplerState:
         """Return the position after the last finished batch, and the sizes of those drawn beyond it."""
-        return {
+        digest = self._digest()
+        state: SamplerState = {
             "examples": self._examples,
             "seed": self._seed,
             "drop_last": self._drop_last,
             "epoch": self._epoch,
             "offset": self._offset,
             "batch_size": self._batch_size,
-            "drawn": list(self._drawn),
+            "drawn": list(self._drawings.live.sizes),
         }
+        return state if digest is None else {**state, "weights": digest}
 
     def load_state_dict(self, state: SamplerState) -> None:
         """Go on where another sampler of the same data, seed and ``drop_last`` was.
@@ -252,17 +283,14 @@ class ResizableBatchSampler(Sampler[list[int]]):
             ("examples", state["examples"], self._examples),
             ("seed", state["seed"], self._seed),
             ("drop_last", state["drop_last"], self._drop_last),
+            ("weights", state.get("weights"), self._digest()),
         ):
             require(theirs == mine, f"the checkpoint has {name}={theirs}", **{name: mine})
         for size in (*state["drawn"], state["batch_size"]):
             self.resize(size)
         self._epoch, self._offset = state["epoch"], state["offset"]
-        self._drawn = deque(state["drawn"])
-        self._finished = 0
-        self._parts.clear()
         self._taken = None
-        self._pass += 1
-        self._exhausted = False
+        self._drawings.move(self._epoch, self._offset, state["drawn"])
 
 
 def _seed_of(seed: int, number: int) -> int:
@@ -271,23 +299,3 @@ def _seed_of(seed: int, number: int) -> int:
     Another one than that of :mod:`adasearch.data.batches`: stored results and checkpoints hang on both.
     """
     return random.Random(f"{seed}/{number}").getrandbits(63)
-
-
-def limits_for(limits: Limits | None, examples: int, processes: int, *, drop_last: bool) -> Limits:
-    """Return the limits if the sampler can draw every size in them; None stands for those of a search.
-
-    Raises:
-        InputError: it cannot, or there are too few examples for those of a search.
-    """
-    if limits is None:
-        try:
-            return Limits.default(examples, processes)
-        except ValueError as error:
-            raise InputError(
-                f"{examples} examples are too few for the default limits; give limits="
-            ) from error
-    enough = limits.smallest >= processes
-    require(enough, f"limits.smallest must be at least {processes}, 1 per process,", smallest=limits.smallest)
-    full = not drop_last or limits.largest <= examples
-    require(full, f"with drop_last limits.largest must be at most {examples}", largest=limits.largest)
-    return limits

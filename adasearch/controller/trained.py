@@ -52,6 +52,10 @@ class Trained:
         held: list[nn.Parameter] = [p for group in self._optimizer.param_groups for p in group["params"]]
         return next(p.device for p in chain(self._found, held))
 
+    def devices(self) -> set[torch.device]:
+        """Return where they are."""
+        return {p.device for p in self()}
+
     def __call__(self) -> list[nn.Parameter]:
         """Return the parameters.
 

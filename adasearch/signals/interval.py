@@ -28,9 +28,10 @@ class IntervalMeter:
     where the noise between examples comes from there: :meth:`take_bucket` from a communication hook of DDP,
     :meth:`take_examples` after the last pass.
 
-    A step whose update was skipped (gradients overflowed behind a scaler of the loss) gives no signal, and
-    the next is measured in its place. Its loss and its examples count: they were seen. So does, in a loop
-    that is resumable, one that left none of the parameters a gradient.
+    A step whose update was skipped (gradients overflowed behind a scaler of the loss), or of whose batch a
+    part was left out, gives no signal, and the next is measured in its place. Its loss and its examples
+    count: they were seen. So does, in a loop that is resumable, one that left none of the parameters a
+    gradient.
 
     Sums stay on the device, and are reduced over processes and cross to the host once per interval. In a
     loop that may be cut between any two steps they cannot: there what a step gave is on the host, and equal
@@ -39,6 +40,7 @@ class IntervalMeter:
     Attributes:
         running: whether an interval is under way.
         empty: whether no step of the interval that ended left a gradient, so that its signals are NaN.
+        waiting: whether it has no step that could be measured yet, since parts of batches were left out.
         dtype: of sums over examples or steps.
 
     Args:
@@ -89,7 +91,7 @@ class IntervalMeter:
         self._timed = timed
         self._device = parameters[0].device if device is None else device
         self.dtype = sum_dtype(self._device)
-        self.running = self.empty = False
+        self.running = self.empty = self.waiting = False
         self._passes = 1
         # Of the step under way:
         self._sampled = False  # whether it may be measured
@@ -129,7 +131,8 @@ class IntervalMeter:
         self.running = True
         self._stride = stride
         self._left = 0  # steps to come, about
-        self._steps = self._examples = 0  # steps whose update was made; all examples
+        self._steps = 0  # whose update was made
+        self._examples: int | Tensor = 0  # with a loss
         self._loss = torch.zeros((), dtype=self.dtype, device=self._device)
         self._measured = 0
         self._sums: dict[str, float] = {}
@@ -166,8 +169,8 @@ class IntervalMeter:
         """Add the sum of losses of a pass."""
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
 
-    def take(self, examples: int) -> None:
-        """Take in the gradient of the pass just made, on so many examples."""
+    def take(self, examples: float) -> None:
+        """Take in the gradient of the pass just made, on so many examples, or of such a weight."""
         self._look()
         if self.sampling and self.form in ("passes", "halves"):
             with self._timed():
@@ -186,12 +189,15 @@ class IntervalMeter:
             for images, labels in chunks:
                 self._noise.take_examples(images, labels)
 
-    def join(self) -> None:
-        """Put the passes' gradients together, once the last has been taken."""
+    def join(self, unit: float = 1.0, own: float | None = None) -> None:
+        """Put the passes' gradients together, once the last has been taken.
+
+        Where they were taken by weights ``unit`` is that of an example, and ``own`` this worker's in all.
+        """
         self._look()
         if self._sampled and self._noise.active:
             with self._timed():
-                self._noise.observe()
+                self._noise.observe(unit, own)
         self._joined = True
 
     def observe(self, scale: float = 1.0) -> None:
@@ -208,18 +214,30 @@ class IntervalMeter:
                     self._norms.observe()
                 self._mean.observe()
 
-    def end_step(self, batch_size: int, *, updated: bool = True) -> None:
-        """Count the step; ``updated`` tells whether its update was made."""
+    def end_step(self, batch_size: int, *, updated: bool = True, shown: int | None = None) -> None:
+        """Count the step; ``updated`` tells whether its update was made.
+
+        ``shown`` is how many of this process's examples had a loss, where parts of a batch may be left out.
+        """
         if not self.running:
             return
         loss = torch.zeros_like(self._loss) if self._step_loss is None else self._step_loss
+        counted: int | Tensor = batch_size if shown is None else shown
         if self._resumable and self._world > 1:
-            dist.all_reduce(loss)
+            both = torch.stack([loss, torch.full_like(loss, batch_size if shown is None else shown)])
+            dist.all_reduce(both)
+            loss, counted = both[0], batch_size if shown is None else both[1]
         self._loss += loss
-        self._examples += batch_size
+        self._examples += counted
         self._left -= 1
         self._looked = False
-        if updated and self._gradient:
+        self.waiting = False
+        usable = updated and self._gradient
+        if self._sampled or self._mean.active:  # else it need not be known, which takes a wait
+            partial = int(counted) != batch_size
+            self.waiting = partial and not self._measured
+            usable = usable and not partial
+        if usable:
             self._keep_step()
         else:
             self._drop_step()
@@ -263,7 +281,7 @@ class IntervalMeter:
             if meter.active:
                 with self._timed():
                     signals |= meter.finish()
-        return {"train_loss": self._loss.item() / self._examples, **signals}
+        return {"train_loss": self._loss.item() / int(self._examples), **signals}
 
     def state(self) -> IntervalState | None:
         """Return the interval as it is after the last step that was ended; None between two intervals.
@@ -278,7 +296,7 @@ class IntervalMeter:
         return {
             "stride": self._stride,
             "steps": self._steps,
-            "examples": self._examples,
+            "examples": int(self._examples),
             "loss": self._loss.item(),
             "measured": self._measured,
             "sums": dict(self._sums),

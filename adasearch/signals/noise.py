@@ -156,8 +156,11 @@ class NoiseMeter:
         self._steps = self.measured = 0
         self._step = StepParts()
 
-    def take(self, examples: int) -> None:
-        """Set aside the gradient of the pass just made, on so many examples, and clear it for the next."""
+    def take(self, examples: float) -> None:
+        """Set aside the gradient of the pass just made, on so many examples, and clear it for the next.
+
+        In a loop that weighs its passes by something else than examples it is the weight.
+        """
         parts = self._layout.joined(gradients_of(self._parameters))
         if self._moments:
             self._add_square(parts, examples)
@@ -204,11 +207,19 @@ class NoiseMeter:
                 self._step.add_to_half(self._layout.joined(halves))
             self._step.taken += count
 
-    def observe(self) -> None:
-        """Take in the step's gradient, after reduction over workers and before the update."""
+    def observe(self, unit: float = 1.0, own: float | None = None) -> None:
+        """Take in the step's gradient, after reduction over workers and before the update.
+
+        Where passes were taken by weights, their gradients sum up to ``unit`` times the step's, ``unit``
+        being the weight of an example in the mean, and ``own`` is the weight of this worker's. Such a loop
+        begins anew with each step.
+        """
         self._observed = self.sampling
         if self._observed:
             step = self._step
+            if own is not None:  # n_k examples are unit * n_k of weight
+                workers = self.form == "workers"
+                self._sums[0] *= unit * (self._own / own if own else 0.0) if workers else unit
             if self.form in ("passes", "halves"):
                 step.give_back(self._parameters)
             whole = self._layout.joined(gradients_of(self._parameters))
@@ -216,16 +227,17 @@ class NoiseMeter:
             self._sums[2] += square
             if self.form == "workers" and (self._half or self._inner):
                 local = self._layout.joined(
-                    torch.zeros_like(p) if (own := step.local.get(p)) is None else own
+                    torch.zeros_like(p) if (mine := step.local.get(p)) is None else mine
                     for p in self._parameters
                 )
-                step.groups = [(self._own, local)]
+                step.groups = [(self._own if own is None else own, local)]
                 first = self._rank < self._world // 2
                 step.half = local if first else [torch.zeros_like(part) for part in local]
             if self._inner and self.form != "per_example":
                 groups = self._groups if self.form == "workers" else len(step.groups)
-                for examples, parts in step.groups:
-                    product = inner_product(parts, whole, self._dtype) * (self._size / max(examples, 1))
+                for weight, parts in step.groups:
+                    examples = weight / unit
+                    product = inner_product(parts, whole, self._dtype) * (self._size / (examples or 1))
                     self._sums[1] += examples * (product - square).square() / (groups - 1)
             if self._half:
                 self._sums[3] += self._cosine(whole)
@@ -281,9 +293,9 @@ class NoiseMeter:
             return "passes", passes
         return "halves", 2 if self._halves and batch_size >= 2 * self._least else 1
 
-    def _add_square(self, parts: Sequence[Tensor], examples: int, scale: float = 1.0) -> None:
+    def _add_square(self, parts: Sequence[Tensor], examples: float, scale: float = 1.0) -> None:
         """Add ``n_k |g_k|^2`` for a group's part ``(n_k / N) g_k`` of the step's gradient."""
-        weight = scale * self._size**2 / max(examples, 1)
+        weight = scale * self._size**2 / (examples or 1)
         self._sums[0] += square_norm(parts, self._dtype) * weight
 
     def _cosine(self, whole: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ class StepParts:
     Attributes:
         taken: passes, or examples, that were taken so far.
         half: the sum of the first half's.
-        groups: the sum of each group's, and how many examples each has.
+        groups: the sum of each group's, and how many examples each has, or their weight.
         local: this worker's, by parameter.
     """
 
@@ -24,15 +24,15 @@ class StepParts:
         self._total: list[Tensor | None] = []  # the gradient so far, by parameter
         self.taken = 0
         self.half: list[Tensor] = []
-        self.groups: list[tuple[int, list[Tensor]]] = []
+        self.groups: list[tuple[float, list[Tensor]]] = []
         self.local: dict[Tensor, Tensor] = {}
 
     def add_to_half(self, parts: list[Tensor]) -> None:
         """Count a part to the first half."""
         self.half = added(self.half, parts)
 
-    def add_to_group(self, group: int, examples: int, parts: list[Tensor]) -> None:
-        """Count a part, of so many examples, to the last group or to a new one."""
+    def add_to_group(self, group: int, examples: float, parts: list[Tensor]) -> None:
+        """Count a part, of so many examples or such a weight, to the last group or to a new one."""
         if group == len(self.groups):
             self.groups.append((examples, added([], parts)))
         else:

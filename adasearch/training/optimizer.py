@@ -99,7 +99,6 @@ class Update:
         except (AssertionError, TypeError) as error:
             if "closure" not in str(error):
                 raise
-            self.end()
             raise InputError(
                 f"{type(self._optimizer).__name__} steps with a closure: where controller.backward(loss) is "
                 "true, call controller.before_update(), optimizer.step(closure) and controller.after_update()"

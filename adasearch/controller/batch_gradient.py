@@ -1,0 +1,189 @@
+"""The gradient of a batch, put together from those parts of it that a loop went backward on."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.trained import Trained
+from adasearch.errors import InputError, require
+from adasearch.signals.interval import IntervalMeter
+from adasearch.training.optimizer import Update
+from adasearch.training.processes import Processes
+
+__all__ = ["BatchGradient"]
+
+
+class BatchGradient:
+    """Adds up what the parts of a batch give: their gradients and their losses.
+
+    Per batch: for each part :meth:`add` or :meth:`leave_out`, after the last :meth:`complete`. A part that
+    was left out has no share in the gradient, as if its loss were 0.
+
+    Parts are weighed by their examples or, where a loss is the mean over something else (such as tokens, or
+    weights of classes), by what the loop says; the sum of such weights is known with the last part only.
+
+    Between two parts the sum is kept aside, so nothing else that goes backward through the network, such as
+    the loss of another one that is trained against it, gets into it.
+
+    Attributes:
+        shown: examples of this process whose loss is in.
+
+    Args:
+        optimizer: whose gradients these are.
+        update: of it.
+        meter: of the interval under way.
+        processes: that share the batch.
+        trained: the parameters that the optimiser updates.
+        ddp: the network, if there are several processes.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        update: Update,
+        meter: IntervalMeter,
+        processes: Processes,
+        trained: Trained,
+        ddp: DistributedDataParallel | None,
+    ) -> None:
+        self._optimizer, self._update = optimizer, update
+        self._meter, self._processes = meter, processes
+        self._trained = trained
+        self._forward = _Forward()
+        if ddp is not None:
+            ddp.register_forward_hook(self._forward.note)
+        self._together = ddp is not None
+        self.shown = 0
+        self._weighted = False  # whether the loop weighs the parts
+        self._weight = 0.0  # of this process's parts so far
+        self._weighted_loss: Tensor | None = None
+        self._kept: dict[nn.Parameter, Tensor | None] = {}
+        self._broken = False
+
+    def begin(self, part: MicroBatch) -> None:
+        """Begin with a part that was handed out."""
+        self._forward.ran = False
+        if part.first:
+            self._trained.clear_others()
+            self.shown = 0
+            self._broken = False
+            self._kept = {}
+            self._weight, self._weighted_loss = 0.0, None
+
+    def add(self, loss: Tensor, part: MicroBatch, weight: float | None) -> None:
+        """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's.
+
+        ``weight`` is that of what the loss is the mean over; None for the part's examples.
+
+        Raises:
+            InputError: it is negative or not finite, or given for some parts of a batch only.
+        """
+        whole = part.passes == 1 and not self._together
+        if weight is not None and not whole:
+            require(0 <= weight < math.inf, "weight must be finite and at least 0", weight=weight)
+        if not part.first and self.shown:
+            same = self._weighted == (weight is not None and not whole)
+            require(same, "weight= belongs to all parts of a batch or to none", weight=weight)
+        self._weighted = weight is not None and not whole
+        if weight == 0:  # the mean over nothing
+            self.leave_out(part)
+            return
+        self._give_back()
+        # DDP averages over processes: with this weight the sum over parts is the mean over the batch.
+        counted = part.examples if weight is None or whole else weight
+        share = self._processes.count * counted / part.batch_size
+        try:
+            self._update.scaled(loss * share).backward()
+        except BaseException:  # what it added to the sum of the parts before cannot be taken back
+            self._broken = self._broken or any(kept is not None for kept in self._kept.values())
+            self._forward.ran = False
+            raise
+        if self._weighted:
+            self._weight += counted
+            heavy = loss.detach().to(self._meter.dtype) * counted
+            self._weighted_loss = heavy if self._weighted_loss is None else self._weighted_loss + heavy
+            self.shown += part.examples
+        else:
+            self.record(loss, part)
+        self._meter.take(counted)
+        self._put_aside(part)
+
+    def record(self, loss: Tensor, part: MicroBatch) -> None:
+        """Count a part's mean loss."""
+        self._meter.add_loss(loss.detach().to(self._meter.dtype) * part.examples)
+        self.shown += part.examples
+
+    def leave_out(self, part: MicroBatch) -> None:
+        """Go on without a part."""
+        self._give_back()
+        if part.last and self._together:
+            self._join_the_others()
+        self._put_aside(part)
+
+    def complete(self, batch_size: int) -> None:
+        """Measure the gradient, once all parts are through and before anything changes it."""
+        if not self._weighted:
+            self._meter.join()
+            self._meter.observe(self._update.unscale())
+            return
+        total, shown = self._processes.sum(self._weight), self._processes.sum(self.shown)
+        unit = total / batch_size
+        self._meter.join(unit, self._weight)
+        scale = self._update.unscale()
+        for p in self._parameters():
+            if p.grad is not None:
+                p.grad.div_(unit)
+        if self._weighted_loss is not None:
+            self._meter.add_loss(self._weighted_loss * (shown / total))
+        self._meter.observe(scale * unit)
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is a gradient to update with, once all parts are through; equal on all processes."""
+        if self.shown or not self._together:
+            return self.shown > 0 and not self._broken
+        # Nothing of this process is in it. If nothing of any is, all of them find zeros.
+        return any(p.grad is not None and bool(p.grad.any()) for p in self._trained())
+
+    def _parameters(self) -> list[nn.Parameter]:
+        groups = self._optimizer.param_groups
+        return list(dict.fromkeys([*self._trained(), *(p for group in groups for p in group["params"])]))
+
+    def _give_back(self) -> None:
+        """Put the sum of the parts before back, or clear what is left of the batch before."""
+        for p in self._parameters():
+            p.grad = self._kept.get(p)
+
+    def _put_aside(self, part: MicroBatch) -> None:
+        if not part.last:
+            self._kept = {p: p.grad for p in self._parameters()}
+            for p in self._kept:
+                p.grad = None
+
+    def _join_the_others(self) -> None:
+        """Take part in DDP's reduction with zeros, for which the other processes wait.
+
+        Raises:
+            InputError: the network's forward pass, which is to be joined in, too, was left out.
+        """
+        if not self._forward.ran:
+            raise InputError(
+                "under DDP a process cannot leave a batch out by itself before its forward pass: the others "
+                "wait for it; call the model on it, then controller.skip()"
+            )
+        sums = [p.sum() for p in self._trained()]
+        torch.autograd.backward(sums, [torch.zeros_like(each) for each in sums])
+
+
+class _Forward:
+    """Whether a forward pass was run; holds nothing, since DDP is never freed of what leads back to it."""
+
+    def __init__(self) -> None:
+        self.ran = False
+
+    def note(self, *_: object) -> None:
+        self.ran = self.ran or torch.is_grad_enabled()

@@ -1,0 +1,43 @@
+"""A learning-rate schedule of ``torch.optim`` that counts examples, whatever the batch sizes are."""
+
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from adasearch.errors import InputError
+
+__all__ = ["Curve"]
+
+
+class Curve:
+    """Steps a schedule so that it is always where it would be in a run at a constant batch size.
+
+    Such a run of ``budget`` examples has ``steps`` updates; the one that begins with example e is at step
+    ``e * steps // budget``.
+
+    Args:
+        schedule: just built, or to be given the state of one that was followed.
+        steps: that it was built for.
+        budget: examples of the run.
+        examples_seen: so far.
+
+    Raises:
+        InputError: the schedule does not count steps.
+    """
+
+    def __init__(self, schedule: LRScheduler, steps: int, budget: int, examples_seen: int) -> None:
+        if not isinstance(schedule, LRScheduler) or isinstance(schedule, ReduceLROnPlateau):
+            raise InputError(f"a curve must be a schedule of steps but got {type(schedule).__name__}")
+        self._schedule, self._steps, self._budget = schedule, steps, budget
+        self.move(examples_seen)
+
+    def move(self, examples_seen: int) -> None:
+        """Take the schedule to be where it belongs, after its state was loaded."""
+        self._place = self._at(examples_seen)
+
+    def follow(self, examples_seen: int) -> None:
+        """Step the schedule to where it belongs."""
+        while self._place < self._at(examples_seen):
+            self._schedule.step()
+            self._place += 1
+
+    def _at(self, examples_seen: int) -> int:
+        return min(examples_seen * self._steps // self._budget, self._steps - 1)

@@ -1,0 +1,169 @@
+"""The intervals of a loop of one's own: what was counted and measured in each, and what was decided then."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.random_numbers import RandomNumbers
+from adasearch.controller.sampler import ResizableBatchSampler
+from adasearch.controller.state import VERSION, ControllerState
+from adasearch.controller.trained import Trained
+from adasearch.controller.watch import Watch
+from adasearch.records import Decision, Limits, Signals
+from adasearch.schedulers.base import BatchSizeScheduler, hold
+from adasearch.schedulers.contract import decide
+from adasearch.signals.interval import IntervalMeter
+from adasearch.training.history import history_of, rows_of
+from adasearch.training.optimizer import Update
+from adasearch.training.processes import Processes
+
+__all__ = ["Intervals"]
+
+
+class Intervals:
+    """Counts batches, and at the end of each interval asks the scheduler for the size of the next.
+
+    Per batch: :meth:`begin`, and once it was used :meth:`end`.
+
+    Attributes:
+        history: a row for each interval that ended.
+        decision: the one in force for batches not yet drawn.
+        lr_scale: the factor on the learning rate for the batch at hand.
+        initial_batch_size: that the run began with.
+        steps: updates that were made.
+        examples_seen: training examples so far.
+
+    Args:
+        scheduler: asked at the end of each interval.
+        limits: sizes to keep to.
+        examples: of an epoch.
+        batch_size: to begin with.
+        interval: epochs between two decisions.
+        evaluate: returns the validation loss, if the scheduler needs it.
+        sampler: told of each decision.
+        meter: of the interval under way.
+        update: whose learning rate the rows tell.
+        processes: that must agree.
+        watch: told what came of each batch and interval.
+        trained: what the optimiser updates.
+        random: the random numbers to come.
+    """
+
+    def __init__(
+        self,
+        scheduler: BatchSizeScheduler,
+        limits: Limits,
+        examples: int,
+        *,
+        batch_size: int,
+        interval: float,
+        evaluate: Callable[[], float] | None,
+        sampler: ResizableBatchSampler,
+        meter: IntervalMeter,
+        update: Update,
+        processes: Processes,
+        watch: Watch,
+        trained: Trained,
+        random: RandomNumbers,
+    ) -> None:
+        self._scheduler, self._limits, self._examples = scheduler, limits, examples
+        self.initial_batch_size = batch_size
+        self._span = max(1, round(interval * examples))
+        self._evaluate = evaluate
+        self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
+        self._watch, self._trained, self._random = watch, trained, random
+        self._mark = 0  # in examples, at which the interval ends
+        self.history: list[Signals] = []
+        self.decision = Decision(
+            batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
+        )
+        self.lr_scale = 1.0
+        self.steps = self.examples_seen = 0
+
+    def begin(self, part: MicroBatch) -> None:
+        """Begin a batch with its first part, and an interval with the first batch of a new size."""
+        if not self._meter.running and part.batch_size == self.decision.batch_size:
+            self._trained.look()
+            self.lr_scale = self.decision.lr_scale
+            self._mark = (self.examples_seen // self._span + 1) * self._span
+            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
+            self._meter.begin(steps, part.batch_size, part.passes)
+        self._meter.begin_step(part.batch_size, part.passes)
+
+    def end(self, batch_size: int, *, updated: bool, ends: bool, shown: int) -> None:
+        """Count a batch.
+
+        Args:
+            batch_size: of it.
+            updated: whether its update was made.
+            ends: whether the interval may end with it.
+            shown: this process's examples whose loss is in.
+        """
+        self.steps += updated
+        self.examples_seen += batch_size
+        self._watch.batch_ended(updated=updated)
+        self._meter.end_step(batch_size, updated=updated, shown=shown)
+        over = self.examples_seen >= self._mark and ends and not self._meter.waiting
+        if self._meter.running and over:
+            self._decide(batch_size)
+
+    def _decide(self, batch_size: int) -> None:
+        """Close the interval: add its row to the history and ask the scheduler."""
+        measured = self._meter.finish()
+        val_loss = None
+        if self._evaluate is not None and "val_loss" in self._scheduler.needs:
+            val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
+        self.history.append(
+            Signals(
+                interval=len(self.history),
+                epoch=self.examples_seen / self._examples,
+                step=self.steps,
+                examples_seen=self.examples_seen,
+                initial_batch_size=self.initial_batch_size,
+                batch_size=batch_size,
+                lr=self._update.lr,
+                lr_scale=self.lr_scale,
+                val_loss=val_loss,
+                **measured,
+            )
+        )
+        if self._meter.empty:
+            self.decision = hold(self.history[-1], "no parameter of the optimiser had a gradient")
+        else:
+            self.decision = decide(self._scheduler, self.history, self._limits)
+        rows = ((row.batch_size, row.train_loss) for row in self.history[-2:])
+        self._watch.interval_ended(rows, resized=self.decision.batch_size != batch_size)
+        size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
+        self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
+        self._sampler.resize(self.decision.batch_size)
+
+    def state_dict(self) -> ControllerState:
+        """Return all that is needed to go on, the sampler's state with it."""
+        interval = self._meter.state()
+        return {
+            "version": VERSION,
+            "scheduler": repr(self._scheduler),
+            "steps": self.steps,
+            "examples_seen": self.examples_seen,
+            "initial_batch_size": self.initial_batch_size,
+            "lr_scale": self.lr_scale,
+            "decision": asdict(self.decision),
+            "history": rows_of(self.history),
+            "interval": None if interval is None else {"mark": self._mark, **interval},
+            "sampler": self._sampler.state_dict(),
+            "random": self._random.state(),
+        }
+
+    def load_state_dict(self, state: ControllerState) -> None:
+        """Go on where another loop's were."""
+        self._sampler.load_state_dict(state["sampler"])
+        self.steps, self.examples_seen = state["steps"], state["examples_seen"]
+        self.lr_scale = state["lr_scale"]
+        self.decision = Decision(**state["decision"])
+        self.history = history_of(state["history"])
+        self.initial_batch_size = state["initial_batch_size"]
+        interval = state["interval"]
+        self._mark = 0 if interval is None else interval["mark"]
+        self._meter.load(interval)
+        self._random.load(state["random"])

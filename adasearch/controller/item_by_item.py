@@ -1,0 +1,142 @@
+"""A step of a controller in pieces, for frameworks that call backward and the optimiser themselves."""
+
+from typing import Any
+
+from torch import Tensor
+
+from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.random_numbers import RandomNumbers
+from adasearch.controller.readings import Readings
+from adasearch.training.optimizer import Update
+
+__all__ = ["ItemByItem"]
+
+
+class ItemByItem(Readings):
+    """The part of a controller that knows what became of each item; see ``BatchSizeController``."""
+
+    _gradient: BatchGradient
+    _random: RandomNumbers
+    _update: Update
+    _first_lr: Any  # at the first part of the batch
+    _settled: bool  # whether the item at hand went backward or was left out
+    _updates_itself: bool  # whether the loop calls step(), and not backward() and update()
+
+    def update(self) -> None:
+        """Step the optimiser at the coupled learning rate, and decide if it is time."""
+        if not (self.part.last and self._settled):
+            raise RuntimeError(
+                "the batch is not complete: call update() where controller.backward(loss) is true"
+            )
+        before = self.before_update()
+        try:
+            updated = self._update.step()
+            if updated:
+                self._watch.check_made(before)
+        except BaseException:
+            self._update.end()
+            self._watch.step_ended()
+            raise
+        self.after_update(updated=updated)
+
+    def begin(self) -> MicroBatch:
+        """Begin with the next item that the loader handed out, and return what it is.
+
+        For frameworks that call backward and the optimiser's step themselves: this, :meth:`record`,
+        :meth:`measure`, :meth:`before_update` and :meth:`after_update` are :meth:`step` in pieces. An item
+        for which :meth:`record` was not called counts as left out.
+
+        Raises:
+            RuntimeError: the last part of a batch was recorded and :meth:`after_update` did not follow.
+        """
+        if self.sampler.restarted():
+            self._part = None
+        if self._part is not None and self._part.last and not self._settled:
+            self._watch.passed_over()
+            self._end_batch(updated=False, ends=True)
+        elif self._part is not None and self._part.last:
+            raise RuntimeError(
+                "a batch had no after_update(), updated or not; a framework must not accumulate by itself: "
+                "the controller makes the batches as large as they are to be"
+            )
+        self._random.restore()
+        part = self._part = self.sampler.take()
+        self._settled = False
+        if part.first:
+            self._intervals.begin(part)
+            self._first_lr = self._optimizer.param_groups[0]["lr"]
+        self._gradient.begin(part)
+        return part
+
+    def record(self, loss: Tensor) -> None:
+        """Count the mean loss of the part at hand."""
+        self._watch.used()
+        self._gradient.record(loss, self._unsettled())
+        self._settled = True
+
+    def measure(self) -> None:
+        """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
+        self._gradient.complete(self.part.batch_size)
+
+    def before_update(self) -> int:
+        """Set the coupled learning rate; call it right before the update. Returns the steps made before."""
+        if self.part.passes > 1:
+            self._watch.moved_within(self._first_lr, self._optimizer.param_groups[0]["lr"])
+        before = self._watch.step_begins(self._optimizer, self.epoch)
+        self._update.begin(self._intervals.lr_scale)
+        return before
+
+    def after_update(self, *, updated: bool = True) -> None:
+        """Give the learning rate back as it was, count the batch, and decide if the interval is over.
+
+        ``updated`` is False where a scaler of the loss skipped the update.
+        """
+        self._update.end()
+        self._watch.step_ended()
+        self._end_batch(updated=updated, ends=updated)
+
+    def _end_batch(self, *, updated: bool, ends: bool) -> None:
+        """Count the batch; ``ends`` tells whether the interval may end with it."""
+        batch_size = self.part.batch_size
+        self._part = None
+        self.sampler.finish()
+        self._intervals.end(batch_size, updated=updated, ends=ends, shown=self._gradient.shown)
+        if self.steps:  # before the first update torch takes a schedule's step for a mistake
+            for curve in self._curves:
+                curve.follow(self.examples_seen)
+
+    def _leave_out(self) -> bool:
+        part = self._unsettled()
+        self._gradient.leave_out(part)
+        whole = self._settle(part)
+        if whole and self._updates_itself:
+            self.update()
+        return whole
+
+    def _unsettled(self) -> MicroBatch:
+        if self._settled and self._part is not None:
+            raise RuntimeError("the item at hand went backward already: give the sum of its losses at once")
+        return self.part
+
+    def _settle(self, part: MicroBatch) -> bool:
+        """Go on after a part that was taken in or left out; tell whether an update is due."""
+        self._settled = True
+        if part.last and self._gradient.sound:
+            self.measure()
+            return True
+        if part.last:
+            self._end_batch(updated=False, ends=True)
+        return False
+
+    def _pass_over(self) -> None:
+        """Settle what a loop made of the item at hand, if it is not."""
+        if self._part is not None and not self._settled:
+            self._watch.passed_over()
+            if self._leave_out() and not self._updates_itself:
+                self._watch.say(
+                    "the last part of a batch was passed over, so its update was dropped: call "
+                    "controller.skip(), which tells whether controller.update() is due"
+                )
+        if self._part is not None and self._part.last:
+            self._end_batch(updated=False, ends=True)

@@ -1,0 +1,53 @@
+"""Whether a loader hands out what a controller's sampler draws, and nothing else."""
+
+from collections.abc import Sized
+
+from torch.utils.data import IterableDataset, Sampler
+
+from adasearch.errors import InputError, require
+
+__all__ = ["check_loader", "examples_of"]
+
+
+def examples_of(data: object) -> int:
+    """Return how many examples a data set has.
+
+    Raises:
+        InputError: it cannot be drawn from by number.
+    """
+    if isinstance(data, IterableDataset) or not isinstance(data, Sized):
+        raise InputError(
+            f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
+            "from by number, so give one with __len__ and __getitem__"
+        )
+    return len(data)
+
+
+def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> None:
+    """Refuse a loader that is known to hand out something else than ``sampler`` draws.
+
+    A wrapper that does not tell (a progress bar, a prefetcher) is taken: whether it draws is seen then.
+
+    Raises:
+        InputError: in one line, with what to do.
+    """
+    found = getattr(loader, "batch_sampler", sampler)
+    if getattr(loader, "sampler", None) is sampler:
+        raise InputError("give the loader batch_sampler=controller.sampler, not sampler=")
+    if getattr(found, "batch_sampler", None) is sampler:
+        raise InputError(
+            f"the loader's {type(found).__name__} shares the batches out once more, but controller.sampler "
+            "does so itself: leave the loader out of what accelerate prepares"
+        )
+    if found is not sampler:
+        raise InputError(
+            "build the loader with batch_sampler=controller.sampler, and let no framework replace it: "
+            "Ray Train takes add_dist_sampler=False, Lightning use_distributed_sampler=False"
+        )
+    ordered = getattr(loader, "in_order", True) or getattr(loader, "num_workers", 0) == 0
+    require(ordered, "the loader must hand out items in the order they were drawn", in_order=False)
+    data = getattr(loader, "dataset", None)
+    if isinstance(data, Sized) and len(data) != examples:
+        raise InputError(
+            f"the loader's data set has {len(data)} examples, but the controller was built for {examples}"
+        )

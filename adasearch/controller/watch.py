@@ -1,0 +1,188 @@
+"""What a loop does beside its controller, or what cannot be meant, said once and in one line."""
+
+import math
+import warnings
+import weakref
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from adasearch.controller.micro_batch import MicroBatch
+from adasearch.errors import InputError
+
+__all__ = ["Watch", "check_optimizer"]
+
+MOST_UNUSED = 20  # items that a loop may pass over before its first step
+MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
+FEWEST_MOVES = 3  # updates in a row at another learning rate each
+SUM = 2  # of the kinds of reduction in torch's autograd
+
+
+def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
+    """Refuse an optimiser that updates no parameter of the model.
+
+    Raises:
+        InputError: it does not.
+    """
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if held.isdisjoint(id(p) for p in model.parameters()):
+        raise InputError("the optimizer has no parameter of the model: build it from model.parameters()")
+
+
+class Watch:
+    """Looks at what a loop does; costs next to nothing where it does what it should.
+
+    Attributes:
+        follows: whether the learning rate follows the controller's progress.
+
+    Args:
+        optimizer: whose steps are counted.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._said: set[str] = set()
+        self._steps = _Steps()
+        inner = getattr(optimizer, "optimizer", optimizer)  # of accelerate's wrapper
+        if isinstance(inner, Optimizer):
+            for handle in (
+                inner.register_step_pre_hook(self._steps.note_begin),
+                inner.register_step_post_hook(self._steps.note_end),
+            ):
+                weakref.finalize(self, handle.remove)
+        self._counted = isinstance(inner, Optimizer)
+        self._unused: int | None = 0  # items passed over; None once one was used
+        self._looked = False  # at a loss
+        self._idle = 0
+        self._rate: float | None = None  # of the update before
+        self._moves = 0
+        self._epoch = -1
+        self.follows = False
+
+    def say(self, line: str) -> None:
+        """Warn, unless this was said before."""
+        if line not in self._said:
+            self._said.add(line)
+            warnings.warn(line, stacklevel=4)
+
+    def used(self) -> None:
+        """Note that the loop used an item."""
+        self._unused = None
+
+    def passed_over(self, *, pass_ended: bool = False) -> None:
+        """Note an item that the loop did nothing with, or the end of a pass."""
+        if self._unused is None:
+            return
+        self._unused += not pass_ended
+        if self._unused >= MOST_UNUSED or (pass_ended and self._unused):
+            self.say(
+                "nothing is trained: the loop did not call controller.step(loss) for any item (where that is "
+                "meant, controller.skip() says so)"
+            )
+            self._unused = None
+
+    def step_begins(self, optimizer: Optimizer, epoch: int) -> int:
+        """Note that the controller's own update begins; return how many steps were made."""
+        rate = optimizer.param_groups[0]["lr"]
+        if isinstance(rate, float):
+            if rate == self._rate:
+                self._moves = 0
+            elif epoch == self._epoch:  # between two epochs it may well
+                self._moves += 1
+            self._rate, self._epoch = rate, epoch
+        self._steps.ours = True
+        self._steps.updates += 1
+        return self._steps.made
+
+    def step_ended(self) -> None:
+        """Note that it is over."""
+        self._steps.ours = False
+
+    def check_made(self, before: int) -> None:
+        """Refuse an optimiser whose ``step`` did nothing.
+
+        Raises:
+            RuntimeError: it did not.
+        """
+        if self._counted and self._steps.made == before:
+            raise RuntimeError(
+                "optimizer.step() made no update: a framework accumulates by itself (accelerate's "
+                "accumulate), but the controller does that: leave it out, and give device_batch="
+            )
+
+    def look_at(self, loss: Tensor, part: MicroBatch) -> None:
+        """Look whether the first loss is the sum over its examples."""
+        if self._looked or part.examples < 2:
+            return
+        self._looked = True
+        function = loss.grad_fn
+        # What autograd saves is there to be looked at, and may be called otherwise in another version.
+        shape = getattr(function, "_saved_self_sym_sizes", None)
+        summed = type(function).__name__ == "SumBackward0" and shape and shape[0] == part.examples
+        if summed or getattr(function, "_saved_reduction", None) == SUM:
+            self.say(
+                f"the loss looks like the sum over the {part.examples} examples at hand, but the controller "
+                "takes it for their mean"
+            )
+
+    def batch_ended(self, *, updated: bool) -> None:
+        """Note a batch."""
+        self._idle = 0 if updated else self._idle + 1
+        if self._idle == MOST_IDLE:
+            self.say(f"no update was made in {MOST_IDLE} batches: gradients overflow, or all are left out")
+
+    def interval_ended(self, rows: Iterable[tuple[int, float]], *, resized: bool) -> None:
+        """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
+        *before, (size, loss) = rows
+        if not math.isfinite(loss):
+            self.say(
+                f"the loss of an interval is {loss}: the weights may be lost, and nothing is decided by it"
+            )
+        for former, other in before[-1:]:
+            grown = max(size, former) >= 1.5 * min(size, former)
+            if grown and other > 0 and abs(math.log(max(loss, 1e-30) / other * former / size)) < 0.1:
+                self.say(
+                    f"the loss went from {other:.4g} to {loss:.4g} as the batch went from {former} to "
+                    f"{size}: it looks like a sum, but the controller takes it for the mean"
+                )
+        if resized and self._moves >= FEWEST_MOVES and not self.follows:
+            self.say(
+                "the learning rate is changed at each update, and now the batch size, too: a schedule that "
+                "counts updates ends at the wrong rate; use controller.curve() or controller.progress"
+            )
+
+    def moved_within(self, before: object, now: object) -> None:
+        """Look at the learning rate at the first and the last part of a batch."""
+        if before != now:
+            self.say(
+                "the learning rate was changed between two parts of a batch: step its schedule where "
+                "controller.step(loss) is true, or use controller.curve()"
+            )
+
+
+class _Steps:
+    """Counts an optimiser's steps; leads to nothing, so that the optimiser holds no controller.
+
+    A step is the controller's if it begins or ends in an update of the controller's, or has one within, in
+    its closure: frameworks go backward there.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.updates = 0  # that the controller began
+        self.ours = False
+        self._known: int | None = None  # of these when the step began, None if it began in one
+        self._said = False
+
+    def note_begin(self, *_: object) -> None:
+        self._known = None if self.ours else self.updates
+
+    def note_end(self, *_: object) -> None:
+        self.made += 1
+        if self._known == self.updates and not self._said:
+            self._said = True
+            warnings.warn(
+                "optimizer.step() is called beside the controller, whose step() or update() does it: such an "
+                "update is not counted, measured or coupled",
+                stacklevel=4,
+            )

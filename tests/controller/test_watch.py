@@ -1,0 +1,382 @@
+"""What a loop does beside its controller is said once, in one line; a loop that is right hears nothing."""
+
+import contextlib
+import gc
+import math
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
+from torch.utils.data import DataLoader, TensorDataset
+
+from adasearch import BatchSizeController, Limits
+from adasearch.errors import InputError
+from adasearch.schedulers.adabatch import AdaBatch
+from adasearch.schedulers.constant import Constant
+from tests.controller.test_controller import Script
+
+EXAMPLES = 128
+mean = nn.functional.cross_entropy
+
+
+@pytest.fixture(autouse=True)
+def _double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def data() -> TensorDataset:
+    random = torch.Generator().manual_seed(0)
+    return TensorDataset(
+        torch.randn(EXAMPLES, 6, generator=random), torch.randint(3, (EXAMPLES,), generator=random)
+    )
+
+
+class Run:
+    def __init__(self, scheduler: Any = None, **options: Any) -> None:
+        torch.manual_seed(1)
+        self.model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9)
+        self.lrs: list[float] = []
+        self.optimizer.register_step_pre_hook(lambda one, *_: self.lrs.append(one.param_groups[0]["lr"]))
+        self.controller = BatchSizeController(
+            *(self.model, self.optimizer, data(), scheduler or AdaBatch(period=1)),
+            **{"batch_size": 8, "limits": Limits(smallest=8, largest=32), **options},
+        )
+        self.loader = DataLoader(data(), batch_sampler=self.controller.sampler)
+
+    def items(self, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(self.controller.epoch, epochs):
+            yield from self.controller.batches(self.loader)
+
+    def passes(self, epochs: int, *, loss: Any = mean, after: Callable[[bool], object] = bool) -> "Run":
+        for inputs, labels in self.items(epochs):
+            after(self.controller.step(loss(self.model(inputs), labels)))
+        return self
+
+    @property
+    def weights(self) -> Tensor:
+        return torch.cat([p.detach().flatten() for p in self.model.parameters()])
+
+
+@contextlib.contextmanager
+def one_line(words: str) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield
+    lines = [str(each.message) for each in found]
+    assert [words in line for line in lines] == [True], lines
+    assert "\n" not in lines[0]
+
+
+# --- misuse -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("items", [3, 200])
+def test_loop_that_never_steps_is_told(items: int) -> None:
+    run = Run()
+    with one_line("nothing is trained: the loop did not call controller.step(loss)"):
+        for number, _ in enumerate(run.items(3)):
+            if number == items - 1 and items < 16:
+                break
+            if number == 24:
+                break
+        if items == 3:
+            list(run.controller.batches(run.loader))
+
+
+def test_loop_that_leaves_out_on_purpose_hears_nothing() -> None:
+    run = Run()
+    for number, (inputs, labels) in enumerate(run.items(3)):
+        if number < 30:
+            run.controller.skip()
+        else:
+            run.controller.step(mean(run.model(inputs), labels))
+    assert run.controller.examples_seen >= 3 * EXAMPLES
+
+
+@pytest.mark.parametrize("way", ["by itself", "after backward", "twice"])
+def test_optimizer_stepped_beside_the_controller_is_told(way: str) -> None:
+    run = Run()
+    with one_line("optimizer.step() is called beside the controller"):
+        for number, (inputs, labels) in enumerate(run.items(1)):
+            loss = mean(run.model(inputs), labels)
+            if way == "by itself":
+                loss.backward()
+            elif way == "after backward":
+                run.controller.backward(loss)
+            else:
+                run.controller.step(loss)
+            run.optimizer.step()
+            if number == 9:
+                break
+
+
+def test_optimizer_of_another_model_is_refused() -> None:
+    with pytest.raises(InputError, match="the optimizer has no parameter of the model: build it from"):
+        BatchSizeController(
+            *(nn.Linear(6, 3), torch.optim.SGD(nn.Linear(6, 3).parameters(), lr=0.1), data(), "constant"),
+            batch_size=16,
+        )
+
+
+def summed(output: Tensor, labels: Tensor) -> Tensor:
+    return mean(output, labels, reduction="none").sum()
+
+
+SUMS: dict[str, Any] = {
+    "cross entropy": lambda output, labels: mean(output, labels, reduction="sum"),
+    "squares": lambda output, labels: nn.functional.mse_loss(
+        output, nn.functional.one_hot(labels, 3).double(), reduction="sum"
+    ),
+    "by hand": summed,
+}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_loss_that_is_a_sum_is_told(kind: str) -> None:
+    with one_line("the loss looks like the sum over the 8 examples at hand"):
+        Run("constant", limits=Limits(smallest=8, largest=8)).passes(2, loss=SUMS[kind])
+
+
+def test_sum_that_autograd_does_not_show_is_told_once_the_size_changes() -> None:
+    def of_a_list(output: Tensor, labels: Tensor) -> Any:
+        return 1e-3 * sum(mean(output[[each]], labels[[each]]) for each in range(len(labels)))
+
+    with one_line("it looks like a sum, but the controller takes it for the mean"):
+        Run(Script(sizes=(24,))).passes(4, loss=of_a_list)
+
+
+MEANS: dict[str, Any] = {
+    "mean": mean,
+    "by hand": lambda output, labels: summed(output, labels) / len(labels),
+    "of two": lambda output, labels: torch.stack([mean(output, labels), output.square().mean()]).sum(),
+    "per class": lambda output, labels: output.square().mean(0).sum() + mean(output, labels),
+}
+
+
+@pytest.mark.parametrize("kind", MEANS)
+def test_loss_that_is_a_mean_is_left_alone(kind: str) -> None:
+    Run().passes(4, loss=MEANS[kind])
+
+
+def test_loss_that_is_nan_for_ever_is_told() -> None:
+    with one_line("the loss of an interval is nan: the weights may be lost"):
+        Run("constant").passes(3, loss=lambda output, labels: mean(output * math.nan, labels))
+
+
+def test_gradients_that_overflow_for_ever_are_told() -> None:
+    run = Run("constant", scaler=torch.amp.GradScaler("cpu"))
+    with one_line("no update was made in 50 batches"):
+        run.passes(5, loss=lambda output, labels: mean(output, labels) * math.inf)
+    assert run.controller.steps == 0
+
+
+class Wrapper(torch.optim.Optimizer):
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.synchronised = True
+
+    @property
+    def param_groups(self) -> Any:  # type: ignore[override]
+        return self.optimizer.param_groups
+
+    def step(self, closure: Any = None) -> Any:
+        return self.optimizer.step() if self.synchronised else None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        if self.synchronised:
+            self.optimizer.zero_grad()
+
+
+def test_framework_that_holds_the_optimizer_back_is_refused() -> None:
+    model = nn.Linear(6, 3)
+    wrapper = Wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    wrapper.param_groups  # noqa: B018
+    controller = BatchSizeController(model, wrapper, data(), "constant", batch_size=16)
+    items = controller.batches(DataLoader(data(), batch_sampler=controller.sampler))
+    for wrapper.synchronised in (True, True, False):
+        inputs, labels = next(items)
+        if wrapper.synchronised:
+            controller.step(mean(model(inputs), labels))
+    assert controller.steps == 2
+    loss = mean(model(inputs), labels)
+    with pytest.raises(RuntimeError, match=r"optimizer\.step\(\) made no update: a framework accumulates"):
+        controller.step(loss)
+    assert wrapper.param_groups[0]["lr"] == 0.1
+
+
+def test_error_in_the_optimizer_that_the_loop_catches_gives_the_rate_back() -> None:
+    run = Run(Script(sizes=(), scales=(0.5, 0.5, 0.5)), interval=0.25)
+    fails: list[bool] = [False] * 6 + [True] + [False] * 9
+
+    def fail(*_: object) -> None:
+        if fails.pop(0):
+            raise MemoryError
+
+    run.optimizer.register_step_pre_hook(fail)
+    for inputs, labels in run.items(1):
+        with contextlib.suppress(MemoryError):
+            run.controller.step(mean(run.model(inputs), labels))
+        assert run.optimizer.param_groups[0]["lr"] == 0.1
+    assert (run.controller.steps, run.controller.examples_seen) == (15, EXAMPLES)
+
+
+def test_controller_leaves_nothing_behind_at_the_optimizer() -> None:
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    controller = BatchSizeController(model, optimizer, data(), "deba", batch_size=16)
+    for inputs, labels in controller.batches(DataLoader(data(), batch_sampler=controller.sampler)):
+        controller.step(mean(model(inputs), labels))
+    gone = weakref.ref(controller)
+    gc.disable()
+    try:
+        del controller
+        assert gone() is None  # without the collector: nothing leads round to it
+    finally:
+        gc.enable()
+    optimizer.step()  # and nobody minds
+
+
+# --- learning rates ---------------------------------------------------------------------------------------
+
+SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int], LRScheduler]] = {
+    "one cycle": lambda optimizer, steps: OneCycleLR(optimizer, 0.2, total_steps=steps, cycle_momentum=False),
+    "cosine": lambda optimizer, steps: CosineAnnealingLR(optimizer, T_max=steps),
+    "warm-up": lambda optimizer, steps: SequentialLR(
+        optimizer,
+        [
+            LinearLR(optimizer, 0.1, total_iters=steps // 4),
+            CosineAnnealingLR(optimizer, steps - steps // 4),
+        ],
+        [steps // 4],
+    ),
+    "lambda": lambda optimizer, steps: LambdaLR(optimizer, lambda step: 1 - step / steps),
+}
+
+
+def plainly(make: Callable[[torch.optim.Optimizer, int], LRScheduler], steps: int) -> list[float]:
+    """The learning rates of an ordinary loop that steps the schedule after each update."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    curve, found = make(optimizer, steps), []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        curve.step()
+    return found
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curve_at_a_constant_size_is_that_of_an_ordinary_loop(name: str) -> None:
+    run = Run(Constant(), epochs=3)
+    run.controller.curve(SCHEDULES[name])
+    assert run.passes(3).lrs == plainly(SCHEDULES[name], 48)
+
+
+@pytest.mark.parametrize("device_batch", [None, 5])
+@pytest.mark.parametrize("sizes", [(8, 16, 32, 32), (16, 32, 8, 12, 8, 24)], ids=["growing", "both"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curve_follows_the_examples_whatever_the_sizes(
+    name: str, sizes: tuple[int, ...], device_batch: int | None
+) -> None:
+    run = Run(Script(sizes=sizes), epochs=3, interval=0.5, device_batch=device_batch)
+    run.controller.curve(SCHEDULES[name])
+    expected, table, places = [], plainly(SCHEDULES[name], 48), []
+
+    def after(whole: bool) -> None:
+        if whole:
+            places.append(run.controller.examples_seen)
+
+    run.passes(3, after=after)
+    for seen in [0, *places[:-1]]:
+        expected.append(table[min(seen // 8, 47)])
+    assert run.lrs == expected
+    assert len(places) != 48
+    assert run.optimizer.param_groups[0]["lr"] == table[-1]  # where it ends
+
+
+def test_curve_goes_on_from_a_checkpoint() -> None:
+    def built() -> tuple[Run, LRScheduler]:
+        run = Run(Script(sizes=(8, 16, 32)), epochs=3, interval=0.5)
+        return run, run.controller.curve(SCHEDULES["one cycle"])
+
+    uncut = built()[0].passes(3)
+    first, curve = built()
+    for number, (inputs, labels) in enumerate(first.items(3)):
+        first.controller.step(mean(first.model(inputs), labels))
+        if number == 20:
+            break
+    second, other = built()
+    second.model.load_state_dict(first.model.state_dict())
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    second.controller.load_state_dict(first.controller.state_dict())
+    other.load_state_dict(curve.state_dict())
+    second.passes(3)
+    assert first.lrs + second.lrs == uncut.lrs
+    assert torch.equal(second.weights, uncut.weights)
+
+
+def test_progress_is_the_share_of_the_run() -> None:
+    run = Run(Script(sizes=(8, 16, 32)), epochs=1.5, interval=0.5)
+    found: list[float] = []
+    run.passes(2, after=lambda _: found.append(run.controller.progress))
+    seen = torch.tensor([8] * 16 + [16] * 4 + [32] * 4).cumsum(0)
+    assert found[: len(seen)] == [min(each / 192, 1.0) for each in seen.tolist()][: len(found)]
+    assert found[-1] == 1.0
+
+
+def test_curves_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="need the length of the run: give the controller epochs="):
+        assert Run().controller.progress
+    with pytest.raises(InputError, match="need the length of the run: give the controller epochs="):
+        Run().controller.curve(SCHEDULES["cosine"])
+    with pytest.raises(InputError, match="must be a schedule of steps but got ReduceLROnPlateau"):
+        Run(epochs=2).controller.curve(lambda optimizer, _: ReduceLROnPlateau(optimizer))
+    with pytest.raises(InputError, match="epochs must be greater than 0 but got epochs=0"):
+        Run(epochs=0)
+
+
+def test_schedule_stepped_with_each_update_is_told_once_the_size_changes() -> None:
+    run = Run()
+    curve = SCHEDULES["cosine"](run.optimizer, 48)
+    with one_line("a schedule that counts updates ends at the wrong rate; use controller.curve()"):
+        run.passes(3, after=lambda _: curve.step())
+
+
+def test_schedule_stepped_with_each_part_is_told() -> None:
+    run = Run("constant", device_batch=4)
+    curve = SCHEDULES["cosine"](run.optimizer, 48)
+    with one_line("the learning rate was changed between two parts of a batch"):
+        # Not before the first update, which torch itself minds.
+        run.passes(1, after=lambda _: curve.step() if run.controller.steps else None)
+
+
+@pytest.mark.parametrize("way", ["with each epoch", "by progress", "at a constant size"])
+def test_schedule_that_is_right_is_left_alone(way: str) -> None:
+    scheduler = Constant() if way == "at a constant size" else AdaBatch(period=1)
+    run = Run(scheduler, epochs=4)
+    curve = SCHEDULES["cosine"](run.optimizer, 4 if way == "with each epoch" else 64)
+    for _ in range(4):
+        for inputs, labels in run.controller.batches(run.loader):
+            run.controller.step(mean(run.model(inputs), labels))
+            if way == "by progress":
+                run.optimizer.param_groups[0]["lr"] = 0.1 * (1 - run.controller.progress)
+            elif way == "at a constant size":
+                curve.step()
+        if way == "with each epoch":
+            curve.step()
+    assert len({*run.lrs}) >= 4
