@@ -315,7 +315,7 @@ def test_loss_without_a_gradient_is_refused() -> None:
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("name", sorted({*SCHEDULERS} - {"plateau", "ramp"}))
+@pytest.mark.parametrize("name", sorted({*SCHEDULERS} - {"plateau", "ramp", "lr_tail"}))
 def test_interval_without_a_gradient_holds_and_says_so(name: str, scaled: bool) -> None:
     """The optimiser holds what the loss does not reach, and later something that it does."""
     model, idle = net(), nn.Parameter(torch.zeros(3))
