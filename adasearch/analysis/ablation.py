@@ -170,7 +170,7 @@ def _key(trial: TrialRecord, field: str) -> tuple[object, ...]:
 
 
 def level_table(rows: Sequence[LevelRow], form: str, *, margin: float = ERROR_MARGIN, mark: str = "") -> str:
-    """Return levels in a :data:`~adasearch.choices.Format`; ``mark`` is added to the title."""
+    """Return levels in one of :data:`~adasearch.io.tables.FORMATS`; ``mark`` is added to the title."""
     if form in ("csv", "json"):
         return render([_raw(row) for row in rows], [], form)
     clocks = " and ".join(sorted({row.clock for row in rows}))

@@ -188,7 +188,7 @@ TITLES = {"val_error": "validation error", "seconds": "seconds"}
 
 
 def importance_table(rows: Sequence[ImportanceRow], form: str, *, mark: str = "") -> str:
-    """Return importances in a :data:`~adasearch.choices.Format`; JSON and CSV hold every raw row.
+    """Return importances in one of :data:`~adasearch.io.tables.FORMATS`; JSON and CSV hold every raw row.
 
     ``mark`` is added to the titles.
     """

@@ -24,7 +24,7 @@ SPEED_NOTES = [
 def profile_tables(
     stability: Sequence[StabilityProfile], speed: Sequence[SpeedProfile], form: str = "text"
 ) -> str:
-    """Return profiles in a ``Format``; networks of the highest stability score come first.
+    """Return profiles in one of ``FORMATS``; networks of the highest stability score come first.
 
     JSON and CSV are one table of both, with raw values.
     """

@@ -5,8 +5,13 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-__all__ = ["Column", "fraction", "number", "render", "times"]
+from adasearch.choices import Format
+
+__all__ = ["FORMATS", "Column", "fraction", "number", "render", "times"]
+
+FORMATS: tuple[str, ...] = get_args(Format)
 
 Row = Mapping[str, object]
 
@@ -56,7 +61,7 @@ def times(value: object) -> str:
 
 
 def render(rows: Sequence[Row], columns: Sequence[Column], form: str, *, title: str = "") -> str:
-    """Return rows in a ``Format``; JSON is ``{"rows": [...]}`` and, like CSV, holds every raw value."""
+    """Return rows in one of ``FORMATS``; JSON is ``{"rows": [...]}`` and, like CSV, holds every raw value."""
     if form == "json":
         return json.dumps({"rows": list(rows)}, indent=2, default=str) + "\n"
     if form == "csv":

@@ -6,7 +6,6 @@ import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from adasearch.errors import text_of
 from adasearch.tuning.ray_patches import DEAD
 from adasearch.tuning.search_state import SearchState
 
@@ -73,7 +72,8 @@ class ParetoHalving(FIFOScheduler):
             trial.set_config({"task": task})
             return
         reason = trial.get_pickled_error() or trial.get_error() or "it died"
-        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text_of(reason)[-300:]}")
+        text = " ".join(str(reason).split())[-300:]
+        self._state.close(trial.trial_id, lost=f"the trial's process failed: {text}")
 
     def _free_dead_slots(self) -> None:
         """Give back what workers of dead actors held; Ray Train does so only where there is a dashboard."""

@@ -3,13 +3,12 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from adasearch.analysis.compare import compare
-from adasearch.choices import Format
 from adasearch.errors import InputError
+from adasearch.io.tables import FORMATS
 from adasearch.records import Params
 from adasearch.store import Store
 from tests.rows import study_of, trial_of
@@ -110,7 +109,7 @@ def test_unknown_study_is_refused_with_the_nearest(store: Store) -> None:
         compare(store, studies=["resnet18-nano-debba-digits"])
 
 
-@pytest.mark.parametrize("form", get_args(Format))
+@pytest.mark.parametrize("form", FORMATS)
 def test_empty_results_are_told_as_such(tmp_path: Path, form: str) -> None:
     text = compare(Store(str(tmp_path), must_exist=True), form=form)
     assert text.endswith("\n")
@@ -120,7 +119,7 @@ def test_empty_results_are_told_as_such(tmp_path: Path, form: str) -> None:
         assert f"no study in {tmp_path}" in text
 
 
-@pytest.mark.parametrize("form", get_args(Format))
+@pytest.mark.parametrize("form", FORMATS)
 def test_study_without_trials_is_a_row(tmp_path: Path, form: str) -> None:
     store = Store(str(tmp_path))
     store.write_study(DEBA)

@@ -1,12 +1,10 @@
 import csv
 import io
 import json
-from typing import get_args
 
 import pytest
 
-from adasearch.choices import Format
-from adasearch.io.tables import Column, fraction, number, render, times
+from adasearch.io.tables import FORMATS, Column, fraction, number, render, times
 
 COLUMNS = [
     Column("name", "name"),
@@ -84,7 +82,7 @@ def test_csv_quotes_and_fills_rows_that_differ() -> None:
     assert read == [{"a": 'x,"y"', "b": ""}, {"a": "", "b": "2"}]
 
 
-@pytest.mark.parametrize("form", get_args(Format))
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_rows_leave_the_headers(form: str) -> None:
     text = render([], COLUMNS, form)
     assert text.endswith("\n")
