@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adasearch.profiles.profile import SpeedPoint, SpeedProfile, StabilityProfile, Statistic, here
+from adasearch.profiles.profile import Figure, SpeedPoint, SpeedProfile, StabilityProfile, here
 from adasearch.records import StudyRecord
 from adasearch.signal_sets import SIGNAL_SETS
 from tests.rows import START
@@ -48,8 +48,8 @@ def stability_of(study: StudyRecord) -> StabilityProfile:
         batch_size=32,
         params={"train/batch_size": 32, "train/lr": 0.1},
         figures=(
-            Statistic("stability_score", None, 0.9, 0.8, 1.0),
-            Statistic("noise_scale", 3.0, None, None, None),
+            Figure("stability_score", None, 0.9, 0.8, 1.0),
+            Figure("noise_scale", 3.0, None, None, None),
         ),
         seeds=3,
         diverged=0,

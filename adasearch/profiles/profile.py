@@ -16,11 +16,11 @@ from adasearch.profiles.modelled_time import SpeedCurve, saturation_size
 from adasearch.records import Params, Precision, StudyRecord
 
 __all__ = [
+    "Figure",
     "Setting",
     "SpeedPoint",
     "SpeedProfile",
     "StabilityProfile",
-    "Statistic",
     "here",
     "setting_differences",
 ]
@@ -139,7 +139,7 @@ class SpeedProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistic:
+class Figure:
     """A number over seeds: mean and 95 % interval, None where there are too few finite values.
 
     ``epoch`` is None for a figure of the whole run, else the end of the part that it is of.
@@ -178,7 +178,7 @@ class StabilityProfile:
     intervals: int
     batch_size: int
     params: Params
-    figures: tuple[Statistic, ...]
+    figures: tuple[Figure, ...]
     seeds: int
     diverged: int
     created_at: datetime

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from adasearch.errors import InputError, one_line, text_of
 from adasearch.io.filesystem import listed, locate, write_whole
 from adasearch.io.text import is_name, printable, slug
-from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, StabilityProfile, Statistic
+from adasearch.profiles.profile import Figure, Setting, SpeedPoint, SpeedProfile, StabilityProfile
 from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, read_part, rows_in
 from adasearch.store.rows import plain
@@ -238,7 +238,7 @@ def _speed(rows: list[Row]) -> SpeedProfile:
 def _stability(rows: list[Row]) -> StabilityProfile:
     first = rows[0]
     figures = [
-        Statistic(row["figure"], row["epoch"], row["mean"], row["low"], row["high"])
+        Figure(row["figure"], row["epoch"], row["mean"], row["low"], row["high"])
         for row in rows
         if row["figure"] is not None
     ]

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from adasearch.profiles.profile import Statistic
+from adasearch.profiles.profile import Figure
 from adasearch.records import Signals
 from adasearch.schedulers.base import variation
 
@@ -74,19 +74,19 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None, 
     return mean, max(0.0, mean - half), mean + half  # no figure is negative
 
 
-def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Statistic, ...]:
+def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Figure, ...]:
     """Return every figure over seeds, and the noise scale of each tenth of the run.
 
     Args:
         histories: one per seed, equally long, none of a run that diverged.
     """
     runs = [run_figures(history) for history in histories]
-    found = [Statistic(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
+    found = [Figure(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
     length = min(len(history) for history in histories)
     ends = sorted({math.ceil(length * part / PARTS) for part in range(1, PARTS + 1)})
     for start, end in zip([0, *ends], ends, strict=False):
         values = [noise_scale(history[start:end]) for history in histories]
-        found.append(Statistic("noise_scale", histories[0][end - 1].epoch, *mean_interval(values)))
+        found.append(Figure("noise_scale", histories[0][end - 1].epoch, *mean_interval(values)))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from adasearch.analysis.prediction_table import outcomes_of, predict_table
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.profiles.modelled_time import SpeedCurve
-from adasearch.profiles.profile import Statistic
+from adasearch.profiles.profile import Figure
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.store import Store
 from tests.profile_rows import speed_of, stability_of
@@ -148,8 +148,8 @@ def results(tmp_path: Path) -> Path:
             steady = replace(steady, figures=(), diverged=1)
         else:
             figures = (
-                Statistic("stability_score", None, 0.5 + number / 20, None, None),
-                Statistic("noise_scale", None, 100.0 * (number + 1), None, None),
+                Figure("stability_score", None, 0.5 + number / 20, None, None),
+                Figure("noise_scale", None, 100.0 * (number + 1), None, None),
             )
             steady = replace(steady, figures=figures)
         profiles.write(steady)

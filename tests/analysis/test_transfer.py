@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adasearch.analysis.transfer import Donor, donors_of, nearest_first, point_of
-from adasearch.profiles.profile import StabilityProfile, Statistic
+from adasearch.profiles.profile import Figure, StabilityProfile
 from adasearch.records import Params, StudyRecord
 from adasearch.spaces.space import Space, load_space, parse_space
 from tests.profile_rows import stability_of
@@ -25,9 +25,9 @@ def donor(architecture: str = "alexnet", **params: object) -> Donor:
 
 def profile(architecture: str, score: float, noise: float = 100.0) -> StabilityProfile:
     figures = (
-        Statistic("stability_score", None, score, None, None),
-        Statistic("noise_scale", None, noise, None, None),
-        Statistic("noise_scale", 3.0, 7.0, None, None),
+        Figure("stability_score", None, score, None, None),
+        Figure("noise_scale", None, noise, None, None),
+        Figure("noise_scale", 3.0, 7.0, None, None),
     )
     return replace(stability_of(study_of("deba", architecture)), figures=figures)
 
