@@ -13,7 +13,7 @@ import yaml
 
 from adasearch.analysis.confirmed_tables import confirmed_tables
 from adasearch.analysis.gather import gather
-from adasearch.analysis.prediction_table import predict_table
+from adasearch.analysis.prediction_table import outlook
 from adasearch.cli.main import cli
 from adasearch.commands import catalogue
 from adasearch.data.sources.registry import decode
@@ -125,7 +125,7 @@ def test_first_table_of_the_readme_is_that_of_the_stored_study() -> None:
 
 
 def test_guesses_in_the_readme_are_those_over_the_stored_study() -> None:
-    checked = predict_table(Store(str(STUDY), must_exist=True), check=True, form="markdown")
+    checked = outlook(Store(str(STUDY), must_exist=True), check=True, form="markdown")
     for line in checked.strip().splitlines()[1:]:
         assert line.strip() in README
 

@@ -24,7 +24,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adasearch.analysis.compare import compare
-from adasearch.analysis.prediction_table import predict_table
+from adasearch.analysis.prediction_table import outlook
 from adasearch.cli.main import main
 from adasearch.commands import catalogue, export, replay, rerun
 from adasearch.commands._dashboard import Mirror
@@ -101,7 +101,7 @@ def readers(results: Path, place: Path) -> Iterator[Callable[[], object]]:
     yield lambda: replay(store, trial, scheduler="deba", fixed=(), form="text")
     yield lambda: export(store, "resnet18-nano-deba-digits", output=str(place / "rule.yaml"))
     yield lambda: export(store, "resnet18-nano-deba-digits", output=str(place / "ramp.yaml"), form="ramp")
-    yield lambda: predict_table(store)
+    yield lambda: outlook(store)
     yield lambda: Mirror(store)
     yield lambda: ProfileStore(str(results)).export(str(place / "profiles.parquet"), None)
     yield lambda: ProfileStore(str(place / "other")).take_in(str(place / "profiles.parquet"))

@@ -28,7 +28,7 @@ from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store.store import Store
 
-__all__ = ["outcomes_of", "predict_table", "traits_of"]
+__all__ = ["outcomes_of", "outlook", "traits_of"]
 
 DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
 
@@ -91,7 +91,7 @@ def outcomes_of(store: Store) -> list[Gain]:
     return found
 
 
-def predict_table(
+def outlook(
     store: Store,
     *,
     architectures: Sequence[str] = (),

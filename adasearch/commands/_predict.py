@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adasearch.analysis.prediction_table import predict_table
+from adasearch.analysis.prediction_table import outlook
 from adasearch.choices import Format
 from adasearch.store.store import Store
 
@@ -22,4 +22,4 @@ def predict(
     Raises:
         InputError: no profiles, or none of a network that was named.
     """
-    return predict_table(store, architectures=architectures, schedulers=schedulers, check=check, form=form)
+    return outlook(store, architectures=architectures, schedulers=schedulers, check=check, form=form)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from adasearch.analysis.prediction import Gain, Traits, ceiling, leave_one_out, pays, predict
-from adasearch.analysis.prediction_table import outcomes_of, predict_table
+from adasearch.analysis.prediction_table import outcomes_of, outlook
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.profiles.modelled_time import SpeedCurve
@@ -208,7 +208,7 @@ def test_network_without_profiles_is_refused_with_the_command_that_takes_them(
 
 
 def test_too_few_outcomes_to_check_is_said(tmp_path: Path) -> None:
-    assert "too few networks" in predict_table(Store(str(tmp_path)), check=True)
+    assert "too few networks" in outlook(Store(str(tmp_path)), check=True)
 
 
 def test_network_that_was_searched_on_several_data_sets_counts_once() -> None:
@@ -220,9 +220,9 @@ def test_network_that_was_searched_on_several_data_sets_counts_once() -> None:
 def test_check_takes_no_choice_and_an_unknown_scheduler_is_refused(results: Path) -> None:
     store = Store(str(results))
     with pytest.raises(InputError, match="--check guesses every network"):
-        predict_table(store, check=True, architectures=["alexnet"])
+        outlook(store, check=True, architectures=["alexnet"])
     with pytest.raises(InputError, match="unknown scheduler 'debba'; did you mean 'deba'"):
-        predict_table(store, schedulers=["debba"])
+        outlook(store, schedulers=["debba"])
 
 
 def test_outcome_without_a_finished_reference_is_the_searchs(results: Path) -> None:
