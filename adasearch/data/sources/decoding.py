@@ -18,6 +18,7 @@ So is one of any more than one that decodes to a single one.
 """
 
 DEEP_FORMATS = ("PNG", "PPM")  # in which Pillow's mode I is 16 bits deep; elsewhere its range is unknown
+ORIENTATION, UPRIGHT = 0x112, 1  # of EXIF
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 
 
@@ -63,6 +64,8 @@ def as_rgb(image: Image.Image, where: str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn a picture as its EXIF data say; where they are broken they say nothing."""
     try:
+        if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
+            return image  # which a turn would copy
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001 - whatever broken EXIF data make of their reader
         image.load()
