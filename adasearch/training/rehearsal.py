@@ -2,11 +2,14 @@
 
 They go through all that a run goes through: forward and backward passes in the precision asked for, the
 scheduler's signals and its decision, the optimiser, evaluation, a checkpoint and back, and for several
-workers DDP, between as many processes of this machine.
+workers DDP, between as many processes of this machine. What tells nothing of the trials, which may have other
+machines, is passed over: too little memory here, or too little time.
 """
 
+import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +30,7 @@ from adasearch.schedulers.registry import make_scheduler
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
+from adasearch.training.memory import is_out_of_memory
 from adasearch.training.randomness import random_state, restore_random
 from adasearch.training.task import MAX_ERROR, DivergedError
 
@@ -37,7 +41,13 @@ OURS = frozenset(ARCHITECTURES)
 
 SHARE = 4  # examples of a worker: enough for two halves that BatchNorm can take
 STEPS = 3  # two of one interval, whose second shows what DDP missed in the first, and one after a decision
-SECONDS = 600  # for processes that wait for each other
+SECONDS = 300  # for processes that wait for each other
+CODE = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[4])  # this process's: Python's own begins with the current folder
+from adasearch.training.rehearsal import _process
+_process()
+"""
 PROCESSES = max(2, os.cpu_count() or 1)  # at most; what fails among many workers fails among two
 
 HINTS = {
@@ -85,6 +95,8 @@ def _error_of(rehearsal: Rehearsal) -> str | None:
     except DivergedError:  # on images that show nothing
         return None
     except Exception as error:  # noqa: BLE001 - whatever a network or a scheduler makes of it
+        if is_out_of_memory(error):
+            return None
         place = place_in_user_code(error)
         return one_line(error) if place is None else f"{one_line(error)} ({place})"
     finally:
@@ -151,14 +163,13 @@ def _images(rehearsal: Rehearsal, count: int) -> Dataset:
 def _together(rehearsal: Rehearsal) -> str | None:
     """Return what went wrong first in one of as many processes as there are workers."""
     world = min(rehearsal.workers, PROCESSES)
-    code = "from adasearch.training.rehearsal import _process; _process()"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with TemporaryDirectory() as folder:
         running = []
         try:
             for rank in range(world):
                 process = subprocess.Popen(
-                    [sys.executable, "-c", code, folder, str(rank), str(world)],
+                    [sys.executable, "-I", "-c", CODE, folder, str(rank), str(world), json.dumps(sys.path)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -174,12 +185,14 @@ def _together(rehearsal: Rehearsal) -> str | None:
                 codes = [process.poll() for process in running]
                 if told and (text := told[0].read_text()):
                     return text
+                if -signal.SIGKILL in codes:  # by the kernel, for want of memory
+                    return None
                 if dead := [code for code in codes if code]:
                     return f"a worker process ended with code {dead[0]}"
                 if all(code == 0 for code in codes):
                     return None
                 time.sleep(0.05)
-            return f"the workers still wait for each other after {SECONDS} seconds"
+            return None
         finally:
             for process in running:
                 process.kill()

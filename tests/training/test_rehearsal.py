@@ -36,7 +36,7 @@ def wish(name: str, scheduler: str = "deba", workers: int = 1, **config: Any) ->
     return replace(FINE, config=settings, scheduler=scheduler, workers=workers)
 
 
-@pytest.mark.parametrize("name", ["Base", "Normed", "Idle", "Looks"])
+@pytest.mark.parametrize("name", ["Base", "Normed", "Idle", "Looks", "TooLarge"])
 @pytest.mark.parametrize("scheduler", ["constant", "noise_scale", "simigrad", f"{OWN}Works"])
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16", "float16"])
 def test_network_that_trains_passes_and_nothing_is_changed(name: str, scheduler: str, precision: str) -> None:
