@@ -15,7 +15,7 @@ from adasearch.analysis.confirmed_tables import confirmed_tables
 from adasearch.analysis.gather import gather
 from adasearch.analysis.prediction_table import predict_table
 from adasearch.cli.main import cli
-from adasearch.commands import catalogue
+from adasearch.commands import catalogue, export
 from adasearch.data.sources.registry import decode
 from adasearch.spaces.space import parse_space
 from adasearch.store import Store
@@ -89,7 +89,7 @@ def test_readme_has_no_gaps() -> None:
 
 
 def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
-    (code,) = [block for language, block in BLOCKS if language == "python" and "BatchSizeController" in block]
+    (code,) = [block for language, block in BLOCKS if language == "python" and "import BatchSize" in block]
     (loading,) = [block for language, block in BLOCKS if language == "python" and "load_state_dict" in block]
     assert len(code.splitlines()) <= 25
     before, loop = code.split("for epoch in", maxsplit=1)
@@ -107,6 +107,18 @@ def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
     assert [int(line.split()[0]) for line in resumed] == list(range(4, 13))
     sizes = [int(line.split()[1]) for line in three + resumed]
     assert sizes[-1] > sizes[0]
+
+
+def test_found_schedule_of_the_readme_trains(tmp_path: Path) -> None:
+    (found,) = [block for language, block in BLOCKS if language == "python" and "found.lr" in block]
+    (code,) = [block for language, block in BLOCKS if language == "python" and "import BatchSize" in block]
+    study = next(path.name for path in sorted(STUDY.iterdir()) if "adabatch" in path.name)
+    export(Store(str(STUDY)), study, output=str(tmp_path / "schedule.yaml"))
+    model = code.partition("optimizer =")[0]
+    last = "assert controller.progress == 1 and len(controller.history) >= found.epochs - 1"
+    (tmp_path / "found.py").write_text("\n".join([model, found, last]))
+    done = subprocess.run([sys.executable, "found.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 STUDY = Path(__file__).parents[1] / "notebooks" / "data"

@@ -58,6 +58,7 @@ class BatchGradient:
             ddp.register_forward_hook(self._forward.note)
         self._together = ddp is not None
         self.shown = 0
+        self._cleared = False
         self._weighted = False  # whether the loop weighs the parts
         self._weight = 0.0  # of this process's parts so far
         self._weighted_loss: Tensor | None = None
@@ -66,13 +67,24 @@ class BatchGradient:
 
     def begin(self, part: MicroBatch) -> None:
         """Begin with a part that was handed out."""
-        self._forward.ran = False
+        self._forward.ran = self._cleared = False
         if part.first:
             self._trained.clear_others()
             self.shown = 0
             self._broken = False
             self._kept = {}
             self._weight, self._weighted_loss = 0.0, None
+
+    def clear(self) -> None:
+        """Forget all gradients, so that those of what goes backward beside the controller can be told."""
+        for p in self._parameters():
+            p.grad = None
+        self._cleared = True
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something went backward since :meth:`clear`; it gets lost."""
+        return self._cleared and any(p.grad is not None for p in self._parameters())
 
     def add(self, loss: Tensor, part: MicroBatch, weight: float | None) -> None:
         """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's.

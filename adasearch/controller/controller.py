@@ -197,6 +197,7 @@ class BatchSizeController(ItemByItem):
         self._part = None  # one that was in hand when another loop was left comes again
         for item in self.sampler.handed_out(self._random.around(loader)):
             part = self.begin()
+            self._gradient.clear()
             with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
                 yield item
             self._pass_over()
@@ -230,7 +231,14 @@ class BatchSizeController(ItemByItem):
         check_loss(loss)
         self._updates_itself = False
         self._watch.used()
+        if self._gradient.disturbed:
+            self._watch.say(
+                "gradients that went backward before controller.backward() are left out: give one sum of all "
+                "losses (it is as it should be for another network's step, as in a GAN)"
+            )
         self._watch.look_at(loss, part)
+        if weight is None and (part.passes > 1 or self._ddp is not None):
+            self._watch.look_at_weight(loss, part)
         self._gradient.add(loss, part, None if weight is None else float(weight))
         return self._settle(part)
 

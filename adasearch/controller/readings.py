@@ -106,5 +106,7 @@ class Readings:
     def part(self) -> MicroBatch:
         """What the loop holds: the size of its batch, and which part of it this is."""
         if self._part is None:
-            raise RuntimeError("no batch was begun: iterate over controller.batches(loader)")
+            raise RuntimeError(
+                "no batch was begun: iterate over controller.batches(loader), and use each item at once"
+            )
         return self._part

@@ -16,6 +16,7 @@ __all__ = ["Watch", "check_optimizer"]
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
+MOST_WEIGHTS = 8  # looked at, for which the device is waited for
 SUM = 2  # of the kinds of reduction in torch's autograd
 
 
@@ -53,6 +54,7 @@ class Watch:
         self._counted = isinstance(inner, Optimizer)
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss
+        self._weights: list[float] = []  # of an example, in the first parts
         self._idle = 0
         self._rate: float | None = None  # of the update before
         self._moves = 0
@@ -123,6 +125,18 @@ class Watch:
             self.say(
                 f"the loss looks like the sum over the {part.examples} examples at hand, but the controller "
                 "takes it for their mean"
+            )
+
+    def look_at_weight(self, loss: Tensor, part: MicroBatch) -> None:
+        """Look whether the first losses of parts are means over something else than their examples."""
+        if len(self._weights) >= MOST_WEIGHTS:
+            return
+        weight = getattr(loss.grad_fn, "_saved_total_weight", None)  # of the cross entropy
+        self._weights.append(1.0 if weight is None else float(weight) / part.examples)
+        if max(self._weights) - min(self._weights) > 1e-5 * max(self._weights):
+            self.say(
+                "the loss is a mean over tokens or class weights, but the parts of a batch are weighed by "
+                "their examples: give controller.step(loss, weight=...), or whole_batches=True"
             )
 
     def batch_ended(self, *, updated: bool) -> None:

@@ -56,13 +56,13 @@ def main(checkpoint: Path) -> None:
                     "controller": controller.state_dict(),
                 }
                 torch.save(states, checkpoint)
-        last, decision = controller.history[-1], controller.decision
-        passes = controller.sampler.passes(last.batch_size)
-        lr = optimizer.param_groups[0]["lr"] * decision.lr_scale
-        say(
-            f"epoch {epoch + 1}  batch {last.batch_size} in {passes} passes  loss {last.train_loss:.4f}  "
-            f"next: {decision.batch_size} at learning rate {lr:.4g}"
-        )
+        lr = optimizer.param_groups[0]["lr"] * controller.decision.lr_scale
+        for last in controller.history[-1:]:  # there is none before the first interval's end
+            passes = controller.sampler.passes(last.batch_size)
+            say(
+                f"epoch {epoch + 1}  batch {last.batch_size} in {passes} passes  loss {last.train_loss:.4f}  "
+                f"next: {controller.batch_size} at learning rate {lr:.4g}"
+            )
     dist.barrier()  # no process leaves while another is still in a collective
     dist.destroy_process_group()
 

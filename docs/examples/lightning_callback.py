@@ -1,5 +1,6 @@
 """A callback that gives a Lightning trainer an adaptive batch size (automatic optimisation, one process)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import lightning
@@ -19,8 +20,8 @@ EPOCHS = 8
 class AdaptiveBatchSize(lightning.Callback):
     """Tell a controller what the trainer does; the controller's state lies in the trainer's checkpoints.
 
-    Give the trainer's loader ``batch_sampler=controller.sampler``, and the controller no ``device_batch`` and
-    no scheduler that needs the noise between examples: Lightning makes every item of the loader an update.
+    Give the trainer's loader ``batch_sampler=controller.sampler``, :class:`Unsized` around it, and the
+    controller ``whole_batches=True``: Lightning makes every item of the loader an update.
     Train in float32 or bfloat16: the callback does not hear of updates that the scaler of float16 skips.
     """
 
@@ -59,6 +60,17 @@ class AdaptiveBatchSize(lightning.Callback):
         self.controller.load_state_dict(state_dict["controller"])
 
 
+class Unsized:
+    """A loader without its length, which Lightning would ask for once and end every epoch by."""
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        """Hand out what the loader does."""
+        return iter(self.loader)
+
+
 class Digits(LightningModule):
     """A small network for scikit-learn's digits."""
 
@@ -84,7 +96,9 @@ def main() -> BatchSizeController:
     data = TensorDataset(torch.tensor(images / 16, dtype=torch.float32), torch.tensor(digits))
     torch.manual_seed(0)
     model = Digits()
-    controller = BatchSizeController(model, model.sgd, data, "adabatch", {"period": 2}, batch_size=32)
+    controller = BatchSizeController(
+        model, model.sgd, data, "adabatch", {"period": 2}, batch_size=32, whole_batches=True
+    )
     loader = DataLoader(data, batch_sampler=controller.sampler)
     trainer = Trainer(
         max_epochs=EPOCHS,
@@ -95,7 +109,7 @@ def main() -> BatchSizeController:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(model, loader)
+    trainer.fit(model, Unsized(loader))
     for row in controller.history:
         print(
             f"epoch {row.epoch:5.2f}  batch {row.batch_size:3d}  lr {row.lr:.4f}  loss {row.train_loss:.3f}"

@@ -22,5 +22,6 @@ for epoch in range(controller.epoch, 12):  # 3: a resumed run goes on where it w
         loss = nn.functional.cross_entropy(model(inputs), labels)
         controller.step(loss)  # 5, in place of zero_grad, backward and step
     curve.step()
-    last, decision = controller.history[-1], controller.decision
-    print(f"epoch {epoch + 1:2d}  batch {last.batch_size:3d}  loss {last.train_loss:.3f}  {decision.reason}")
+    for last in controller.history[-1:]:  # there is none before the first interval's end
+        reason = controller.decision.reason
+        print(f"epoch {epoch + 1:2d}  batch {last.batch_size:3d}  loss {last.train_loss:.3f}  {reason}")

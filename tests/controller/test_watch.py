@@ -252,6 +252,35 @@ def test_controller_leaves_nothing_behind_at_the_optimizer() -> None:
     optimizer.step()  # and nobody minds
 
 
+def test_loss_that_goes_backward_beside_the_controller_is_told() -> None:
+    run = Run("constant")
+    with one_line("give one sum of all losses"):
+        for inputs, labels in run.items(1):
+            run.model[0].weight.square().sum().backward()  # type: ignore[operator]
+            run.controller.step(mean(run.model(inputs), labels))
+
+
+@pytest.mark.parametrize("kind", ["class weights", "padding"])
+def test_mean_over_something_else_than_examples_is_told_where_batches_come_in_parts(kind: str) -> None:
+    def loss(output: Tensor, labels: Tensor) -> Tensor:
+        if kind == "class weights":
+            return mean(output, labels, weight=torch.tensor([1.0, 1.0, 30.0]))
+        return mean(output, labels, ignore_index=2)
+
+    Run("constant").passes(1, loss=loss)
+    with one_line("give controller.step(loss, weight=...), or whole_batches=True"):
+        Run("constant", batch_size=16, device_batch=8).passes(1, loss=loss)
+    with one_line("give controller.step(loss, weight=...), or whole_batches=True"):
+        Run("noise_scale", batch_size=16).passes(1, loss=loss)
+
+
+def test_tokens_of_which_every_example_has_as_many_need_no_weight() -> None:
+    Run("constant", device_batch=4).passes(1)
+    Run("constant", device_batch=4).passes(
+        1, loss=lambda output, labels: mean(output.repeat(3, 1), labels.repeat(3))
+    )
+
+
 # --- learning rates ---------------------------------------------------------------------------------------
 
 SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int], LRScheduler]] = {
