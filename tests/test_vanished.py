@@ -34,9 +34,7 @@ def rename_results(folder: Path) -> None:
 
 def remove_ray_files(folder: Path) -> None:
     """Remove what Ray Train and Tune keep, but not the sockets of Ray itself."""
-    (storage,) = [
-        each for each in (folder / "tmp").glob("adasearch-*") if not (each / "r").exists()
-    ]
+    (storage,) = [each for each in (folder / "tmp").glob("adasearch-*") if not (each / "r").exists()]
     shutil.rmtree(storage)
 
 

@@ -91,8 +91,6 @@ class _Examination:
             self._found += ray_findings(Path(self._root))
         return Report(findings=self._found, files=self._total)
 
-    # --- a study's folder ----------------------------------------------------------------------------
-
     def _rows(self, folder: str, tables: dict[Table, list[pafs.FileInfo]]) -> dict[str, TrialRecord]:
         """Check a folder's studies and trials; return the trials that belong there by id."""
         studies = list(self._records(tables["studies"], "studies", study_of))
@@ -200,8 +198,6 @@ class _Examination:
             return
         self._found += study_leftovers(Path(self._root), folder, trials)
 
-    # --- files -----------------------------------------------------------------------------------------
-
     def _profile(self, item: pafs.FileInfo) -> None:
         part = self._read(item, "profiles")
         if part is None:
@@ -234,12 +230,12 @@ class _Examination:
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 self._unreadable(path, table, f"its row is no record ({one_line(error)})")
                 continue
+            what = f"holds {len(records)} rows instead of one"
             if not records:
-                self._unreadable(path, table, "holds no row instead of one")
+                self._unreadable(path, table, what)
                 continue
             if len(records) > 1:
-                what, means = f"holds {len(records)} rows instead of one", "the first row alone counts"
-                self._add(path, what, means, "restore the file from a copy")
+                self._add(path, what, "the first row alone counts", "restore the file from a copy")
             yield path, records[0]
 
     def _read(self, item: pafs.FileInfo, table: Table) -> pa.Table | None:
