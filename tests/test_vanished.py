@@ -90,6 +90,7 @@ def test_search_ends_with_one_line_and_goes_on_with_nothing_lost_doubled_or_burn
         seconds = time.monotonic() - began
     finally:
         process.kill()
+        process.communicate()
     print(f"{fault}: {seconds:.0f} s, exit {process.returncode}, {err.strip()[:150]}")  # noqa: T201
     assert process.returncode == 1, (out, err)
     assert len(err.strip().splitlines()) == 1, err
