@@ -230,12 +230,12 @@ class _Examination:
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 self._unreadable(path, table, f"its row is no record ({one_line(error)})")
                 continue
+            what = f"holds {len(records)} rows instead of one"
             if not records:
-                self._unreadable(path, table, "holds no row instead of one")
+                self._unreadable(path, table, what)
                 continue
             if len(records) > 1:
-                what, means = f"holds {len(records)} rows instead of one", "the first row alone counts"
-                self._add(path, what, means, "restore the file from a copy")
+                self._add(path, what, "the first row alone counts", "restore the file from a copy")
             yield path, records[0]
 
     def _read(self, item: pafs.FileInfo, table: Table) -> pa.Table | None:
