@@ -1,9 +1,7 @@
 """``adasearch predict``: from stored profiles and studies to guesses, and how good such guesses were."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.gather import gather
@@ -18,9 +16,9 @@ from adasearch.analysis.prediction import (
     leave_one_out,
     pays,
     predict,
-    worth_growing,
 )
 from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.shipped import SHIPPED_NOTE, ceiling_said, shipped_outcomes
 from adasearch.errors import InputError
 from adasearch.io.tables import Column, render, times
 from adasearch.profiles.clock import profile_of
@@ -30,7 +28,7 @@ from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store.store import Store
 
-__all__ = ["ceiling_said", "outcomes_of", "outlook", "shipped_outcomes", "traits_of"]
+__all__ = ["outcomes_of", "outlook", "traits_of"]
 
 DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
 
@@ -94,30 +92,6 @@ def outcomes_of(store: Store) -> list[Gain]:
     return found
 
 
-def shipped_outcomes() -> list[Gain]:
-    """Return what each scheduler was worth in the study that comes with adasearch."""
-    rows = json.loads((Path(__file__).parent / "shipped_outcomes.json").read_text(encoding="utf-8"))
-    return [Gain(**{**row, "traits": Traits(**row["traits"])}) for row in rows]
-
-
-def ceiling_said(traits: Traits) -> str:
-    """Return what the ceiling alone says of a network, whatever a schedule does.
-
-    >>> ceiling_said(Traits(architecture="vgg", scale="nano", dataset="digits", ceiling=1.25,
-    ...     stability_score=None, noise_scale=None))
-    'vgg: a larger batch is at most 1.25 times as fast here, so at most 20 % of the time can be saved'
-    """
-    if not worth_growing(traits):
-        return (
-            f"{traits.architecture}: a larger batch is no faster here (ceiling {traits.ceiling:.2f}x), so no "
-            "schedule of batch sizes can save time"
-        )
-    return (
-        f"{traits.architecture}: a larger batch is at most {traits.ceiling:.2f} times as fast here, so at "
-        f"most {100 * (1 - 1 / traits.ceiling):.0f} % of the time can be saved"
-    )
-
-
 def outlook(
     store: Store,
     *,
@@ -166,10 +140,6 @@ def outlook(
     )
 
 
-SHIPPED_NOTE = (
-    "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
-    "4,000 images of CIFAR-10, one CPU core) stand beside them;"
-)
 NOTES = [
     "ceiling: throughput at the best batch size over that at the default one, by the speed profile;",
     "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what",

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from adasearch.analysis.prediction import Gain, Traits, ceiling, leave_one_out, pays, predict
-from adasearch.analysis.prediction_table import outcomes_of, outlook, shipped_outcomes
+from adasearch.analysis.prediction_table import outcomes_of, outlook
+from adasearch.analysis.shipped import shipped_outcomes
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.profiles.modelled_time import SpeedCurve
