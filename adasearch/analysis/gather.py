@@ -184,8 +184,14 @@ def _confirmed(store: Store, study: StudyRecord) -> bool:
 def _unlike(studies: Sequence[StudyRecord]) -> str:
     """Return in what the studies of a table differ that they should share; empty if in nothing."""
     for name, word in ONE_TABLE.items():
-        values = {getattr(study, name): study.study for study in studies}
+        values = {getattr(study, name): study for study in studies}
         if len(values) > 1:
-            some = ", ".join(f"{study}: {value}" for value, study in list(values.items())[:2])
+            some = ", ".join(f"{each.study}: {_said(each, name)}" for each in list(values.values())[:2])
             return f"studies differ in {word} ({some})"
     return ""
+
+
+def _said(study: StudyRecord, name: str) -> str:
+    """Return a study's field, a budget as it was given, too."""
+    value = getattr(study, name)
+    return f"{value}, --epochs {value / study.train_examples:.4g}" if name == "budget" else str(value)

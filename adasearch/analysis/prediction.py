@@ -35,6 +35,7 @@ __all__ = [
     "leave_one_out",
     "pays",
     "predict",
+    "worth_growing",
 ]
 
 MIN_NETWORKS = 3
@@ -124,7 +125,7 @@ class Prediction:
     @property
     def expected(self) -> bool:
         """Whether it :func:`pays` by its means, where the ceiling allows any gain."""
-        if self.speedup is None or self.error_change is None or not _worth_growing(self.traits):
+        if self.speedup is None or self.error_change is None or not worth_growing(self.traits):
             return False
         return pays(self.speedup.mean, self.error_change.mean)
 
@@ -211,7 +212,7 @@ def leave_one_out(outcomes: Sequence[Gain]) -> list[Checked]:
 
 def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -> Answer:
     """Return the answer in words: clear only where the whole range, or the ceiling, is."""
-    if not _worth_growing(traits):
+    if not worth_growing(traits):
         return "not worth it"
     if speedup is None or error_change is None:
         return "not known"
@@ -222,7 +223,7 @@ def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -
     return "pays" if pays(speedup.low, error_change.high) else "may pay"
 
 
-def _worth_growing(traits: Traits) -> bool:
+def worth_growing(traits: Traits) -> bool:
     """Tell whether a larger batch is any faster here; if not, no schedule that grows can gain."""
     return math.log(traits.ceiling) >= TIME_MARGIN
 

@@ -18,6 +18,7 @@ from adasearch.analysis.prediction import (
     predict,
 )
 from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.shipped import SHIPPED_NOTE, ceiling_said, shipped_outcomes
 from adasearch.errors import InputError
 from adasearch.io.tables import Column, render, times
 from adasearch.profiles.clock import profile_of
@@ -123,11 +124,20 @@ def predict_table(
     if not traits:
         raise InputError(f"no network has a speed and a stability profile in {store.name}; see 'profile'")
     wanted = [each for each in traits if not architectures or each.architecture in architectures]
-    guesses = [
-        predict(each, scheduler, outcomes) for scheduler in schedulers or DEFAULT for each in _sorted(wanted)
-    ]
+    known_elsewhere, guesses = False, []
+    for scheduler in schedulers or DEFAULT:
+        networks = {each.traits.network for each in outcomes if each.scheduler == scheduler}
+        few = len(networks) <= MIN_NETWORKS  # one of which may be that which is guessed
+        others = [each for each in shipped_outcomes() if few and each.traits.network not in networks]
+        known_elsewhere |= any(each.scheduler == scheduler for each in others)
+        guesses += [predict(each, scheduler, [*outcomes, *others]) for each in _sorted(wanted)]
     table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search", width)
-    return table if form in ("csv", "json") else "\n".join([table, *NOTES, ""])
+    if form in ("csv", "json"):
+        return table
+    shipped = [SHIPPED_NOTE] if known_elsewhere else []
+    return "\n".join(
+        [table, *dict.fromkeys(ceiling_said(each.traits) for each in guesses), *shipped, *NOTES, ""]
+    )
 
 
 NOTES = [

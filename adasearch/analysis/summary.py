@@ -33,11 +33,8 @@ def in_one_sentence(rows: Sequence[SearchRow], evidence: Sequence[ConfirmedRow])
         *([f"{len(unchecked)} not checked ({_counted(unchecked)})"] if unchecked else []),
     ]
     if not gained:
-        return (
-            "Against a tuned constant batch no schedule is confirmed to gain: of "
-            f"{len(others) + len(unchecked)} there are {' and '.join(rest)}."
-        )
-    left = f"; of the others there are {' and '.join(rest)}" if rest else ""
+        return f"Against a tuned constant batch no schedule is confirmed to gain: {' and '.join(rest)}."
+    left = f"; of the others {' and '.join(rest)}" if rest else ""
     return f"Against a tuned constant batch {'; '.join(map(_gain, gained))}{left}."
 
 

@@ -142,8 +142,10 @@ def training_options(command: Command) -> Command:
         *_RUN,
         click.option(
             "--space",
+            multiple=True,
             metavar="FILE",
-            help="Search space of the scheduler: a YAML file or a name from 'list spaces'.",
+            help="Search space of the scheduler: a YAML file or a name from 'list spaces'; of several "
+            "schedulers SCHEDULER=FILE, repeatable.",
         ),
         click.option(
             "--train-space",
@@ -185,7 +187,7 @@ def _with_request(command: Command) -> Command:
         precision: Precision | None,
         compile: bool | None,
         per_example: bool | None,
-        space: str | None,
+        space: tuple[str, ...],
         train_space: str | None,
         fixed: tuple[str, ...],
         **others: Any,
@@ -212,7 +214,7 @@ def _with_request(command: Command) -> Command:
             precision=precision,
             compile=compile,
             per_example=per_example,
-            space=space,
+            space=space or None,
             train_space=train_space,
             fixed=fixed,
         )

@@ -39,7 +39,8 @@ def predict(
     """Guess from its profiles whether a growing batch will pay on a network, before any search.
 
     The speed profile says how much a larger batch could save here at most, the stability profile and the
-    outcomes of other networks in the results folder what to expect. --check holds each network out in turn
+    outcomes of other networks what to expect: those in the results folder, and where these are fewer than
+    four, those of the study that comes with adasearch. --check holds each network out in turn
     and tells how good such guesses were.
 
     \b

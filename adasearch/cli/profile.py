@@ -93,7 +93,7 @@ def profile(
         kinds=get_args(ProfileKind) if kind is None else (kind,),
         name=name,
         threads=threads,
-        space=request.space or "deba",
+        space=request.spaces[0] if request.spaces else "deba",
     )
     found = commands.profile(
         replace(request, architectures=architectures, space=None),

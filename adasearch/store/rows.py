@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any, get_args, get_type_hints
 
+import pandas as pd
+
 from adasearch.choices import Clock
 from adasearch.io.text import is_name, slug
 from adasearch.records import (
@@ -35,6 +37,7 @@ __all__ = [
     "row_of",
     "study_of",
     "trial_of",
+    "with_params",
 ]
 
 _SIGNALS = [field.name for field in dataclasses.fields(Signals)]
@@ -216,3 +219,19 @@ def interval_of(row: dict[str, Any]) -> IntervalRecord:
         ),
         **{name: row[name] for name in _OWN_FIELDS},
     )
+
+
+def with_params(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of trials with each parameter as a column of its own beside ``params``, which is JSON.
+
+    >>> with_params(pd.DataFrame({"params": ['{"train/lr": 0.1}', "no JSON"]}))["train/lr"].tolist()
+    [0.1, nan]
+    """
+    return trials.join(pd.DataFrame([_params(text) for text in trials["params"]], index=trials.index))
+
+
+def _params(text: str) -> dict[str, Value]:
+    try:
+        return plain(text)
+    except (TypeError, ValueError):  # a row that is no trial of ours
+        return {}

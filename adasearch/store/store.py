@@ -26,7 +26,7 @@ from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pi
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
 from adasearch.store.parquet_file import PartError, parquet_bytes, rows_in
-from adasearch.store.rows import interval_row, row_of, study_of, trial_of
+from adasearch.store.rows import interval_row, row_of, study_of, trial_of, with_params
 from adasearch.store.schemas import SCHEMAS, Table
 from adasearch.store.trials import RESERVED, folder_of
 
@@ -225,6 +225,8 @@ class Store:
     ) -> pd.DataFrame:
         """Return a table of some studies as a data frame: all studies and columns by default.
 
+        Of trials each parameter is a column, too, such as "train/lr", beside ``params``, which is JSON.
+
         Raises:
             InputError: the table has no such column.
         """
@@ -235,7 +237,8 @@ class Store:
         folders = [name for name in self.folders() if name not in RESERVED] if studies is None else studies
         empty = SCHEMAS[table].empty_table().select(known if columns is None else columns)
         parts = (piece.rows for folder in folders for piece in self._pieces(folder, table, columns=columns))
-        return pd.DataFrame(pa.concat_tables([empty, *parts]).to_pandas())
+        frame = pd.DataFrame(pa.concat_tables([empty, *parts]).to_pandas())
+        return with_params(frame) if table == "trials" and columns is None else frame
 
     def folders(self) -> list[str]:
         """Return every folder of tables by name: studies, ``train`` and ``profiles``."""

@@ -27,7 +27,8 @@ class Request:
 
     ``schedulers`` may leave out the constant baseline, which ``baseline`` adds unless it is False.
     ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
-    ``train/field=value`` and ``scheduler/field=value``. The spaces of an ``experiment`` take the place of
+    ``train/field=value`` and ``scheduler/field=value``. ``space`` holds a file or a name, or several as
+    ``scheduler=file``. The spaces of an ``experiment`` take the place of
     those that come with adasearch. ``device`` is None where it is not known yet.
     """
 
@@ -56,7 +57,7 @@ class Request:
     per_example: bool | None = None
     sampler: Sampler | None = None
     stopper: Stopper | None = None
-    space: str | None = None
+    space: str | Sequence[str] | None = None
     train_space: str | None = None
     fixed: Sequence[str] = ()
     study: str | None = None
@@ -70,6 +71,11 @@ class Request:
     def source(self) -> str:
         """The data set: digits unless there is another."""
         return "digits" if self.dataset is None else self.dataset
+
+    @property
+    def spaces(self) -> Sequence[str]:
+        """What was given as ``space``, one after the other."""
+        return (self.space,) if isinstance(self.space, str) else self.space or ()
 
     @property
     def sized_dataset(self) -> str:

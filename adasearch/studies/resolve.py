@@ -89,11 +89,7 @@ def _check(request: Request) -> None:
     for scheduler in request.schedulers:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
-    if request.space is not None and len(adaptive) != 1:
-        raise InputError(
-            f"--space needs exactly one scheduler besides constant but got {len(adaptive)}: "
-            f"{', '.join(adaptive)}"
-        )
+    _given_space(request, BASELINE)
     for name in ("subset", "workers", "smallest", "largest"):
         value = getattr(request, name)
         if value is not None and not 1 <= value < 2**31:
@@ -109,6 +105,25 @@ def _check(request: Request) -> None:
         )
     for text in request.fixed:
         parse_fixed(text, adaptive)
+
+
+def _given_space(request: Request, scheduler: str) -> str | None:
+    """Return the file or name of the space that the user gave for a scheduler; None where they gave none.
+
+    Raises:
+        InputError: of several schedulers it is not said for which one it is.
+    """
+    adaptive = [name for name in dict.fromkeys(request.schedulers) if name != BASELINE]
+    named = {name: text for name in adaptive for text in request.spaces if text.startswith(f"{name}=")}
+    plain = [text for text in request.spaces if text not in named.values()]
+    if plain and (len(adaptive) != 1 or len(request.spaces) > 1):
+        raise InputError(
+            f"--space needs exactly one scheduler besides constant, or SCHEDULER=FILE for each, but got "
+            f"--space {plain[0]} and {len(adaptive)}: {', '.join(adaptive)}"
+        )
+    if scheduler in named:
+        return named[scheduler].removeprefix(f"{scheduler}=")
+    return plain[0] if plain and scheduler != BASELINE else None
 
 
 def _scale(request: Request) -> str:
@@ -159,7 +174,7 @@ def _spaces(
     scheduler_space = scheduler_space_of(
         scheduler,
         SpaceSources(
-            given=request.space,
+            given=_given_space(request, scheduler),
             published=published.scheduler_space(scheduler) if published else None,
             stored=stored.scheduler_space if stored else None,
         ),

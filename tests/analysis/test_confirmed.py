@@ -286,7 +286,10 @@ def test_settings_of_controls_are_not_searched_ones(store: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"budget": 800}, "studies differ in budget (other: 800, resnet18-nano-deba-digits: 1600)"),
+        (
+            {"budget": 800},
+            "studies differ in budget (other: 800, --epochs 2, resnet18-nano-deba-digits: 1600, --epochs 4)",
+        ),
         ({"fingerprint": "beef"}, "studies differ in data"),
         ({"seed": 3}, "studies differ in split"),
     ],

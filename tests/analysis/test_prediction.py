@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy import stats
 
 from adasearch.analysis.prediction import Gain, Traits, ceiling, leave_one_out, pays, predict
 from adasearch.analysis.prediction_table import outcomes_of, predict_table
+from adasearch.analysis.shipped import shipped_outcomes
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.profiles.modelled_time import SpeedCurve
@@ -246,3 +248,30 @@ def test_speed_ups_are_guessed_and_told_at_equal_error_only(results: Path) -> No
     guessed = json.loads(predict_table(store, architectures=["densenet121"], form="json"))["rows"]
     assert [(row["speedup_mean"], row["speedup_low"]) for row in guessed] == [(None, None)]
     assert guessed[0]["error_change_low"] > 0.01
+
+
+STUDY = Path(__file__).parents[2] / "notebooks" / "data"
+
+
+def test_shipped_outcomes_are_those_of_the_stored_study() -> None:
+    stored = {(each.traits.architecture, each.scheduler): each for each in outcomes_of(Store(str(STUDY)))}
+    shipped = {(each.traits.architecture, each.scheduler): each for each in shipped_outcomes()}
+    assert shipped.keys() == stored.keys()
+    for key, each in shipped.items():
+        assert (each.speedup, each.error_change) == pytest.approx(
+            (stored[key].speedup, stored[key].error_change)
+        )
+        assert each.traits.ceiling == pytest.approx(stored[key].traits.ceiling)
+
+
+def test_folder_that_knows_too_few_networks_guesses_from_the_shipped_study(results: Path) -> None:
+    alone = Store(str(results))
+    assert "study that comes with adasearch" not in predict_table(alone, architectures=["densenet121"])
+    for folder in ("resnet18-nano-deba-digits", "vit_b_16-nano-deba-digits"):
+        shutil.rmtree(results / folder)
+    text = predict_table(alone, architectures=["densenet121"])
+    assert "study that comes with adasearch" in text
+    assert "densenet121: a larger batch is at most" in text
+    (row,) = json.loads(predict_table(alone, architectures=["densenet121"], form="json"))["rows"]
+    assert row["networks"] == 2 + 4  # alexnet is known here, so it counts as it was here
+    assert row["answer"] != "not known"

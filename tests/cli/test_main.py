@@ -171,8 +171,8 @@ BAD_SEARCHES = [
     (["--scheduler", "debba"], "unknown scheduler 'debba'; did you mean 'deba'?"),
     (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
     (["--scheduler", "json:loads"], "must be a dataclass"),
-    (["--space", "deba", "--scheduler", "deba", "--scheduler", "adabatch"], "but got 2: deba, adabatch"),
-    (["--space", "deba", "--scheduler", "constant"], "exactly one scheduler besides constant but got 0"),
+    (["--space", "deba", "--scheduler", "deba", "--scheduler", "adabatch"], "and 2: deba, adabatch"),
+    (["--space", "deba", "--scheduler", "constant"], "SCHEDULER=FILE for each, but got --space deba and 0:"),
     (["--scheduler", "adabatch", "--set", "scheduler/window=5"], "searched schedulers 'window'"),
     (["--trials", "0"], "--trials must be at least 1 but got 0"),
     (["--slots", "0"], "--slots must be at least 1 but got 0"),
@@ -863,6 +863,22 @@ def test_study_of_ones_own_network_is_not_called_nano_but_goes_on_where_it_was(s
     assert shell(*search, "--results", "former").code == 0
     former = [study.study for study in Store("former").studies()]
     assert former == ["small_nets-make_net-nano-deba-digits"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_each_of_several_schedulers_may_have_a_space_of_its_own(shell: Shell) -> None:
+    shell.folder.joinpath("mine.yaml").write_text("scheduler: cabs\nfields:\n  scale: {fixed: 0.5}\n")
+    both = (*SEARCH, "--scheduler", "deba", "--scheduler", "cabs")
+    assert shell(*both, "--space", "deba=deba_short", "--space", "cabs=mine.yaml").code == 0
+    spaces = {study.scheduler: stored_spaces(study)[1] for study in shell.store.studies()}
+    assert spaces["cabs"].fixed()["scheduler/scale"] == 0.5
+    assert spaces["deba"].ends("window") == (3, 10)
+    shell.refuses(
+        *both,
+        "--space",
+        "deba_short",
+        says="or SCHEDULER=FILE for each, but got --space deba_short and 2: deba, cabs",
+    )
 
 
 @pytest.mark.usefixtures("engine")

@@ -374,9 +374,9 @@ def test_sentence_names_what_gains_and_counts_the_rest() -> None:
         return in_one_sentence(search_rows(studies, trials), confirmed_rows(studies, trials, {}))
 
     gains = "resnet18 with deba is faster at equal error, 2.00x [2.00, 2.00] (over 5 fresh seeds)"
-    assert sentence(0.2).startswith(f"Against a tuned constant batch {gains}; of the others there are 1 not")
+    assert sentence(0.2).startswith(f"Against a tuned constant batch {gains}; of the others 1 not")
     assert sentence(0.45) == (
-        "Against a tuned constant batch no schedule is confirmed to gain: of 2 there are 1 checked on fresh "
+        "Against a tuned constant batch no schedule is confirmed to gain: 1 checked on fresh "
         "seeds (1 no evidence) and 1 not checked (1 no gain in search)."
     )
     assert in_one_sentence([], []) == "No adaptive schedule was searched here yet."

@@ -313,7 +313,9 @@ def test_trial_is_found_where_its_id_says(
 def test_frames_have_every_row_and_column(full: Store) -> None:
     for table in TABLES:
         frame = full.frame(table)
-        assert list(frame.columns) == SCHEMAS[table].names
+        params = list(TRIAL.params) if table == "trials" else []
+        assert list(frame.columns) == [*SCHEMAS[table].names, *params]
+        assert [frame[name].item() for name in params] == [TRIAL.params[name] for name in params]
         assert len(frame) == (2 if table == "intervals" else 1)
     assert full.frame("trials", [STUDY.study])["val_error"].item() == 0.125
     assert full.frame("trials", ["another"]).empty

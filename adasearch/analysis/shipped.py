@@ -1,0 +1,37 @@
+"""What is known of a network before any was searched here: its ceiling, and the study of ours that ships."""
+
+import json
+from pathlib import Path
+
+from adasearch.analysis.prediction import Gain, Traits, worth_growing
+
+__all__ = ["SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
+
+SHIPPED_NOTE = (
+    "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
+    "4,000 images of CIFAR-10, one CPU core) stand beside them;"
+)
+
+
+def shipped_outcomes() -> list[Gain]:
+    """Return what each scheduler was worth in the study that comes with adasearch."""
+    rows = json.loads((Path(__file__).parent / "shipped_outcomes.json").read_text(encoding="utf-8"))
+    return [Gain(**{**row, "traits": Traits(**row["traits"])}) for row in rows]
+
+
+def ceiling_said(traits: Traits) -> str:
+    """Return what the ceiling alone says of a network, whatever a schedule does.
+
+    >>> ceiling_said(Traits(architecture="vgg", scale="nano", dataset="digits", ceiling=1.25,
+    ...     stability_score=None, noise_scale=None))
+    'vgg: a larger batch is at most 1.25 times as fast here, so at most 20 % of the time can be saved'
+    """
+    if not worth_growing(traits):
+        return (
+            f"{traits.architecture}: a larger batch is no faster here (ceiling {traits.ceiling:.2f}x), so no "
+            "schedule of batch sizes can save time"
+        )
+    return (
+        f"{traits.architecture}: a larger batch is at most {traits.ceiling:.2f} times as fast here, so at "
+        f"most {100 * (1 - 1 / traits.ceiling):.0f} % of the time can be saved"
+    )
