@@ -23,8 +23,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.profiles.profile import StabilityProfile
+from adasearch.profiles.stability import SPREAD, spread_of
 
-__all__ = ["ConstantBatch", "constant_batch", "excess_steps_saved", "seconds_saved"]
+__all__ = [
+    "MODEL_NOTE",
+    "Ceilings",
+    "ConstantBatch",
+    "ceilings_of",
+    "constant_batch",
+    "excess_steps_saved",
+    "seconds_saved",
+]
+
+MODEL_NOTE = (
+    "by the noise scale: McCandlish's model of plain gradient noise, with a learning rate tuned at each\n"
+    "size; a noise scale that scatters makes these ceilings too high, not too low;"
+)
+"""What a reader of these figures must know."""
 
 BAND = 1.05
 """What the sizes of a band cost at most over the best one. Ours."""
@@ -92,3 +108,75 @@ def constant_batch(curve: SpeedCurve, noise: Sequence[float], default: int) -> C
         cost=max(1.0, seconds(default) / seconds(best)),
         open_end=within[-1] == last,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    """What the profiles of a network say of any schedule, and of a constant batch.
+
+    Args:
+        gamma: see the module; ``gamma_low`` and ``gamma_high`` are its 95 % interval over seeds, None with
+            one seed or in a profile of version 0.2.0.
+        batch: the constant batch of least cost.
+    """
+
+    gamma: float
+    gamma_low: float | None
+    gamma_high: float | None
+    batch: ConstantBatch
+
+    def row(self) -> dict[str, object]:
+        """Return the figures by name."""
+        return {
+            "noise_gamma": self.gamma,
+            "noise_gamma_low": self.gamma_low,
+            "noise_gamma_high": self.gamma_high,
+            "most_seconds_saved": seconds_saved(self.gamma),
+            "most_excess_steps_saved": excess_steps_saved(self.gamma),
+            "constant_batch": self.batch.best,
+            "constant_batch_low": self.batch.low,
+            "constant_batch_high": self.batch.high,
+            "default_batch_cost": self.batch.cost,
+        }
+
+    def said(self) -> list[str]:
+        """Return them in words."""
+        known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
+        seconds = _percent([None if each is None else seconds_saved(each) for each in known])
+        steps = _percent([None if each is None else excess_steps_saved(each) for each in known])
+        batch = self.batch
+        end = f"{batch.high} or more" if batch.open_end else str(batch.high)
+        return [
+            f"no schedule saves more than {seconds} of the seconds, or {steps} of the steps beyond the "
+            "least, over the best constant batch",
+            f"a constant batch of {batch.best} costs least, {batch.low} to {end} at most 5 % more; the "
+            f"default of {batch.default} costs {batch.cost:.2f} times as much",
+        ]
+
+
+def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
+    """Return what the profiles say; None where the noise scale was not had in two parts of the run."""
+    noise = [
+        each.mean
+        for each in steady.figures
+        if each.name == "noise_scale" and each.epoch is not None and each.mean is not None and each.mean > 0
+    ]
+    if len(noise) < 2:
+        return None
+    spread = next((each for each in steady.figures if each.name == SPREAD), None)
+    if spread is None or spread.mean is None:  # of version 0.2.0
+        gamma, low, high = spread_of(noise), None, None
+    else:
+        gamma, low = spread.mean, spread.low
+        high = None if spread.high is None else min(spread.high, 1.0)
+    return Ceilings(
+        gamma=gamma,
+        gamma_low=low,
+        gamma_high=high,
+        batch=constant_batch(curve, noise, steady.batch_size),
+    )
+
+
+def _percent(shares: Sequence[float | None]) -> str:
+    mean, low, high = (None if share is None else f"{100 * share:.1f}" for share in shares)
+    return f"{mean} %" if low is None or high is None else f"{mean} % ({low} to {high})"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.gather import gather
 from adasearch.analysis.prediction import (
@@ -38,6 +39,10 @@ def traits_of(store: Store) -> list[Traits]:
 
     A stability profile with a run that diverged predicts nothing, and is left out.
     """
+    return [_traits(*pair) for pair in _profiles_of(store)]
+
+
+def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
     profiles = ProfileStore(store.name)
     speed = {_key(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
     steady = {
@@ -45,7 +50,7 @@ def traits_of(store: Store) -> list[Traits]:
         for each in sorted(profiles.stability(), key=lambda p: p.created_at)
         if not each.diverged
     }
-    return [_traits(speed[key], steady[key]) for key in speed.keys() & steady.keys()]
+    return [(speed[key], steady[key]) for key in speed.keys() & steady.keys()]
 
 
 def outcomes_of(store: Store) -> list[Gain]:
@@ -113,7 +118,8 @@ def predict_table(
         if architectures or schedulers:
             raise InputError("--check guesses every network and scheduler that was searched; give it alone")
         return _checked_table(leave_one_out(outcomes), form, width)
-    traits = traits_of(store)
+    profiles = _profiles_of(store)
+    traits = [_traits(*pair) for pair in profiles]
     known = {each.architecture for each in traits}
     for name in architectures:
         if name not in known:
@@ -131,12 +137,23 @@ def predict_table(
         others = [each for each in shipped_outcomes() if few and each.traits.network not in networks]
         known_elsewhere |= any(each.scheduler == scheduler for each in others)
         guesses += [predict(each, scheduler, [*outcomes, *others]) for each in _sorted(wanted)]
-    table = _table([_row(each) for each in guesses], COLUMNS, form, "Before any search", width)
+    ceilings = {_traits(*pair): ceilings_of(pair[0].curve, pair[1]) for pair in profiles}
+    rows = [_row(each) for each in guesses]
+    if form in ("csv", "json"):
+        rows = [row | _ceiling_row(ceilings[each.traits]) for row, each in zip(rows, guesses, strict=True)]
+    table = _table(rows, COLUMNS, form, "Before any search", width)
     if form in ("csv", "json"):
         return table
+    noise = [
+        f"{each.architecture} {each.scale}: {line}"
+        for each in dict.fromkeys(guess.traits for guess in guesses)
+        if (found := ceilings[each]) is not None
+        for line in found.said()
+    ]
+    told = [*noise, MODEL_NOTE] if noise else []
     shipped = [SHIPPED_NOTE] if known_elsewhere else []
     return "\n".join(
-        [table, *dict.fromkeys(ceiling_said(each.traits) for each in guesses), *shipped, *NOTES, ""]
+        [table, *dict.fromkeys(ceiling_said(each.traits) for each in guesses), *told, *shipped, *NOTES, ""]
     )
 
 
@@ -227,6 +244,10 @@ def _row(guess: Prediction) -> dict[str, object]:
         "networks": guess.networks,
         "answer": guess.answer,
     }
+
+
+def _ceiling_row(found: Ceilings | None) -> dict[str, object]:
+    return {} if found is None else found.row()
 
 
 def _checked_row(each: Checked) -> dict[str, object]:

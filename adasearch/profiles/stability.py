@@ -15,6 +15,7 @@ __all__ = [
     "noise_scale",
     "noise_spread",
     "run_figures",
+    "spread_of",
     "stability_figures",
 ]
 
@@ -70,9 +71,16 @@ def noise_spread(history: Sequence[Signals], parts: int = PARTS) -> float:
     """
     scales = [noise_scale(part) for part in _parts(history, parts)]
     known = [scale for scale in scales if math.isfinite(scale) and scale > 0]
-    if len(known) < 2:
-        return math.nan
-    return statistics.fmean(map(math.sqrt, known)) ** 2 / statistics.fmean(known)
+    return spread_of(known) if len(known) > 1 else math.nan
+
+
+def spread_of(scales: Sequence[float]) -> float:
+    """Return ``mean(sqrt N)^2 / mean(N)`` of noise scales greater than 0.
+
+    >>> spread_of([4.0, 4.0]), spread_of([1.0, 9.0])
+    (1.0, 0.8)
+    """
+    return statistics.fmean(map(math.sqrt, scales)) ** 2 / statistics.fmean(scales)
 
 
 def _parts(history: Sequence[Signals], parts: int) -> list[Sequence[Signals]]:

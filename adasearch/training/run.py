@@ -16,7 +16,7 @@ from torch import distributed as dist
 
 from adasearch.data.batches import Batches
 from adasearch.data.splits import LAYOUT, Dataset, ExampleSplit
-from adasearch.networks.registry import build_model
+from adasearch.networks.registry import build_model, check_name
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
 from adasearch.training.buffers import JoinedBuffers
@@ -53,6 +53,7 @@ class Run:
         set_tf32(config.precision, device)
         self.processes = Processes(device)
         self.world, self.rank = self.processes.count, self.processes.rank
+        check_name(config.architecture, config.scale)  # imports a user's module, which may draw at random
         seed_random(config.seed)
         network = build_model(
             config.architecture, config.scale, classes=data.classes, image_size=data.image_size

@@ -1,12 +1,18 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from adasearch.analysis.ceilings import constant_batch, excess_steps_saved, seconds_saved
+from adasearch.analysis.ceilings import ceilings_of, constant_batch, excess_steps_saved, seconds_saved
 from adasearch.profiles.modelled_time import SpeedCurve
-from adasearch.profiles.stability import noise_spread
+from adasearch.profiles.profile import StabilityProfile, Statistic
+from adasearch.profiles.stability import SPREAD, noise_spread, stability_figures
 from adasearch.records import Signals
+from tests.profile_rows import stability_of
+from tests.rows import STUDY
 from tests.schedulers.rows import row
+
+STEADY = stability_of(STUDY)
 
 
 def linear(a: float, b: float, largest: int = 4096) -> SpeedCurve:
@@ -68,3 +74,42 @@ def test_the_mean_noise_scale_counts() -> None:
 def test_a_device_that_is_faster_and_faster_has_an_open_end() -> None:
     found = constant_batch(linear(1.0, 1e-9), [1000.0], 32)
     assert (found.best, found.high, found.open_end) == (4096, 4096, True)
+
+
+def profile(*runs: list[Signals]) -> StabilityProfile:
+    return replace(STEADY, batch_size=32, figures=stability_figures(runs))
+
+
+def test_a_profile_says_its_ceilings_with_the_interval_over_seeds() -> None:
+    # Ten tenths: noise scales of 4 and 16 make gamma (5 * 2 + 5 * 4)^2 / (100 * 10) = 0.9, of 1 and 9 0.8.
+    one, other = (
+        [row(k, noise=low if k < 50 else high, square=1.0, count=1) for k in range(100)]
+        for low, high in ((4.0, 16.0), (1.0, 9.0))
+    )
+    found = ceilings_of(linear(1.0, 0.001), profile(one, other))
+    assert found is not None
+    assert found.gamma == pytest.approx(0.85)
+    assert found.gamma_low == pytest.approx(max(0.0, 0.85 - 12.706 * 0.05), abs=1e-3)
+    assert (
+        found.gamma_high == 1.0
+    )  # no schedule makes anything worse than the constant batch that it contains
+    assert found.said()[0].startswith(
+        "no schedule saves more than 3.9 % (0.0 to 26.8) of the seconds, or 15.0 %"
+    )
+
+
+def test_a_profile_of_an_older_version_has_the_ceiling_of_its_means() -> None:
+    figures = tuple(Statistic("noise_scale", float(k), 1.0 if k < 5 else 9.0, None, None) for k in range(10))
+    found = ceilings_of(linear(1.0, 0.001), replace(STEADY, batch_size=32, figures=figures))
+    assert found is not None
+    assert found.gamma == pytest.approx(0.8)
+    assert found.gamma_low is None
+    assert found.batch.best == round(math.sqrt(1000 * 5))
+    assert found.said()[0].startswith(
+        "no schedule saves more than 5.3 % of the seconds, or 20.0 % of the steps"
+    )
+    assert SPREAD not in {each.name for each in figures}
+
+
+def test_a_profile_without_a_noise_scale_says_nothing() -> None:
+    assert ceilings_of(linear(1.0, 0.001), replace(STEADY, figures=())) is None

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +179,19 @@ def test_training_equals_a_plain_loop(digits: Dataset, hyper: Hyperparameters, a
     expected_loss = nn.functional.cross_entropy(output, digits.val.labels).item()
     assert last.signals.val_loss == pytest.approx(expected_loss, rel=1e-9)
     assert last.val_error == (output.argmax(dim=1) != digits.val.labels).double().mean().item()
+
+
+def test_a_module_that_draws_at_random_when_it_is_imported_changes_no_weight(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drawing_nets.py").write_text(
+        "from torch import nn\nSPARE = nn.Linear(9, 9)\n\n\ndef make(classes, image_size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = config(architecture="drawing_nets:make", budget=64, interval=32)
+    imported, again = (run(digits, settings, Recipe()) for _ in range(2))
+    assert [each.signals.train_loss for each in imported] == [each.signals.train_loss for each in again]
 
 
 @pytest.mark.usefixtures("_double")
