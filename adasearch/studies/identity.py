@@ -48,15 +48,6 @@ IDENTITY = (
 SPANS = {"budget": "--epochs", "interval": "--interval", "evaluate_every": "--evaluate-every"}
 """Fields in examples that a user gives in epochs."""
 
-FLAGS = {
-    name: name.replace("_", "-")
-    for name in (
-        *("scale", "subset", "seed", "workers", "clock", "device_profile", "precision", "compile"),
-        *("per_example", "sampler", "stopper", "smallest", "largest"),
-    )
-}
-"""Fields that are flags of the same name."""
-
 
 def check_together(study: StudyRecord) -> None:
     """Refuse settings that do not go together.
@@ -119,22 +110,16 @@ def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
 
 
 def _said(name: str, study: StudyRecord, value: object) -> str:
-    """Return a field as the user gave it, behind the field's own name.
+    """Return a field and its value, a span in examples as the user gave it in epochs, too.
 
     >>> from types import SimpleNamespace
     >>> study = SimpleNamespace(train_examples=400)
-    >>> _said("budget", study, 1600), _said("seed", study, 3), _said("fingerprint", study, "f00d")
-    ('budget=1600 (--epochs 4)', 'seed=3 (--seed 3)', 'fingerprint=f00d')
+    >>> _said("budget", study, 1600), _said("seed", study, 3)
+    ('budget=1600 (--epochs 4)', 'seed=3')
     """
     if name in SPANS:
         return f"{name}={value} ({SPANS[name]} {float(str(value)) / study.train_examples:.4g})"
-    flag = FLAGS.get(name)
-    if flag is None:
-        return f"{name}={shortened(str(value))}"
-    if isinstance(value, bool):
-        return f"{name}={value} (--{'' if value else 'no-'}{flag})"
-    given = "" if value is None else f" (--{flag} {value})"
-    return f"{name}={value}{given}"
+    return f"{name}={shortened(str(value))}"
 
 
 def _value(study: StudyRecord, name: str) -> object:
