@@ -328,6 +328,7 @@ class BatchSizeController:
                 size outside the limits, or holds what no controller can have written.
         """
         state = readable(state, self.scheduler)
+        self._trained()  # refuses what cannot be trained here
         check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
         self.sampler.load_state_dict(state["sampler"])
         self.steps, self.examples_seen = state["steps"], state["examples_seen"]
