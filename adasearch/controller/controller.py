@@ -281,6 +281,7 @@ class BatchSizeController(ItemByItem):
                 size outside the limits, or holds what no controller can have written.
         """
         state = readable(state, self.scheduler)
+        self._trained()  # refuses what cannot be trained here
         check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
         self._intervals.load_state_dict(state)
         self._part = None

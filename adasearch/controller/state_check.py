@@ -8,6 +8,7 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NoReturn, get_args, get_type_hints
 
+import torch
 from torch import Tensor, nn
 
 from adasearch.controller.random_numbers import check_random_numbers
@@ -205,7 +206,13 @@ def _check_gradient(gradient: list[Any], parameters: Callable[[], Sequence[nn.Pa
             f"interval.mean_gradient must be of the {len(trained)} parameters that are trained", len(gradient)
         )
     for number, (each, p) in enumerate(zip(gradient, trained, strict=True)):
-        fits = isinstance(each, Tensor) and each.shape == p.shape and each.is_complex() == p.is_complex()
-        if each is not None and not fits:
+        fits = (
+            isinstance(each, Tensor)
+            and each.shape == p.shape
+            and each.is_complex() == p.is_complex()
+            and each.layout is torch.strided
+            and not each.is_meta
+        )
+        if not (each is None or fits):
             held = each.shape if isinstance(each, Tensor) else each
             _refuse(f"interval.mean_gradient[{number}] must be of shape {tuple(p.shape)}", held)
