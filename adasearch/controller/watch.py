@@ -150,9 +150,7 @@ class Watch:
         """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
         *before, (size, loss) = rows
         if not math.isfinite(loss):
-            self.say(
-                f"the loss of an interval is {loss}: the weights may be lost, and nothing is decided by it"
-            )
+            self.say(f"the loss of an interval is {loss}: the weights may be lost for good")
         for former, other in before[-1:]:
             grown = max(size, former) >= 1.5 * min(size, former)
             if grown and other > 0 and abs(math.log(max(loss, 1e-30) / other * former / size)) < 0.1:
