@@ -181,6 +181,7 @@ class BatchSizeController(ItemByItem):
         )
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True
+        self._scaler, self._unscaled = scaler, False
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
 
@@ -194,6 +195,7 @@ class BatchSizeController(ItemByItem):
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
         """
         check_loader(loader, self.sampler, self._examples)
+        self._drop_update()
         self._part = None  # one that was in hand when another loop was left comes again
         for item in self.sampler.handed_out(self._random.around(loader)):
             part = self.begin()
@@ -204,7 +206,7 @@ class BatchSizeController(ItemByItem):
         self._watch.passed_over(pass_ended=True)
         self.sampler.end_epoch()
 
-    def step(self, loss: Tensor, *, weight: float | None = None) -> bool:
+    def step(self, loss: Tensor, *, weight: float | Tensor | None = None) -> bool:
         """Go backward and, with the last part of a batch, update the weights; tell whether they were.
 
         Args:
@@ -222,7 +224,7 @@ class BatchSizeController(ItemByItem):
             self.update()
         return whole
 
-    def backward(self, loss: Tensor, *, weight: float | None = None) -> bool:
+    def backward(self, loss: Tensor, *, weight: float | Tensor | None = None) -> bool:
         """Add this part's share to the gradient of the whole batch's mean loss; tell if it is complete.
 
         See :meth:`step`.

@@ -1,8 +1,10 @@
 """A step of a controller in pieces, for frameworks that call backward and the optimiser themselves."""
 
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.micro_batch import MicroBatch
@@ -19,6 +21,8 @@ class ItemByItem(Readings):
     _gradient: BatchGradient
     _random: RandomNumbers
     _update: Update
+    _scaler: GradScaler | None
+    _unscaled: bool  # whether it divided gradients of which no update came
     _first_lr: Any  # at the first part of the batch
     _settled: bool  # whether the item at hand went backward or was left out
     _updates_itself: bool  # whether the loop calls step(), and not backward() and update()
@@ -29,11 +33,11 @@ class ItemByItem(Readings):
             raise RuntimeError(
                 "the batch is not complete: call update() where controller.backward(loss) is true"
             )
-        before = self.before_update()
+        self.before_update()
         try:
             updated = self._update.step()
             if updated:
-                self._watch.check_made(before)
+                self._watch.check_made()
         except BaseException:
             self._update.end()
             self._watch.step_ended()
@@ -78,14 +82,14 @@ class ItemByItem(Readings):
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
         self._gradient.complete(self.part.batch_size)
+        self._unscaled = self._scaler is not None
 
-    def before_update(self) -> int:
-        """Set the coupled learning rate; call it right before the update. Returns the steps made before."""
+    def before_update(self) -> None:
+        """Set the coupled learning rate; call it right before the update."""
         if self.part.passes > 1:
             self._watch.moved_within(self._first_lr, self._optimizer.param_groups[0]["lr"])
-        before = self._watch.step_begins(self._optimizer, self.epoch)
+        self._watch.step_begins(self._optimizer, self.epoch)
         self._update.begin(self._intervals.lr_scale)
-        return before
 
     def after_update(self, *, updated: bool = True) -> None:
         """Give the learning rate back as it was, count the batch, and decide if the interval is over.
@@ -94,6 +98,7 @@ class ItemByItem(Readings):
         """
         self._update.end()
         self._watch.step_ended()
+        self._unscaled = False
         self._end_batch(updated=updated, ends=updated)
 
     def _end_batch(self, *, updated: bool, ends: bool) -> None:
@@ -101,7 +106,8 @@ class ItemByItem(Readings):
         batch_size = self.part.batch_size
         self._part = None
         self.sampler.finish()
-        self._intervals.end(batch_size, updated=updated, ends=ends, shown=self._gradient.shown)
+        shown = 0 if ends and not updated else self._gradient.shown  # nor does what was left out tell a loss
+        self._intervals.end(batch_size, updated=updated, ends=ends, shown=shown)
         if self.steps:  # before the first update torch takes a schedule's step for a mistake
             for curve in self._curves:
                 curve.follow(self.examples_seen)
@@ -139,4 +145,12 @@ class ItemByItem(Readings):
                     "controller.skip(), which tells whether controller.update() is due"
                 )
         if self._part is not None and self._part.last:
+            self._drop_update()
             self._end_batch(updated=False, ends=True)
+
+    def _drop_update(self) -> None:
+        """Make the scaler of the loss ready for the next batch if the loop left out the update of one."""
+        if self._unscaled and self._scaler is not None:
+            self._unscaled = False
+            with suppress(AssertionError):  # that it saw no gradient
+                self._scaler.update()

@@ -118,15 +118,15 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._offset = 0  # in the stream, of the first batch that was not finished
         self._drawings = Drawings()
         self._taken: MicroBatch | None = None
-        self._weights = None if weights is None else weights.detach().to("cpu", torch.float64)
-        draw = None if self._weights is None else partial(weighted_draws, self._weights, seed)
+        draw, self._digest = None, None
+        if weights is not None:
+            fits = weights.shape == (examples,)
+            require(fits, f"weights must be {examples}, one for each example", shape=tuple(weights.shape))
+            exact = weights.detach().to("cpu", torch.float64)
+            draw = partial(weighted_draws, exact, seed)
+            draw(0)  # refuses weights that cannot be
+            self._digest = hashlib.blake2b(exact.numpy().tobytes(), digest_size=8).hexdigest()
         self._stream = PermutationStream(examples, partial(_seed_of, seed), draw)
-        if self._weights is not None:
-            fits = self._weights.shape == (examples,)
-            require(
-                fits, f"weights must be {examples}, one for each example", shape=tuple(self._weights.shape)
-            )
-            self._stream.indices(0, 1)  # refuses weights that cannot be
         self.resize(batch_size)
 
     @property
@@ -252,14 +252,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
             self._offset = self._epoch * self._examples
         return True
 
-    def _digest(self) -> str | None:
-        if self._weights is None:
-            return None
-        return hashlib.blake2b(self._weights.numpy().tobytes(), digest_size=8).hexdigest()
-
     def state_dict(self) -> SamplerState:
         """Return the position after the last finished batch, and the sizes of those drawn beyond it."""
-        digest = self._digest()
         state: SamplerState = {
             "examples": self._examples,
             "seed": self._seed,
@@ -269,7 +263,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
             "batch_size": self._batch_size,
             "drawn": list(self._drawings.live.sizes),
         }
-        return state if digest is None else {**state, "weights": digest}
+        return state if self._digest is None else {**state, "weights": self._digest}
 
     def load_state_dict(self, state: SamplerState) -> None:
         """Go on where another sampler of the same data, seed and ``drop_last`` was.
@@ -283,7 +277,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
             ("examples", state["examples"], self._examples),
             ("seed", state["seed"], self._seed),
             ("drop_last", state["drop_last"], self._drop_last),
-            ("weights", state.get("weights"), self._digest()),
+            ("weights", state.get("weights"), self._digest),
         ):
             require(theirs == mine, f"the checkpoint has {name}={theirs}", **{name: mine})
         for size in (*state["drawn"], state["batch_size"]):

@@ -52,6 +52,7 @@ class Watch:
             ):
                 weakref.finalize(self, handle.remove)
         self._counted = isinstance(inner, Optimizer)
+        self._made = 0  # steps before the update under way
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss
         self._weights: list[float] = []  # of an example, in the first parts
@@ -83,8 +84,8 @@ class Watch:
             )
             self._unused = None
 
-    def step_begins(self, optimizer: Optimizer, epoch: int) -> int:
-        """Note that the controller's own update begins; return how many steps were made."""
+    def step_begins(self, optimizer: Optimizer, epoch: int) -> None:
+        """Note that the controller's own update begins."""
         rate = optimizer.param_groups[0]["lr"]
         if isinstance(rate, float):
             if rate == self._rate:
@@ -94,19 +95,19 @@ class Watch:
             self._rate, self._epoch = rate, epoch
         self._steps.ours = True
         self._steps.updates += 1
-        return self._steps.made
+        self._made = self._steps.made
 
     def step_ended(self) -> None:
         """Note that it is over."""
         self._steps.ours = False
 
-    def check_made(self, before: int) -> None:
+    def check_made(self) -> None:
         """Refuse an optimiser whose ``step`` did nothing.
 
         Raises:
             RuntimeError: it did not.
         """
-        if self._counted and self._steps.made == before:
+        if self._counted and self._steps.made == self._made:
             raise RuntimeError(
                 "optimizer.step() made no update: a framework accumulates by itself (accelerate's "
                 "accumulate), but the controller does that: leave it out, and give device_batch="
@@ -149,9 +150,7 @@ class Watch:
         """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
         *before, (size, loss) = rows
         if not math.isfinite(loss):
-            self.say(
-                f"the loss of an interval is {loss}: the weights may be lost, and nothing is decided by it"
-            )
+            self.say(f"the loss of an interval is {loss}: the weights may be lost for good")
         for former, other in before[-1:]:
             grown = max(size, former) >= 1.5 * min(size, former)
             if grown and other > 0 and abs(math.log(max(loss, 1e-30) / other * former / size)) < 0.1:

@@ -217,11 +217,14 @@ class IntervalMeter:
     def end_step(self, batch_size: int, *, updated: bool = True, shown: int | None = None) -> None:
         """Count the step; ``updated`` tells whether its update was made.
 
-        ``shown`` is how many of this process's examples had a loss, where parts of a batch may be left out.
+        ``shown`` is how many of this process's examples had a loss that counts, where parts of a batch may be
+        left out.
         """
         if not self.running:
             return
-        loss = torch.zeros_like(self._loss) if self._step_loss is None else self._step_loss
+        loss = torch.zeros_like(self._loss)
+        if self._step_loss is not None and shown != 0:
+            loss = self._step_loss
         counted: int | Tensor = batch_size if shown is None else shown
         if self._resumable and self._world > 1:
             both = torch.stack([loss, torch.full_like(loss, batch_size if shown is None else shown)])

@@ -195,6 +195,27 @@ def test_update_that_the_loop_does_not_make_is_none() -> None:
     assert (run.controller.steps, run.controller.examples_seen, run.controller.epoch) == (4, EXAMPLES, 1)
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_update_that_the_loop_does_not_make_leaves_the_scaler_of_the_loss_ready(left: bool) -> None:
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    run = Run(STEADY, scaler=scaler)
+    while run.controller.epoch < 1:
+        for _, loss, _ in run.items_of_an_epoch():
+            number = len(run.items)
+            if number == 2:
+                run.controller.backward(loss() * torch.inf)
+                if left:
+                    break
+                continue
+            if run.controller.backward(loss()):
+                run.controller.update()
+    if left:  # the batch came again
+        del run.items[1]
+    torch.testing.assert_close(flat(run.model), plain(run.items, set() if left else {1}))
+    assert scaler.get_scale() == 512  # as torch has it after an overflow
+    assert (run.controller.steps, run.controller.examples_seen) == (6 - (not left), EXAMPLES)
+
+
 class Failing(torch.autograd.Function):
     """Fails on its way back, when some gradients were added already."""
 
