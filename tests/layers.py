@@ -86,6 +86,7 @@ ROOMS = {
         slow="yes",
     ),
     "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
+    "sources": Room("data", torch="yes"),
     "__init__": Room("controller schedule_file schedulers"),
     "__main__": Room("cli"),
 }
