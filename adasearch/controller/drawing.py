@@ -111,6 +111,10 @@ class Drawings:
             item = next(items, nothing)
         finally:
             self._claiming = False
+        drew = None if self.latest is self.live else self.latest
+        if not self._claimed and drew is not None and drew.held and drew.begun == self.finished:
+            self._go_on_with(drew)  # an iterator that was begun before, as enumerate(loader) does
+            self._claimed = True
         if not self._claimed:
             raise RuntimeError("the loader does not draw from controller.sampler: give it batch_sampler=")
         mine, begun = self.live, self._begun

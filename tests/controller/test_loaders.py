@@ -188,6 +188,19 @@ def test_wrapper_that_fetches_ahead_does_as_workers_do(items: int) -> None:
         assert run.found == alone()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_iterator_that_was_begun_already_is_the_loops(workers: int) -> None:
+    run = Run(workers)
+    for _ in range(3):
+        look(run.loader)
+        run.epoch(iter(run.loader))
+    assert run.found == alone(workers)
+    begun = iter(run.loader)
+    run.epoch()
+    with pytest.raises(RuntimeError, match=r"does not draw from controller\.sampler"):
+        run.epoch(begun)  # of the epoch before
+
+
 def leaving_out(loader: Iterable[Any]) -> Iterator[Any]:
     for number, item in enumerate(loader):
         if number != 3:
