@@ -23,7 +23,10 @@ SECTIONS = {
         *("architectures", "schedulers", "experiment", "space", "train_space", "fixed", "no_baseline"),
         *("trials", "sampler", "stopper", "transfer"),
     ),
-    "Data": ("dataset", "image_size", "download", "subset"),
+    "Data": (
+        *("dataset", "image_size", "download", "subset"),
+        *("label_column", "image_column", "config", "split", "weights"),
+    ),
     "How a trial trains": (
         *("scale", "epochs", "interval", "evaluate_every", "seed", "smallest", "largest", "workers"),
         *("precision", "compile", "per_example"),

@@ -160,8 +160,12 @@ class Space(BaseModel):
     def lr_schedules(self) -> frozenset[str]:
         """Return the learning-rate schedules that the scheduler of the first trial may be combined with."""
         start = f"{self.kind}/"
-        first = {name.removeprefix(start): value for name, value in {**self.fixed(), **self.first()}.items()}
-        return make_scheduler(self.scheduler or "", first).lr_schedules
+        first = {
+            **self.fixed(),
+            **self.first(),
+        }.items()  # a threshold's quantile is no field of the scheduler
+        fields = {name.removeprefix(start): value for name, value in first if name.startswith(start)}
+        return make_scheduler(self.scheduler or "", fields).lr_schedules
 
     def to_json(self) -> str:
         """Return the space as JSON."""

@@ -9,7 +9,7 @@ import pytest
 from adasearch.cli.main import main
 from adasearch.io.progress import StepDisplay
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.profiles.stability import FIGURES
+from adasearch.profiles.stability import FIGURES, SPREAD
 from adasearch.records import IntervalRecord
 from adasearch.runs import speed, speed_profile, stability_profile
 from adasearch.store import Store
@@ -68,7 +68,7 @@ def test_profile_of_both_kinds_is_printed_and_kept(shell: Shell) -> None:
     assert "Speed, alone on the device" in finished.out
     (steady,), (fast,) = shell.profiles.stability(), shell.profiles.speed()
     assert (steady.seeds, steady.intervals, steady.diverged, steady.batch_size) == (2, 6, 0, 32)
-    assert {each.name for each in steady.figures} == set(FIGURES)
+    assert {each.name for each in steady.figures} == {*FIGURES, SPREAD}
     assert all(each.mean is not None for each in steady.figures if each.epoch is None)
     assert [point.batch_size for point in fast.points] == [16, 32]
     assert fast.setting == steady.setting
