@@ -12,7 +12,7 @@ from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import baseline_of
 from adasearch.callbacks import once
 from adasearch.choices import Controls
-from adasearch.commands._on_ray import on_ray
+from adasearch.commands._on_ray import on_ray, options_as_before
 from adasearch.data.spec import DataSpec
 from adasearch.enough import seeds_note
 from adasearch.errors import AdasearchError, InputError
@@ -125,7 +125,7 @@ def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "R
         trials=len(job.runs),
         stored=stored,
         intervals=store.intervals(name, running),
-        options=runtime.options,
+        options=options_as_before(runtime.options, former, store, name),
         threads=runtime.cpus_per_worker,
         curve=curve_of(store, job.study),
     )

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.io.progress import say
-from adasearch.records import StudyRecord
-from adasearch.runtime import Runtime
+from adasearch.records import StudyRecord, TrialRecord
+from adasearch.runtime import RunOptions, Runtime
 from adasearch.store.store import Store
 
 if TYPE_CHECKING:
     from adasearch.tuning.cluster import Capacity
     from adasearch.tuning.resources import WorkerGroupSettings
 
-__all__ = ["Cluster", "on_ray"]
+__all__ = ["Cluster", "on_ray", "options_as_before"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,3 +88,17 @@ def on_ray(
             runtime=runtime,
             console=console,
         )
+
+
+def options_as_before(
+    given: RunOptions, stored: Sequence[TrialRecord], store: Store, name: str
+) -> RunOptions:
+    """Return how a study's trials run: in passes of the size that its ended trials had, if none was given.
+
+    BatchNorm sees one pass at a time, and what this machine remembers of a network may have changed since.
+    """
+    ended = [trial.trial_id for trial in stored if trial.status in ("complete", "pruned")]
+    if given.device_batch is not None or not ended:
+        return given
+    former = store.intervals(name, ended[-1:]).get(ended[-1], ())
+    return replace(given, device_batch=former[-1].device_batch) if former else given

@@ -12,7 +12,7 @@ from adasearch._version import __version__
 from adasearch.analysis.compare import compare
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
-from adasearch.commands._on_ray import on_ray
+from adasearch.commands._on_ray import on_ray, options_as_before
 from adasearch.enough import trials_note
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
@@ -21,7 +21,7 @@ from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord, Value
 from adasearch.runs.rehearsals import rehearse_studies
 from adasearch.runs.stability_profile import histories_of, with_profile
-from adasearch.runtime import RunOptions, Runtime
+from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
@@ -194,7 +194,7 @@ def _claim(
                 name, [trial.trial_id for trial in former if trial.status == "running"]
             ),
             recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
-            options=_options(runtime.options, stored, store, name),
+            options=options_as_before(runtime.options, stored, store, name),
             threads=runtime.cpus_per_worker,
             curve=curve_of(store, study.record),
         )
@@ -212,18 +212,6 @@ def _claim(
         if not study.stored and any(source.plan.study.study == study.record.study for source in sources):
             store.write_study(study.record)
     return sources
-
-
-def _options(given: RunOptions, stored: Sequence[TrialRecord], store: Store, name: str) -> RunOptions:
-    """Return how a study's trials run: in passes of the size that its ended trials had, if none was given.
-
-    BatchNorm sees one pass at a time, and what this machine remembers of a network may have changed since.
-    """
-    ended = [trial.trial_id for trial in stored if trial.status in ("complete", "pruned")]
-    if given.device_batch is not None or not ended:
-        return given
-    former = store.intervals(name, ended[-1:]).get(ended[-1], ())
-    return replace(given, device_batch=former[-1].device_batch) if former else given
 
 
 def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
