@@ -1,4 +1,7 @@
-"""Schedulers of a user's own that break on a real worker, each in its own way; named as ``faulty:Class``."""
+"""Schedulers of a user's own that break on a real worker, each in its own way; named as ``faulty:Class``.
+
+They break after the second interval or later: what breaks before is refused before a search begins.
+"""
 
 import os
 import signal
@@ -45,12 +48,14 @@ class DiesAlways:
 
 @dataclass(frozen=True)
 class LeavesLimits:
-    """Return a size outside the limits."""
+    """Return a size outside the limits after the second interval."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
+        if len(history) < 2:
+            return hold(history[-1], "not yet")
         return Decision(batch_size=limits.largest + 1, lr_scale=1.0, action="grow", reason="too much")
 
 
@@ -75,7 +80,7 @@ class RaisesOnRankOne:
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         from torch import distributed
 
-        if distributed.get_rank() == 1:
+        if len(history) == 2 and distributed.get_rank() == 1:
             raise RuntimeError("rank one gives up")
         return hold(history[-1], "still here")
 

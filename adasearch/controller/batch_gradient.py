@@ -163,7 +163,7 @@ class BatchGradient:
 
     def _parameters(self) -> list[nn.Parameter]:
         groups = self._optimizer.param_groups
-        return list(dict.fromkeys([*self._trained(), *(p for group in groups for p in group["params"])]))
+        return list(dict.fromkeys([*self._trained.with_others(), *(p for group in groups for p in group["params"])]))
 
     def _give_back(self) -> None:
         """Put the sum of the parts before back, or clear what is left of the batch before."""
@@ -187,7 +187,7 @@ class BatchGradient:
                 "under DDP a process cannot leave a batch out by itself before its forward pass: the others "
                 "wait for it; call the model on it, then controller.skip()"
             )
-        sums = [p.sum() for p in self._trained()]
+        sums = [p.sum() for p in self._trained.with_others()]
         torch.autograd.backward(sums, [torch.zeros_like(each) for each in sums])
 
 

@@ -68,6 +68,10 @@ class Trained:
             self.look()
         return self._found
 
+    def with_others(self) -> list[nn.Parameter]:
+        """Return them, and what else of the model a backward pass reaches."""
+        return [*self(), *(p for p in self._others if p.requires_grad)]
+
     def look(self) -> None:
         """Look at model and optimiser anew."""
         self._told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
