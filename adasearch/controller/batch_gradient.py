@@ -162,8 +162,8 @@ class BatchGradient:
         return any(p.grad is not None and bool(p.grad.any()) for p in self._trained())
 
     def _parameters(self) -> list[nn.Parameter]:
-        groups = self._optimizer.param_groups
-        return list(dict.fromkeys([*self._trained.with_others(), *(p for group in groups for p in group["params"])]))
+        held = [p for group in self._optimizer.param_groups for p in group["params"]]
+        return list(dict.fromkeys([*self._trained.with_others(), *held]))
 
     def _give_back(self) -> None:
         """Put the sum of the parts before back, or clear what is left of the batch before."""
