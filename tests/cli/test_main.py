@@ -556,7 +556,8 @@ def test_train_that_diverges_is_a_failed_row_and_exit_1(shell: Shell) -> None:
 
 
 def test_train_under_a_faulty_scheduler_is_a_failed_row_and_exit_1(shell: Shell) -> None:
-    finished = shell("train", "--architecture", "resnet18", "--scheduler", "tests.faulty:LeavesLimits", *TINY)
+    longer = [*TINY, "--epochs", "2", "--scheduler", "tests.faulty:LeavesLimits"]
+    finished = shell("train", "--architecture", "resnet18", *longer)
     assert finished.code == 1
     assert len(finished.err.splitlines()) == 1
     (trial,) = shell.store.trials("train")
