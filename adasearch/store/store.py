@@ -6,7 +6,6 @@ all of a file or nothing. A file that cannot be read is skipped and named on std
 """
 
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,15 +16,16 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from adasearch.callbacks import Progress, no_progress
-from adasearch.errors import InputError, one_line, unknown
+from adasearch.errors import InputError, unknown
 from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, write_whole
 from adasearch.io.private_folder import private_folder
-from adasearch.io.text import cut, is_name, printable, redacted
+from adasearch.io.text import is_name, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
-from adasearch.store.parquet_file import PartError, parquet_bytes, rows_in
+from adasearch.store.parquet_file import PartError, parquet_bytes
+from adasearch.store.record_reader import records_in, say_skipped
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of, with_params
 from adasearch.store.schemas import SCHEMAS, Table
 from adasearch.store.trials import RESERVED, folder_of
@@ -218,7 +218,7 @@ class Store:
 
     def _left_out(self, study: str) -> Callable[[str, str], None]:
         place = f"{self._root}/{study}/intervals"
-        return lambda trial, why: _say(f"{place}/{trial}.parquet", PartError("damaged", why))
+        return lambda trial, why: say_skipped(f"{place}/{trial}.parquet", PartError("damaged", why))
 
     def frame(
         self, table: Table, studies: Iterable[str] | None = None, columns: Sequence[str] | None = None
@@ -250,38 +250,8 @@ class Store:
         self, folder: str, table: Table, record_of: Callable[[dict[str, Any]], R], name: str | None = None
     ) -> Iterator[R]:
         """Yield a folder's records, or those of one file; rows that are none are skipped."""
-        for piece in self._pieces(folder, table, None if name is None else {f"{name}.parquet"}):
-            files = [source for source, _, _, rows in piece.sources for _ in range(rows)]
-            try:
-                rows: Iterable[dict[str, Any]] = rows_in(piece.rows, table)
-            except ValueError:  # such as a time that no calendar has: only its own row is left out
-                rows = self._rows_one_by_one(piece.rows, table, f"{self._root}/{folder}/{table}", files)
-            seen: set[str] = set()  # a trial's file, and a study's, has one row; what follows counts no more
-            for row, source in zip(rows, files, strict=True):
-                if not row:
-                    continue
-                try:
-                    if source in seen:
-                        raise ValueError("it has a second row")
-                    seen.add(source)
-                    record = record_of(row)
-                    home = folder if table == "studies" and folder in RESERVED else _home(record)
-                    if home != folder:
-                        raise ValueError(f"belongs in {home}")
-                    yield record
-                except (ValueError, TypeError) as error:
-                    _say(f"{self._root}/{folder}/{table}/{source}", PartError("damaged", str(error)))
-
-    def _rows_one_by_one(
-        self, part: pa.Table, table: Table, place: str, files: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
-        """Yield rows, an empty one for each that has no counterpart in Python."""
-        for number, source in enumerate(files):
-            try:
-                yield rows_in(part.slice(number, 1), table)[0]
-            except ValueError as error:
-                _say(f"{place}/{source}", PartError("damaged", one_line(error)))
-                yield {}
+        pieces = self._pieces(folder, table, None if name is None else {f"{name}.parquet"})
+        return records_in(pieces, f"{self._root}/{folder}/{table}", folder, table, record_of)
 
     def _pieces(
         self,
@@ -293,7 +263,7 @@ class Store:
         if not is_name(folder):
             raise InputError(f"{folder!r} is no name of a study")
         place = f"{self._root}/{folder}"
-        return read_pieces(self._files, place, table, skipped=_say, names=names, columns=columns)
+        return read_pieces(self._files, place, table, skipped=say_skipped, names=names, columns=columns)
 
     def compact(self, folder: str, progress: Progress = no_progress) -> dict[Table, int]:
         """Write a folder's trials and intervals once more, as one file each; return the rows of each.
@@ -308,17 +278,7 @@ class Store:
             raise unknown("study", folder, known)
         return {
             table: write_compacted(
-                self._files, f"{self._root}/{folder}", table, skipped=_say, progress=progress
+                self._files, f"{self._root}/{folder}", table, skipped=say_skipped, progress=progress
             )
             for table in COMPACTED
         }
-
-
-def _home(record: StudyRecord | TrialRecord) -> str:
-    """Return the folder that a record belongs in."""
-    return folder_of(record) if isinstance(record, TrialRecord) else record.study
-
-
-def _say(path: str, error: PartError) -> None:
-    line = f"adasearch: skipping {error.kind} {path}: {error}"
-    print(cut(printable(line)), file=sys.stderr)  # noqa: T201
