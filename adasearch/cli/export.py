@@ -12,27 +12,48 @@ __all__ = ["export"]
 
 @click.command()
 @click.argument("study")
-@click.option("--output", required=True, metavar="FILE", help="The YAML file to write.")
+@click.option("--output", required=True, metavar="FILE", help="The file to write.")
 @click.option(
     "--as",
     "form",
     type=click.Choice(get_args(ScheduleForm)),
     default="rule",
     show_default=True,
-    help="The scheduler that reacts, or the sizes that the trial took as a timetable of examples.",
+    help="The scheduler that reacts; the sizes that the trial took as a timetable of examples (ramp); or "
+    "these for other software.",
+)
+@click.option(
+    "--sequence-length", type=int, metavar="TOKENS", help="Of an example, for megatron, olmo in tokens."
 )
 @click.option("--trial", "trial_id", metavar="TRIAL", help="Of the study.  [default: the candidate]")
 @RESULTS
-def export(*, study: str, output: str, form: ScheduleForm, trial_id: str | None, results: str) -> None:
-    """Write the schedule that a study found as YAML, for a loop of your own or 'train --schedule'.
+def export(
+    *,
+    study: str,
+    output: str,
+    form: ScheduleForm,
+    sequence_length: int | None,
+    trial_id: str | None,
+    results: str,
+) -> None:
+    """Write the schedule that a study found, for a loop of your own, 'train --schedule' or other software.
 
     Without a candidate the complete trial of lowest error is taken, and the file says so.
 
     \b
     Example:
       adasearch export resnet18-nano-deba-digits --output schedule.yaml --as ramp
+      adasearch export resnet18-nano-deba-digits --output steps.txt --as megatron
     """
     from adasearch import commands
 
-    for line in commands.export(existing(results), study, output=output, form=form, trial_id=trial_id):
+    said = commands.export(
+        existing(results),
+        study,
+        output=output,
+        form=form,
+        trial_id=trial_id,
+        sequence_length=sequence_length,
+    )
+    for line in said:
         click.echo(line)

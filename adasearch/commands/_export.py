@@ -16,7 +16,8 @@ from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import plain_error
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
-from adasearch.schedulers.points import path_of, points_text
+from adasearch.schedulers.export_forms import EXPORT_FORMS, SizePath, exported
+from adasearch.schedulers.points import Point, path_of, points_text
 from adasearch.schedulers.registry import BASELINE, field_defaults
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
@@ -26,16 +27,30 @@ __all__ = ["export"]
 
 
 def export(
-    store: Store, study: str, *, output: str, form: ScheduleForm = "rule", trial_id: str | None = None
+    store: Store,
+    study: str,
+    *,
+    output: str,
+    form: ScheduleForm = "rule",
+    trial_id: str | None = None,
+    sequence_length: int | None = None,
 ) -> list[str]:
-    """Write the schedule that a study found to a YAML file; return what is to be said of it.
+    """Write the schedule that a study found to a file; return what is to be said of it.
 
     ``form`` "rule" writes the scheduler with its fields, "ramp" the sizes that the trial took as a timetable
-    of examples. The trial is the candidate, or the complete trial of lowest error, unless it is given.
+    of examples, both as YAML; the others write these sizes for other software, see
+    :mod:`adasearch.schedulers.export_forms`, with ``sequence_length`` tokens an example. The trial is the
+    candidate, or the complete trial of lowest error, unless it is given.
 
     Raises:
-        InputError: an unknown study or trial, one that is not complete, or a file that cannot be written.
+        InputError: an unknown study or trial, one that is not complete, a path that the form cannot hold, or
+            a file that cannot be written.
     """
+    if sequence_length is not None and (form not in ("megatron", "olmo") or sequence_length < 1):
+        raise InputError(
+            "--sequence-length must be at least 1, with --as megatron or olmo, but got "
+            f"{sequence_length} with {form}"
+        )
     found = gather(store, studies=[study])
     (record,) = found.chosen
     pick = pick_trials(found.studies, found.trials)[study]
@@ -51,12 +66,17 @@ def export(
     for row in found.evidence:
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)
+    named = f"{output}: {{}} of {trial.trial_id} ({verdict})"
+    if form in EXPORT_FORMS:
+        text, told = exported(_path(record, trial, store, sequence_length), form)
+        _write(Path(output), text)
+        return [named.format(form), *told]
     try:
         schedule = _schedule(record, trial, own, form, verdict, store)
     except ValidationError as error:
         raise InputError(f"{trial.trial_id} makes no schedule: {plain_error(error.errors()[0])}") from error
     schedule.write(Path(output))
-    said = [f"{output}: {schedule.name} of {trial.trial_id} ({verdict})"]
+    said = [named.format(schedule.name)]
     if trial_id is None and pick.stands_in:
         said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
     return said
@@ -71,6 +91,29 @@ def _named(trials: Sequence[TrialRecord], trial_id: str) -> TrialRecord:
     return known[trial_id]
 
 
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--output {output}: {error.strerror or error}") from error
+
+
+def _turns(study: StudyRecord, trial: TrialRecord, store: Store) -> list[Point]:
+    intervals = store.intervals(study.study, [trial.trial_id]).get(trial.trial_id, [])
+    if not intervals:
+        raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
+    return path_of(intervals, study.interval)
+
+
+def _path(study: StudyRecord, trial: TrialRecord, store: Store, sequence_length: int | None) -> SizePath:
+    return SizePath(
+        initial=hyperparameters_of(trial.fields_of("train")).batch_size,
+        points=_turns(study, trial, store),
+        epoch=study.train_examples,
+        sequence_length=sequence_length,
+    )
+
+
 def _schedule(
     study: StudyRecord,
     trial: TrialRecord,
@@ -82,10 +125,7 @@ def _schedule(
     name = trial.scheduler
     fields = field_defaults(name) | trial.fields_of("scheduler")
     if form == "ramp":
-        intervals = store.intervals(study.study, [trial.trial_id]).get(trial.trial_id, [])
-        if not intervals:
-            raise InputError(f"the intervals of {trial.trial_id} are not stored, so its path is not known")
-        turns = path_of(intervals, study.interval)
+        turns = _turns(study, trial, store)
         name, fields = ("ramp", {"points": points_text(turns)}) if turns else (BASELINE, {})
     settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
     return Schedule(

@@ -68,6 +68,28 @@ def test_path_without_a_turn_is_a_constant_size(store: Store, tmp_path: Path) ->
     assert load_schedule(tmp_path / "found.yaml").name == "constant"
 
 
+def test_path_for_other_software_is_that_of_the_trial(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial, output = f"{STUDY}-search-1", str(tmp_path / "steps.txt")
+    command = ["export", STUDY, "--results", store.name, "--output", output, "--trial", trial]
+    main([*command, "--as", "megatron"])
+    stages = [tuple(map(int, word.split(":"))) for word in (tmp_path / "steps.txt").read_text().split()]
+    made = store.intervals(STUDY)[trial]
+    assert [size for _, size in stages] == list(dict.fromkeys(record.signals.batch_size for record in made))
+    assert capsys.readouterr().out.startswith(
+        f"{output}: megatron of {trial} (too few to say)\nthresholds are samples"
+    )
+    for words, says in (
+        (["--as", "olmo"], "adasearch: olmo counts in tokens: give --sequence-length\n"),
+        (["--sequence-length", "8"], "with --as megatron or olmo, but got 8 with rule\n"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, *words])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.endswith(says)
+
+
 def test_without_a_candidate_the_trial_of_lowest_error_is_taken_and_named_so(tmp_path: Path) -> None:
     store, study = Store(str(tmp_path / "results")), study_of("deba")
     store.write_study(study)
