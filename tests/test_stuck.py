@@ -123,7 +123,7 @@ def wait_until_signals_are_ours(process: "subprocess.Popen[str]") -> None:
 
 
 def check_signal(command: str, sign: str, results: Path, after: float) -> None:
-    """Send a signal so many seconds after a command took over; one that had ended by then has its own code."""
+    """Send a signal so many seconds after a command took over; one that has ended has its own code."""
     process = start(command, results)
     wait_until_signals_are_ours(process)
     time.sleep(after)
