@@ -181,6 +181,7 @@ class BatchSizeController(ItemByItem):
         )
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True
+        self._resumed = False
         self._scaler, self._unscaled = scaler, False
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
@@ -195,6 +196,12 @@ class BatchSizeController(ItemByItem):
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
         """
         check_loader(loader, self.sampler, self._examples)
+        if not self._resumed:  # where it was, a loop that was cut has an epoch's end still to come
+            self.sampler.end_epoch()  # for loops that count their items and ask for no further one
+        return self._handed_out(loader)
+
+    def _handed_out(self, loader: Iterable[T]) -> Iterator[T]:
+        self._resumed = False
         self._drop_update()
         self._part = None  # one that was in hand when another loop was left comes again
         for item in self.sampler.handed_out(self._random.around(loader)):
@@ -286,6 +293,7 @@ class BatchSizeController(ItemByItem):
         self._trained()  # refuses what cannot be trained here
         check_state(state, limits=self.limits, needs=self.scheduler.needs, parameters=self._trained)
         self._intervals.load_state_dict(state)
+        self._resumed = True
         self._part = None
         self._settled = True
         for curve in self._curves:
