@@ -1,6 +1,7 @@
 """The batch sizes that a run may take."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 __all__ = ["Limits"]
 
@@ -28,6 +29,9 @@ class Limits:
         """Refuse limits that contradict each other."""
         if self.multiple_of < 1:
             raise ValueError(f"multiple_of must be at least 1 but got multiple_of={self.multiple_of}")
+        for name in ("smallest", "largest", "multiple_of"):  # NumPy's numbers would travel into decisions
+            if isinstance(value := getattr(self, name), Integral):
+                object.__setattr__(self, name, int(value))
         if self.smallest < 1:
             raise ValueError(f"smallest must be at least 1 but got smallest={self.smallest}")
         if self.largest < self.smallest:

@@ -1,15 +1,16 @@
 """What a loop hands to its controller, refused in one line where it is of another kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from adasearch.errors import InputError
+from adasearch.errors import InputError, one_line
 from adasearch.records import Limits
 
-__all__ = ["check_arguments", "check_loss"]
+__all__ = ["check_arguments", "check_loss", "number_of", "weights_of"]
 
 
 def check_arguments(
@@ -47,6 +48,36 @@ def check_arguments(
         if not fits:
             held = repr(value) if isinstance(value, (Real, str)) else f"of type {type(value).__name__}"
             raise InputError(f"{name} must be {wanted} but is {held}")
+
+
+def weights_of(weights: Tensor | Sequence[float]) -> Tensor:
+    """Return weights of examples as a tensor of the controller's own.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    try:
+        found = torch.as_tensor(weights)
+        if found.is_complex():
+            raise TypeError("they are complex")
+        return found.detach().to("cpu", torch.float64, copy=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"weights must be numbers, one for each example, but are of type {type(weights).__name__} "
+            f"({one_line(error)})"
+        ) from error
+
+
+def number_of(value: object, what: str) -> float:
+    """Return a number that the loop handed over.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} must be one number but is of type {type(value).__name__}") from error
 
 
 def check_loss(loss: Tensor) -> None:

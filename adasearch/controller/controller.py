@@ -20,12 +20,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from contextlib import nullcontext
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from adasearch.controller.arguments import check_arguments, check_loss
+from adasearch.controller.arguments import check_arguments, check_loss, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.curve import Curve
 from adasearch.controller.intervals import Intervals
@@ -118,7 +117,9 @@ class BatchSizeController(ItemByItem):
             seed=seed,
             evaluate=evaluate,
         )
+        batch_size, seed = int(batch_size), int(seed)  # NumPy's numbers belong in no checkpoint
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
+        epochs = None if epochs is None else number_of(epochs, "epochs")
         require(epochs is None or 0 < epochs < math.inf, "epochs must be greater than 0", epochs=epochs)
         self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
         needs = self.scheduler.needs
@@ -144,7 +145,7 @@ class BatchSizeController(ItemByItem):
             device_batch=device_batch,
             least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
             seed=seed,
-            weights=None if weights is None else torch.as_tensor(weights, dtype=torch.float64),
+            weights=None if weights is None else weights_of(weights),
             drop_last=drop_last,
         )
         self._random = RandomNumbers(self._trained.devices, self.sampler, processes)
@@ -248,7 +249,7 @@ class BatchSizeController(ItemByItem):
         self._watch.look_at(loss, part)
         if weight is None and (part.passes > 1 or self._ddp is not None):
             self._watch.look_at_weight(loss, part)
-        self._gradient.add(loss, part, None if weight is None else float(weight))
+        self._gradient.add(loss, part, None if weight is None else number_of(weight, "weight"))
         return self._settle(part)
 
     def skip(self) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 
+from adasearch.controller.arguments import number_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.sampler import ResizableBatchSampler
@@ -113,7 +114,10 @@ class Intervals:
         measured = self._meter.finish()
         val_loss = None
         if self._evaluate is not None and "val_loss" in self._scheduler.needs:
-            val_loss = self._processes.sum(float(self._evaluate())) / self._processes.count
+            val_loss = (
+                self._processes.sum(number_of(self._evaluate(), "what evaluate returns"))
+                / self._processes.count
+            )
         self.history.append(
             Signals(
                 interval=len(self.history),

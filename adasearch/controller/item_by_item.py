@@ -145,6 +145,8 @@ class ItemByItem(Readings):
                     "controller.skip(), which tells whether controller.update() is due"
                 )
         if self._part is not None and self._part.last:
+            if self._gradient.sound:
+                self._watch.update_dropped()
             self._drop_update()
             self._end_batch(updated=False, ends=True)
 

@@ -26,7 +26,12 @@ def scheduler_of(
     """
     if not isinstance(scheduler, str) and fields:
         raise InputError("fields belong to a scheduler given by name, not to one that is built already")
+    if not isinstance(fields, Mapping):
+        raise InputError(f"fields must be a mapping of names but is of type {type(fields).__name__}")
     built = make_scheduler(scheduler, fields) if isinstance(scheduler, str) else scheduler
+    if isinstance(built, type) or not (hasattr(built, "decide") and hasattr(built, "needs")):
+        held = f"the class {built.__name__}" if isinstance(built, type) else f"of type {type(built).__name__}"
+        raise InputError(f"scheduler must be a name or a scheduler that is built, but is {held}")
     if wants_plan(built):
         raise InputError(
             f"scheduler {type(built).__name__} follows the plan of a run (length and learning rate), which"

@@ -97,6 +97,11 @@ class Readings:
         """
         count = -(-self._length // self._intervals.initial_batch_size) if steps is None else steps
         require(count >= 1, "steps must be at least 1", steps=count)
+        if not callable(schedule):
+            raise InputError(
+                f"curve() takes a function of optimiser and steps that builds a schedule, not a "
+                f"{type(schedule).__name__}"
+            )
         built = schedule(self._optimizer, count)
         self._curves.append(Curve(built, count, self._length, self.examples_seen))
         self._watch.follows = True

@@ -14,6 +14,7 @@ from adasearch.errors import InputError
 __all__ = ["Watch", "check_optimizer"]
 
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
+MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
 MOST_WEIGHTS = 8  # looked at, for which the device is waited for
@@ -57,6 +58,7 @@ class Watch:
         self._looked = False  # at a loss
         self._weights: list[float] = []  # of an example, in the first parts
         self._idle = 0
+        self._batches = self._dropped = 0
         self._rate: float | None = None  # of the update before
         self._moves = 0
         self._epoch = -1
@@ -142,9 +144,20 @@ class Watch:
 
     def batch_ended(self, *, updated: bool) -> None:
         """Note a batch."""
+        self._batches += 1
         self._idle = 0 if updated else self._idle + 1
         if self._idle == MOST_IDLE:
             self.say(f"no update was made in {MOST_IDLE} batches: gradients overflow, or all are left out")
+
+    def update_dropped(self) -> None:
+        """Note a batch that was complete and had no update; some loops mean that now and then."""
+        self._dropped += not self._steps.said  # else it is told already where they are made
+        if self._dropped == MOST_DROPPED and self._dropped >= self._batches / 3:
+            self.say(
+                f"controller.update() was not called for {self._dropped} of {self._batches + 1} batches that "
+                "were complete, and their gradients are dropped: to accumulate give a larger batch_size and "
+                "device_batch=, do not count batches in the loop"
+            )
 
     def interval_ended(self, rows: Iterable[tuple[int, float]], *, resized: bool) -> None:
         """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
@@ -185,15 +198,15 @@ class _Steps:
         self.updates = 0  # that the controller began
         self.ours = False
         self._known: int | None = None  # of these when the step began, None if it began in one
-        self._said = False
+        self.said = False
 
     def note_begin(self, *_: object) -> None:
         self._known = None if self.ours else self.updates
 
     def note_end(self, *_: object) -> None:
         self.made += 1
-        if self._known == self.updates and not self._said:
-            self._said = True
+        if self._known == self.updates and not self.said:
+            self.said = True
             warnings.warn(
                 "optimizer.step() is called beside the controller, whose step() or update() does it: such an "
                 "update is not counted, measured or coupled",

@@ -2,12 +2,14 @@
 
 import contextlib
 import gc
+import itertools
 import math
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -409,3 +411,88 @@ def test_schedule_that_is_right_is_left_alone(way: str) -> None:
         if way == "with each epoch":
             curve.step()
     assert len({*run.lrs}) >= 4
+
+
+def test_updates_that_a_loop_leaves_out_to_accumulate_by_itself_are_told() -> None:
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    controller = BatchSizeController(model, optimizer, data(), "constant", batch_size=16, epochs=4)
+    loader = DataLoader(data(), batch_sampler=controller.sampler)
+
+    def run() -> None:
+        for _ in range(4):
+            for number, (inputs, labels) in enumerate(controller.batches(loader)):
+                if controller.backward(mean(model(inputs), labels) / 2) and number % 2:
+                    controller.update()
+
+    with pytest.warns(UserWarning, match=r"update\(\) was not called for 8 of 1\d batches"):
+        run()
+
+
+# --- loops that count their items -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["islice", "zip", "break", "next"])
+def test_a_loop_that_counts_its_items_has_the_plain_loops_updates(how: str) -> None:
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    controller = BatchSizeController(model, optimizer, data(), "constant", batch_size=16, epochs=4)
+    loader = DataLoader(data(), batch_sampler=controller.sampler)
+    count = -(-len(data()) // 16)
+    for _ in range(4):
+        items = controller.batches(loader)
+        if how == "islice":
+            items = itertools.islice(items, count)
+        elif how == "zip":
+            items = (item for _, item in zip(range(count), items, strict=False))
+        elif how == "next":
+            source = items
+            items = (next(source) for _ in range(len(loader)))
+        for number, (inputs, labels) in enumerate(items, start=1):
+            controller.step(mean(model(inputs), labels))
+            if how == "break" and number == count:
+                break
+    assert controller.steps == 4 * count
+    assert controller.progress == 1
+
+
+# --- kinds of arguments -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"weights": "balanced"}, "weights must be numbers, one for each example, but are of type str"),
+        ({"weights": [None] * 4}, "weights must be numbers, one for each example, but are of type list"),
+        ({"epochs": "twelve"}, "epochs must be one number but is of type str"),
+        (
+            {"scheduler": None},
+            "scheduler must be a name or a scheduler that is built, but is of type NoneType",
+        ),
+        ({"scheduler": Constant}, "but is the class Constant"),
+        ({"scheduler": "deba", "fields": ["a"]}, "fields must be a mapping of names but is of type list"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_one_line(options: dict[str, Any], says: str) -> None:
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(InputError, match=says):
+        BatchSizeController(
+            model, optimizer, data(), **{"scheduler": "constant", "batch_size": 16, **options}
+        )
+
+
+def test_weights_are_the_controllers_own_and_numpys_numbers_become_pythons() -> None:
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    weights = torch.ones(len(data()), dtype=torch.float64)
+    limits = Limits(smallest=np.int64(8), largest=np.int64(32))  # type: ignore[arg-type]
+    assert type(limits.largest) is int
+    size: Any = np.int64(16)
+    controller = BatchSizeController(
+        model, optimizer, data(), "constant", batch_size=size, limits=limits, weights=weights
+    )
+    weights[1:] = 0
+    drawn = {index for batch in controller.sampler for index in batch}
+    assert len(drawn) > 1
+    assert type(controller.decision.batch_size) is int
