@@ -172,6 +172,7 @@ LAYOUTS = [
         }
     ),
     plain({"images/cat": 20, "images/dog": 20}),
+    plain({f"c{label}": 20 for label in range(10)}),
     plain({"train/valid": 20, "train/invalid": 20}),
     plain({"cat/2019": 10, "cat/2020": 10, "dog/2019": 20}),
     plain({"train/cat": 20, "train/dog": 20, "val/cat": 8, "val/dog": 8, "test": 9}),

@@ -142,6 +142,9 @@ EXPECTED = {
         "__MACOSX/set/train/cat 9, set/.DS_Store.png 1, set/train/.hidden 4"
     ): ("40 training, 18 test images, 2 classes (cat, dog)",),
     "folder: images/cat 20, images/dog 20": (f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",),
+    "folder: c0 20, c1 20, c2 20, c3 20, c4 20, c5 20, c6 20, c7 20, c8 20, c9 20": (
+        f"160 training, 40 test images, 10 classes (c0, ..., c9); {DRAWN}",
+    ),
     "folder: train/valid 20, train/invalid 20": (
         f"32 training, 8 test images, 2 classes (invalid, valid); {DRAWN}",
     ),
