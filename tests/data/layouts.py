@@ -130,6 +130,17 @@ LAYOUTS = [
             "_tmp/train.parquet": 5,
         }
     ),
+    # Parquet: numbered files
+    parquet({"train-00000-of-00003.parquet": 20, "train-00002-of-00003.parquet": 20}),
+    parquet({"train-00000-of-00001.parquet": 20, "test-00001-of-00002.parquet": 10}),
+    parquet({"train-00000-of-00001.parquet": 20, "train-00001-of-00002.parquet": 20}),
+    parquet({"data/train-00000-of-00001-a09b.parquet": 20, "data/train-00000-of-00001-77be.parquet": 20}),
+    parquet({"train-1-of-2.parquet": 20, "train-2-of-2.parquet": 20}),
+    parquet({"year=1/train-0-of-1.parquet": 20, "year=2/train-0-of-1.parquet": 20}),
+    parquet(
+        {"train-0-of-1.parquet": 20, "extra-0-of-1.parquet": 30, "test-0-of-1.parquet": 10},
+        Selection(split="extra"),
+    ),
     # Parquet: configurations
     parquet({"full/train/0000.parquet": 40, "mini/train/0000.parquet": 20}),
     parquet({"full/train/0000.parquet": 40, "mini/train/0000.parquet": 20}, Selection(config="mini")),

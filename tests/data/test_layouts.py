@@ -9,6 +9,7 @@ HELD_OUT = (
     "images to validate with are drawn from the training split"
 )
 DRAWN = "the test images are drawn, for want of a test split"
+WHOLE = "of files called N-of-TOTAL each number must be there once, with the same total"
 
 EXPECTED = {
     (
@@ -74,6 +75,30 @@ EXPECTED = {
         "parquet: train.parquet 20, .cache/old-train.parquet 20, __MACOSX/._train.parquet 20, "
         "_tmp/train.parquet 5"
     ): (f"16 training, 4 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",),
+    "parquet: train-00000-of-00003.parquet 20, train-00002-of-00003.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: train-00000-of-00003.parquet, "
+        f"train-00002-of-00003.parquet; {WHOLE}",
+    ),
+    "parquet: train-00000-of-00001.parquet 20, test-00001-of-00002.parquet 10": (
+        "refused: dataset parquet:SET: the test split is not whole: test-00001-of-00002.parquet; " + WHOLE,
+    ),
+    "parquet: train-00000-of-00001.parquet 20, train-00001-of-00002.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: train-00000-of-00001.parquet, "
+        f"train-00001-of-00002.parquet; {WHOLE}",
+    ),
+    "parquet: data/train-00000-of-00001-a09b.parquet 20, data/train-00000-of-00001-77be.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: "
+        "data/train-00000-of-00001-77be.parquet, data/train-00000-of-00001-a09b.parquet; " + WHOLE,
+    ),
+    "parquet: train-1-of-2.parquet 20, train-2-of-2.parquet 20": (
+        f"32 training, 8 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",
+    ),
+    "parquet: year=1/train-0-of-1.parquet 20, year=2/train-0-of-1.parquet 20": (
+        f"32 training, 8 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",
+    ),
+    "parquet: train-0-of-1.parquet 20, extra-0-of-1.parquet 30, test-0-of-1.parquet 10 --split extra": (
+        "30 training, 10 test images, 2 classes (cat, dog); label column `label`; split `extra` to train on",
+    ),
     "parquet: full/train/0000.parquet 40, mini/train/0000.parquet 20": (
         "refused: dataset parquet:SET holds 2 configurations: full, mini; --config NAME takes one of them",
     ),
