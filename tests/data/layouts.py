@@ -209,6 +209,18 @@ LAYOUTS = [
     folders(images=20, test=10),
     plain({"cat/train": 20, "cat/test": 9, "dog/train": 20, "dog/test": 9}),
     plain({"a/train/cat": 20, "a/train/dog": 20, "b/train/cat": 20, "b/train/dog": 20}),
+    plain(
+        {
+            "train/cat": 20,
+            "train/dog": 20,
+            "train/val/cat": 8,
+            "train/val/dog": 8,
+            "test/cat": 9,
+            "test/dog": 9,
+        }
+    ),
+    plain({"set/daisy": 20, "set/rose": 20, "set/set/daisy": 20, "set/set/rose": 20}),
+    plain({"cat/cat": 20, "dog/dog": 20, "dog/cat": 0}),
     plain({"train/cat": 20, "train/dog": 20, "test/cat": 9, "test/cow": 9}),
     plain({"train/cat": 20, "train/dog": 20, "train/cow": 0}),
     plain({"train/cat": 20, "test/cat": 9}),

@@ -260,6 +260,17 @@ EXPECTED = {
     "folder: a/train/cat 20, a/train/dog 20, b/train/cat 20, b/train/dog 20": (
         "refused: dataset folder:SET: class folder a holds a folder called as a split: SET/a/train",
     ),
+    ("folder: train/cat 20, train/dog 20, train/val/cat 8, train/val/dog 8, test/cat 9, test/dog 9"): (
+        "refused: dataset folder:SET: class folder val holds a folder called as another class: "
+        "SET/train/val/cat",
+    ),
+    "folder: set/daisy 20, set/rose 20, set/set/daisy 20, set/set/rose 20": (
+        "refused: dataset folder:SET: class folder set holds a folder called as another class: "
+        "SET/set/set/daisy",
+    ),
+    "folder: cat/cat 20, dog/dog 20, dog/cat 0": (
+        f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",
+    ),
     "folder: train/cat 20, train/dog 20, test/cat 9, test/cow 9": (
         "refused: dataset folder:SET: SET/test has a class 'cow' that is not among the 2 classes in "
         "SET/train",
