@@ -29,14 +29,18 @@ def understood(examples: Examples, spec: DataSpec, val: int, test: int) -> str:
         tail.append("examples are drawn so that all classes are alike")
     elif spec.selection.weights is not None:
         tail.append(f"examples are drawn by column `{spec.selection.weights}`")
-    return "; ".join([f"{', '.join(counts)}, {test:,} test images, {_classes(examples, pool)}", *tail])
+    return "; ".join([f"{', '.join(counts)}, {test:,} test images, {_classes(examples, held_out)}", *tail])
 
 
-def _classes(examples: Examples, pool: int) -> str:
+def _classes(examples: Examples, held_out: int | None) -> str:
+    """Name the classes; those of which no image is before ``held_out``, where that is, have none to train on.
+
+    Test images that are drawn come from all images alike, so there all of them count.
+    """
     count = examples.classes
     shown = [examples.class_name(label) for label in ((0, 1) if count < 3 else (0, count - 1))]
     names = ", ..., ".join(shown) if count > 2 else ", ".join(shown)
-    absent = count - len(np.unique(examples.labels[:pool]))
+    absent = count - len(np.unique(examples.labels[:held_out]))
     return f"{count:,} classes ({names})" + (
         f", {absent:,} of them without a training image" if absent else ""
     )

@@ -130,6 +130,17 @@ LAYOUTS = [
             "_tmp/train.parquet": 5,
         }
     ),
+    # Parquet: numbered files
+    parquet({"train-00000-of-00003.parquet": 20, "train-00002-of-00003.parquet": 20}),
+    parquet({"train-00000-of-00001.parquet": 20, "test-00001-of-00002.parquet": 10}),
+    parquet({"train-00000-of-00001.parquet": 20, "train-00001-of-00002.parquet": 20}),
+    parquet({"data/train-00000-of-00001-a09b.parquet": 20, "data/train-00000-of-00001-77be.parquet": 20}),
+    parquet({"train-1-of-2.parquet": 20, "train-2-of-2.parquet": 20}),
+    parquet({"year=1/train-0-of-1.parquet": 20, "year=2/train-0-of-1.parquet": 20}),
+    parquet(
+        {"train-0-of-1.parquet": 20, "extra-0-of-1.parquet": 30, "test-0-of-1.parquet": 10},
+        Selection(split="extra"),
+    ),
     # Parquet: configurations
     parquet({"full/train/0000.parquet": 40, "mini/train/0000.parquet": 20}),
     parquet({"full/train/0000.parquet": 40, "mini/train/0000.parquet": 20}, Selection(config="mini")),
@@ -172,6 +183,7 @@ LAYOUTS = [
         }
     ),
     plain({"images/cat": 20, "images/dog": 20}),
+    plain({f"c{label}": 20 for label in range(10)}),
     plain({"train/valid": 20, "train/invalid": 20}),
     plain({"cat/2019": 10, "cat/2020": 10, "dog/2019": 20}),
     plain({"train/cat": 20, "train/dog": 20, "val/cat": 8, "val/dog": 8, "test": 9}),
@@ -197,6 +209,18 @@ LAYOUTS = [
     folders(images=20, test=10),
     plain({"cat/train": 20, "cat/test": 9, "dog/train": 20, "dog/test": 9}),
     plain({"a/train/cat": 20, "a/train/dog": 20, "b/train/cat": 20, "b/train/dog": 20}),
+    plain(
+        {
+            "train/cat": 20,
+            "train/dog": 20,
+            "train/val/cat": 8,
+            "train/val/dog": 8,
+            "test/cat": 9,
+            "test/dog": 9,
+        }
+    ),
+    plain({"set/daisy": 20, "set/rose": 20, "set/set/daisy": 20, "set/set/rose": 20}),
+    plain({"cat/cat": 20, "dog/dog": 20, "dog/cat": 0}),
     plain({"train/cat": 20, "train/dog": 20, "test/cat": 9, "test/cow": 9}),
     plain({"train/cat": 20, "train/dog": 20, "train/cow": 0}),
     plain({"train/cat": 20, "test/cat": 9}),

@@ -9,6 +9,7 @@ HELD_OUT = (
     "images to validate with are drawn from the training split"
 )
 DRAWN = "the test images are drawn, for want of a test split"
+WHOLE = "of files called N-of-TOTAL each number must be there once, with the same total"
 
 EXPECTED = {
     (
@@ -74,6 +75,30 @@ EXPECTED = {
         "parquet: train.parquet 20, .cache/old-train.parquet 20, __MACOSX/._train.parquet 20, "
         "_tmp/train.parquet 5"
     ): (f"16 training, 4 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",),
+    "parquet: train-00000-of-00003.parquet 20, train-00002-of-00003.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: train-00000-of-00003.parquet, "
+        f"train-00002-of-00003.parquet; {WHOLE}",
+    ),
+    "parquet: train-00000-of-00001.parquet 20, test-00001-of-00002.parquet 10": (
+        "refused: dataset parquet:SET: the test split is not whole: test-00001-of-00002.parquet; " + WHOLE,
+    ),
+    "parquet: train-00000-of-00001.parquet 20, train-00001-of-00002.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: train-00000-of-00001.parquet, "
+        f"train-00001-of-00002.parquet; {WHOLE}",
+    ),
+    "parquet: data/train-00000-of-00001-a09b.parquet 20, data/train-00000-of-00001-77be.parquet 20": (
+        "refused: dataset parquet:SET: the train split is not whole: "
+        "data/train-00000-of-00001-77be.parquet, data/train-00000-of-00001-a09b.parquet; " + WHOLE,
+    ),
+    "parquet: train-1-of-2.parquet 20, train-2-of-2.parquet 20": (
+        f"32 training, 8 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",
+    ),
+    "parquet: year=1/train-0-of-1.parquet 20, year=2/train-0-of-1.parquet 20": (
+        f"32 training, 8 test images, 2 classes (cat, dog); label column `label`; {DRAWN}",
+    ),
+    "parquet: train-0-of-1.parquet 20, extra-0-of-1.parquet 30, test-0-of-1.parquet 10 --split extra": (
+        "30 training, 10 test images, 2 classes (cat, dog); label column `label`; split `extra` to train on",
+    ),
     "parquet: full/train/0000.parquet 40, mini/train/0000.parquet 20": (
         "refused: dataset parquet:SET holds 2 configurations: full, mini; --config NAME takes one of them",
     ),
@@ -142,6 +167,9 @@ EXPECTED = {
         "__MACOSX/set/train/cat 9, set/.DS_Store.png 1, set/train/.hidden 4"
     ): ("40 training, 18 test images, 2 classes (cat, dog)",),
     "folder: images/cat 20, images/dog 20": (f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",),
+    "folder: c0 20, c1 20, c2 20, c3 20, c4 20, c5 20, c6 20, c7 20, c8 20, c9 20": (
+        f"160 training, 40 test images, 10 classes (c0, ..., c9); {DRAWN}",
+    ),
     "folder: train/valid 20, train/invalid 20": (
         f"32 training, 8 test images, 2 classes (invalid, valid); {DRAWN}",
     ),
@@ -231,6 +259,17 @@ EXPECTED = {
     ),
     "folder: a/train/cat 20, a/train/dog 20, b/train/cat 20, b/train/dog 20": (
         "refused: dataset folder:SET: class folder a holds a folder called as a split: SET/a/train",
+    ),
+    ("folder: train/cat 20, train/dog 20, train/val/cat 8, train/val/dog 8, test/cat 9, test/dog 9"): (
+        "refused: dataset folder:SET: class folder val holds a folder called as another class: "
+        "SET/train/val/cat",
+    ),
+    "folder: set/daisy 20, set/rose 20, set/set/daisy 20, set/set/rose 20": (
+        "refused: dataset folder:SET: class folder set holds a folder called as another class: "
+        "SET/set/set/daisy",
+    ),
+    "folder: cat/cat 20, dog/dog 20, dog/cat 0": (
+        f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",
     ),
     "folder: train/cat 20, train/dog 20, test/cat 9, test/cow 9": (
         "refused: dataset folder:SET: SET/test has a class 'cow' that is not among the 2 classes in "

@@ -99,15 +99,26 @@ def _checked(splits: dict[str, list[Folder]], split: str, classes: Sequence[str]
 def _files(
     folder: Folder, classes: Sequence[str], where: str, progress: Progress, *, some_empty: bool
 ) -> tuple[list[str], list[int]]:
-    """Return the image files of a split, class after class, and the label of each."""
+    """Return the image files of a split, class after class, and the label of each.
+
+    Raises:
+        InputError: a class has no image, or holds a folder called as a split or as another class. That is a
+            part of the set, or a copy of it, which would be trained on as one class.
+    """
     files: list[str] = []
     labels: list[int] = []
+    known = set(classes)
     for label, name in enumerate(classes):
         below = folder.folders.get(name)
         for inner in list(below.walk())[1:] if below else ():
-            if is_split_name(PurePath(inner.path).name):
+            called = PurePath(inner.path).name
+            if is_split_name(called):
                 raise InputError(
                     f"{where}: class folder {name} holds a folder called as a split: {inner.path}"
+                )
+            if called != name and called in known and inner.count:
+                raise InputError(
+                    f"{where}: class folder {name} holds a folder called as another class: {inner.path}"
                 )
         found = below.files() if below else []
         if not found and not some_empty:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing, digest_of
 from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
-from adasearch.data.sources.parquet_files import files_by_split
+from adasearch.data.sources.parquet_files import files_by_split, refuse_broken_shards
 from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
 from adasearch.data.sources.split_names import held_out, is_hidden
 from adasearch.data.spec import Selection
@@ -72,6 +72,8 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     filesystem, path = filesystem_of(place)
     found = {file.relative(path): file for file in _parquet_files(place, path, filesystem)}
     by_split = files_by_split(list(found), selection, f"dataset parquet:{place}")
+    if all(file.name != path for file in found.values()):  # one that is asked for by itself is whole
+        refuse_broken_shards(by_split, f"dataset parquet:{place}")
     splits: dict[str, list[_Read]] = {split: [] for split in by_split}
     for split, names in by_split.items():
         for name in names:

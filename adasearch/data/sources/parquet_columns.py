@@ -5,6 +5,7 @@ column is left, the user chooses.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,30 @@ LABEL_NAMES = (
     "category_id",
 )
 LARGEST = 2**53  # up to which floats tell integers apart
-NO_LABELS = ("id", "index", "idx", "width", "height", "size", "row", "year", "fold")  # "image_id", too
+NO_LABELS = (  # "image_id" and "imageId", too
+    "id",
+    "index",
+    "idx",
+    "width",
+    "height",
+    "size",
+    "row",
+    "year",
+    "fold",
+    "age",
+    "seed",
+    "timestamp",
+    "frame",
+    "count",
+    "num",
+    "page",
+    "version",
+    "path",
+    "url",
+    "filename",
+    "file_name",  # not "class_name"
+)
+_HUMP = re.compile(r"(?<=[a-z\d])(?=[A-Z])")  # of imageId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +122,23 @@ def _label_column(where: str, schema: pa.Schema, features: dict[str, dict[str, A
             kind = schema.field(column).type
             raise InputError(f"{where}: column {column!r} {_instead(kind)}, no label of one class")
         return column
-    integers = [name for name in fitting if _holds_integers(schema.field(name).type) and not _counts(name)]
-    if not integers:
+    possible = [name for name in fitting if not _counts(name)]
+    if not any(_holds_integers(schema.field(name).type) for name in possible):
         raise InputError(
             f"{where} has no label column (integer, or called {few(LABEL_NAMES)}) but "
             f"{_listed(schema, schema.names)}; --label-column NAME takes one"
         )
-    return _only(where, "label", schema, integers)
+    # floats are measured; texts and truth values may as well be the labels, and the integers something else
+    rivals = [name for name in possible if not pa.types.is_floating(_plain(schema.field(name).type))]
+    return _only(where, "label", schema, rivals)
 
 
 def _counts(name: str) -> bool:
-    """Tell whether a column is called as one that numbers or measures the images."""
-    return name.lower().rpartition("_")[2] in NO_LABELS or name.startswith("__")
+    """Tell whether a column is called as one that numbers, measures or finds the images."""
+    plain = _HUMP.sub("_", name).lower()
+    if plain in LABEL_NAMES:  # classId
+        return False
+    return name.startswith("__") or plain in NO_LABELS or plain.rpartition("_")[2] in NO_LABELS
 
 
 def _narrowed(found: list[str], names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ words beside the split.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ from adasearch.data.sources.split_names import SPLITS, refuse_hidden_splits, spl
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, unknown
 
-__all__ = ["files_by_split"]
+__all__ = ["files_by_split", "refuse_broken_shards"]
 
-_SHARD = re.compile(r"[-_.]\d+[-_.]of[-_.]\d+.*")  # with the hash that may follow
+_SHARD = re.compile(r"[-_.](\d+)[-_.]of[-_.](\d+).*")  # with the hash that may follow
 _NUMBERED = re.compile(r"((part|shard|chunk|batch|data)?[-_]?\d+|data|.*=.*)", re.IGNORECASE)
 _COUNTED = re.compile(r"(?!v\d).*\d.*|[0-9a-f]{4,}|.?")  # part7, a hash, a letter; not v2, a version
 ROOT = "."  # the configuration of files that name none
@@ -53,6 +53,33 @@ def files_by_split(paths: Sequence[str], selection: Selection, where: str) -> di
         there = few([split for split, of in found.items() if of])
         raise InputError(f"{where}: only {there} files found, no training data; --split NAME trains on one")
     return found
+
+
+def refuse_broken_shards(by_split: Mapping[str, Sequence[str]], where: str) -> None:
+    """Refuse a split of which a numbered file is missing, or that is there in two versions.
+
+    Less or more than the set would be trained on, and nothing else tells so. Files are of one count where
+    their folder and all before their number is the same. They count from 0, or from 1.
+
+    Raises:
+        InputError: with the split and these files.
+    """
+    for split, paths in by_split.items():
+        groups: dict[str, list[tuple[int, int, str]]] = {}
+        for path in paths:
+            whole = PurePosixPath(path)
+            shard = _SHARD.search(whole.stem)
+            if shard:
+                group = str(whole.with_name(whole.stem[: shard.start()] + "-"))
+                groups.setdefault(group, []).append((int(shard[1]), int(shard[2]), path))
+        for shards in groups.values():
+            numbers = sorted(number for number, _, _ in shards)
+            counted = numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] in (0, 1)
+            if not counted or {total for _, total, _ in shards} != {len(shards)}:
+                raise InputError(
+                    f"{where}: the {split} split is not whole: {few([path for _, _, path in shards])}; of "
+                    "files called N-of-TOTAL each number must be there once, with the same total"
+                )
 
 
 def _named(path: str, config: str | None) -> _Named:

@@ -45,6 +45,13 @@ def test_parquet_folder_puts_test_files_last(tmp_path: Path) -> None:
     assert found.test_from == 6
 
 
+def test_one_of_several_numbered_files_is_read_where_it_is_asked_for_by_itself(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "train-00001-of-00002.parquet", pictures(4))
+    assert len(decode(f"parquet:{path}").labels) == len(decode(f"parquet:{path.as_uri()}").labels) == 4
+    with pytest.raises(InputError, match=r"the train split is not whole: train-00001-of-00002\.parquet; "):
+        decode(f"parquet:{tmp_path}")
+
+
 def test_parquet_is_read_from_a_uri_too(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "train.parquet", pictures(4))
     assert_equal(decode(f"parquet:{path.as_uri()}"), decode(f"parquet:{path}"))

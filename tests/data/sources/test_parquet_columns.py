@@ -58,6 +58,22 @@ UNDERSTOOD: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
     ),
     "upper case": ({"Image": IMAGES, "Label": TRUTH}, None, "Label"),
     "the only integers": ({**IMAGE, "digit": TRUTH, "id": range(ROWS)}, None, "digit"),
+    "the only integers, and where files lie": (
+        {**IMAGE, "digit": TRUTH, "file_name": TEXTS, "imageId": TEXTS, "url": TEXTS, "score": [0.5] * ROWS},
+        None,
+        "digit",
+    ),
+    "the only integers, called as a label in camel case": (
+        {**IMAGE, "classId": TRUTH, "patientID": range(ROWS), "frame": range(ROWS)},
+        None,
+        "classId",
+    ),
+    "a usual name beside texts": (
+        {**IMAGE, "dx": TEXTS, "label": TRUTH, "sick": [True] * ROWS},
+        None,
+        "label",
+    ),
+    "metadata beside texts": ({**IMAGE, "dx": TEXTS, "kind": TRUTH}, {"kind": "abc"}, "kind"),
     "text": ({"id": range(ROWS), **IMAGE, "label": TEXTS}, None, "label"),
     "text of a dictionary": ({**IMAGE, "label": pa.array(TEXTS).dictionary_encode()}, None, "label"),
     "large text": ({**IMAGE, "label": pa.array(TEXTS, pa.large_string())}, None, "label"),
@@ -107,6 +123,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {**IMAGE, "shape": TRUTH, "colour": COARSE},
         "has 2 label columns: shape (int64), colour (int64); --label-column NAME takes one of them",
     ),
+    "integers beside texts": (
+        {**IMAGE, "dx": TEXTS, "site": TRUTH},
+        "has 2 label columns: dx (string), site (int64); --label-column NAME takes one of them",
+    ),
+    "integers beside truth values": (
+        {**IMAGE, "sick": [label > 0 for label in TRUTH], "site": TRUTH},
+        "has 2 label columns: sick (bool), site (int64); --label-column NAME takes one of them",
+    ),
+    "texts and an age": (
+        {**IMAGE, "dx": TEXTS, "age": TRUTH},
+        "class_label, y and 4 more) but image (struct<bytes: binary, path:...), dx (string), age (int64); "
+        "--label-column NAME takes one",
+    ),
     "two columns of images": (
         {"front": IMAGES, "back": IMAGES, "label": TRUTH},
         "has 2 image columns: front (struct<bytes: binary, path:...), back (struct<bytes: binary, path:"
@@ -151,6 +180,17 @@ def test_columns_that_are_not_clear_are_refused(tmp_path: Path, columns: dict[st
     message = refused(path)
     assert says.format(path=path) in message
     assert str(path) in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["age", "seed", "timestamp", "frame", "count", "num", "page", "version", "patientId", "frameCount"],
+)
+def test_integers_that_are_called_as_no_label_are_taken_only_if_asked_for(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "train.parquet", {**IMAGE, name: TRUTH})
+    assert "has no label column" in refused(path)
+    found = open_source(f"parquet:{path}", selection=Selection(label_column=name))
+    assert found.labels.tolist() == TRUTH
 
 
 def test_a_picture_that_is_only_a_path_is_refused(tmp_path: Path) -> None:
