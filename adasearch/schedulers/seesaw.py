@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from adasearch.errors import require
+from adasearch.errors import InputError, require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import (
     LR_SCHEDULES,
@@ -64,7 +64,10 @@ class Seesaw:
     def __post_init__(self) -> None:
         """Refuse values outside the rule's domain."""
         if not self.needs_plan:
-            milestones_of(self.milestones)
+            try:
+                milestones_of(self.milestones)
+            except InputError as error:
+                raise InputError(f"{error}, or {SCHEDULE!r} for the run's own decay") from error
         require(0.01 <= self.decay < 1, "decay must lie in [0.01, 1)", decay=self.decay)
 
     @property

@@ -117,9 +117,10 @@ def _given_space(request: Request, scheduler: str) -> str | None:
     named = {name: text for name in adaptive for text in request.spaces if text.startswith(f"{name}=")}
     plain = [text for text in request.spaces if text not in named.values()]
     if plain and (len(adaptive) != 1 or len(request.spaces) > 1):
+        found = f"{len(adaptive)}: {', '.join(adaptive)}" if adaptive else "no --scheduler"
         raise InputError(
             f"--space needs exactly one scheduler besides constant, or SCHEDULER=FILE for each, but got "
-            f"--space {plain[0]} and {len(adaptive)}: {', '.join(adaptive)}"
+            f"--space {plain[0]} and {found}"
         )
     if scheduler in named:
         return named[scheduler].removeprefix(f"{scheduler}=")
