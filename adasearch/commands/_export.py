@@ -66,17 +66,17 @@ def export(
     for row in found.evidence:
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
             verdict = whole_verdict(row)
-    named = f"{output}: {{}} of {trial.trial_id} ({verdict})"
+    of_trial = f"of {trial.trial_id} ({verdict})"
     if form in EXPORT_FORMS:
         text, told = exported(_path(record, trial, store, sequence_length), form)
         _write(Path(output), text)
-        return [named.format(form), *told]
+        return [f"{output}: {form} {of_trial}", *told]
     try:
         schedule = _schedule(record, trial, own, form, verdict, store)
     except ValidationError as error:
         raise InputError(f"{trial.trial_id} makes no schedule: {plain_error(error.errors()[0])}") from error
     schedule.write(Path(output))
-    said = [named.format(schedule.name)]
+    said = [f"{output}: {schedule.name} {of_trial}"]
     if trial_id is None and pick.stands_in:
         said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
     return said
