@@ -117,7 +117,7 @@ def _given_space(request: Request, scheduler: str) -> str | None:
     named = {name: text for name in adaptive for text in request.spaces if text.startswith(f"{name}=")}
     plain = [text for text in request.spaces if text not in named.values()]
     if plain and (len(adaptive) != 1 or len(request.spaces) > 1):
-        found = f"{len(adaptive)}: {', '.join(adaptive)}" if adaptive else "no --scheduler"
+        found = f"{len(adaptive)}: {', '.join(adaptive)}" if adaptive else "none"
         raise InputError(
             f"--space needs exactly one scheduler besides constant, or SCHEDULER=FILE for each, but got "
             f"--space {plain[0]} and {found}"

@@ -171,7 +171,7 @@ def test_a_stored_study_is_not_continued_with_other_settings(changed: dict[str, 
         ),
         (
             {"schedulers": (), "space": "deba"},
-            "--space needs exactly .* --space deba and no --scheduler",
+            "--space needs exactly .* --space deba and none",
         ),
         ({"subset": 0}, "--subset must be at least 1 but got 0"),
         ({"workers": 0}, "--workers must be at least 1 but got 0"),
