@@ -172,7 +172,7 @@ BAD_SEARCHES = [
     (["--scheduler", "no_such_module:X"], "scheduler 'no_such_module:X' cannot be imported"),
     (["--scheduler", "json:loads"], "must be a dataclass"),
     (["--space", "deba", "--scheduler", "deba", "--scheduler", "adabatch"], "and 2: deba, adabatch"),
-    (["--space", "deba", "--scheduler", "constant"], "SCHEDULER=FILE for each, but got --space deba and none"),
+    (["--space", "deba", "--scheduler", "constant"], "for each, but got --space deba and none"),
     (["--scheduler", "adabatch", "--set", "scheduler/window=5"], "searched schedulers 'window'"),
     (["--trials", "0"], "--trials must be at least 1 but got 0"),
     (["--slots", "0"], "--slots must be at least 1 but got 0"),
