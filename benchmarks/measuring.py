@@ -11,6 +11,7 @@ elsewhere they find in the caches what measuring fetched. Neither counts the dec
 drawing a batch as two chunks, or, with several workers, a hook in Python in place of DDP's own reduction.
 """
 
+import gc
 import json
 import tempfile
 import time
@@ -126,9 +127,11 @@ def measure_together(rank: int, workers: int, meeting: str, some: Sequence[Point
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
     rows = [row for point in some for row in measure(point, time.perf_counter)]
-    dist.destroy_process_group()
     if rank == 0:
         Path(out).write_text(json.dumps(rows))
+    gc.collect()  # DDP's reducers, whose threads must not outlive the group
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def with_workers(some: Sequence[Point]) -> list[Row]:
