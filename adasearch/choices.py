@@ -18,6 +18,7 @@ __all__ = [
     "Scale",
     "ScheduleForm",
     "Stopper",
+    "Task",
 ]
 
 Scale = Literal["nano", "full"]
@@ -25,6 +26,7 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Clock = Literal["measured", "modelled"]
 Sampler = Literal["tpe", "random", "grid"]
 Stopper = Literal["halving", "none"]
+Task = Literal["images", "language", "own"]
 Isolation = Literal["pooled", "fresh"]
 Controls = Literal["matched", "all"]
 ScheduleForm = Literal["rule", "ramp", "megatron", "olmo", "lightning", "hf", "json"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from adasearch.choices import Precision
+from adasearch.choices import Precision, Task
 from adasearch.limits import Limits
+from adasearch.objective import ERROR
 
 __all__ = [
     "SECONDS",
@@ -125,7 +126,8 @@ class IntervalRecord:
         decision: what it decided.
         device_batch: greatest number of examples in one forward pass on one device.
         passes: forward passes per optimiser step on each device at this batch size.
-        val_error: fraction of the validation split that was classified wrongly; None if not evaluated.
+        val_error: the study's objective on the validation split, which is the fraction that was classified
+            wrongly unless the study says otherwise; None if not evaluated.
         train_seconds: training, measuring and resizing together.
         measure_seconds: the part of ``train_seconds`` spent on signals.
         resize_seconds: the part of ``train_seconds`` spent on deciding and changing the batch size.
@@ -137,10 +139,12 @@ class IntervalRecord:
         checkpoint_seconds: writing the checkpoint that was due after this interval, outside
             ``train_seconds``; None if none was.
         out_of_memory: how often a pass did not fit and was made smaller.
-        test_error: fraction of the test split that was classified wrongly, at the end of a run that was asked
-            for it; None elsewhere.
+        test_error: the same on the test split, at the end of a run that was asked for it; None elsewhere.
         decided: whether the scheduler was asked after it; not at the end of the budget, nor where a loss is
             not finite.
+        val_error_se: standard error of ``val_error``, over the examples that it is a mean of, where it is no
+            fraction; None where it is one, or where that is not known.
+        metrics: what else the evaluation found, by name.
     """
 
     signals: Signals
@@ -159,6 +163,8 @@ class IntervalRecord:
     out_of_memory: int = 0
     test_error: float | None = None
     decided: bool = True
+    val_error_se: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def seconds(self, clock: str) -> float:
         """Return the training time by a clock; infinite where that clock has none."""
@@ -177,6 +183,11 @@ class StudyRecord:
     ``prefix`` is what the user put before the study's name, None where nothing. ``label_column``,
     ``image_column``, ``config``, ``split`` and ``weights`` are what the user selected of the data, None for
     what the data say themselves.
+
+    ``task`` is what is trained: "images" (classification), "language" (causal language modelling) or "own",
+    a training function of the user's: then ``architecture`` is its ``module:function``, and ``code`` a digest
+    of its module's source. ``objective`` names what is minimised beside the seconds. An example of a language
+    task is a sequence of ``sequence_length`` tokens, made by ``tokenizer``, or of bytes where that is None.
     """
 
     study: str
@@ -215,6 +226,11 @@ class StudyRecord:
     config: str | None = None
     split: str | None = None
     weights: str | None = None
+    task: Task = "images"
+    objective: str = ERROR
+    sequence_length: int | None = None
+    tokenizer: str | None = None
+    code: str | None = None
     versions: Params = field(default_factory=dict)
     created_at: datetime
 
@@ -235,8 +251,9 @@ class TrialRecord:
 
     ``trial_id`` is ``<study>-<phase>-<number>``. ``params`` holds every parameter, searched or fixed, as
     ``train/lr`` or ``scheduler/window``. ``role`` says what a row of a comparison stands for, and
-    ``source_trial_id`` which trial it repeats. ``error`` and ``cause`` are of a failed one. Sums run over
-    the trial's intervals.
+    ``source_trial_id`` which trial it repeats. ``objective`` names what ``val_error`` and ``test_error``
+    hold, and ``val_error_se`` is the standard error of the former. ``error`` and ``cause`` are of a failed
+    one. Sums run over the trial's intervals.
     """
 
     trial_id: str
@@ -254,7 +271,9 @@ class TrialRecord:
     status: Status
     error: str | None = None
     cause: Cause | None = None
+    objective: str = ERROR
     val_error: float | None = None
+    val_error_se: float | None = None
     test_error: float | None = None
     train_seconds: float | None = None
     modelled_seconds: float | None = None
@@ -280,7 +299,7 @@ class TrialRecord:
 
     @property
     def known_error(self) -> float:
-        """The validation error; infinite if it was never evaluated."""
+        """The objective on the validation split; infinite if it was never evaluated."""
         return _known(self.val_error)
 
     def fields_of(self, prefix: str) -> dict[str, Value]:

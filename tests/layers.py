@@ -15,7 +15,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "adasearch"
 EVERYONE = frozenset(
-    {"lazy", "limits", "records", "choices", "signal_sets", "errors", "callbacks", "enough", "_version"}
+    {
+        "lazy",
+        "limits",
+        "objective",
+        "records",
+        "choices",
+        "signal_sets",
+        "errors",
+        "callbacks",
+        "enough",
+        "_version",
+    }
 )
 HEAVY = {"torch": "torch", "torchvision": "torch", "ray": "ray"} | dict.fromkeys(
     ["matplotlib", "optuna", "pandas"], "slow"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.enough import MIN_TRIALS, hardly_learnt
+from adasearch.objective import ERROR, is_fraction
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -30,6 +31,7 @@ HASTY: frozenset[SearchVerdict] = frozenset({"not confirmed", "no change made", 
 ALIKE = (
     *("architecture", "scale", "fingerprint", "subset", "seed", "budget", "smallest", "largest"),
     *("workers", "precision", "device", "clock", "device_profile", "weights"),
+    *("task", "objective", "sequence_length", "tokenizer", "code"),
 )
 """What studies have in common that may be compared with one another."""
 
@@ -69,15 +71,17 @@ class Pick:
         return trial is not None and trial.scheduler != BASELINE and not trial.adaptations
 
 
-def error_bound(best: float, val_examples: int) -> float:
+def error_bound(best: float, val_examples: int, *, objective: str = ERROR, se: float | None = None) -> float:
     """Return E, the validation error up to which a trial counts as equally good as the best constant one.
 
     ``E = best + sqrt(p (1 - p) / n)`` with ``p = max(best, 1/n)``: one standard error of a fraction
-    measured on n examples.
+    measured on n examples. Of an objective that is no fraction it is the stored one, ``se``, or none.
 
-    >>> round(error_bound(0.10, 900), 3)
-    0.11
+    >>> round(error_bound(0.10, 900), 3), error_bound(2.5, 900, objective="loss", se=0.25)
+    (0.11, 2.75)
     """
+    if not is_fraction(objective):
+        return best + (se or 0.0)
     p = max(best, 1 / val_examples)
     return best + math.sqrt(p * (1 - p) / val_examples)
 
@@ -95,7 +99,8 @@ def choose(
     constants = complete(constant)
     if not constants:
         return Choice(error_bound=None, reference=None, candidate=None)
-    bound = error_bound(min(trial.known_error for trial in constants), val_examples)
+    best = min(constants, key=lambda trial: trial.known_error)
+    bound = error_bound(best.known_error, val_examples, objective=best.objective, se=best.val_error_se)
     reference = _fastest(constants, bound, clock)
     ended = complete(adaptive)
     acted = [trial for trial in ended if trial.adaptations]
@@ -162,8 +167,9 @@ def _too_few(
 ) -> bool:
     """Tell whether a search is too short, or learnt too little, to say what was gained."""
     ended = min(sum(t.status in ("complete", "pruned") for t in each) for each in (trials, constant))
-    errors = [each.known_error for each in (chosen, choice.reference) if each is not None]
-    return ended < MIN_TRIALS or hardly_learnt(errors)
+    known = [each for each in (chosen, choice.reference) if each is not None]
+    fractions = [each.known_error for each in known if is_fraction(each.objective)]
+    return ended < MIN_TRIALS or (bool(fractions) and hardly_learnt(fractions))
 
 
 def _standing(

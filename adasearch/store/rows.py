@@ -10,6 +10,7 @@ import pandas as pd
 
 from adasearch.choices import Clock
 from adasearch.io.text import is_name, slug
+from adasearch.objective import is_fraction
 from adasearch.records import (
     Action,
     Cause,
@@ -102,6 +103,7 @@ def interval_row(record: IntervalRecord) -> dict[str, Any]:
         "next_batch_size": record.decision.batch_size,
         "next_lr_scale": record.decision.lr_scale,
         **{name: getattr(record, name) for name in _OWN_FIELDS},
+        "metrics": json.dumps(dict(record.metrics)) if record.metrics else None,
     }
 
 
@@ -149,7 +151,7 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
         raise ValueError(f"status must be one of {', '.join(get_args(Status))} but is {row['status']!r}")
     if row["cause"] not in (None, *get_args(Cause)):
         raise ValueError(f"cause must be one of {', '.join(get_args(Cause))} but is {row['cause']!r}")
-    for name in ERRORS:
+    for name in ERRORS if is_fraction(row["objective"]) else ():
         if row[name] is not None and not 0 <= row[name] <= 1:
             raise ValueError(f"{name} must lie in 0 to 1 but is {row[name]}")
     for name in SPENT:
@@ -217,7 +219,8 @@ def interval_of(row: dict[str, Any]) -> IntervalRecord:
             action=row["action"],
             reason=row["reason"],
         ),
-        **{name: row[name] for name in _OWN_FIELDS},
+        **{name: row[name] for name in _OWN_FIELDS if name != "metrics"},
+        metrics={name: float(value) for name, value in plain(row["metrics"]).items()},
     )
 
 

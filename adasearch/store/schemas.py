@@ -73,6 +73,8 @@ SCHEMAS: dict[Table, pa.Schema] = {
         out_of_memory=_ints,
         test_error=_floats,
         decided=_flags,
+        val_error_se=_floats,
+        metrics=_texts,
     ),
     "profiles": _schema(
         "profiles",

@@ -47,6 +47,7 @@ def begin_trial(
         scale=study.scale,
         scheduler=study.scheduler,
         dataset=study.dataset,
+        objective=study.objective,
         seed=seed,
         params=params,
         status="running",
@@ -78,11 +79,12 @@ def close_trial(
     if not intervals:
         return outcome
     last = intervals[-1].signals
-    evaluated = [record.val_error for record in intervals if record.val_error is not None]
+    evaluated = [record for record in intervals if record.val_error is not None]
     modelled = [record.modelled_seconds for record in intervals if record.modelled_seconds is not None]
     return replace(
         outcome,
-        val_error=evaluated[-1] if evaluated else None,
+        val_error=evaluated[-1].val_error if evaluated else None,
+        val_error_se=evaluated[-1].val_error_se if evaluated else None,
         test_error=intervals[-1].test_error,
         train_seconds=sum(record.train_seconds for record in intervals),
         modelled_seconds=sum(modelled) if len(modelled) == len(intervals) else None,

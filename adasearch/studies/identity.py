@@ -43,6 +43,10 @@ IDENTITY = (
     "config",
     "split",
     "weights",
+    "task",
+    "objective",
+    "sequence_length",
+    "tokenizer",
 )
 
 SPANS = {"budget": "--epochs", "interval": "--interval", "evaluate_every": "--evaluate-every"}

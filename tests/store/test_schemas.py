@@ -15,7 +15,10 @@ STUDIES = [
     (BOOL, "compile per_example"),
     (TEXT, "sampler stopper"),
     (INT, "smallest largest multiple_of"),
-    (TEXT, "train_space scheduler_space prefix label_column image_column config split weights versions"),
+    (TEXT, "train_space scheduler_space prefix label_column image_column config split weights"),
+    (TEXT, "task objective"),
+    (INT, "sequence_length"),
+    (TEXT, "tokenizer code versions"),
     (TIME, "created_at"),
 ]
 TRIALS = [
@@ -23,8 +26,11 @@ TRIALS = [
     (INT, "number"),
     (TEXT, "study phase role source_trial_id architecture scale scheduler dataset"),
     (INT, "seed"),
-    (TEXT, "params status error cause"),
-    (FLOAT, "val_error test_error train_seconds modelled_seconds measure_seconds resize_seconds"),
+    (TEXT, "params status error cause objective"),
+    (
+        FLOAT,
+        "val_error val_error_se test_error train_seconds modelled_seconds measure_seconds resize_seconds",
+    ),
     (FLOAT, "eval_seconds"),
     (INT, "examples_seen"),
     (FLOAT, "epochs"),

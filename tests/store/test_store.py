@@ -3,7 +3,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adasearch.choices import Task
 from adasearch.errors import AdasearchError, InputError, StoreError
 from adasearch.records import (
     Action,
@@ -159,6 +160,8 @@ VALUES: dict[object, st.SearchStrategy[object]] = {
     Precision: st.sampled_from(["float32", "bfloat16"]),
     Status: st.sampled_from(["running", "complete", "pruned", "failed"]),
     Cause: st.sampled_from(["diverged", "raised", "lost"]),
+    Task: st.sampled_from(["images", "language", "own"]),
+    Mapping[str, float]: st.dictionaries(TEXT, FLOATS, max_size=3),
 }
 VALUES |= {kind | None: st.none() | VALUES[kind] for kind in (int, float, str, datetime, Cause)}
 
@@ -186,6 +189,7 @@ TRIALS = any_record(
     trial_id=st.just("s"),
     phase=st.just("search"),
     workers=POSITIVE,
+    objective=st.just("error"),
     **dict.fromkeys(ERRORS, SHARES),
     **dict.fromkeys(SPENT_COLUMNS, st.none() | SPENT),
 )
