@@ -9,12 +9,31 @@ from adasearch.lazy import lazily
 TYPE_CHECKING = False  # that of typing, which `python -m` would take from the current folder; see __main__
 
 if TYPE_CHECKING:
+    from adasearch.api.results import Results, StoredTrial, Study, load
+    from adasearch.api.running import compare, confirm, predict, profile, search, train
     from adasearch.controller import BatchSizeController
     from adasearch.limits import Limits
     from adasearch.schedule_file import load_schedule
-    from adasearch.schedulers import SCHEDULERS
+    from adasearch.schedulers import SCHEDULERS, make_scheduler
 
-__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
+__all__ = [
+    "SCHEDULERS",
+    "BatchSizeController",
+    "Limits",
+    "Results",
+    "StoredTrial",
+    "Study",
+    "__version__",
+    "compare",
+    "confirm",
+    "load",
+    "load_schedule",
+    "make_scheduler",
+    "predict",
+    "profile",
+    "search",
+    "train",
+]
 
 __getattr__ = lazily(
     __name__,
@@ -22,6 +41,11 @@ __getattr__ = lazily(
         "BatchSizeController": "adasearch.controller.controller",
         "Limits": "adasearch.limits",
         "SCHEDULERS": "adasearch.schedulers",
+        "make_scheduler": "adasearch.schedulers",
+        **dict.fromkeys(["Results", "StoredTrial", "Study", "load"], "adasearch.api.results"),
+        **dict.fromkeys(
+            ["compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
+        ),
         "load_schedule": "adasearch.schedule_file",
     },
 )

@@ -1,12 +1,16 @@
-"""What a user names as ``module:attribute``: schedulers, networks and data of their own.
+"""What a user names as ``module:attribute``, or gives as a Python object: schedulers, networks, data.
 
 The current folder is searched for these alone, and last. On the path of every command, a file that lies there
 by chance would take the place of a library, or of an optional one that some library tries to import.
+
+An object that no import can find, such as a function of a notebook, is known by a name that begins with
+``python:``, in this process and, since it travels with the trials, on the workers.
 """
 
 import difflib
 import importlib
 import os
+import re
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -14,7 +18,12 @@ from pathlib import Path
 
 from adasearch.errors import InputError, one_line
 
-__all__ = ["find_own", "load_own"]
+__all__ = ["find_own", "give", "load_own", "packed", "unpack"]
+
+GIVEN = "python"
+"""The module, which is none, of objects that were given."""
+
+_given: dict[str, object] = {}
 
 MAX_ERROR = 300  # characters of what a user's module raises
 
@@ -40,8 +49,12 @@ def load_own(kind: str, name: str) -> object:
     >>> load_own("function", "math:gcd")(12, 18)
     6
     """
+    if name in _given:
+        return _given[name]
     module, _, attribute = name.partition(":")
     top = module.partition(".")[0]
+    if module == GIVEN:
+        raise InputError(f"{kind} {name!r} was an object of another Python session; give it once more")
     if module.endswith(".py"):
         stem = module.removesuffix(".py").replace("/", ".").strip(".")
         raise InputError(
@@ -57,6 +70,56 @@ def load_own(kind: str, name: str) -> object:
         raise InputError(
             f"{kind} {name!r} cannot be imported: {one_line(error)[:MAX_ERROR]}{hint}"
         ) from error
+
+
+def give(thing: object, name: str | None = None) -> str:
+    """Return the name by which an object is found from now on.
+
+    It is ``module:attribute`` where an import finds it there, else ``python:`` and ``name``, or the name that
+    it has itself; an object of that name takes the place of the former one.
+
+    >>> import math
+    >>> give(math.gcd), give(lambda: None, "net")
+    ('math:gcd', 'python:net')
+    """
+    home, own = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if name is None and home not in (None, "__main__") and own is not None and _found(home, own) is thing:
+        return f"{home}:{own}"
+    bare = (name or own or type(thing).__name__).rpartition(".")[2]
+    given = f"{GIVEN}:{re.sub(r'[^0-9A-Za-z]+', '_', bare).strip('_')}"
+    _given[given] = thing
+    return given
+
+
+def _found(module: str, attribute: str) -> object:
+    """Return what an import would find; None if that is nothing."""
+    return getattr(sys.modules.get(module), attribute, None)
+
+
+def packed() -> bytes:
+    """Return the objects that were given, for a process of ours to :func:`unpack`; empty if there are none.
+
+    Raises:
+        InputError: one of them cannot be pickled.
+    """
+    if not _given:
+        return b""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    try:
+        return bytes(cloudpickle.dumps(_given))
+    except Exception as error:
+        raise InputError(
+            f"an object that was given cannot be sent to the workers: {one_line(error)[:MAX_ERROR]}"
+        ) from error
+
+
+def unpack(objects: bytes) -> None:
+    """Know what another process of ours :func:`packed`."""
+    if objects:
+        import cloudpickle
+
+        _given.update(cloudpickle.loads(objects))
 
 
 def _hint(error: BaseException, module: str, attribute: str) -> str:

@@ -61,7 +61,7 @@ ROOMS = {
     "networks": Room("signals user_code", torch="yes"),
     "profiles": Room("schedulers signals.sampled_steps store io environment", slow="yes"),
     "training": Room(
-        "data networks signals schedulers io",
+        "data networks signals schedulers io user_code",
         torch="yes",
         but=(("config", "no"), ("task", "no"), ("same_run", "no")),
     ),
@@ -98,7 +98,13 @@ ROOMS = {
     ),
     "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
     "sources": Room("data", torch="yes"),
-    "__init__": Room("controller schedule_file schedulers"),
+    "api": Room(
+        "commands store analysis plots report.runs spaces profiles studies.request schedulers io runtime "
+        "user_code",
+        torch="lazily",
+        slow="yes",
+    ),
+    "__init__": Room("api controller schedule_file schedulers"),
     "__main__": Room("cli"),
 }
 

@@ -33,6 +33,7 @@ from adasearch.training.loop import train
 from adasearch.training.memory import is_out_of_memory
 from adasearch.training.randomness import random_state, restore_random
 from adasearch.training.task import MAX_ERROR, DivergedError
+from adasearch.user_code import packed, unpack
 
 __all__ = ["OURS", "Rehearsal", "rehearse"]
 
@@ -178,7 +179,7 @@ def _together(rehearsal: Rehearsal) -> str | None:
                 running.append(process)
                 assert process.stdin is not None
                 with process.stdin:
-                    process.stdin.write(pickle.dumps(rehearsal))
+                    process.stdin.write(pickle.dumps((packed(), rehearsal)))
             deadline = time.monotonic() + SECONDS
             while time.monotonic() < deadline:
                 told = sorted(Path(folder).glob("*.error"), key=lambda path: path.stat().st_mtime_ns)
@@ -202,7 +203,8 @@ def _together(rehearsal: Rehearsal) -> str | None:
 def _process() -> None:
     """Be one of the processes: told what to do on standard input, and where to meet by the arguments."""
     folder, rank, world = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    rehearsal = pickle.loads(sys.stdin.buffer.read())
+    given, rehearsal = pickle.loads(sys.stdin.buffer.read())
+    unpack(given)
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adasearch.choices import Isolation
 from adasearch.runtime import Runtime
 from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
+from adasearch.user_code import packed
 
 __all__ = ["WorkerGroupSettings", "worker_groups_for"]
 
@@ -22,6 +23,7 @@ class WorkerGroupSettings:
         attempts: times that a trial whose worker died is tried in all.
         isolation: "pooled" keeps a slot's workers for all its trials; "fresh" starts new ones each time.
         storage: folder or URI, reachable from every node, for Ray Train's own files.
+        given: objects of the user's session that workers must know, pickled.
     """
 
     workers: int
@@ -30,6 +32,7 @@ class WorkerGroupSettings:
     attempts: int
     isolation: Isolation
     storage: str
+    given: bytes = b""
 
 
 def worker_groups_for(
@@ -80,5 +83,6 @@ def worker_groups_for(
         attempts=runtime.attempts,
         isolation=runtime.isolation,
         storage=storage,
+        given=packed(),
     )
     return settings, slots

@@ -20,6 +20,7 @@ from adasearch.tuning.mailbox import Mailbox, Message
 from adasearch.tuning.messages import Delivery
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.stop_signal import StopSignal
+from adasearch.user_code import unpack
 
 __all__ = ["SlotTrainable"]
 
@@ -147,7 +148,11 @@ class _WorkerGroup:
             # TorchTrainer is this with Ray's own way to make a process group.
             DataParallelTrainer(
                 worker_loop,
-                train_loop_config={"mailbox": mailbox, "threads": settings.cpus_per_worker},
+                train_loop_config={
+                    "mailbox": mailbox,
+                    "threads": settings.cpus_per_worker,
+                    "given": settings.given,
+                },
                 backend_config=ProcessGroupConfig("nccl" if gpu else "gloo", GROUP_TIMEOUT_SECONDS),
                 scaling_config=ScalingConfig(
                     num_workers=settings.workers, use_gpu=gpu, resources_per_worker=resources
@@ -169,6 +174,7 @@ def worker_loop(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     torch.set_num_threads(config["threads"])
+    unpack(config["given"])
     mailbox = config["mailbox"]
     lead = get_context().get_world_rank() == 0
     device = get_device()

@@ -1,0 +1,5 @@
+"""The Python interface: what ``adasearch`` offers by name beside the controller.
+
+Searches, confirmations and profiles start here as they do from the command line, and what they left in a
+folder is read as frames, figures and objects. Everything here goes through :mod:`adasearch.commands`.
+"""

@@ -1,0 +1,263 @@
+"""Searches, confirmations, profiles and runs from Python, as the command line starts them."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from adasearch import commands
+from adasearch.api.options import (
+    Options,
+    RuntimeOptions,
+    SearchOptions,
+    as_request,
+    as_runtime,
+    check,
+    one_or_more,
+    run_options,
+)
+from adasearch.api.results import Results, StoredTrial, load
+from adasearch.choices import Controls, ProfileKind
+from adasearch.errors import AdasearchError
+from adasearch.runtime import TRIALS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from typing_extensions import Unpack
+
+__all__ = ["compare", "confirm", "predict", "profile", "search", "train"]
+
+Name = str | Callable[..., Any]
+Set = str | Callable[[], Any] | tuple[Any, Any]
+
+
+def search(
+    network: Name | Sequence[Name],
+    data: Set = "digits",
+    *,
+    scheduler: Name | Sequence[Name] = "deba",
+    trials: int = TRIALS,
+    epochs: float | None = None,
+    interval: float | str | None = None,
+    results: str = "results",
+    quiet: bool = False,
+    **options: "Unpack[SearchOptions]",
+) -> Results:
+    """Search the parameters of schedulers for networks, beside a constant batch size.
+
+    The same call goes on with a search that was interrupted, and with a larger ``trials`` asks for more. The
+    session's logging, warnings, environment, output and signal handlers are left as they were.
+
+    Args:
+        network: a name of ``adasearch list architectures``, ``module:function``, or a function of ``classes``
+            and ``image_size`` that returns a network; one or several.
+        data: what ``--dataset`` takes, a function that returns ``(train, test)``, or such a pair of map-style
+            data sets of (image, label).
+        scheduler: a name of ``adasearch list schedulers``, ``module:Class``, or a class; one or several.
+        trials: of each study in all; those that are stored count.
+        epochs: length of a trial; 20, or that of the stored study, if left out.
+        interval: between two decisions, in epochs (0.5) or examples ("2000ex"); 1 if left out.
+        results: folder or URI of the results.
+        quiet: print nothing.
+        options: see :class:`adasearch.api.options.SearchOptions`.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        AdasearchError: Ray cannot be reached, the folder cannot be written, or nothing of a study completed.
+        KeyboardInterrupt: the search was interrupted; what is finished is kept.
+
+    Example::
+
+        found = adasearch.search("resnet18", "digits", scheduler="deba", trials=12, epochs=16, interval=0.5)
+        found.table()
+        best = found.best("resnet18", "deba")
+    """
+    check(options, SearchOptions)
+    with as_request(
+        network, data, schedulers=scheduler, epochs=epochs, interval=interval, options=options
+    ) as request:
+        runtime = as_runtime(options, trials=trials)
+        with _console(quiet) as console:
+            if not commands.search(request, runtime, results=results, console=console):
+                raise KeyboardInterrupt("the search was interrupted; the same call goes on with it")
+    return load(results)
+
+
+def confirm(
+    results: "str | Results",
+    *,
+    study: str | Sequence[str] = (),
+    trial: str | Sequence[str] = (),
+    seeds: int = 5,
+    controls: Controls = "matched",
+    images: str | None = None,
+    quiet: bool = False,
+    **options: "Unpack[RuntimeOptions]",
+) -> Results:
+    """Run each study's candidate and its controls on fresh seeds and the test split; return the results.
+
+    Args:
+        results: folder of the search, or what it returned.
+        study: only these studies; all by default.
+        trial: these trials in place of the studies' candidates.
+        seeds: runs of each.
+        controls: "matched", or "all" of them.
+        images: where the images lie now, if they have moved.
+        quiet: print nothing.
+        options: see :class:`adasearch.api.options.RuntimeOptions`.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        AdasearchError: Ray cannot be reached, the folder cannot be written, or no run completed.
+        KeyboardInterrupt: it was interrupted; what is finished is kept.
+
+    Example::
+
+        adasearch.confirm("results", seeds=5).confirmed()
+    """
+    check(options, RuntimeOptions)
+    with _console(quiet) as console:
+        whole = commands.confirm(
+            as_runtime(options),
+            results=_path(results),
+            console=console,
+            studies=one_or_more(study),
+            trials=one_or_more(trial),
+            seeds=seeds,
+            controls=controls,
+            images=images,
+        )
+    if not whole:
+        raise KeyboardInterrupt("the confirmation was interrupted; the same call goes on with it")
+    return load(_path(results))
+
+
+def train(
+    network: Name,
+    data: Set = "digits",
+    *,
+    scheduler: Name = "constant",
+    epochs: float | None = None,
+    interval: float | str | None = None,
+    results: str = "results",
+    quiet: bool = False,
+    **options: "Unpack[Options]",
+) -> StoredTrial:
+    """Train one run in this process, without Ray, and return it; its fields are defaults or those of ``set``.
+
+    Args:
+        network: as of :func:`search`.
+        data: likewise.
+        epochs: likewise.
+        interval: likewise.
+        results: likewise.
+        quiet: likewise.
+        scheduler: one; constant by default.
+        options: see :class:`adasearch.api.options.Options`.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        AdasearchError: the run failed; its row is kept.
+
+    Example::
+
+        run = adasearch.train("resnet18", "digits", scheduler="deba", epochs=3, interval=0.5)
+        run.intervals()
+    """
+    check(options, Options)
+    with (
+        as_request(
+            network, data, schedulers=scheduler, epochs=epochs, interval=interval, options=options
+        ) as request,
+        _console(quiet) as console,
+    ):
+        trial = commands.train(request, results=results, console=console, options=run_options(options))
+    if trial.status != "complete":
+        raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
+    return load(results).trial(trial.trial_id)
+
+
+def profile(
+    network: Name | Sequence[Name],
+    data: Set = "digits",
+    *,
+    kind: ProfileKind | Sequence[ProfileKind] = ("stability", "speed"),
+    seeds: int | None = None,
+    results: str = "results",
+    quiet: bool = False,
+    **options: "Unpack[Options]",
+) -> Results:
+    """Take the profiles of networks in this process, or find them, and return the results that hold them.
+
+    Args:
+        network: as of :func:`search`.
+        data: likewise.
+        results: likewise.
+        quiet: likewise.
+        kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), or both.
+        seeds: runs of a stability profile.
+        options: see :class:`adasearch.api.options.Options`.
+
+    Raises:
+        InputError: bad input; nothing was written.
+
+    Example::
+
+        adasearch.profile("resnet18", "digits", kind="speed").profiles()
+    """
+    check(options, Options)
+    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)))
+    wish = wish if seeds is None else replace(wish, seeds=seeds)
+    with (
+        as_request(network, data, schedulers=(), epochs=None, interval=None, options=options) as request,
+        _console(quiet) as console,
+    ):
+        commands.profile(request, wish, results=results, console=console, options=run_options(options))
+    return load(results)
+
+
+def predict(
+    results: "str | Results",
+    *,
+    network: str | Sequence[str] = (),
+    scheduler: str | Sequence[str] = (),
+) -> "pd.DataFrame":
+    """Return guesses from profiles whether a growing batch will pay, a row for each network and scheduler.
+
+    Args:
+        results: folder with profiles.
+        network: only these; all that are profiled by default.
+        scheduler: only these.
+
+    Raises:
+        InputError: no profiles, or none of a network that was named.
+
+    Example::
+
+        adasearch.predict("results")
+    """
+    return load(_path(results)).predict(network=network, scheduler=scheduler)
+
+
+def compare(results: "str | Results", *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    """Return the rows of ``adasearch compare``: of each study the trial that counts, and why.
+
+    Example::
+
+        adasearch.compare("results")[["architecture", "scheduler", "val_error", "speedup", "verdict"]]
+    """
+    return load(_path(results)).table(study=study)
+
+
+def _path(results: "str | Results") -> str:
+    return results.path if isinstance(results, Results) else results
+
+
+@contextmanager
+def _console(quiet: bool) -> "Iterator[Console]":
+    """Yield where progress is printed: a terminal shows it moving, a notebook or a file line by line."""
+    from rich.console import Console
+
+    yield Console(file=sys.stdout, soft_wrap=True, quiet=quiet, force_jupyter=False)
