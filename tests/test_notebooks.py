@@ -15,6 +15,9 @@ ABSOLUTE = re.compile(
     r"""(?<![\w.<>/:])/(?:home|root|tmp|work|Users|usr|opt|mnt|var|private)/|\b[A-Z]:\\\\"""
 )
 
+SEARCHING = {FOLDER / "06_search_from_python.ipynb"}
+"""Those that search, on Ray."""
+
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 
 
@@ -48,13 +51,17 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-@every_notebook
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.ray] if path in SEARCHING else []) for path in NOTEBOOKS],
+    ids=lambda path: path.name,
+)
 @pytest.mark.usefixtures("_jupyter_at_home")
-def test_a_notebook_runs_on_another_results_folder(path: Path, small_study: Path) -> None:
+def test_a_notebook_runs_on_another_results_folder(path: Path, small_study: Path, tmp_path: Path) -> None:
     notebook = read(path)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    first.source = f"results = {str(small_study)!r}"
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    first.source = f"results = {str(tmp_path if path in SEARCHING else small_study)!r}"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(FOLDER)}}).execute()
     complaints = [
         output.text
         for cell in notebook.cells
@@ -70,6 +77,15 @@ def test_a_notebook_begins_with_one_relative_results_path(path: Path) -> None:
     found = re.fullmatch(r'results = "([^"]+)"', first)
     assert found
     assert not Path(found[1]).is_absolute()
+
+
+@every_notebook
+def test_a_notebook_uses_the_public_interface_alone(path: Path) -> None:
+    for cell in cells(path, "code"):
+        assert re.findall(r"^\s*(?:from|import) +(adasearch\S*)", cell.source, re.MULTILINE) in (
+            [],
+            ["adasearch"],
+        )
 
 
 @every_notebook

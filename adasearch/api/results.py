@@ -10,6 +10,7 @@ from adasearch import commands
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
+from adasearch.store.schemas import SCHEMAS
 from adasearch.store.store import Store
 
 if TYPE_CHECKING:
@@ -370,12 +371,10 @@ class Results:
         return pd.DataFrame(settings_rows(found.rows, found.trials)).set_index(["architecture", "scheduler"])
 
     def profiles(self) -> "pd.DataFrame":
-        """Return the profiles as a frame: a row per batch size timed, and per stability profile."""
+        """Return the profiles as a frame: a row per batch size timed, and per figure of a stability one."""
         import pandas as pd
 
-        store = ProfileStore(self.path)
-        text = commands.Profiles(store.stability(), store.speed()).table("json")
-        return pd.DataFrame(json.loads(text)["rows"])
+        return pd.DataFrame(ProfileStore(self.path).rows(), columns=SCHEMAS["profiles"].names)
 
     def to_optuna(self, study: str) -> "optuna.Study":
         """Return a study as Optuna's, in memory, for ``optuna.visualization`` and ``optuna.importance``.

@@ -260,4 +260,13 @@ def _console(quiet: bool) -> "Iterator[Console]":
     """Yield where progress is printed: a terminal shows it moving, a notebook or a file line by line."""
     from rich.console import Console
 
-    yield Console(file=sys.stdout, soft_wrap=True, quiet=quiet, force_jupyter=False)
+    notebook = (
+        type(sys.stdout).__module__.partition(".")[0] == "ipykernel"
+    )  # which says that it is a terminal
+    yield Console(
+        file=sys.stdout,
+        soft_wrap=True,
+        quiet=quiet,
+        force_jupyter=False,
+        force_terminal=False if notebook else None,
+    )

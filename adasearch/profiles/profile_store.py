@@ -65,6 +65,10 @@ class ProfileStore:
         """Return every stability profile, by name."""
         return [_stability(rows) for rows in self._profiles() if rows[0]["kind"] == "stability"]
 
+    def rows(self) -> list[Row]:
+        """Return the rows of every profile, by the columns of the store."""
+        return [row for rows in self._profiles() for row in rows]
+
     def write(self, profile: SpeedProfile | StabilityProfile) -> None:
         """Write a profile over its former self.
 

@@ -129,7 +129,7 @@ images = torch.randint(0, 256, (400, 3, 8, 8), generator=torch.Generator().manua
 data = TensorDataset(images, torch.arange(400) % 4)
 state = lambda: {
     "logging": (logging.root.level, list(logging.root.handlers), optuna.logging.get_verbosity()),
-    "environment": {name: value for name, value in os.environ.items() if name[:4] in ("RAY_", "TUNE", "GLOO")},
+    "environment": {name: value for name, value in os.environ.items() if name[:4] in ("RAY_", "TUNE")},
     "stdout": sys.stdout,
     "signals": [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
     "threads": torch.get_num_threads(),
