@@ -5,7 +5,9 @@ folder is read as frames, figures and objects. Everything here goes through :mod
 """
 
 import warnings
+from contextlib import suppress
+from importlib import import_module
 
-with warnings.catch_warnings():  # Optuna's progress bars, none of which is shown here, ask for widgets
-    warnings.filterwarnings("ignore", message="IProgress not found")
-    import tqdm.auto  # noqa: F401
+with warnings.catch_warnings(), suppress(ImportError):  # Optuna's progress bars, none of which is shown, ask
+    warnings.filterwarnings("ignore", message="IProgress not found")  # for widgets when they are imported
+    import_module("tqdm.auto")

@@ -43,7 +43,13 @@ __all__ = ["confirm"]
     type=click.Choice(get_args(Controls)),
     default="matched",
     show_default=True,
-    help="all adds the largest constant batch with a scaled learning rate, and AdaBatch.",
+    help="reference is that one alone; all adds the largest constant batch with a scaled learning rate, and "
+    "AdaBatch.",
+)
+@click.option(
+    "--until-clear",
+    is_flag=True,
+    help="Look after 4, 6, 8, 12, ... seeds, --seeds at most, and stop once the answer is clear.",
 )
 @IMAGES
 @slot_options
@@ -56,6 +62,7 @@ def confirm(
     trials: tuple[str, ...],
     seeds: int,
     controls: Controls,
+    until_clear: bool,
     images: str | None,
     runtime: Runtime,
     run: RunOptions,
@@ -72,6 +79,7 @@ def confirm(
     Example:
       adasearch confirm --results results/demo --seeds 5
       adasearch confirm --study resnet18-nano-deba-digits --controls all
+      adasearch confirm --seeds 16 --controls reference --until-clear
     """
     from adasearch import commands
 
@@ -83,6 +91,7 @@ def confirm(
         trials=trials,
         seeds=seeds,
         controls=controls,
+        until_clear=until_clear,
         wide=wide,
         images=images,
     )

@@ -1,15 +1,18 @@
 """``adasearch confirm``: each study's candidate and its controls on fresh seeds and the test split."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
+from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import baseline_of
+from adasearch.analysis.sequential import SequentialAnswer, answer, level_at, looks
 from adasearch.callbacks import once
 from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray, options_as_before
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["confirm"]
 
+ANSWERS: Mapping[SequentialAnswer, str] = {
+    "gain": "a gain, in time at an equal error or in error at an equal time",
+    "no gain": "no gain, the error and the time equal or worse",
+    "worse": "worse, a higher error",
+}
+
 
 def confirm(
     runtime: "Runtime",
@@ -41,10 +50,13 @@ def confirm(
     controls: Controls = "matched",
     wide: bool = False,
     images: str | None = None,
+    until_clear: bool = False,
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
 
     Tables keep to a terminal's width unless ``wide``; ``images`` is where they lie now, if they have moved.
+    With ``until_clear`` a study has no more than ``seeds``, and as many as make its answer clear; see
+    :mod:`adasearch.analysis.sequential`.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -64,22 +76,68 @@ def confirm(
     names = [job.study.study for job in jobs]
     for name in names:
         store.locks.check_free(name)
-    outstanding = [job for job in jobs if job.outstanding]
-    if not outstanding or _run(outstanding, store, runtime, console, images):
-        records = store.studies()
-        baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
-        table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
-        say(console, table)
+    if until_clear:
+        again = partial(jobs_of, store, studies, trials, controls=controls, console=Console(quiet=True))
+        rounds = _until_clear(again, store, seeds, console)
+    else:
+        rounds = iter([outstanding] if (outstanding := _outstanding(jobs)) else [])
+    if not _run(rounds, store, runtime, console, images):
+        return False
+    records = store.studies()
+    baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
+    table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
+    say(console, table)
+    for job in jobs:
+        made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
+        if (why := nothing_completed(job.study.study, made)) is not None:
+            raise AdasearchError(why)
+    return True
+
+
+def _outstanding(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.outstanding]
+
+
+def _until_clear(
+    jobs_for: "Callable[..., list[Job]]", store: Store, most: int, console: Console
+) -> Iterator[list[Job]]:
+    """Yield what is to be run before each look, of studies that are not clear yet; tell what is."""
+    unclear: set[str] | None = None
+    for count in looks(most):
+        jobs = [
+            job for job in jobs_for(seeds=count, retry=None) if unclear is None or job.study.study in unclear
+        ]
+        if outstanding := _outstanding(jobs):
+            yield outstanding
+        unclear = set()
+        level = level_at(count, most)
         for job in jobs:
-            made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
-            if (why := nothing_completed(job.study.study, made)) is not None:
-                raise AdasearchError(why)
+            found = _answer(store, job, level)
+            if found is None:
+                unclear.add(job.study.study)
+            end = "" if found or count < most else f", which is all that --seeds {most} allows"
+            said = ANSWERS[found] if found else f"not clear{end}"
+            say(console, f"{job.study.study}: after {count} seeds, tested at {level:.4f}: {said}")
+        if not unclear:
+            return
+
+
+def _answer(store: Store, job: Job, level: float) -> SequentialAnswer | None:
+    """Return what a study's candidate shows beside its reference on the seeds that were made."""
+    rows = gather(store, studies=[job.study.study], force=True).evidence
+    candidates = {run.source_trial_id for run in job.runs if run.role == "candidate"}
+    own = [row for row in rows if row.role == "candidate" and row.source_trial_id in candidates]
+    found = [None if row.paired is None else answer(row.paired, level) for row in own]
+    return found[0] if len(set(found)) == 1 else None
+
+
+def _run(
+    rounds: Iterator[list[Job]], store: Store, runtime: "Runtime", console: Console, images: str | None
+) -> bool:
+    """Make the runs of each round; return False if interrupted."""
+    jobs = next(rounds, None)
+    if jobs is None:
         return True
-    return False
-
-
-def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console, images: str | None) -> bool:
-    """Make the outstanding runs; return False if interrupted."""
     first = jobs[0].study
     for job in jobs[1:]:
         for name in ("workers", "device"):
@@ -103,9 +161,13 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
         settings, slots = cluster.slots(first)
         if slots > 1:
             say(console, f"{slots} at a time: about {duration(START_SECONDS + seconds / slots)} in all")
-        sources = [_claim(job, data[job.study.study], store, cluster.locks, runtime) for job in jobs]
-        with SearchDisplay(console, [_goal(source) for source in sources]) as display:
-            return run_trials(sources, store, settings, slots=slots, listener=display)
+        for each in chain([jobs], rounds):
+            with ExitStack() as locks:
+                sources = [_claim(job, data[job.study.study], store, locks, runtime) for job in each]
+                with SearchDisplay(console, [_goal(source) for source in sources]) as display:
+                    if not run_trials(sources, store, settings, slots=slots, listener=display):
+                        return False
+    return True
 
 
 def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "Runtime") -> "FixedSource":

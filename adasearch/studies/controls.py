@@ -9,9 +9,10 @@ Everything is run again on the same fresh seeds:
   ratio of learning rate to batch size takes the course that it took in the candidate. Growth at a constant
   learning rate acts like such a decay, so that a gain over this control is due to the size.
 
-With ``all`` there are also **largest**, the reference at the largest size with its learning rate scaled
-linearly, **adabatch** with the paper's values from the default's settings (a growth at each fifth of the run,
-as its 20 of 100 epochs), and **adabatch_tuned** where AdaBatch was searched.
+With ``reference`` there is that one alone. With ``all`` there are also **largest**, the reference at the
+largest size with its learning rate scaled linearly, **adabatch** with the paper's values from the default's
+settings (a growth at each fifth of the run, as its 20 of 100 epochs), and **adabatch_tuned** where AdaBatch
+was searched.
 
 The path is that of the candidate's trial in the search; if that had a course of learning-rate factors (a
 coupling), ``mean_batch`` keeps that course.
@@ -81,6 +82,8 @@ def matched(
     runs = [_run("candidate", candidate.scheduler, candidate.params, name)]
     if pick.reference is not None:
         runs.append(_again("reference", pick.reference))
+    if controls == "reference":
+        return runs
     if pick.default is not None and pick.default != pick.reference:
         runs.append(_again("default", pick.default))
     if path:  # else they would be the candidate once more
