@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # that of typing, which `python -m` would take from the c
 
 if TYPE_CHECKING:
     from adasearch.api.results import Results, StoredTrial, Study, load
-    from adasearch.api.running import compare, confirm, predict, profile, search, train
+    from adasearch.api.running import advise, compare, confirm, predict, profile, search, train
     from adasearch.controller import BatchSizeController
     from adasearch.limits import Limits
     from adasearch.schedule_file import load_schedule
@@ -24,6 +24,7 @@ __all__ = [
     "StoredTrial",
     "Study",
     "__version__",
+    "advise",
     "compare",
     "confirm",
     "load",
@@ -44,7 +45,7 @@ __getattr__ = lazily(
         "make_scheduler": "adasearch.schedulers",
         **dict.fromkeys(["Results", "StoredTrial", "Study", "load"], "adasearch.api.results"),
         **dict.fromkeys(
-            ["compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
+            ["advise", "compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
         ),
         "load_schedule": "adasearch.schedule_file",
     },

@@ -30,9 +30,12 @@ __all__ = [
     "MODEL_NOTE",
     "Ceilings",
     "ConstantBatch",
+    "best_path",
     "ceilings_of",
     "constant_batch",
     "excess_steps_saved",
+    "noise_of",
+    "path_saves",
     "seconds_saved",
 ]
 
@@ -110,6 +113,39 @@ def constant_batch(curve: SpeedCurve, noise: Sequence[float], default: int) -> C
     )
 
 
+def best_path(curve: SpeedCurve, noise: Sequence[float]) -> list[int]:
+    """Return the size that costs least at each of equal steps of progress, by the noise scale there.
+
+    >>> flat = SpeedCurve(sizes=(1, 1024), step_seconds=(1.001, 2.024), measure_seconds={})  # 1 + B/1000
+    >>> best_path(flat, [90.0, 250.0])
+    [300, 500]
+    """
+    return [constant_batch(curve, [scale], curve.sizes[0]).best for scale in noise]
+
+
+def path_saves(curve: SpeedCurve, noise: Sequence[float]) -> float:
+    """Return the share of the seconds that :func:`best_path` saves over the best constant batch, at least 0.
+
+    What :func:`seconds_saved` bounds for any device, on this one. Ours: the model at each step of progress.
+    """
+
+    def seconds(size: int, scale: float) -> float:
+        return curve.step(size) * (1 + scale / size)
+
+    constant = constant_batch(curve, noise, curve.sizes[0]).best
+    least = sum(seconds(size, scale) for size, scale in zip(best_path(curve, noise), noise, strict=True))
+    return max(0.0, 1 - least / sum(seconds(constant, scale) for scale in noise))
+
+
+def noise_of(steady: StabilityProfile) -> list[float]:
+    """Return the noise scale of each part of a profile's runs where it is known, in examples."""
+    return [
+        each.mean
+        for each in steady.figures
+        if each.name == "noise_scale" and each.epoch is not None and each.mean is not None and each.mean > 0
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceilings:
     """What the profiles of a network say of any schedule, and of a constant batch.
@@ -156,11 +192,7 @@ class Ceilings:
 
 def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
     """Return what the profiles say; None where the noise scale was not had in two parts of the run."""
-    noise = [
-        each.mean
-        for each in steady.figures
-        if each.name == "noise_scale" and each.epoch is not None and each.mean is not None and each.mean > 0
-    ]
+    noise = noise_of(steady)
     if len(noise) < 2:
         return None
     spread = next((each for each in steady.figures if each.name == SPREAD), None)

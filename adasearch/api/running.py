@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Unpack
 
-__all__ = ["compare", "confirm", "predict", "profile", "search", "train"]
+__all__ = ["advise", "compare", "confirm", "predict", "profile", "search", "train"]
 
 Name = str | Callable[..., Any]
 Set = str | Callable[[], Any] | tuple[Any, Any]
@@ -239,6 +239,49 @@ def predict(
         adasearch.predict("results")
     """
     return load(_path(results)).predict(network=network, scheduler=scheduler)
+
+
+def advise(
+    network: Name | Sequence[Name],
+    data: Set = "digits",
+    *,
+    epochs: float | None = None,
+    interval: float | str | None = None,
+    seeds: int = 12,
+    results: str = "results",
+    quiet: bool = False,
+    **options: "Unpack[SearchOptions]",
+) -> "list[commands.Advice]":
+    """Tell for the price of a few trainings whether a changing batch size pays, for each network.
+
+    Args:
+        network: as of :func:`search`.
+        data: likewise.
+        epochs: likewise.
+        interval: likewise.
+        seeds: fresh seeds of the last step, at most.
+        results: likewise.
+        quiet: likewise.
+        options: likewise.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        AdasearchError: a step failed.
+        KeyboardInterrupt: it was interrupted; the same call goes on.
+
+    Example::
+
+        (advice,) = adasearch.advise("resnet18", "digits", epochs=10, interval=0.5)
+        advice.pays, advice.because, advice.batch_size, advice.trainings
+    """
+    check(options, SearchOptions)
+    with (
+        as_request(
+            network, data, schedulers=(), epochs=epochs, interval=interval, options=options
+        ) as request,
+        _console(quiet) as console,
+    ):
+        return commands.advise(request, as_runtime(options), results=results, console=console, seeds=seeds)
 
 
 def compare(results: "str | Results", *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":

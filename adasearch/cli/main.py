@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from adasearch._version import __version__
+from adasearch.cli.advise import advise
 from adasearch.cli.compact import compact
 from adasearch.cli.compare import compare
 from adasearch.cli.confirm import confirm
@@ -46,7 +47,21 @@ def cli() -> None:
 
 # In the order of the documentation's page.
 for command in (
-    *(search, train, replay, list_, compare, compact, confirm, dashboard, doctor, export, predict, profile),
+    *(
+        advise,
+        search,
+        train,
+        replay,
+        list_,
+        compare,
+        compact,
+        confirm,
+        dashboard,
+        doctor,
+        export,
+        predict,
+        profile,
+    ),
     *(report, rerun),
 ):
     cli.add_command(command)
@@ -83,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _to_go_on(arguments: list[str]) -> str:
     """Return of a command that goes on that what is finished is kept, and how it does; nothing of others."""
-    if arguments[:1] not in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"]):
+    if arguments[:1] not in (["search"], ["confirm"], ["train"], ["profile"], ["rerun"], ["advise"]):
         return ""
     return f"; what is finished is kept. To go on: {shlex.join(['adasearch', *arguments])}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
+    from adasearch.commands._advise import Advice, advise
     from adasearch.commands._catalogue import catalogue
     from adasearch.commands._compact import compact
     from adasearch.commands._compare import compare
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from adasearch.runtime import Runtime
 
 __all__ = [
+    "Advice",
     "ProfileWish",
     "Profiles",
     "Runtime",
+    "advise",
     "catalogue",
     "compact",
     "compare",
@@ -52,5 +55,5 @@ __getattr__ = lazily(
     __name__,
     {name: f"{__name__}._{name}" for name in __all__}
     | dict.fromkeys(["ProfileWish", "Profiles", "export_profiles", "import_profiles"], f"{__name__}._profile")
-    | {"Runtime": "adasearch.runtime"},
+    | {"Runtime": "adasearch.runtime", "Advice": f"{__name__}._advise"},
 )

@@ -18,7 +18,7 @@ from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.records import TrialRecord, Value
+from adasearch.records import Params, TrialRecord, Value
 from adasearch.runs.rehearsals import rehearse_studies
 from adasearch.runs.stability_profile import histories_of, with_profile
 from adasearch.runtime import Runtime
@@ -36,11 +36,18 @@ __all__ = ["search"]
 
 
 def search(
-    request: "Request", runtime: Runtime, *, results: str, console: Console, wide: bool = False
+    request: "Request",
+    runtime: Runtime,
+    *,
+    results: str,
+    console: Console,
+    wide: bool = False,
+    points: Sequence[Params] | None = None,
 ) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
     Failed trials are tried again as the runtime says. Tables keep to a terminal's width unless ``wide``.
+    ``points`` are tried first in each study, in place of those that a search usually begins with.
 
     The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
     need is taken first.
@@ -90,7 +97,7 @@ def search(
             check_device(study.record)
         settings, slots = cluster.slots(resolved[0].record)
         with quiet_optuna():
-            sources = _claim(request, resolved, runtime, store, cluster.locks, console)
+            sources = _claim(request, resolved, runtime, store, cluster.locks, console, points)
             with SearchDisplay(console, _goals(sources)) as display:
                 whole = run_trials(sources, store, settings, slots=slots, listener=display)
     if whole:
@@ -158,6 +165,7 @@ def _claim(
     store: Store,
     locks: ExitStack,
     console: Console,
+    points: Sequence[Params] | None,
 ) -> "list[OptunaSource]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
     from adasearch.profiles.clock import curve_of
@@ -206,6 +214,7 @@ def _claim(
                 study.scheduler_space,
                 profile=histories_of(store, stability) if stability else (),
                 early=_early(study, store, console) if runtime.transfer else (),
+                points=points,
             )
         )
     for study in resolved:

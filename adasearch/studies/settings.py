@@ -8,7 +8,7 @@ from adasearch.records import Limits
 from adasearch.studies.request import Defaults, Request
 from adasearch.studies.spans import examples_of
 
-__all__ = ["Spans", "limits_of", "spans_of"]
+__all__ = ["EPOCHS", "Spans", "limits_of", "spans_of"]
 
 EPOCHS = 20.0
 

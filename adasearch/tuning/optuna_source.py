@@ -36,6 +36,7 @@ class OptunaSource:
         scheduler_space: what is searched of the scheduler.
         profile: the runs that thresholds given as quantiles are of.
         early: points to try right after the first ones, unless a stored trial had them.
+        points: first ones in place of the usual.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class OptunaSource:
         *,
         profile: Sequence[Sequence[Signals]] = (),
         early: Sequence[Params] = (),
+        points: Sequence[Params] | None = None,
     ) -> None:
         self._plan = plan
         self._profile = profile
@@ -73,13 +75,18 @@ class OptunaSource:
             for number in range(self._next_number, self._next_number + self.left - len(interrupted)):
                 self._enqueue(grid[number % self._round], number)
             return
-        default = {**train_space.first(), **scheduler_space.first()}
-        first: list[Params] = [default]
-        if plan.study.sampler == "tpe":
-            first = initial_points(default, self._distributions, self._fixed)
+        first = self._first({**train_space.first(), **scheduler_space.first()}, points)
         for point in (*first, *early):
             if not any(all(trial.params.get(name) == point[name] for name in point) for trial in stored):
                 self._study.enqueue_trial(dict(point), skip_if_exists=True)
+
+    def _first(self, default: Params, points: Sequence[Params] | None) -> list[Params]:
+        """Return the points to begin with."""
+        if points is not None:
+            return [{**default, **point} for point in points]
+        if self._plan.study.sampler == "tpe":
+            return initial_points(default, self._distributions, self._fixed)
+        return [default]
 
     @property
     def plan(self) -> TrialPlan:

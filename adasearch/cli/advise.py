@@ -1,0 +1,60 @@
+"""The command ``adasearch advise``."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from adasearch.cli.groups import slot_options, training_options
+from adasearch.cli.options import NETWORK, console_of
+from adasearch.runtime import RunOptions, Runtime
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["advise"]
+
+
+@click.command()
+@click.option(
+    "--architecture", "architectures", multiple=True, metavar="NAME", help=f"{NETWORK}; repeatable."
+)
+@click.option(
+    "--seeds",
+    type=int,
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Fresh seeds of the last step, at most; it looks after 4, 6, 8, 12, ...",
+)
+@slot_options
+@training_options
+def advise(
+    *,
+    architectures: tuple[str, ...],
+    seeds: int,
+    runtime: Runtime,
+    request: "Request",
+    run: RunOptions,
+    results: str,
+) -> None:
+    """Tell for the price of a few trainings whether a changing batch size pays on a network.
+
+    First the profiles, what they say that any schedule can save on this device, and the constant batch;
+    it stops there if nothing is to be gained. Else it derives schedules from the noise scale and the learning
+    rate, trains each once, and confirms what is faster against the tuned constant batch on fresh seeds until
+    the answer is clear. What was spent is told at each step, and the same command goes on.
+
+    \b
+    Example:
+      adasearch advise --architecture resnet18 --dataset digits --epochs 10 --interval 0.5
+    """
+    from adasearch import commands
+
+    commands.advise(
+        replace(request, architectures=architectures),
+        replace(runtime, options=run),
+        results=results,
+        console=console_of(),
+        seeds=seeds,
+    )

@@ -1,0 +1,281 @@
+"""``adasearch advise``: does a changing batch pay here? An answer for the price of a few trainings.
+
+The cheap comes first: the profiles, what they say that any schedule can save on this device, and the constant
+batch. Where that leaves nothing to gain it stops. Else it derives two schedules, the path of least cost by
+the noise scale and the one that follows the learning rate (``lr_tail``), trains each once, and confirms what
+is faster against the tuned constant batch, looking after every few seeds
+(:mod:`adasearch.analysis.sequential`). Its studies begin with ``advise-``; the same command goes on.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of, path_saves
+from adasearch.analysis.gather import gather
+from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.sequential import answer, level_at, looks
+from adasearch.commands._confirm import confirm
+from adasearch.commands._profile import ProfileWish, profile
+from adasearch.commands._search import search
+from adasearch.errors import InputError
+from adasearch.io.progress import say
+from adasearch.profiles.profile import SpeedProfile, StabilityProfile
+from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
+from adasearch.runtime import Runtime
+from adasearch.schedulers.base import nearest
+from adasearch.schedulers.points import Point, points_text
+from adasearch.schedulers.registry import BASELINE
+from adasearch.store.store import Store
+from adasearch.studies.settings import EPOCHS
+
+if TYPE_CHECKING:
+    from adasearch.studies.request import Request
+
+__all__ = ["Advice", "advise"]
+
+PREFIX = "advise"
+WORTH = 0.05
+"""The share of the seconds below which a schedule is not worth it: times that are nearer count as equal."""
+SEEDS = 12  # at most, of the last step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What came of it for one network.
+
+    Args:
+        architecture: the network.
+        pays: whether a changing batch pays; None where that is not clear.
+        because: why, in words.
+        batch_size: the constant batch that is worth taking, None where it is not known.
+        study: of the schedule that pays, None without one.
+        trainings: what was spent, in trainings of the whole length.
+    """
+
+    architecture: str
+    pays: bool | None
+    because: str
+    batch_size: int | None
+    study: str | None
+    trainings: float
+
+
+def advise(
+    request: "Request",
+    runtime: Runtime,
+    *,
+    results: str,
+    console: Console,
+    seeds: int = SEEDS,
+) -> list[Advice]:
+    """Say of each network of a request whether a changing batch pays, and what was spent to know.
+
+    ``seeds`` are the most that the last step takes. Raises what :func:`adasearch.commands.search` does.
+
+    Raises:
+        InputError: bad input; nothing was written.
+        AdasearchError: a step failed.
+        KeyboardInterrupt: a step was interrupted; the same command goes on.
+    """
+    if not request.architectures:
+        raise InputError("give --architecture NAME (see 'list architectures')")
+    if request.schedulers:
+        raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
+    if not 4 <= seeds <= 1000:
+        raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
+    request = replace(request, study=PREFIX if request.study is None else request.study)
+    every = dict.fromkeys(request.architectures)
+    return [
+        _Advice(replace(request, architectures=(each,)), runtime, results, console, seeds).found()
+        for each in every
+    ]
+
+
+class _Advice:
+    """One network's way through the steps."""
+
+    def __init__(
+        self, request: "Request", runtime: Runtime, results: str, console: Console, seeds: int
+    ) -> None:
+        self._request, self._runtime = request, runtime
+        self._results, self._console, self._seeds = results, console, seeds
+        (self._architecture,) = request.architectures
+        self._profiled = 0.0  # trainings that the profiles took
+
+    def found(self) -> Advice:
+        """Take the steps as far as they are needed."""
+        steady, speed = self._profiles()
+        noise = noise_of(steady)
+        known = ceilings_of(speed.curve, steady)
+        if known is None:
+            self._say("the noise scale could not be measured, so that only trainings can tell")
+        else:
+            saves = path_saves(speed.curve, noise)
+            for line in known.said():
+                self._say(line)
+            self._say(f"on this device the best path by that model saves {saves:.1%} of the seconds")
+            if saves < WORTH:
+                because = f"no schedule saves more than {saves:.1%} of the seconds here, by the noise scale"
+                return self._end(False, because, known.batch.best)
+        reference = self._constant(steady, known.batch.best if known else None)
+        if reference is None:
+            return self._end(None, "no training at a constant batch came to its end", None)
+        size = int(reference.params["train/batch_size"])
+        studies = self._schedules(reference, speed, noise)
+        faster = [name for name, pick in self._picks().items() if name in studies and pick == "not confirmed"]
+        if not faster:
+            because = "no schedule that the profiles suggest was faster at an equal error"
+            return self._end(False, because, size)
+        return self._confirmed(faster, size)
+
+    def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
+        """Return the network's profiles: one run of the whole length, and the seconds of a step."""
+        request = replace(self._request, epochs=self._request.epochs or EPOCHS, study=None)
+        found = profile(
+            request,
+            ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
+            results=self._results,
+            console=self._console,
+            options=self._runtime.options,
+        )
+        steady, speed = found.stability[0], found.speed[0]
+        budget = request.epochs * steady.train_examples if request.epochs else 0
+        self._profiled = steady.seeds * steady.intervals * steady.interval / budget
+        return steady, speed
+
+    def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:
+        """Train at the default batch and at the best one by the model; return the tuned constant trial."""
+        size, rate = steady.batch_size, steady.params["train/lr"]
+        points: list[Params] = [{}]
+        if best is not None and best != size and isinstance(rate, float):
+            power = 1.0 if steady.params.get("train/optimizer") == "sgd" else 0.5
+            for exponent in (power, power / 2):
+                lr = rate * (best / size) ** exponent
+                points.append({"train/batch_size": best, "train/lr": lr})
+        request = replace(self._request, schedulers=(BASELINE,))
+        self._search(request, trials=len(points), points=points)
+        study = self._study(BASELINE)
+        return None if study is None else pick_trials(*self._stored())[study.study].trial
+
+    def _schedules(self, reference: TrialRecord, speed: SpeedProfile, noise: Sequence[float]) -> list[str]:
+        """Train each schedule that the profiles suggest once; return the names of their studies."""
+        study = self._study(BASELINE)
+        assert study is not None
+        size = int(reference.params["train/batch_size"])
+        fixed = [f"{name}={json.dumps(value)}" for name, value in reference.params.items() if "/" in name]
+        fixed = [each for each in fixed if each.startswith("train/")]
+        told: dict[str, Value] = {"mean_batch_size": size}
+        schedulers = ["lr_tail"]
+        path = scaled_path(best_path(speed.curve, noise), size, study.limits, study.budget) if noise else []
+        if path:
+            schedulers.insert(0, "ramp")
+            sgd = reference.params.get("train/optimizer") == "sgd"
+            told |= {"points": points_text(path), "coupling": "linear" if sgd else "sqrt"}
+        fixed += [f"scheduler/{name}={json.dumps(value)}" for name, value in told.items()]
+        request = replace(
+            self._request, schedulers=tuple(schedulers), fixed=(*self._request.fixed, *fixed), baseline=False
+        )
+        self._search(request, trials=1, points=None)
+        return [found.study for name in schedulers if (found := self._study(name)) is not None]
+
+    def _confirmed(self, faster: Sequence[str], size: int) -> Advice:
+        """Check what was faster on fresh seeds against the tuned constant batch."""
+        whole = confirm(
+            self._runtime,
+            results=self._results,
+            console=self._console,
+            studies=faster,
+            seeds=self._seeds,
+            controls="reference",
+            until_clear=True,
+        )
+        if not whole:
+            raise KeyboardInterrupt
+        rows = gather(Store(self._results), studies=faster, force=True).evidence
+        answers = {}
+        for row in (each for each in rows if each.role == "candidate" and each.paired is not None):
+            assert row.paired is not None
+            pairs = next(each for each in looks(self._seeds) if each >= row.pairs)
+            answers[row.study] = answer(row.paired, level_at(pairs, self._seeds))
+        gains = [name for name, found in answers.items() if found == "gain"]
+        if gains:
+            return self._end(
+                True, "its gain over the tuned constant batch holds on fresh seeds", size, gains[0]
+            )
+        if answers and all(found is not None for found in answers.values()):
+            return self._end(False, "what the search promised did not hold on fresh seeds", size)
+        return self._end(None, f"{self._seeds} seeds do not tell", size)
+
+    def _end(self, pays: bool | None, because: str, size: int | None, study: str | None = None) -> Advice:
+        advice = Advice(
+            architecture=self._architecture,
+            pays=pays,
+            because=because,
+            batch_size=size,
+            study=study,
+            trainings=self._spent(),
+        )
+        word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
+        constant = "" if size is None else f"; a constant batch of {size} is the one to take"
+        told = f"; 'adasearch export {study}' takes the schedule along" if study else constant
+        self._say(f"{word}: {because}{told} ({advice.trainings:.1f} trainings spent)")
+        return advice
+
+    def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:
+        runtime = replace(self._runtime, trials=trials)
+        quiet = Console(quiet=True)
+        console = self._console if self._console.is_terminal else quiet
+        if not search(request, runtime, results=self._results, console=console, points=points):
+            raise KeyboardInterrupt
+        self._say(f"{', '.join(request.schedulers)} trained; {self._spent():.1f} trainings spent so far")
+
+    def _stored(self) -> tuple[list[StudyRecord], list[TrialRecord]]:
+        store = Store(self._results)
+        own = [
+            each
+            for each in store.studies()
+            if each.prefix == self._request.study and each.architecture == self._architecture
+        ]
+        return own, [trial for each in own for trial in store.trials(each.study)]
+
+    def _study(self, scheduler: str) -> StudyRecord | None:
+        return next((each for each in self._stored()[0] if each.scheduler == scheduler), None)
+
+    def _picks(self) -> dict[str, str]:
+        return {name: pick.verdict for name, pick in pick_trials(*self._stored()).items()}
+
+    def _spent(self) -> float:
+        """Return the trainings of the whole length that were made, the profile's among them."""
+        studies, trials = self._stored()
+        budgets = {each.study: each.budget for each in studies}
+        return self._profiled + sum(trial.examples_seen / budgets[trial.study] for trial in trials)
+
+    def _say(self, text: str) -> None:
+        say(self._console, f"{self._architecture}: {text}")
+
+
+def scaled_path(sizes: Sequence[int], mean: int, limits: Limits, budget: int) -> list[Point]:
+    """Return a path of sizes over equal parts of a run as points of a ramp, smoothed, with this mean size.
+
+    A running median of three takes out what one part's estimate of the noise gets wrong. Empty where that
+    leaves one size.
+
+    >>> limits = Limits(smallest=8, largest=256)
+    >>> [str(point) for point in scaled_path([32, 32, 64, 64], 48, limits, 4000)]
+    ['32@0', '64@2000']
+    """
+    smooth = [
+        sorted(sizes[max(0, k - 1) : k + 2])[len(sizes[max(0, k - 1) : k + 2]) // 2]
+        for k in range(len(sizes))
+    ]
+    factor = mean * len(smooth) / sum(smooth)
+    points: list[Point] = []
+    for part, size in enumerate(smooth):
+        taken = nearest(size * factor, limits)
+        if not points or points[-1].batch_size != taken:
+            points.append(Point(budget * part // len(smooth), taken))
+    return points if len(points) > 1 else []

@@ -1,0 +1,84 @@
+"""Does it pay? The steps from profiles to an answer."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
+from adasearch.commands import Runtime, _advise, advise
+from adasearch.commands._advise import scaled_path
+from adasearch.errors import InputError
+from adasearch.limits import Limits
+from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.store import Store
+from adasearch.studies.request import Request
+
+FLAT = SpeedCurve(sizes=(1, 1024), step_seconds=(1.001, 2.024), measure_seconds={})  # 1 + B / 1000
+BOUND = SpeedCurve(sizes=(16, 1024), step_seconds=(16.0, 1024.0), measure_seconds={})  # by examples alone
+
+
+def small(**changed: object) -> Request:
+    told = {"architectures": ("mobilenet_v3_small",), "subset": 160, "epochs": 2, "interval": "0.1"}
+    return Request(**{**told, **changed})  # type: ignore[arg-type]
+
+
+def test_a_device_that_is_bound_by_examples_has_nothing_to_gain_from_any_path() -> None:
+    assert path_saves(BOUND, [100.0, 400.0]) == pytest.approx(0.0, abs=1e-9)
+    assert best_path(BOUND, [100.0, 400.0]) == [16, 16]
+
+
+def test_what_the_best_path_saves_is_that_of_a_table_by_hand() -> None:
+    noise = [10.0, 1000.0]
+    sizes = best_path(FLAT, noise)
+    assert sizes == [100, 1000]  # sqrt(1000 N)
+    constant = constant_batch(FLAT, noise, 1).best  # sqrt(1000 * 505) = 711
+    assert constant == pytest.approx(711, abs=2)
+
+    def spent(size: int, scale: float) -> float:
+        return (1 + size / 1000) * (1 + scale / size)
+
+    by_hand = 1 - (spent(100, 10) + spent(1000, 1000)) / (spent(constant, 10) + spent(constant, 1000))
+    assert path_saves(FLAT, noise) == pytest.approx(by_hand, abs=1e-3)
+
+
+def test_noise_that_stands_still_leaves_no_path() -> None:
+    assert path_saves(FLAT, [250.0] * 10) == 0.0
+    assert scaled_path([500] * 10, 500, Limits(smallest=16, largest=1024), 1000) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "seeds", "said"),
+    [
+        ({"architectures": ()}, 12, "give --architecture"),
+        ({"schedulers": ("deba",)}, 12, "derives its schedules itself"),
+        ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
+    ],
+)
+def test_wrong_use_is_refused(tmp_path: Path, changed: dict[str, object], seeds: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        advise(small(**changed), Runtime(), results=str(tmp_path), console=Console(quiet=True), seeds=seeds)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_advise, "WORTH", 1.0)  # whatever the profiles say
+    (found,) = advise(small(), Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    assert found.pays is False
+    assert found.trainings == pytest.approx(1.0, abs=0.15)
+    assert Store(str(tmp_path)).studies() == []
+
+
+@pytest.mark.ray
+def test_it_goes_on_to_schedules_and_tells_what_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_advise, "WORTH", 0.0)
+    (found,) = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
+    studies = Store(str(tmp_path)).studies()
+    assert {each.scheduler for each in studies} >= {"constant", "lr_tail"}
+    assert all(each.prefix == "advise" for each in studies)
+    assert found.trainings > 3
+    assert found.batch_size is not None
