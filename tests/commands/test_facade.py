@@ -36,7 +36,7 @@ def test_every_evaluator_of_importances_can_be_chosen() -> None:
 
 
 def test_there_are_no_others() -> None:
-    beside = {"ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles"}
+    beside = {"Advice", "ProfileWish", "Profiles", "Runtime", "export_profiles", "import_profiles"}
     assert set(commands.__all__) == {*COMMANDS, *beside}
     with pytest.raises(AttributeError, match="no attribute 'no_such'"):
         _ = commands.no_such
