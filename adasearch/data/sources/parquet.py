@@ -71,7 +71,7 @@ class _Read(NamedTuple):
 def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     filesystem, path = filesystem_of(place)
     found = {file.relative(path): file for file in _parquet_files(place, path, filesystem)}
-    by_split = files_by_split(list(found), selection, f"dataset parquet:{place}")
+    by_split, notes = files_by_split(list(found), selection, f"dataset parquet:{place}")
     if all(file.name != path for file in found.values()):  # one that is asked for by itself is whole
         refuse_broken_shards(by_split, f"dataset parquet:{place}")
     splits: dict[str, list[_Read]] = {split: [] for split in by_split}
@@ -83,7 +83,6 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
         raise InputError(f"dataset parquet:{place}: the files have no rows")
-    notes: list[str] = []
     for split in ("validation", "test"):
         notes += _without_labels(splits, split)
     notes += held_out(splits)

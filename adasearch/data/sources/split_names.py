@@ -13,6 +13,7 @@ __all__ = [
     "held_out",
     "is_hidden",
     "is_split_name",
+    "parted",
     "refuse_hidden_splits",
     "split_of",
     "splits_in",
@@ -28,6 +29,7 @@ SPLITS = {
 }
 _SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 _WORD = re.compile(r"[^\W\d_]+")
+_TOKEN = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of TrainImages
 _ANY = "|".join(sorted(_SPLIT_OF, key=len, reverse=True))
 _OF_A_SET = re.compile(rf"({_ANY})(set|data|images|imgs)s?")  # testset
@@ -44,6 +46,15 @@ def words_of(name: str) -> list[str]:
     (['my', 'set', 'train'], ['test', 'images'])
     """
     return _WORD.findall(_HUMP.sub(" ", name).lower())
+
+
+def parted(name: str) -> list[str]:
+    """Return what stands between the signs and humps of a name, in lower case, with its digits.
+
+    >>> parted("my-Set_train.00000"), parted("TestImages2")
+    (['my', 'set', 'train', '00000'], ['test', 'images2'])
+    """
+    return _TOKEN.findall(_HUMP.sub(" ", name).lower())
 
 
 def splits_in(name: str) -> set[str]:
