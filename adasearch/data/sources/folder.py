@@ -17,6 +17,7 @@ from PIL import Image
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
 from adasearch.data.sources.decoding import picture
+from adasearch.data.sources.folder_classes import notes_of_classes, refuse_other_trees
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
 from adasearch.data.sources.split_names import held_out, is_split_name
 from adasearch.data.spec import Selection
@@ -59,6 +60,8 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     if len(classes) < 2:
         found = f"{classes[0]!r} alone" if classes else "none"
         raise InputError(f"{where}: expected a folder for each class in {train.path} but found {found}")
+    refuse_other_trees(train, where)
+    notes += notes_of_classes(train)
     for split in ("validation", "test"):
         notes += _checked(splits, split, classes, where)
     notes += held_out(splits)
@@ -115,6 +118,7 @@ def _files(
             if is_split_name(called):
                 raise InputError(
                     f"{where}: class folder {name} holds a folder called as a split: {inner.path}"
+                    + (f"; give folder:{os.path.join(folder.path, name)}" if inner.has_classes else "")
                 )
             if called != name and called in known and inner.count:
                 raise InputError(

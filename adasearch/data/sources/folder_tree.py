@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from adasearch.data.sources.split_names import (
     SPLITS,
@@ -126,12 +127,25 @@ def splits_of(root: Folder, chosen: str | None, where: str) -> tuple[dict[str, l
     splits = {
         split: [filled[name].unwrapped(into_splits=True) for name in names] for split, names in found.items()
     }
-    notes = [
+    notes = _notes_of_places(splits) if chosen is None else []
+    notes += [
         f"folder {name} is left out, since it holds no folder for each class"
         for name in filled
         if len(filled[name].unwrapped().filled) < 2 and not any(name in names for names in found.values())
     ]
     return splits, notes
+
+
+def _notes_of_places(splits: dict[str, list[Folder]]) -> list[str]:
+    """Return a line where the classes of the splits lie in folders of different names, as domains have."""
+    places = {
+        split: [part.lower() for part in PurePath(folder.path).parts if not splits_in(part)]
+        for split, folders in splits.items()
+        for folder in folders
+    }
+    if all(place == places["train"] for place in places.values()):
+        return []
+    return ["; ".join(f"{split} is in {folders[0].path}" for split, folders in splits.items() if folders)]
 
 
 def _with_chosen(
