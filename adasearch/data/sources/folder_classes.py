@@ -42,8 +42,8 @@ def refuse_other_trees(level: Folder, where: str) -> None:
         tops = [name for name, names in below.items() if set(shared) & set(names)]
         raise InputError(
             f"{where}: {few(tops)} hold folders of the same names, {few(shared)}, so nobody can tell which "
-            f"of both are the classes; give one of them, as folder:{os.path.join(level.path, tops[0])}, or one "
-            "folder for each class without others in it"
+            f"of both are the classes; give one of them, as folder:{os.path.join(level.path, tops[0])}, or "
+            "one folder for each class without others in it"
         )
 
 

@@ -8,7 +8,7 @@ every group about as often as it has rows. Such a set wants small groups, which 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing, digest_of
 from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
 from adasearch.data.sources.parquet_files import files_by_split, refuse_broken_shards
+from adasearch.data.sources.parquet_folders import agreeing, folder_columns, with_folders
 from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
 from adasearch.data.sources.split_names import held_out, is_hidden
 from adasearch.data.spec import Selection
@@ -74,11 +75,12 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     by_split, notes = files_by_split(list(found), selection, f"dataset parquet:{place}")
     if all(file.name != path for file in found.values()):  # one that is asked for by itself is whole
         refuse_broken_shards(by_split, f"dataset parquet:{place}")
+    told = folder_columns([name for names in by_split.values() for name in names])
     splits: dict[str, list[_Read]] = {split: [] for split in by_split}
     for split, names in by_split.items():
         for name in names:
             chosen = _chosen(splits["train"], selection)
-            read = _read(found[name], filesystem, chosen, labelled=split == "train")
+            read = _read(found[name], told[name], filesystem, chosen, labelled=split == "train")
             splits[split] += [read] if read.rows or split == "train" else []
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
@@ -92,6 +94,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     test_from = sum(rows) if splits["test"] else None
     val_from = rows[0] if splits["validation"] else None
     columns = files[0].columns
+    in_folders = {column for of in told.values() for column in of}
     sizes = [(read.file.name.removeprefix(path), read.file.size) for read in files]
     classes = None if class_names is None else len(class_names)
     chosen_image = selection.image_column and f"image column {selection.image_column}"
@@ -110,7 +113,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
         class_names=class_names,
         weights=_weights(splits["train"], filesystem, selection),
         understood=(
-            f"label column `{columns.label}`",
+            f"label column `{columns.label}`" + (", told by folders" if columns.label in in_folders else ""),
             *([f"image column `{columns.image}`"] if chosen_image else []),
         ),
         notes=tuple(notes),
@@ -245,15 +248,21 @@ def _row_of(name: str, row: int) -> str:
 
 
 def _read(
-    found: _Found, filesystem: pyarrow.fs.FileSystem, selection: Selection, *, labelled: bool
+    found: _Found,
+    told: Mapping[str, int | str | None],
+    filesystem: pyarrow.fs.FileSystem,
+    selection: Selection,
+    *,
+    labelled: bool,
 ) -> "_Read":
-    """Return a file's columns, the rows of each row group, and its labels.
+    """Return a file's columns, the rows of each row group, and its labels; ``told`` is what its folders name.
 
     Where they need not be ``labelled``, a file may lack the column.
     """
     name = found.name
     with _reading(name), pq.ParquetFile(filesystem.open_input_file(name)) as file:
-        schema, metadata = file.schema_arrow, file.metadata
+        held, metadata = file.schema_arrow, file.metadata
+        schema = with_folders(held, told)
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         column = schema.get_field_index(selection.label_column) if selection.label_column else -1
         if not labelled and (column < 0 or pa.types.is_null(schema.field(column).type)):
@@ -261,7 +270,13 @@ def _read(
                 found, Columns(image="", label="", classes=None), groups, pa.chunked_array([], pa.null())
             )
         columns = columns_of(f"Parquet file {name}", schema, selection)
-        labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
+        if columns.label in held.names:
+            labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
+            agreeing(labels, columns, told, f"Parquet file {name}")
+        else:
+            kind = schema.field(columns.label).type
+            constant = pa.chunked_array([pa.array([told[columns.label]] * metadata.num_rows, kind)])
+            labels = label_values(constant, partial(_row_of, name))
     if labelled and labels.null_count:
         row = labels.combine_chunks().is_null().to_numpy(zero_copy_only=False).argmax()
         raise InputError(f"{_row_of(name, row)}: column {columns.label!r} is empty")

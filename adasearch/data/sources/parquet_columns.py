@@ -86,6 +86,9 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
             raise InputError(f"{where}: column {name!r} {_instead(schema.field(name).type)}, no {option}s")
     names = features.get(label, {}).get("names")
     classes = [str(name) for name in names] if isinstance(names, list) and names else None
+    twice = [name for name in classes or () if (classes or []).count(name) > 1]
+    if twice:
+        raise InputError(f"{where}: column {label!r} names class {twice[0]!r} {twice.count(twice[0])} times")
     return Columns(image=image, label=label, classes=classes)
 
 
@@ -129,7 +132,7 @@ def _label_column(where: str, schema: pa.Schema, features: dict[str, dict[str, A
             f"{_listed(schema, schema.names)}; --label-column NAME takes one"
         )
     # floats are measured; texts and truth values may as well be the labels, and the integers something else
-    rivals = [name for name in possible if not pa.types.is_floating(_plain(schema.field(name).type))]
+    rivals = [name for name in possible if not _holds_floats(schema.field(name).type)]
     return _only(where, "label", schema, rivals)
 
 
@@ -184,13 +187,18 @@ def _holds_integers(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(_plain(kind)))
 
 
+def _holds_floats(kind: pa.DataType) -> bool:
+    kind = _plain(kind)
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def _holds_text(kind: pa.DataType) -> bool:
     kind = _plain(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _holds_labels(kind: pa.DataType) -> bool:
-    number = _holds_integers(kind) or pa.types.is_floating(_plain(kind)) or pa.types.is_boolean(_plain(kind))
+    number = _holds_integers(kind) or _holds_floats(kind) or pa.types.is_boolean(_plain(kind))
     return bool(number or _holds_text(kind))
 
 
@@ -207,7 +215,7 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
     if _holds_text(column.type):
         texts = column.cast(pa.large_string())
         return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.large_string()), texts)
-    if pa.types.is_floating(column.type):
+    if _holds_floats(column.type):
         column = column.cast(pa.float64())
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
         broken = pc.or_(pc.not_equal(column, pc.floor(column)), pc.greater(pc.abs(column), LARGEST))
@@ -215,6 +223,13 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
         if len(broken):
             value = column[int(broken[0])].as_py()
             raise InputError(f"{name(int(broken[0]))}: {value} is no label, which is an integer")
+    if pa.types.is_uint64(column.type):
+        large = (
+            pc.fill_null(pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())), False).to_numpy().nonzero()[0]
+        )
+        if len(large):
+            value = column[int(large[0])].as_py()
+            raise InputError(f"{name(int(large[0]))}: label {value} is too large, the most is {2**63 - 1}")
     return column.cast(pa.int64())
 
 

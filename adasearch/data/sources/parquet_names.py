@@ -87,6 +87,7 @@ def named(path: str, config: str | None) -> Named:
         key = part.partition("=")[0].lower()
         if is_folder and "=" in part and key not in _CONFIGS and part != config:
             literals.append("")
+            counters.append(_Counter(_PART, part))
             shape.append(key)
             continue
         chosen = is_folder and part == config

@@ -28,6 +28,7 @@ PARTS = [
     "shard0/train shard1/train shard0/test",
     "train/2024/0 train/2024/1",
     "year=2023/train year=2024/train",
+    "label=cat/0 label=cat/1 label=dog/0",
     "split=train/0 split=test/0",
     "data/train-00000-of-00001 test",
     "default/partial-train/0000 default/partial-train/0001",
