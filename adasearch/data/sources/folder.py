@@ -16,7 +16,7 @@ from PIL import Image
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
-from adasearch.data.sources.decoding import picture
+from adasearch.data.sources.decoding import frames_in, picture
 from adasearch.data.sources.folder_classes import notes_of_classes, refuse_other_trees
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
 from adasearch.data.sources.split_names import held_out, is_split_name
@@ -24,6 +24,8 @@ from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, one_line
 
 __all__ = ["FOLDER"]
+
+FRAMED = {".gif", ".png", ".webp", ".tif", ".tiff", ".avif"}
 
 
 class _FileReader:
@@ -74,6 +76,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             more, more_labels = _files(folder, classes, where, progress, some_empty=split != "train")
             paths, labels = paths + more, labels + more_labels
             notes += _left_out(folder)
+    notes += _with_frames(paths)
     try:
         return _listing(root, paths, labels, classes, starts, notes, progress)
     except (OSError, UnicodeError) as error:  # links to nothing, names that are no text
@@ -145,6 +148,20 @@ def _left_out(folder: Folder) -> list[str]:
         kinds = few(sorted({PurePath(name).suffix.lower() or name for name in others}))
         notes.append(f"left out: {len(others):,} below {folder.path} that are no images ({kinds})")
     return notes
+
+
+def _with_frames(paths: Sequence[str]) -> list[str]:
+    """Return a line about pictures that move, or have pages, by the first file of each kind that may."""
+    firsts: dict[str, str] = {}
+    for path in paths:
+        firsts.setdefault(PurePath(path).suffix.lower(), path)
+    for kind in sorted(FRAMED & set(firsts)):
+        count = frames_in(firsts[kind])
+        if count > 1:
+            return [
+                f"of files with several frames, as {firsts[kind]} with {count}, the first one is trained on"
+            ]
+    return []
 
 
 def _listing(
