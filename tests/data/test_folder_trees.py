@@ -1,7 +1,12 @@
 """Trees of folders whose classes are not what their shape tells: domains, folds, masks, kinds of classes."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from adasearch.data.sources.registry import open_source
+from adasearch.errors import InputError
 from tests.data.layouts import plain
 
 CAT_DOG = ("cat", "dog")
@@ -74,7 +79,7 @@ def test_domains_folds_and_masks_are_no_classes(files: dict[str, int], says: str
     assert "\n" not in said
 
 
-BELOW = "below the classes, as"
+BELOW = "images in folders below the classes"
 UNDERSTOOD: dict[str, tuple[dict[str, int], str]] = {
     "worn masks": ({"mask": 20, "no_mask": 20}, "2 classes (mask, no_mask);"),
     "a car's name": ({"Ford GT": 20, "Ford Focus": 20}, "2 classes (Ford Focus, Ford GT);"),
@@ -83,11 +88,11 @@ UNDERSTOOD: dict[str, tuple[dict[str, int], str]] = {
     "the domain that was given": (tree("set/photo"), "2 classes (cat, dog);"),
     "kinds of classes": (
         {"animal/cat": 20, "animal/dog": 20, "plant/oak": 20, "plant/elm": 20},
-        f"images in 4 folders {BELOW} animal/cat, are of the class above",
+        f"{BELOW} (4, as animal/cat) are of the class above",
     ),
     "the same years": (
         {"cat/2019": 20, "cat/2020": 20, "dog/2019": 20, "dog/2020": 20},
-        f"images in 4 folders {BELOW} cat/2019, are of the class above",
+        f"{BELOW} (4, as cat/2019) are of the class above",
     ),
     "training in one domain, testing in another": (
         tree("train/photo", "test/sketch"),
@@ -105,3 +110,68 @@ def test_what_only_looks_so_is_understood_and_said(files: dict[str, int], says: 
     said = plain(files).said()
     assert " training, " in said
     assert says in said
+
+
+@pytest.mark.parametrize(
+    "name", ["validation_set", "test_images", "TestSet", "valid1", "Evaluation", "train_set"]
+)
+def test_a_folder_called_as_a_split_beside_classes_is_none(name: str) -> None:
+    said = plain({"good": 20, "bad": 20, name: 9}).said()
+    assert said.startswith(f"refused: dataset folder:SET: {name} may be a split or a class")
+
+
+@pytest.mark.parametrize(
+    "name", ["test tube", "dev board", "train station", "evaluation kit", "contest", "train"]
+)
+def test_a_class_with_such_a_word_among_others_is_one(name: str) -> None:
+    assert "2 classes" in plain({"good": 20, name: 20}).said()
+
+
+@pytest.mark.parametrize(
+    "name", ["$RECYCLE.BIN", "lost+found", "System Volume Information", "__MACOSX", ".cache"]
+)
+def test_what_a_system_leaves_is_no_class(tmp_path: Path, name: str) -> None:
+    plain({"cat": 9, "dog": 9}).write(tmp_path)
+    os.rename(plain({"x": 3}).write(tmp_path / "more").removeprefix("folder:") + "/x", tmp_path / name)
+    os.rmdir(tmp_path / "more")
+    (tmp_path / "cat" / "THUMBS.DB").write_bytes(b"no image")
+    found = open_source(f"folder:{tmp_path}")
+    assert (found.class_names, list(found.notes)) == (["cat", "dog"], [])
+
+
+def test_classes_with_dots_in_their_names_are_classes(tmp_path: Path) -> None:
+    plain({"a": 9, "b": 9}).write(tmp_path)
+    for old, new in (("a", "001.ak47"), ("b", "002.png")):
+        os.rename(tmp_path / old, tmp_path / new)
+    assert open_source(f"folder:{tmp_path}").class_names == ["001.ak47", "002.png"]
+
+
+def test_a_folder_that_is_there_twice_by_a_link_is_refused(tmp_path: Path) -> None:
+    plain({"cat": 9, "dog": 9}).write(tmp_path)
+    (tmp_path / "kitty").symlink_to(tmp_path / "cat")
+    with pytest.raises(InputError) as caught:
+        open_source(f"folder:{tmp_path}")
+    assert str(caught.value) == (
+        f"dataset folder:{tmp_path}: {tmp_path / 'cat'} and {tmp_path / 'kitty'} are one folder, by a link"
+    )
+
+
+def test_a_set_that_is_a_link_is_read(tmp_path: Path) -> None:
+    plain({"cat": 9, "dog": 9}).write(tmp_path / "set")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    assert len(open_source(f"folder:{tmp_path / 'link'}").labels) == 18
+
+
+def test_an_empty_image_file_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
+    plain({"cat": 9, "dog": 9}).write(tmp_path)
+    (tmp_path / "dog" / "9.png").touch()
+    with pytest.raises(InputError) as caught:
+        open_source(f"folder:{tmp_path}", image_size=4)
+    assert str(caught.value) == f"image file {tmp_path / 'dog' / '9.png'} is empty"
+
+
+def test_labels_in_a_table_are_said_to_be_unread() -> None:
+    assert plain({"images": 9, "labels.csv": 1}).said() == (
+        "refused: dataset folder:SET: expected a folder for each class in SET but found 'images' alone; labels "
+        "in files (labels.csv) are not read"
+    )

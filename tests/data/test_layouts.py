@@ -175,7 +175,7 @@ EXPECTED = {
     ),
     "folder: cat/2019 10, cat/2020 10, dog/2019 20": (
         f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",
-        "images in 2 folders below the classes, as cat/2019, are of the class above",
+        "images in folders below the classes (2, as cat/2019) are of the class above",
     ),
     "folder: train/cat 20, train/dog 20, val/cat 8, val/dog 8, test 9": (
         "40 training, 16 test images, 2 classes (cat, dog)",

@@ -17,7 +17,7 @@ from PIL import Image
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
 from adasearch.data.sources.decoding import frames_in, picture
-from adasearch.data.sources.folder_classes import notes_of_classes, refuse_other_trees
+from adasearch.data.sources.folder_classes import labels_in_files, notes_of_classes, refuse_other_trees
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
 from adasearch.data.sources.split_names import held_out, is_split_name
 from adasearch.data.spec import Selection
@@ -61,7 +61,10 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     classes = list(train.folders)
     if len(classes) < 2:
         found = f"{classes[0]!r} alone" if classes else "none"
-        raise InputError(f"{where}: expected a folder for each class in {train.path} but found {found}")
+        raise InputError(
+            f"{where}: expected a folder for each class in {train.path} but found {found}"
+            + labels_in_files(train)
+        )
     refuse_other_trees(train, where)
     notes += notes_of_classes(train)
     for split in ("validation", "test"):
@@ -177,6 +180,8 @@ def _listing(
     relative = []
     for done, (path, label) in enumerate(zip(paths, labels, strict=True), start=1):
         found = os.stat(path)
+        if not found.st_size:
+            raise InputError(f"image file {path} is empty")
         relative.append(os.path.relpath(path, root))
         names.update(f"{relative[-1]}\0{found.st_size}\0{label}\n".encode())
         state.update(f"{relative[-1]}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())

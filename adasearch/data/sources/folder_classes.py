@@ -7,7 +7,7 @@ from adasearch.data.sources.folder_tree import Folder
 from adasearch.data.sources.split_names import is_split_name, splits_in, words_of
 from adasearch.errors import InputError, few
 
-__all__ = ["notes_of_classes", "refuse_other_trees"]
+__all__ = ["labels_in_files", "notes_of_classes", "refuse_other_trees"]
 
 _IMAGES = {
     *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb"),
@@ -20,6 +20,7 @@ _NEVER_CLASSES = {
 _MASKS = _NEVER_CLASSES | {"mask", "masks", "label", "gt", "depth", "edges", "heatmaps", "target", "targets"}
 """Of these some may be classes, as a mask that is worn is, where nothing beside them is called images."""
 _OTHERS = _IMAGES | {"class", "object"}
+_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "labels.csv", "train.csv")
 
 
@@ -78,6 +79,12 @@ def _called(name: str, words: set[str]) -> bool:
     return len(others) < len(parts) and all(part in _OTHERS or splits_in(part) for part in others)
 
 
+def labels_in_files(level: Folder) -> str:
+    """Return the end of a message where tables lie beside images that no class folder holds."""
+    tables = [name for folder in level.walk() for name in folder.others if name.lower().endswith(_TABLES)]
+    return f"; labels in files ({few(tables, 2)}) are not read" if tables else ""
+
+
 def notes_of_classes(level: Folder) -> list[str]:
     """Return lines about folders below the classes, and about labels in files, which are not read."""
     several = [of for of in level.filled.values() if sum(bool(inner.images) for inner in of.walk()) > 1]
@@ -85,7 +92,9 @@ def notes_of_classes(level: Folder) -> list[str]:
     notes = []
     if deeper:
         one = os.path.relpath(deeper[0], level.path)
-        notes.append(f"images in {len(deeper):,} folders below the classes, as {one}, are of the class above")
+        notes.append(
+            f"images in folders below the classes ({len(deeper):,}, as {one}) are of the class above"
+        )
     told = [name for name in level.others if name.lower() in _METADATA]
     if told:
         notes.append(f"not read: {few(told)} in {level.path}; the folders are the classes")

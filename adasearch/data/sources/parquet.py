@@ -197,7 +197,8 @@ def _weights(
     for read in train:
         with _reading(read.file.name), pq.ParquetFile(filesystem.open_input_file(read.file.name)) as file:
             if selection.weights not in file.schema_arrow.names:
-                raise unknown("column for --weights", str(selection.weights), file.schema_arrow.names)
+                known = [*file.schema_arrow.names, "balanced"]
+                raise unknown("column for --weights", str(selection.weights), known)
             column = file.read(columns=[selection.weights]).column(0)
         found.append(weight_values(column, partial(_row_of, read.file.name)))
     weights = np.concatenate(found)

@@ -240,9 +240,13 @@ def weight_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> np.nda
         InputError: one is no number, not finite or below 0.
     """
     kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if not (pa.types.is_integer(kind) or _holds_floats(kind) or pa.types.is_boolean(kind)):
         raise InputError(f"{name(0)}: the column of --weights {_instead(kind)}, no numbers")
-    values = column.cast(pa.int8() if pa.types.is_boolean(kind) else kind).cast(pa.float64())
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    values = column.cast(pa.int8() if pa.types.is_boolean(kind) else column.type).cast(
+        pa.float64(), safe=False
+    )
     numbers = pc.fill_null(values, float("nan")).to_numpy()
     wrong = np.flatnonzero(~np.isfinite(numbers) | (numbers < 0))
     if len(wrong):
