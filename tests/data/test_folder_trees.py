@@ -172,6 +172,6 @@ def test_an_empty_image_file_is_refused_before_anything_is_decoded(tmp_path: Pat
 
 def test_labels_in_a_table_are_said_to_be_unread() -> None:
     assert plain({"images": 9, "labels.csv": 1}).said() == (
-        "refused: dataset folder:SET: expected a folder for each class in SET but found 'images' alone; labels "
-        "in files (labels.csv) are not read"
+        "refused: dataset folder:SET: expected a folder for each class in SET but found 'images' alone; "
+        "labels in files (labels.csv) are not read"
     )
