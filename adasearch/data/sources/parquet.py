@@ -27,7 +27,8 @@ from adasearch.data.sources.parquet_columns import Columns, columns_of, label_va
 from adasearch.data.sources.parquet_files import files_by_split, refuse_broken_shards
 from adasearch.data.sources.parquet_folders import agreeing, folder_columns, with_folders
 from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
-from adasearch.data.sources.split_names import held_out, is_hidden
+from adasearch.data.sources.parquet_row_splits import refuse_other_splits
+from adasearch.data.sources.split_names import held_out, is_hidden, splits_in
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, one_line, unknown
 
@@ -80,7 +81,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     for split, names in by_split.items():
         for name in names:
             chosen = _chosen(splits["train"], selection)
-            read = _read(found[name], told[name], filesystem, chosen, labelled=split == "train")
+            read = _read(found[name], told[name], filesystem, chosen, split)
             splits[split] += [read] if read.rows or split == "train" else []
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
@@ -253,14 +254,13 @@ def _read(
     told: Mapping[str, int | str | None],
     filesystem: pyarrow.fs.FileSystem,
     selection: Selection,
-    *,
-    labelled: bool,
+    split: str,
 ) -> "_Read":
     """Return a file's columns, the rows of each row group, and its labels; ``told`` is what its folders name.
 
-    Where they need not be ``labelled``, a file may lack the column.
+    Of a split that is not trained on, a file may lack the column.
     """
-    name = found.name
+    name, labelled = found.name, split == "train"
     with _reading(name), pq.ParquetFile(filesystem.open_input_file(name)) as file:
         held, metadata = file.schema_arrow, file.metadata
         schema = with_folders(held, told)
@@ -271,6 +271,8 @@ def _read(
                 found, Columns(image="", label="", classes=None), groups, pa.chunked_array([], pa.null())
             )
         columns = columns_of(f"Parquet file {name}", schema, selection)
+        called = {split} if split != "train" or selection.split is None else splits_in(selection.split)
+        refuse_other_splits(file, f"Parquet file {name}", columns, called)
         if columns.label in held.names:
             labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
             agreeing(labels, columns, told, f"Parquet file {name}")

@@ -34,6 +34,7 @@ LABEL_NAMES = (
     "class_id",
     "category_id",
 )
+OTHER_KINDS = ("Audio", "Video", "Pdf", "Nifti")  # of Hugging Face, which have bytes and a path, too
 LARGEST = 2**53  # up to which floats tell integers apart
 NO_LABELS = (  # "image_id" and "imageId", too
     "id",
@@ -77,6 +78,9 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
         InputError: there is none, or there are several.
     """
     features = _features(schema)
+    twice = [name for name in schema.names if schema.names.count(name) > 1]
+    if twice:
+        raise InputError(f"{where} has {twice.count(twice[0])} columns called {twice[0]!r}")
     image = selection.image_column or _image_column(where, schema, features)
     label = selection.label_column or _label_column(where, schema, features)
     for option, name, holds in (("image", image, _holds_images), ("label", label, _holds_labels)):
@@ -86,9 +90,9 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
             raise InputError(f"{where}: column {name!r} {_instead(schema.field(name).type)}, no {option}s")
     names = features.get(label, {}).get("names")
     classes = [str(name) for name in names] if isinstance(names, list) and names else None
-    twice = [name for name in classes or () if (classes or []).count(name) > 1]
-    if twice:
-        raise InputError(f"{where}: column {label!r} names class {twice[0]!r} {twice.count(twice[0])} times")
+    same = [name for name in classes or () if (classes or []).count(name) > 1]
+    if same:
+        raise InputError(f"{where}: column {label!r} names class {same[0]!r} {same.count(same[0])} times")
     return Columns(image=image, label=label, classes=classes)
 
 
@@ -102,8 +106,10 @@ def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def _image_column(where: str, schema: pa.Schema, features: dict[str, dict[str, Any]]) -> str:
+    kinds = {name: feature.get("_type") for name, feature in features.items()}
     fitting = [field.name for field in schema if _holds_images(field.type)]
-    told = [name for name in fitting if features.get(name, {}).get("_type") == "Image"]
+    fitting = [name for name in fitting if kinds.get(name) not in OTHER_KINDS]
+    told = [name for name in fitting if kinds.get(name) == "Image"]
     structs = [name for name in fitting if pa.types.is_struct(schema.field(name).type)]
     found = _narrowed(told or structs or fitting, IMAGE_NAMES)
     if not found:
