@@ -100,7 +100,11 @@ UNDERSTOOD: dict[str, tuple[dict[str, int], str]] = {
     ),
     "a table beside the classes": (
         {"cat": 20, "dog": 20, "metadata.csv": 1},
-        "not read: metadata.csv in SET; the folders are the classes",
+        "not read: metadata.csv; folders tell classes and splits",
+    ),
+    "lists of the splits, as Food-101 has them": (
+        {"images/cat": 20, "images/dog": 20, "meta/train.txt": 1, "meta/test.txt": 1, "meta/classes.txt": 1},
+        "not read: meta/test.txt, meta/train.txt; folders tell classes and splits",
     ),
 }
 

@@ -17,7 +17,12 @@ from PIL import Image
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
 from adasearch.data.sources.decoding import frames_in, picture
-from adasearch.data.sources.folder_classes import labels_in_files, notes_of_classes, refuse_other_trees
+from adasearch.data.sources.folder_classes import (
+    labels_in_files,
+    notes_of_classes,
+    notes_of_tables,
+    refuse_other_trees,
+)
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
 from adasearch.data.sources.split_names import held_out, is_split_name
 from adasearch.data.spec import Selection
@@ -66,7 +71,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             + labels_in_files(train)
         )
     refuse_other_trees(train, where)
-    notes += notes_of_classes(train)
+    notes += [*notes_of_classes(train), *notes_of_tables(tree)]
     for split in ("validation", "test"):
         notes += _checked(splits, split, classes, where)
     notes += held_out(splits)

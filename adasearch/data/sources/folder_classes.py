@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
+from pathlib import PurePath
 
 from adasearch.data.sources.folder_tree import Folder
 from adasearch.data.sources.split_names import is_split_name, splits_in, words_of
 from adasearch.errors import InputError, few
 
-__all__ = ["labels_in_files", "notes_of_classes", "refuse_other_trees"]
+__all__ = ["labels_in_files", "notes_of_classes", "notes_of_tables", "refuse_other_trees"]
 
 _IMAGES = {
     *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages", "rgb"),
@@ -20,8 +21,8 @@ _NEVER_CLASSES = {
 _MASKS = _NEVER_CLASSES | {"mask", "masks", "label", "gt", "depth", "edges", "heatmaps", "target", "targets"}
 """Of these some may be classes, as a mask that is worn is, where nothing beside them is called images."""
 _OTHERS = _IMAGES | {"class", "object"}
-_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "labels.csv", "train.csv")
+_TABLES = (".csv", ".tsv", ".txt", ".lst", ".jsonl", ".json", ".parquet", ".xlsx", ".mat")
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "labels.csv")
 
 
 def refuse_other_trees(level: Folder, where: str) -> None:
@@ -86,7 +87,7 @@ def labels_in_files(level: Folder) -> str:
 
 
 def notes_of_classes(level: Folder) -> list[str]:
-    """Return lines about folders below the classes, and about labels in files, which are not read."""
+    """Return a line about folders below the classes."""
     several = [of for of in level.filled.values() if sum(bool(inner.images) for inner in of.walk()) > 1]
     deeper = [inner.path for of in several for inner in list(of.walk())[1:] if inner.images]
     notes = []
@@ -95,7 +96,15 @@ def notes_of_classes(level: Folder) -> list[str]:
         notes.append(
             f"images in folders below the classes ({len(deeper):,}, as {one}) are of the class above"
         )
-    told = [name for name in level.others if name.lower() in _METADATA]
-    if told:
-        notes.append(f"not read: {few(told)} in {level.path}; the folders are the classes")
     return notes
+
+
+def notes_of_tables(root: Folder) -> list[str]:
+    """Return a line about files that may tell labels or splits, which are not read."""
+    told = [
+        os.path.relpath(os.path.join(folder.path, name), root.path)
+        for folder in root.walk()
+        for name in (folder.others if folder.filled or not folder.images else ())  # not within a class
+        if name.lower() in _METADATA or (name.lower().endswith(_TABLES) and splits_in(PurePath(name).stem))
+    ]
+    return [f"not read: {few(told, 3)}; folders tell classes and splits"] if told else []

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -26,31 +25,19 @@ from adasearch.data.sources.base import Kind, Listing, digest_of
 from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
 from adasearch.data.sources.parquet_files import files_by_split, refuse_broken_shards
 from adasearch.data.sources.parquet_folders import agreeing, folder_columns, with_folders
-from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
+from adasearch.data.sources.parquet_reader import Found, ParquetReader, files_at, filesystem_of
 from adasearch.data.sources.parquet_row_splits import refuse_other_splits
-from adasearch.data.sources.split_names import held_out, is_hidden, splits_in
+from adasearch.data.sources.split_names import held_out, splits_in
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, one_line, unknown
 
 __all__ = ["PARQUET"]
 
 
-class _Found(NamedTuple):
-    """A Parquet file: its name in the file system, and size and time as they are now."""
-
-    name: str
-    size: int
-    changed: str
-
-    def relative(self, root: str) -> str:
-        """Return the name below a folder; of the file itself that is its last part."""
-        return self.name.removeprefix(root).strip("/") or PurePosixPath(self.name).name
-
-
 class _Read(NamedTuple):
     """A file whose labels were read: its columns, the rows of each row group, and the labels (rows,)."""
 
-    file: _Found
+    file: Found
     columns: Columns
     groups: list[int]
     labels: pa.ChunkedArray
@@ -72,7 +59,8 @@ class _Read(NamedTuple):
 
 def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     filesystem, path = filesystem_of(place)
-    found = {file.relative(path): file for file in _parquet_files(place, path, filesystem)}
+    files, others = files_at(place, path, filesystem)
+    found = {file.relative(path): file for file in files}
     by_split, notes = files_by_split(list(found), selection, f"dataset parquet:{place}")
     if all(file.name != path for file in found.values()):  # one that is asked for by itself is whole
         refuse_broken_shards(by_split, f"dataset parquet:{place}")
@@ -86,21 +74,22 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
         raise InputError(f"dataset parquet:{place}: the files have no rows")
+    notes += [f"not read, since no .parquet: {few(others)}"] if others else []
     for split in ("validation", "test"):
         notes += _without_labels(splits, split)
     notes += held_out(splits)
-    files = [read for split in splits.values() for read in split]
-    labels, class_names = _numbered(files, splits["train"])
+    reads = [read for split in splits.values() for read in split]
+    labels, class_names = _numbered(reads, splits["train"])
     rows = [sum(read.rows for read in splits[split]) for split in ("train", "validation")]
     test_from = sum(rows) if splits["test"] else None
     val_from = rows[0] if splits["validation"] else None
-    columns = files[0].columns
+    columns = reads[0].columns
     in_folders = {column for of in told.values() for column in of}
-    sizes = [(read.file.name.removeprefix(path), read.file.size) for read in files]
+    sizes = [(read.file.name.removeprefix(path), read.file.size) for read in reads]
     classes = None if class_names is None else len(class_names)
     chosen_image = selection.image_column and f"image column {selection.image_column}"
     return Listing(
-        reader=ParquetReader(place, [(read.file.name, read.columns.image, read.groups) for read in files]),
+        reader=ParquetReader(place, [(read.file.name, read.columns.image, read.groups) for read in reads]),
         labels=labels,
         classes=classes,
         test_from=test_from,
@@ -210,31 +199,6 @@ def _weights(
     return weights
 
 
-def _hidden(name: str, root: str) -> bool:
-    """Tell whether a file, or a folder above it in the set, is hidden, or a writer's draft as Spark's."""
-    return any(is_hidden(part) or part.startswith("_") for part in name.removeprefix(root).split("/") if part)
-
-
-def _parquet_files(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> list[_Found]:
-    """Return the Parquet files of a file or folder, by name."""
-    try:
-        info = filesystem.get_file_info(path)
-        if info.type == pyarrow.fs.FileType.Directory:
-            found = filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
-        else:
-            found = [info]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"dataset parquet:{place} cannot be reached: {error}") from error
-    files = [
-        _Found(item.path, item.size, str(item.mtime_ns))
-        for item in found
-        if item.is_file and item.path.lower().endswith(".parquet") and not _hidden(item.path, path)
-    ]
-    if not files:
-        raise InputError(f"dataset parquet:{place}: no Parquet file there")
-    return sorted(files)
-
-
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
     try:
@@ -250,7 +214,7 @@ def _row_of(name: str, row: int) -> str:
 
 
 def _read(
-    found: _Found,
+    found: Found,
     told: Mapping[str, int | str | None],
     filesystem: pyarrow.fs.FileSystem,
     selection: Selection,
