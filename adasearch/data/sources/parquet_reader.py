@@ -106,11 +106,15 @@ def files_at(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> tuple[
         for item in listed
         if item.is_file and not _hidden(item.path, path)
     )
-    files = [file for file in found if file.name.lower().endswith(".parquet")]
+    files, others = ([file for file in found if _is_parquet(file) == told] for told in (True, False))
     if not files:
         raise InputError(f"dataset parquet:{place}: no Parquet file there")
-    others = [file.relative(path) for file in found if file not in files]
-    return files, [name for name in others if splits_in(PurePosixPath(name).stem)]
+    names = [file.relative(path) for file in others]
+    return files, [name for name in names if splits_in(PurePosixPath(name).stem)]
+
+
+def _is_parquet(file: Found) -> bool:
+    return file.name.lower().endswith(".parquet")
 
 
 def _hidden(name: str, root: str) -> bool:
