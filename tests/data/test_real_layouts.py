@@ -1,4 +1,4 @@
-"""Layouts as the Hugging Face Hub, Kaggle and archives have them: the images of each split, or the refusal."""
+"""Layouts as the Hugging Face Hub, Kaggle and archives have them: the images of each split, or why none."""
 
 import pytest
 

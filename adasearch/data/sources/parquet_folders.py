@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from adasearch.data.sources.parquet_columns import Columns
-from adasearch.data.sources.split_names import splits_in
+from adasearch.data.sources.split_names import SPLIT_COLUMNS, splits_in
 from adasearch.errors import InputError, few
 
 __all__ = ["agreeing", "folder_columns", "with_folders"]
@@ -37,7 +37,11 @@ def folder_columns(paths: Sequence[str]) -> dict[str, dict[str, _Value]]:
 
 def _named_by(path: str) -> dict[str, str]:
     pairs = [part.split("=", 1) for part in PurePosixPath(path).parts[:-1] if "=" in part]
-    return {key: unquote(text) for key, text in pairs if key and not splits_in(text)}
+    return {
+        key: unquote(text)
+        for key, text in pairs
+        if key and not (key.lower() in SPLIT_COLUMNS and splits_in(text))
+    }
 
 
 def _is_number(text: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from adasearch.data.sources.split_names import parted, split_of, splits_in
+from adasearch.data.sources.split_names import SPLIT_COLUMNS, parted, split_of, splits_in
 
 __all__ = ["ROOT", "SHARD", "Named", "named", "telling"]
 
@@ -34,6 +34,9 @@ class _Counter(NamedTuple):
     text: str
 
 
+_Row = tuple[_Counter, ...]
+
+
 class Named(NamedTuple):
     """What the name of a file says.
 
@@ -45,7 +48,7 @@ class Named(NamedTuple):
     split: str | None
     folder: str
     words: str
-    counters: tuple[_Counter, ...]
+    counters: _Row
     shape: str
 
     @property
@@ -77,7 +80,7 @@ def named(path: str, config: str | None) -> Named:
     whole = PurePosixPath(path)
     stem = SHARD.sub("", whole.stem)
     folders = list(whole.parts[:-1])
-    of_splits = ["" if part == config else part for part in [*folders, stem]]
+    of_splits = ["" if part == config or _is_column(part) else part for part in folders] + [stem]
     last = max((number for number, part in enumerate(of_splits) if splits_in(part)), default=-1)
     literals: list[str] = []
     counters: list[_Counter] = []
@@ -108,6 +111,12 @@ def named(path: str, config: str | None) -> Named:
         counters=tuple(counters),
         shape="//".join(shape),
     )
+
+
+def _is_column(folder: str) -> bool:
+    """Tell whether a folder names a value of a column, as ``label=test``, that is of no split."""
+    key, sign, _ = folder.partition("=")
+    return bool(sign) and key.lower() not in SPLIT_COLUMNS
 
 
 def _parsed(part: str, *, is_folder: bool, above: bool) -> tuple[list[str], list[_Counter]]:
@@ -160,23 +169,29 @@ def telling(rows: Sequence[Sequence[_Counter]], *, marked: bool) -> int:
     if most and found[0][-1].kind == _NUMBER and _counted([row[-1:] for row in found], marked):
         return 0
     for count in range(most):
-        prefixes = {row[:count] for row in found}
-        if all(_counted([row[count:] for row in found if row[:count] == each], marked) for each in prefixes):
+        if all(_counted(rest, marked) for rest in _by_first(found, count).values()):
             return count
     return most
 
 
-def _counted(rows: list[tuple[_Counter, ...]], marked: bool) -> bool:
+def _by_first(rows: list[_Row], count: int) -> dict[_Row, list[_Row]]:
+    """Return what follows the first counters, by these."""
+    grouped: dict[_Row, list[_Row]] = {}
+    for row in rows:
+        grouped.setdefault(row[:count], []).append(row[count:])
+    return grouped
+
+
+def _counted(rows: list[_Row], marked: bool) -> bool:
     if len(rows) == 1:
         return True
     if not rows[0]:
         return marked
     kind = rows[0][0].kind
-    texts = sorted({row[0].text for row in rows})
-    if len(texts) > 1 and not _in_order(kind, texts):
+    grouped = _by_first(rows, 1)
+    if len(grouped) > 1 and not _in_order(kind, [first.text for (first,) in grouped]):
         return False
-    marked = marked or kind == _PART
-    return all(_counted([row[1:] for row in rows if row[0].text == text], marked) for text in texts)
+    return all(_counted(rest, marked or kind == _PART) for rest in grouped.values())
 
 
 def _in_order(kind: str, texts: list[str]) -> bool:

@@ -3,15 +3,11 @@
 import pyarrow.parquet as pq
 
 from adasearch.data.sources.parquet_columns import Columns
-from adasearch.data.sources.split_names import splits_in
+from adasearch.data.sources.split_names import SPLIT_COLUMNS, splits_in
 from adasearch.errors import InputError, few
 
 __all__ = ["refuse_other_splits"]
 
-_TOLD_BY_TEXT = {
-    *("split", "splits", "data_split", "dataset_split", "split_name", "subset", "partition", "set", "phase"),
-    "usage",
-}
 _TOLD_BY_TRUTH = {
     *("is_train", "is_training", "is_training_image", "is_val", "is_valid", "is_validation", "is_test"),
     *("istrain", "istraining", "isval", "isvalid", "isvalidation", "istest"),
@@ -27,7 +23,7 @@ def refuse_other_splits(file: pq.ParquetFile, where: str, columns: Columns, spli
         InputError: with the column and its values.
     """
     for name in file.schema_arrow.names:
-        texts = name.lower() in _TOLD_BY_TEXT
+        texts = name.lower() in SPLIT_COLUMNS
         if name in (columns.label, columns.image) or not (texts or name.lower() in _TOLD_BY_TRUTH):
             continue
         values = file.read(columns=[name]).column(0).unique().drop_null().to_pylist()

@@ -10,6 +10,7 @@ from adasearch.errors import InputError, few
 __all__ = [
     "HIDDEN",
     "SPLITS",
+    "SPLIT_COLUMNS",
     "held_out",
     "is_hidden",
     "is_like_split_name",
@@ -28,6 +29,11 @@ SPLITS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+SPLIT_COLUMNS = {
+    *("split", "splits", "data_split", "dataset_split", "split_name", "subset", "partition", "set", "phase"),
+    "usage",
+}
+"""Columns whose values may name splits, in lower case."""
 _SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 _WORD = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"[^\W_]+")

@@ -130,6 +130,11 @@ def test_folders_name_splits_and_labels(tmp_path: Path, split: str) -> None:
     assert labels_by_name(found) == ["cat", *["cat"] * (ROWS - 1), *["dog"] * ROWS] * 2
 
 
+def test_a_label_called_as_a_split_is_a_label(tmp_path: Path) -> None:
+    found = opened(tmp_path, {f"label={label}/0.parquet": {} for label in ("test", "control")})
+    assert (found.test_from, found.class_names) == (None, ["control", "test"])
+
+
 def test_labels_of_a_file_that_its_folder_confirms_are_used(tmp_path: Path) -> None:
     for label, name in enumerate("ab"):
         columns = {**IMAGE, "label": [label] * ROWS}
