@@ -264,6 +264,12 @@ def _weights(examples: Examples, spec: DataSpec, train: np.ndarray) -> Tensor | 
     if spec.selection.weights is None:
         return None
     if examples.weights is not None:
-        return torch.from_numpy(examples.weights[train])
+        weights = examples.weights[train]
+        if not weights.any():
+            raise InputError(
+                f"column {spec.selection.weights!r} for --weights is 0 in all {len(train):,} images that are "
+                f"trained on, of {len(examples.weights):,} with a weight"
+            )
+        return torch.from_numpy(weights)
     labels = torch.from_numpy(examples.labels[train])
     return 1 / labels.bincount(minlength=examples.classes)[labels].to(torch.float64)

@@ -38,6 +38,8 @@ def weighted_draws(weights: Tensor, seed: int, epoch: int) -> Tensor:
             "weights must be one row of finite numbers, none below 0 and one above it, "
             f"but got {got} in shape {tuple(exact.shape)}"
         )
+    if not 1e-200 < exact.sum() < float("inf"):  # whose sum is no number any more, or one of few digits
+        exact = exact / exact.max()
     digest = hashlib.blake2b(f"{seed}/weighted/{epoch}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
     ends = exact.cumsum(0)

@@ -175,6 +175,7 @@ EXPECTED = {
     ),
     "folder: cat/2019 10, cat/2020 10, dog/2019 20": (
         f"32 training, 8 test images, 2 classes (cat, dog); {DRAWN}",
+        "images in folders below the classes (2, as cat/2019) are of the class above",
     ),
     "folder: train/cat 20, train/dog 20, val/cat 8, val/dog 8, test 9": (
         "40 training, 16 test images, 2 classes (cat, dog)",
@@ -258,7 +259,9 @@ EXPECTED = {
         "refused: dataset folder:SET: class folder cat holds a folder called as a split: SET/cat/test",
     ),
     "folder: a/train/cat 20, a/train/dog 20, b/train/cat 20, b/train/dog 20": (
-        "refused: dataset folder:SET: class folder a holds a folder called as a split: SET/a/train",
+        "refused: dataset folder:SET: a, b hold folders of the same names, cat, dog, so nobody can tell "
+        "which of both are the classes; give one of them, as folder:SET/a, or one folder for each class "
+        "without others in it",
     ),
     ("folder: train/cat 20, train/dog 20, train/val/cat 8, train/val/dog 8, test/cat 9, test/dog 9"): (
         "refused: dataset folder:SET: class folder val holds a folder called as another class: "

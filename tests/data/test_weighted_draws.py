@@ -44,6 +44,12 @@ def test_weights_may_be_integers_of_any_size() -> None:
     assert weighted_draws(torch.tensor([0, 2**60]), 0, 0).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("scale", [1e308, 5e-324])
+def test_weights_whose_sum_is_no_number_are_drawn_in_their_proportion(scale: float) -> None:
+    weights = torch.tensor([scale, 0.0, scale, scale], dtype=torch.float64).repeat(50)
+    assert torch.equal(weighted_draws(weights, 0, 0), weighted_draws((weights > 0).double(), 0, 0))
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [

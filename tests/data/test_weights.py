@@ -1,9 +1,11 @@
 """Training by weights: balanced classes, a column, the same draws in memory and in files, and refusals."""
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -94,6 +96,50 @@ def test_a_column_without_weights_is_refused(tmp_path: Path, weights: list[objec
     assert str(caught.value) == says.format(path=path)
     with pytest.raises(InputError, match="unknown column for --weights 'wait'; did you mean 'weight'"):
         load_dataset(DataSpec(source=f"parquet:{path}", selection=Selection(weights="wait")))
+
+
+def test_a_column_that_is_zero_where_it_is_trained_on_is_refused(tmp_path: Path) -> None:
+    weights = [0.0] * 40
+    path = tmp_path / "train.parquet"
+    write_rows(path, 40, {"label": [0, 1] * 20, "weight": weights})
+    spec = DataSpec(source=f"parquet:{path}", selection=Selection(weights="weight"))
+    with pytest.raises(InputError, match="column 'weight' for --weights is 0 in all 40 training rows"):
+        load_dataset(spec)
+    for row in range(40):  # the one row that has a weight is held out for some of them
+        write_rows(path, 40, {"label": [0, 1] * 20, "weight": [float(n == row) for n in range(40)]})
+        try:
+            assert load_dataset(spec).weights is not None
+        except InputError as error:
+            assert str(error) == (  # noqa: PT017 - of some rows only
+                "column 'weight' for --weights is 0 in all 25 images that are trained on, of 40 with a weight"
+            )
+            return
+    pytest.fail("no row was held out")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pa.array([2**63] * 40, pa.uint64()),
+        pa.array([Decimal("0.5")] * 40),
+        pa.array([0.5] * 40).dictionary_encode(),
+        pa.array([True] * 40),
+        pa.array(np.ones(40, np.float16)),
+    ],
+    ids=["uint64", "decimal", "dictionary", "truth", "half"],
+)
+def test_weights_are_numbers_of_any_type(tmp_path: Path, weights: pa.Array) -> None:
+    write_rows(tmp_path / "train.parquet", 40, {"label": [0, 1] * 20, "weight": weights})
+    spec = DataSpec(source=f"parquet:{tmp_path}", selection=Selection(weights="weight"))
+    found = load_dataset(spec).weights
+    assert found is not None
+    assert found.tolist() == [float(weights[0].as_py())] * len(found)
+
+
+def test_balanced_is_spelt_as_it_is(tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.parquet", 40)
+    with pytest.raises(InputError, match="unknown column for --weights 'Balanced'; did you mean 'balanced'"):
+        load_dataset(DataSpec(source=f"parquet:{tmp_path}", selection=Selection(weights="Balanced")))
 
 
 def test_a_source_without_columns_takes_balanced_weights_alone() -> None:

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from adasearch.errors import InputError, one_line
 
-__all__ = ["as_rgb", "picture"]
+__all__ = ["as_rgb", "frames_in", "picture"]
 
 MANY, FEW = 64, 8
 """A picture of at least ``MANY`` different values that decodes to fewer than ``FEW`` is refused.
@@ -20,6 +20,8 @@ So is one of any more than one that decodes to a single one.
 DEEP_FORMATS = ("PNG", "PPM")  # in which Pillow's mode I is 16 bits deep; elsewhere its range is unknown
 ORIENTATION, UPRIGHT = 0x112, 1  # of EXIF
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
+SAMPLE_FORMAT, SIGNED = 339, 2  # likewise
+SCALED = {"L;2": 85, "L;4": 17}  # grey PNG of few bits, whose transparent value Pillow leaves unscaled
 
 
 def picture(source: object, where: str) -> Image.Image:
@@ -41,12 +43,34 @@ def picture(source: object, where: str) -> Image.Image:
         raise InputError(f"{where}: the image cannot be read: {one_line(error)}") from error
 
 
+def frames_in(path: str) -> int:
+    """Return how many frames or pages a file of a picture has; 1 where it cannot be read."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except Exception:  # noqa: BLE001 - whoever decodes it says so
+        return 1
+
+
 def as_rgb(image: Image.Image, where: str) -> Image.Image:
     """Return a picture as a viewer shows it, on white where it is transparent.
 
     Raises:
         InputError: a mode whose range nobody can tell, or almost nothing would be left of the picture.
     """
+    if image.mode != "I" and SIGNED in np.atleast_1d(_tags(image).get(SAMPLE_FORMAT, 1)):
+        raise InputError(
+            f"{where}: the image has mode {image.mode} of signed integers, whose range nobody can tell"
+        )
+    if image.info.get("default_image"):  # which is none of the frames of an animated PNG
+        image.seek(1)
+    tiles: Any = getattr(image, "tile", None)
+    layout = tiles[0][-1] if tiles else None  # as it is in the file; known before it is loaded
+    key = image.info.get("transparency")
+    if layout in SCALED and isinstance(key, int):
+        image.info["transparency"] = key * SCALED[layout]
+    if layout == "RGB;16B" and isinstance(key, tuple):
+        _without_deep_key(image, key, where)
     upright = _upright(image)
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(upright)
@@ -59,6 +83,20 @@ def as_rgb(image: Image.Image, where: str) -> Image.Image:
         return upright.convert("RGB")
     except ValueError as error:
         raise InputError(f"{where}: the image has mode {image.mode}, which is not understood") from error
+
+
+def _tags(image: Image.Image) -> Any:
+    return getattr(image, "tag_v2", {})
+
+
+def _without_deep_key(image: Image.Image, key: tuple[int, ...], where: str) -> None:
+    """Forget a transparent colour of 16 bits, of which Pillow reads 8; refuse a picture that may have it."""
+    del image.info["transparency"]
+    if (np.asarray(image) == [value >> 8 for value in key]).all(axis=-1).any():
+        raise InputError(
+            f"{where}: the image has mode RGB of 16 bits with a transparent colour, of which 8 are read; "
+            "save it with an alpha channel"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -74,7 +112,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _shallow(image: Image.Image, values: np.ndarray, where: str) -> Image.Image:
     """Return a grey picture of 16 bits, or of floats from 0 to 1, at 8 bits; ``image`` tells their range."""
-    tags: Any = getattr(image, "tag_v2", {})
+    tags = _tags(image)
     if image.mode == "F":
         most, said = 1.0, "floats"
     elif image.mode == "I" and image.format not in DEEP_FORMATS:
@@ -91,6 +129,8 @@ def _shallow(image: Image.Image, values: np.ndarray, where: str) -> Image.Image:
     shown = values.astype(np.float64) / most
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         shown = 1 - shown
+    if isinstance(key := image.info.get("transparency"), int):
+        shown[values == key] = 1
     return Image.fromarray(np.rint(shown * 255).astype(np.uint8))
 
 

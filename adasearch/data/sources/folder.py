@@ -16,13 +16,21 @@ from PIL import Image
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing
-from adasearch.data.sources.decoding import picture
+from adasearch.data.sources.decoding import frames_in, picture
+from adasearch.data.sources.folder_classes import (
+    labels_in_files,
+    notes_of_classes,
+    notes_of_tables,
+    refuse_other_trees,
+)
 from adasearch.data.sources.folder_tree import EXTENSIONS, Folder, scan, splits_of
 from adasearch.data.sources.split_names import held_out, is_split_name
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, one_line
 
 __all__ = ["FOLDER"]
+
+FRAMED = {".gif", ".png", ".webp", ".tif", ".tiff", ".avif"}
 
 
 class _FileReader:
@@ -58,7 +66,12 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     classes = list(train.folders)
     if len(classes) < 2:
         found = f"{classes[0]!r} alone" if classes else "none"
-        raise InputError(f"{where}: expected a folder for each class in {train.path} but found {found}")
+        raise InputError(
+            f"{where}: expected a folder for each class in {train.path} but found {found}"
+            + labels_in_files(train)
+        )
+    refuse_other_trees(train, where)
+    notes += [*notes_of_classes(train), *notes_of_tables(tree)]
     for split in ("validation", "test"):
         notes += _checked(splits, split, classes, where)
     notes += held_out(splits)
@@ -71,6 +84,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
             more, more_labels = _files(folder, classes, where, progress, some_empty=split != "train")
             paths, labels = paths + more, labels + more_labels
             notes += _left_out(folder)
+    notes += _with_frames(paths)
     try:
         return _listing(root, paths, labels, classes, starts, notes, progress)
     except (OSError, UnicodeError) as error:  # links to nothing, names that are no text
@@ -115,6 +129,7 @@ def _files(
             if is_split_name(called):
                 raise InputError(
                     f"{where}: class folder {name} holds a folder called as a split: {inner.path}"
+                    + (f"; give folder:{os.path.join(folder.path, name)}" if inner.has_classes else "")
                 )
             if called != name and called in known and inner.count:
                 raise InputError(
@@ -143,6 +158,20 @@ def _left_out(folder: Folder) -> list[str]:
     return notes
 
 
+def _with_frames(paths: Sequence[str]) -> list[str]:
+    """Return a line about pictures that move, or have pages, by the first file of each kind that may."""
+    firsts: dict[str, str] = {}
+    for path in paths:
+        firsts.setdefault(PurePath(path).suffix.lower(), path)
+    for kind in sorted(FRAMED & set(firsts)):
+        count = frames_in(firsts[kind])
+        if count > 1:
+            return [
+                f"of files with several frames, as {firsts[kind]} with {count}, the first one is trained on"
+            ]
+    return []
+
+
 def _listing(
     root: Path,
     paths: Sequence[str],
@@ -156,6 +185,8 @@ def _listing(
     relative = []
     for done, (path, label) in enumerate(zip(paths, labels, strict=True), start=1):
         found = os.stat(path)
+        if not found.st_size:
+            raise InputError(f"image file {path} is empty")
         relative.append(os.path.relpath(path, root))
         names.update(f"{relative[-1]}\0{found.st_size}\0{label}\n".encode())
         state.update(f"{relative[-1]}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())

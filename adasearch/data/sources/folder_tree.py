@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from adasearch.data.sources.split_names import (
     SPLITS,
     is_hidden,
+    is_like_split_name,
     is_split_name,
     refuse_hidden_splits,
     splits_in,
@@ -80,23 +82,29 @@ class Folder:
         return [os.path.join(folder.path, name) for folder in by_path for name in sorted(folder.images)]
 
 
-def scan(path: str, where: str, seen: frozenset[str] = frozenset()) -> Folder:
-    """Return the tree of a folder.
+def scan(
+    path: str, where: str, around: frozenset[str] = frozenset(), known: dict[str, str] | None = None
+) -> Folder:
+    """Return the tree of a folder; ``known`` are those that were found, by where they really are.
 
     Raises:
-        InputError: a link goes round.
+        InputError: a link goes round, or two folders are one.
         OSError: a folder cannot be read.
     """
     found = Folder(path)
+    known = {} if known is None else known
     real = os.path.realpath(path)
-    if real in seen:
+    if real in around:
         raise InputError(f"{where}: {path} is a link to a folder around it")
+    if real in known:
+        raise InputError(f"{where}: {known[real]} and {path} are one folder, by a link")
+    known[real] = path
     with os.scandir(path) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if is_hidden(entry.name):
                 continue
             if entry.is_dir():
-                found.folders[entry.name] = scan(entry.path, where, seen | {real})
+                found.folders[entry.name] = scan(entry.path, where, around | {real}, known)
             else:
                 (found.images if entry.name.lower().endswith(EXTENSIONS) else found.others).append(entry.name)
     return found
@@ -126,12 +134,25 @@ def splits_of(root: Folder, chosen: str | None, where: str) -> tuple[dict[str, l
     splits = {
         split: [filled[name].unwrapped(into_splits=True) for name in names] for split, names in found.items()
     }
-    notes = [
+    notes = _notes_of_places(splits) if chosen is None else []
+    notes += [
         f"folder {name} is left out, since it holds no folder for each class"
         for name in filled
         if len(filled[name].unwrapped().filled) < 2 and not any(name in names for names in found.values())
     ]
     return splits, notes
+
+
+def _notes_of_places(splits: dict[str, list[Folder]]) -> list[str]:
+    """Return a line where the classes of the splits lie in folders of different names, as domains have."""
+    places = {
+        split: [part.lower() for part in PurePath(folder.path).parts if not splits_in(part)]
+        for split, folders in splits.items()
+        for folder in folders
+    }
+    if all(place == places["train"] for place in places.values()):
+        return []
+    return ["; ".join(f"{split} is in {folders[0].path}" for split, folders in splits.items() if folders)]
 
 
 def _with_chosen(
@@ -184,7 +205,8 @@ def _refuse_flat(level: Folder, where: str) -> None:
     names = list(level.filled)
     refuse_hidden_splits(names, where)
     splits = {split for name in names for split in splits_in(name)}
-    held_out = [name for name in names if is_split_name(name) and splits_in(name) != {"train"}]
+    trains = [name for name in names if is_split_name(name) and splits_in(name) == {"train"}]
+    held_out = [name for name in names if is_like_split_name(name) and name not in trains]
     all_are = all(splits_in(name) for name in names) and (len(splits) > 1 or any(map(is_split_name, names)))
     if held_out or (names and all_are):
         raise InputError(

@@ -8,11 +8,10 @@ every group about as often as it has rows. Such a set wants small groups, which 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -25,30 +24,20 @@ from adasearch.callbacks import Progress
 from adasearch.data.sources.base import Kind, Listing, digest_of
 from adasearch.data.sources.parquet_columns import Columns, columns_of, label_values, weight_values
 from adasearch.data.sources.parquet_files import files_by_split, refuse_broken_shards
-from adasearch.data.sources.parquet_reader import ParquetReader, filesystem_of
-from adasearch.data.sources.split_names import held_out, is_hidden
+from adasearch.data.sources.parquet_folders import agreeing, folder_columns, with_folders
+from adasearch.data.sources.parquet_reader import Found, ParquetReader, files_at, filesystem_of
+from adasearch.data.sources.parquet_row_splits import refuse_other_splits
+from adasearch.data.sources.split_names import held_out, splits_in
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, one_line, unknown
 
 __all__ = ["PARQUET"]
 
 
-class _Found(NamedTuple):
-    """A Parquet file: its name in the file system, and size and time as they are now."""
-
-    name: str
-    size: int
-    changed: str
-
-    def relative(self, root: str) -> str:
-        """Return the name below a folder; of the file itself that is its last part."""
-        return self.name.removeprefix(root).strip("/") or PurePosixPath(self.name).name
-
-
 class _Read(NamedTuple):
     """A file whose labels were read: its columns, the rows of each row group, and the labels (rows,)."""
 
-    file: _Found
+    file: Found
     columns: Columns
     groups: list[int]
     labels: pa.ChunkedArray
@@ -70,34 +59,37 @@ class _Read(NamedTuple):
 
 def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     filesystem, path = filesystem_of(place)
-    found = {file.relative(path): file for file in _parquet_files(place, path, filesystem)}
-    by_split = files_by_split(list(found), selection, f"dataset parquet:{place}")
+    files, others = files_at(place, path, filesystem)
+    found = {file.relative(path): file for file in files}
+    by_split, notes = files_by_split(list(found), selection, f"dataset parquet:{place}")
     if all(file.name != path for file in found.values()):  # one that is asked for by itself is whole
         refuse_broken_shards(by_split, f"dataset parquet:{place}")
+    told = folder_columns([name for names in by_split.values() for name in names])
     splits: dict[str, list[_Read]] = {split: [] for split in by_split}
     for split, names in by_split.items():
         for name in names:
             chosen = _chosen(splits["train"], selection)
-            read = _read(found[name], filesystem, chosen, labelled=split == "train")
+            read = _read(found[name], told[name], filesystem, chosen, split)
             splits[split] += [read] if read.rows or split == "train" else []
             progress("reading labels", sum(map(len, splits.values())), sum(map(len, by_split.values())))
     if not any(read.rows for read in splits["train"]):
         raise InputError(f"dataset parquet:{place}: the files have no rows")
-    notes: list[str] = []
+    notes += [f"not read, since no .parquet: {few(others)}"] if others else []
     for split in ("validation", "test"):
         notes += _without_labels(splits, split)
     notes += held_out(splits)
-    files = [read for split in splits.values() for read in split]
-    labels, class_names = _numbered(files, splits["train"])
+    reads = [read for split in splits.values() for read in split]
+    labels, class_names = _numbered(reads, splits["train"])
     rows = [sum(read.rows for read in splits[split]) for split in ("train", "validation")]
     test_from = sum(rows) if splits["test"] else None
     val_from = rows[0] if splits["validation"] else None
-    columns = files[0].columns
-    sizes = [(read.file.name.removeprefix(path), read.file.size) for read in files]
+    columns = reads[0].columns
+    in_folders = {column for of in told.values() for column in of}
+    sizes = [(read.file.name.removeprefix(path), read.file.size) for read in reads]
     classes = None if class_names is None else len(class_names)
     chosen_image = selection.image_column and f"image column {selection.image_column}"
     return Listing(
-        reader=ParquetReader(place, [(read.file.name, read.columns.image, read.groups) for read in files]),
+        reader=ParquetReader(place, [(read.file.name, read.columns.image, read.groups) for read in reads]),
         labels=labels,
         classes=classes,
         test_from=test_from,
@@ -111,7 +103,7 @@ def _open(place: str, selection: Selection, progress: Progress) -> Listing:
         class_names=class_names,
         weights=_weights(splits["train"], filesystem, selection),
         understood=(
-            f"label column `{columns.label}`",
+            f"label column `{columns.label}`" + (", told by folders" if columns.label in in_folders else ""),
             *([f"image column `{columns.image}`"] if chosen_image else []),
         ),
         notes=tuple(notes),
@@ -195,7 +187,8 @@ def _weights(
     for read in train:
         with _reading(read.file.name), pq.ParquetFile(filesystem.open_input_file(read.file.name)) as file:
             if selection.weights not in file.schema_arrow.names:
-                raise unknown("column for --weights", str(selection.weights), file.schema_arrow.names)
+                known = [*file.schema_arrow.names, "balanced"]
+                raise unknown("column for --weights", str(selection.weights), known)
             column = file.read(columns=[selection.weights]).column(0)
         found.append(weight_values(column, partial(_row_of, read.file.name)))
     weights = np.concatenate(found)
@@ -204,31 +197,6 @@ def _weights(
             f"column {selection.weights!r} for --weights is 0 in all {len(weights):,} training rows"
         )
     return weights
-
-
-def _hidden(name: str, root: str) -> bool:
-    """Tell whether a file, or a folder above it in the set, is hidden, or a writer's draft as Spark's."""
-    return any(is_hidden(part) or part.startswith("_") for part in name.removeprefix(root).split("/") if part)
-
-
-def _parquet_files(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> list[_Found]:
-    """Return the Parquet files of a file or folder, by name."""
-    try:
-        info = filesystem.get_file_info(path)
-        if info.type == pyarrow.fs.FileType.Directory:
-            found = filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
-        else:
-            found = [info]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"dataset parquet:{place} cannot be reached: {error}") from error
-    files = [
-        _Found(item.path, item.size, str(item.mtime_ns))
-        for item in found
-        if item.is_file and item.path.lower().endswith(".parquet") and not _hidden(item.path, path)
-    ]
-    if not files:
-        raise InputError(f"dataset parquet:{place}: no Parquet file there")
-    return sorted(files)
 
 
 @contextmanager
@@ -246,15 +214,20 @@ def _row_of(name: str, row: int) -> str:
 
 
 def _read(
-    found: _Found, filesystem: pyarrow.fs.FileSystem, selection: Selection, *, labelled: bool
+    found: Found,
+    told: Mapping[str, int | str | None],
+    filesystem: pyarrow.fs.FileSystem,
+    selection: Selection,
+    split: str,
 ) -> "_Read":
-    """Return a file's columns, the rows of each row group, and its labels.
+    """Return a file's columns, the rows of each row group, and its labels; ``told`` is what its folders name.
 
-    Where they need not be ``labelled``, a file may lack the column.
+    Of a split that is not trained on, a file may lack the column.
     """
-    name = found.name
+    name, labelled = found.name, split == "train"
     with _reading(name), pq.ParquetFile(filesystem.open_input_file(name)) as file:
-        schema, metadata = file.schema_arrow, file.metadata
+        held, metadata = file.schema_arrow, file.metadata
+        schema = with_folders(held, told)
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         column = schema.get_field_index(selection.label_column) if selection.label_column else -1
         if not labelled and (column < 0 or pa.types.is_null(schema.field(column).type)):
@@ -262,7 +235,15 @@ def _read(
                 found, Columns(image="", label="", classes=None), groups, pa.chunked_array([], pa.null())
             )
         columns = columns_of(f"Parquet file {name}", schema, selection)
-        labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
+        called = {split} if split != "train" or selection.split is None else splits_in(selection.split)
+        refuse_other_splits(file, f"Parquet file {name}", columns, called)
+        if columns.label in held.names:
+            labels = label_values(file.read(columns=[columns.label]).column(0), partial(_row_of, name))
+            agreeing(labels, columns, told, f"Parquet file {name}")
+        else:
+            kind = schema.field(columns.label).type
+            constant = pa.chunked_array([pa.array([told[columns.label]] * metadata.num_rows, kind)])
+            labels = label_values(constant, partial(_row_of, name))
     if labelled and labels.null_count:
         row = labels.combine_chunks().is_null().to_numpy(zero_copy_only=False).argmax()
         raise InputError(f"{_row_of(name, row)}: column {columns.label!r} is empty")

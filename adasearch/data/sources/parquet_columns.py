@@ -34,6 +34,7 @@ LABEL_NAMES = (
     "class_id",
     "category_id",
 )
+OTHER_KINDS = ("Audio", "Video", "Pdf", "Nifti")  # of Hugging Face, which have bytes and a path, too
 LARGEST = 2**53  # up to which floats tell integers apart
 NO_LABELS = (  # "image_id" and "imageId", too
     "id",
@@ -77,6 +78,9 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
         InputError: there is none, or there are several.
     """
     features = _features(schema)
+    twice = [name for name in schema.names if schema.names.count(name) > 1]
+    if twice:
+        raise InputError(f"{where} has {twice.count(twice[0])} columns called {twice[0]!r}")
     image = selection.image_column or _image_column(where, schema, features)
     label = selection.label_column or _label_column(where, schema, features)
     for option, name, holds in (("image", image, _holds_images), ("label", label, _holds_labels)):
@@ -86,6 +90,9 @@ def columns_of(where: str, schema: pa.Schema, selection: Selection) -> Columns:
             raise InputError(f"{where}: column {name!r} {_instead(schema.field(name).type)}, no {option}s")
     names = features.get(label, {}).get("names")
     classes = [str(name) for name in names] if isinstance(names, list) and names else None
+    same = [name for name in classes or () if (classes or []).count(name) > 1]
+    if same:
+        raise InputError(f"{where}: column {label!r} names class {same[0]!r} {same.count(same[0])} times")
     return Columns(image=image, label=label, classes=classes)
 
 
@@ -99,8 +106,10 @@ def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def _image_column(where: str, schema: pa.Schema, features: dict[str, dict[str, Any]]) -> str:
+    kinds = {name: feature.get("_type") for name, feature in features.items()}
     fitting = [field.name for field in schema if _holds_images(field.type)]
-    told = [name for name in fitting if features.get(name, {}).get("_type") == "Image"]
+    fitting = [name for name in fitting if kinds.get(name) not in OTHER_KINDS]
+    told = [name for name in fitting if kinds.get(name) == "Image"]
     structs = [name for name in fitting if pa.types.is_struct(schema.field(name).type)]
     found = _narrowed(told or structs or fitting, IMAGE_NAMES)
     if not found:
@@ -129,7 +138,7 @@ def _label_column(where: str, schema: pa.Schema, features: dict[str, dict[str, A
             f"{_listed(schema, schema.names)}; --label-column NAME takes one"
         )
     # floats are measured; texts and truth values may as well be the labels, and the integers something else
-    rivals = [name for name in possible if not pa.types.is_floating(_plain(schema.field(name).type))]
+    rivals = [name for name in possible if not _holds_floats(schema.field(name).type)]
     return _only(where, "label", schema, rivals)
 
 
@@ -184,13 +193,18 @@ def _holds_integers(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(_plain(kind)))
 
 
+def _holds_floats(kind: pa.DataType) -> bool:
+    kind = _plain(kind)
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def _holds_text(kind: pa.DataType) -> bool:
     kind = _plain(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _holds_labels(kind: pa.DataType) -> bool:
-    number = _holds_integers(kind) or pa.types.is_floating(_plain(kind)) or pa.types.is_boolean(_plain(kind))
+    number = _holds_integers(kind) or _holds_floats(kind) or pa.types.is_boolean(_plain(kind))
     return bool(number or _holds_text(kind))
 
 
@@ -207,7 +221,7 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
     if _holds_text(column.type):
         texts = column.cast(pa.large_string())
         return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.large_string()), texts)
-    if pa.types.is_floating(column.type):
+    if _holds_floats(column.type):
         column = column.cast(pa.float64())
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
         broken = pc.or_(pc.not_equal(column, pc.floor(column)), pc.greater(pc.abs(column), LARGEST))
@@ -215,6 +229,13 @@ def label_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> pa.Chun
         if len(broken):
             value = column[int(broken[0])].as_py()
             raise InputError(f"{name(int(broken[0]))}: {value} is no label, which is an integer")
+    if pa.types.is_uint64(column.type):
+        large = (
+            pc.fill_null(pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())), False).to_numpy().nonzero()[0]
+        )
+        if len(large):
+            value = column[int(large[0])].as_py()
+            raise InputError(f"{name(int(large[0]))}: label {value} is too large, the most is {2**63 - 1}")
     return column.cast(pa.int64())
 
 
@@ -225,9 +246,13 @@ def weight_values(column: pa.ChunkedArray, name: Callable[[int], str]) -> np.nda
         InputError: one is no number, not finite or below 0.
     """
     kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if not (pa.types.is_integer(kind) or _holds_floats(kind) or pa.types.is_boolean(kind)):
         raise InputError(f"{name(0)}: the column of --weights {_instead(kind)}, no numbers")
-    values = column.cast(pa.int8() if pa.types.is_boolean(kind) else kind).cast(pa.float64())
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    values = column.cast(pa.int8() if pa.types.is_boolean(kind) else column.type).cast(
+        pa.float64(), safe=False
+    )
     numbers = pc.fill_null(values, float("nan")).to_numpy()
     wrong = np.flatnonzero(~np.isfinite(numbers) | (numbers < 0))
     if len(wrong):

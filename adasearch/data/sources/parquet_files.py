@@ -3,56 +3,45 @@
 A split stands in a file's name between signs (``my_train_1.parquet``, ``train-00000-of-00002.parquet``) or is
 a folder's name (``full/train/0000.parquet``). Files that name none are the training split where nothing else
 is, as ``0000.parquet`` or ``a.parquet``. A configuration is what else names tell apart: the folder, or the
-words beside the split.
+words beside the split; :mod:`adasearch.data.sources.parquet_names` says what is a part of one instead.
 """
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
-from adasearch.data.sources.split_names import SPLITS, refuse_hidden_splits, split_of, splits_in, words_of
+from adasearch.data.sources.parquet_names import ROOT, SHARD, Named, named, telling
+from adasearch.data.sources.split_names import SPLITS, refuse_hidden_splits, splits_in, words_of
 from adasearch.data.spec import Selection
 from adasearch.errors import InputError, few, unknown
 
 __all__ = ["files_by_split", "refuse_broken_shards"]
 
-_SHARD = re.compile(r"[-_.](\d+)[-_.]of[-_.](\d+).*")  # with the hash that may follow
-_NUMBERED = re.compile(r"((part|shard|chunk|batch|data)?[-_]?\d+|data|.*=.*)", re.IGNORECASE)
-_COUNTED = re.compile(r"(?!v\d).*\d.*|[0-9a-f]{4,}|.?")  # part7, a hash, a letter; not v2, a version
-ROOT = "."  # the configuration of files that name none
 
-
-class _Named(NamedTuple):
-    """What the name of a file says; its split is None where it names none."""
-
-    path: str
-    split: str | None
-    folder: str
-    words: str
-
-    @property
-    def config(self) -> str:
-        return "/".join(part for part in (self.folder, self.words) if part) or ROOT
-
-
-def files_by_split(paths: Sequence[str], selection: Selection, where: str) -> dict[str, list[str]]:
-    """Return the files of each split, "train", "validation" and "test", by name.
+def files_by_split(
+    paths: Sequence[str], selection: Selection, where: str
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the files of each split, "train", "validation" and "test", by name, and lines about them.
 
     ``paths`` are relative to the set.
 
     Raises:
         InputError: several configurations or splits could be meant, or what was selected is not there.
     """
-    files = [_named(path, selection.config) for path in sorted(paths)]
-    files = _of_config(files, selection.config, where)
+    files = _told_apart([named(path, selection.config) for path in sorted(paths)])
+    if selection.config is not None:
+        files = _of_config(files, selection.config, where)
     files = _of_split(files, selection.split, where)
+    _refuse_several(files, where)
     found = {split: [file.path for file in files if file.split == split] for split in SPLITS}
     if not found["train"]:
         there = few([split for split, of in found.items() if of])
         raise InputError(f"{where}: only {there} files found, no training data; --split NAME trains on one")
-    return found
+    words = {str(file.split): file.words for file in files if file.words}
+    if len(set(words.values())) < 2:
+        return found, []
+    return found, ["; ".join(f"the {split} split is `{words[split]}`" for split in SPLITS if split in words)]
 
 
 def refuse_broken_shards(by_split: Mapping[str, Sequence[str]], where: str) -> None:
@@ -68,7 +57,7 @@ def refuse_broken_shards(by_split: Mapping[str, Sequence[str]], where: str) -> N
         groups: dict[str, list[tuple[int, int, str]]] = {}
         for path in paths:
             whole = PurePosixPath(path)
-            shard = _SHARD.search(whole.stem)
+            shard = _shard(path)
             if shard:
                 group = str(whole.with_name(whole.stem[: shard.start()] + "-"))
                 groups.setdefault(group, []).append((int(shard[1]), int(shard[2]), path))
@@ -82,38 +71,56 @@ def refuse_broken_shards(by_split: Mapping[str, Sequence[str]], where: str) -> N
                 )
 
 
-def _named(path: str, config: str | None) -> _Named:
-    whole = PurePosixPath(path)
-    folders = [part for part in whole.parts[:-1] if part != config]
-    stem = _SHARD.sub("", whole.stem)
-    split = split_of("/".join([*folders, stem]))
-    chosen = [config] if len(folders) < len(whole.parts) - 1 and config else []
-    others = [part for part in folders if not splits_in(part) and not _NUMBERED.fullmatch(part)]
-    tokens = [token for token in re.split(r"[\W_]+", stem.lower()) if not _COUNTED.fullmatch(token)]
-    words = [token for token in tokens if not splits_in(token)] if splits_in(stem) else []
-    return _Named(path, split, "/".join([*chosen, *others]), "-".join(words))
+def _told_apart(files: list[Named]) -> list[Named]:
+    """Return files with what counts them in their configurations, where it counts no parts of one set."""
+    alike: dict[tuple[str | None, str], list[Named]] = {}
+    for file in files:
+        alike.setdefault((file.split, file.shape), []).append(file)
+    told = []
+    for same in alike.values():
+        count = telling([file.counters for file in same], marked=bool(_shard(same[0].path)))
+        told += [file.apart(count) for file in same]
+    return told
 
 
-def _of_config(files: list[_Named], config: str | None, where: str) -> list[_Named]:
+def _shard(path: str) -> re.Match[str] | None:
+    return SHARD.search(PurePosixPath(path).stem)
+
+
+def _of_config(files: list[Named], config: str, where: str) -> list[Named]:
     """Return the files of one configuration, and for splits that it lacks those of none."""
-    configs = sorted({file.config for file in files})
-    if config is not None:
-        if config not in configs:
-            raise unknown(f"configuration of {where}", config, configs)
-        own = [file for file in files if file.config == config]
-        had = {file.split or "train" for file in own}
-        return own + [f for f in files if f.config == ROOT != config and (f.split or "train") not in had]
+    own = [file for file in files if file.config == config]
+    own = own or [file.numbered() for file in files if file.numbered().config == config]
+    own = own or [file for file in files if config in PurePosixPath(file.path).parts[:-1]]
+    if not own:
+        configs = {file.config for file in files}
+        raise unknown(f"configuration of {where}", config, configs if configs != {ROOT} else ())
+    had = {file.split or "train" for file in own}
+    return own + [f for f in files if f.config == ROOT != config and (f.split or "train") not in had]
+
+
+def _refuse_several(files: list[Named], where: str) -> None:
+    """Refuse several configurations of one split, folders that differ, and files that are no parts of one."""
     folders = {file.folder for file in files} - {""}
-    by_split = Counter(split for split, _ in {(file.split or "train", file.config) for file in files})
+    by_split = Counter(split for split, _ in {(file.split, file.config) for file in files})
     if len(folders) > 1 or max(by_split.values()) > 1:
-        rivals = sorted({f.config for f in files if len(folders) > 1 or by_split[f.split or "train"] > 1})
+        several = [f for f in files if len(folders) > 1 or by_split[f.split] > 1]
+        rivals = sorted({file.config for file in several})
+        numbers = all(re.fullmatch(r"[\d-]+", file.words) and not file.folder for file in several)
         raise InputError(
             f"{where} holds {len(rivals)} configurations: {few(rivals)}; --config NAME takes one of them"
+            + ("; parts of one count from 0 or 1" if numbers else "")
         )
-    return files
+    for split in by_split:
+        shapes = {file.shape: file.path for file in files if file.split == split}
+        if len(shapes) > 1:
+            raise InputError(
+                f"{where}: {few(sorted(shapes.values()))} are of one split, but not called as parts of it or "
+                "as configurations; leave one out, or number all from 0"
+            )
 
 
-def _of_split(files: list[_Named], split: str | None, where: str) -> list[_Named]:
+def _of_split(files: list[Named], split: str | None, where: str) -> list[Named]:
     """Return the files with the training split named, and those of no split left out."""
     unnamed = [file for file in files if file.split is None]
     if split is None:

@@ -3,7 +3,8 @@
 import io
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +13,25 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from adasearch.data.sources.decoding import picture
+from adasearch.data.sources.split_names import is_hidden, splits_in
 from adasearch.errors import InputError, one_line
 
-__all__ = ["ParquetReader", "filesystem_of"]
+__all__ = ["Found", "ParquetReader", "files_at", "filesystem_of"]
 
 GROUPS_KEPT = 4  # row groups in memory per process: reading in order needs one, reading at random any number
 FILES_KEPT = 32  # open files per process
+
+
+class Found(NamedTuple):
+    """A Parquet file: its name in the file system, and size and time as they are now."""
+
+    name: str
+    size: int
+    changed: str
+
+    def relative(self, root: str) -> str:
+        """Return the name below a folder; of the file itself that is its last part."""
+        return self.name.removeprefix(root).strip("/") or PurePosixPath(self.name).name
 
 
 class ParquetReader:
@@ -71,6 +85,41 @@ class ParquetReader:
         column = self._files[number][1]
         table = self._open(number).read_row_group(group, columns=[column], use_threads=False)
         return table.column(0)
+
+
+def files_at(place: str, path: str, filesystem: pyarrow.fs.FileSystem) -> tuple[list[Found], list[str]]:
+    """Return the Parquet files of a file or folder, by name, and other files that are called as splits.
+
+    Raises:
+        InputError: there is none, or the place cannot be reached.
+    """
+    try:
+        info = filesystem.get_file_info(path)
+        if info.type == pyarrow.fs.FileType.Directory:
+            listed = filesystem.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
+        else:
+            listed = [info]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"dataset parquet:{place} cannot be reached: {error}") from error
+    found = sorted(
+        Found(item.path, item.size, str(item.mtime_ns))
+        for item in listed
+        if item.is_file and not _hidden(item.path, path)
+    )
+    files, others = ([file for file in found if _is_parquet(file) == told] for told in (True, False))
+    if not files:
+        raise InputError(f"dataset parquet:{place}: no Parquet file there")
+    names = [file.relative(path) for file in others]
+    return files, [name for name in names if splits_in(PurePosixPath(name).stem)]
+
+
+def _is_parquet(file: Found) -> bool:
+    return file.name.lower().endswith(".parquet")
+
+
+def _hidden(name: str, root: str) -> bool:
+    """Tell whether a file, or a folder above it in the set, is hidden, or a writer's draft as Spark's."""
+    return any(is_hidden(part) or part.startswith("_") for part in name.removeprefix(root).split("/") if part)
 
 
 def filesystem_of(place: str) -> tuple[pyarrow.fs.FileSystem, str]:

@@ -7,6 +7,7 @@ first one's size.
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from adasearch.data.sources.function import open_function
 from adasearch.data.sources.parquet import PARQUET
 from adasearch.data.sources.torchvision_sets import CIFAR10, CIFAR100, FASHION_MNIST
 from adasearch.data.spec import NO_SELECTION, Selection
-from adasearch.errors import InputError, unknown
+from adasearch.errors import InputError, few, unknown
 from adasearch.user_code import find_own
 
 __all__ = ["SOURCES", "absolute", "decode", "fetch", "open_source"]
@@ -87,7 +88,24 @@ def open_source(
         class_names=listing.class_names,
         weights=listing.weights,
         understood=listing.understood,
-        notes=listing.notes,
+        notes=(*listing.notes, *_alike(listing.class_names or ())),
+    )
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Return a line about classes that may be one, since only case or spaces tell them apart.
+
+    >>> _alike(["cat", "Cat ", "dog"]), _alike(["a", "A"])
+    (["classes 'cat', 'Cat ' differ in case or spaces alone"], [])
+    """
+    same: dict[str, list[str]] = {}
+    for name in names:
+        same.setdefault(" ".join(name.lower().split()), []).append(name)
+    pairs = [
+        of for key, of in same.items() if len(of) > 1 and (len(key) > 1 or len({*map(str.strip, of)}) == 1)
+    ]
+    return (
+        [f"classes {few([repr(name) for name in pairs[0]])} differ in case or spaces alone"] if pairs else []
     )
 
 

@@ -10,9 +10,12 @@ from adasearch.errors import InputError, few
 __all__ = [
     "HIDDEN",
     "SPLITS",
+    "SPLIT_COLUMNS",
     "held_out",
     "is_hidden",
+    "is_like_split_name",
     "is_split_name",
+    "parted",
     "refuse_hidden_splits",
     "split_of",
     "splits_in",
@@ -26,15 +29,25 @@ SPLITS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+SPLIT_COLUMNS = {
+    *("split", "splits", "data_split", "dataset_split", "split_name", "subset", "partition", "set", "phase"),
+    "usage",
+}
+"""Columns whose values may name splits, in lower case."""
 _SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 _WORD = re.compile(r"[^\W\d_]+")
+_TOKEN = re.compile(r"[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of TrainImages
 _ANY = "|".join(sorted(_SPLIT_OF, key=len, reverse=True))
 _OF_A_SET = re.compile(rf"({_ANY})(set|data|images|imgs)s?")  # testset
+_WITH_SPLITS = {"set", "data", "dataset", "images", "image", "imgs", "img", "split", "folder", "samples"}
 _INSIDE = re.compile(_ANY)
 
-HIDDEN = (".", "__MACOSX", "@eaDir", "Thumbs.db")
-"""How names begin that a system has put there, at any level: not of the set."""
+HIDDEN = (
+    *(".", "__macosx", "__pycache__", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"),
+    "system volume information",
+)
+"""How names begin, in lower case, that a system has put there, at any level: not of the set."""
 
 
 def words_of(name: str) -> list[str]:
@@ -44,6 +57,15 @@ def words_of(name: str) -> list[str]:
     (['my', 'set', 'train'], ['test', 'images'])
     """
     return _WORD.findall(_HUMP.sub(" ", name).lower())
+
+
+def parted(name: str) -> list[str]:
+    """Return what stands between the signs and humps of a name, in lower case, with its digits.
+
+    >>> parted("my-Set_train.00000"), parted("TestImages2")
+    (['my', 'set', 'train', '00000'], ['test', 'images2'])
+    """
+    return _TOKEN.findall(_HUMP.sub(" ", name).lower())
 
 
 def splits_in(name: str) -> set[str]:
@@ -106,13 +128,22 @@ def is_split_name(name: str) -> bool:
     return name.lower() in _SPLIT_OF
 
 
+def is_like_split_name(name: str) -> bool:
+    """Tell whether a name has words of splits alone, and words that go with them.
+
+    >>> is_like_split_name("validation_set2"), is_like_split_name("test tube")
+    (True, False)
+    """
+    return bool(splits_in(name)) and all(splits_in(word) or word in _WITH_SPLITS for word in words_of(name))
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is hidden, or left by a system: .DS_Store, ._1.png, __MACOSX.
 
     >>> is_hidden("._1.png"), is_hidden("1.png")
     (True, False)
     """
-    return name.startswith(HIDDEN)
+    return name.lower().startswith(HIDDEN)
 
 
 def held_out(splits: dict[str, list[T]]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adasearch.data.sources.registry import decode, open_source
 from adasearch.data.spec import Selection
@@ -153,3 +154,17 @@ def test_of_several_test_folders_the_chosen_split_leaves_one(tmp_path: Path) -> 
     (tmp_path / "test").rename(tmp_path / "test1")
     with pytest.raises(InputError, match="test1, test2 are folders of the same split"):
         open_source(f"folder:{tmp_path}", selection=Selection(split="train"))
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp", "tif"])
+def test_pictures_with_several_frames_are_said_to_be_their_first(tmp_path: Path, kind: str) -> None:
+    frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (10, 200)]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        frames[0].save(tmp_path / name / f"1.{kind}", save_all=True, append_images=frames[1:])
+    found = open_source(f"folder:{tmp_path}")
+    one = tmp_path / "a" / f"1.{kind}"
+    assert list(found.notes) == [
+        f"of files with several frames, as {one} with 2, the first one is trained on"
+    ]
+    assert abs(int(found.pixels(0)[0, 0, 0]) - 10) <= 2

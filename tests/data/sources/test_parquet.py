@@ -52,6 +52,13 @@ def test_one_of_several_numbered_files_is_read_where_it_is_asked_for_by_itself(t
         decode(f"parquet:{tmp_path}")
 
 
+def test_files_called_as_splits_that_are_no_parquet_are_said(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "train.parquet", pictures(4))
+    for name in ("test.pq", "README.md", ".test.csv"):
+        (tmp_path / name).write_text("not data")
+    assert list(open_source(f"parquet:{tmp_path}").notes) == ["not read, since no .parquet: test.pq"]
+
+
 def test_parquet_is_read_from_a_uri_too(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "train.parquet", pictures(4))
     assert_equal(decode(f"parquet:{path.as_uri()}"), decode(f"parquet:{path}"))

@@ -302,3 +302,61 @@ def test_texts_that_are_empty_are_no_labels(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", {**IMAGE, "label": TEXTS})
     write(tmp_path / "test.parquet", {"image": IMAGES[:2], "label": ["", ""]})
     assert "2 of its 2 rows have no label" in open_source(f"parquet:{tmp_path}").notes[0]
+
+
+SPLIT_COLUMNS: dict[str, Sequence[object]] = {
+    "split": ["train"] * 8 + ["test"] * 4,
+    "Usage": ["Training"] * 8 + ["PublicTest"] * 4,
+    "subset": pa.array(["train"] * 8 + ["val"] * 4).dictionary_encode(),
+    "partition": ["train"] * 8 + ["other"] * 4,
+    "set": ["test"] * 12,
+    "is_train": [True] * 8 + [False] * 4,
+    "is_valid": [0] * 8 + [1] * 4,
+}
+
+
+@pytest.mark.parametrize(("name", "values"), SPLIT_COLUMNS.items())
+def test_rows_of_other_splits_are_not_trained_on(tmp_path: Path, name: str, values: Sequence[object]) -> None:
+    path = write(tmp_path / "data.parquet", {**IMAGE, "label": TRUTH, name: values})
+    assert refused(tmp_path).startswith(f"Parquet file {path}: column {name!r} tells splits (")
+    assert "but all rows would be taken for train; write a file for each" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("split", ["train"] * 12),
+        ("split", [None] * 12),
+        ("subset", ["a", "b"] * 6),
+        ("is_train", [True] * 12),
+        ("is_valid", [1] * 12),
+        ("set", range(12)),
+    ],
+)
+def test_columns_that_tell_no_other_split_change_nothing(
+    tmp_path: Path, name: str, values: Sequence[object]
+) -> None:
+    write(tmp_path / "train.parquet", {**IMAGE, "label": TRUTH, name: values})
+    write(tmp_path / "test.parquet", {"image": IMAGES[:3], "label": TRUTH[:3], "split": ["test"] * 3})
+    assert open_source(f"parquet:{tmp_path}").labels.tolist() == [*TRUTH, *TRUTH[:3]]
+
+
+def test_a_split_column_agrees_with_the_split_that_is_chosen(tmp_path: Path) -> None:
+    write(tmp_path / "test.parquet", {**IMAGE, "label": TRUTH, "split": ["test"] * 12})
+    found = open_source(f"parquet:{tmp_path}", selection=Selection(split="test"))
+    assert found.labels.tolist() == TRUTH
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_columns_of_one_name_are_refused_by_it(tmp_path: Path, name: str) -> None:
+    columns = {"image": pa.array(IMAGES), "label": pa.array(TRUTH)}
+    table = pa.table(columns).append_column(name, columns[name])
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert refused(tmp_path) == f"Parquet file {tmp_path / 'train.parquet'} has 2 columns called {name!r}"
+
+
+def test_sounds_are_no_images(tmp_path: Path) -> None:
+    table = pa.table({"audio": IMAGES, "label": TRUTH})
+    told = {"info": {"features": {"audio": {"_type": "Audio"}}}}
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(told)}), tmp_path / "a.parquet")
+    assert "has no image column" in refused(tmp_path)
