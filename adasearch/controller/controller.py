@@ -73,7 +73,7 @@ class BatchSizeController(ItemByItem):
         seed: of the order of the examples.
         weights: of the examples: each epoch then draws as many as there are with replacement, in proportion
             to them, as ``torch.utils.data.WeightedRandomSampler`` does, and goes on from a checkpoint, too.
-        drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
+        drop_last: leave the examples out that fill no batch at an epoch's end; they count as seen.
         whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
             cannot be put together from parts (several means over different things, a contrastive one).
         epochs: length of the run, for :attr:`progress` and :meth:`curve`.
@@ -162,6 +162,7 @@ class BatchSizeController(ItemByItem):
         self._watch = Watch(optimizer)
         self._budget = None if epochs is None else max(1, round(epochs * examples))
         self._curves: list[Curve] = []
+        self._drop_last = drop_last
         self._gradient = BatchGradient(
             optimizer, self._update, self._meter, processes, self._trained, self._ddp
         )
@@ -298,4 +299,4 @@ class BatchSizeController(ItemByItem):
         self._part = None
         self._settled = True
         for curve in self._curves:
-            curve.move(self.examples_seen)
+            curve.move(self._constantly(self.examples_seen))

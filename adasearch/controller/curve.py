@@ -4,7 +4,20 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from adasearch.errors import InputError
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "usable"]
+
+
+def usable(seen: int, examples: int, batch_size: int, *, drop_last: bool) -> int:
+    """Return how many of the first so many examples of a stream a run at a constant batch size uses.
+
+    >>> [usable(seen, 100, 32, drop_last=True) for seen in (64, 98, 100, 164)]
+    [64, 96, 96, 160]
+    """
+    if not drop_last:
+        return seen
+    full = examples // batch_size * batch_size
+    epochs, rest = divmod(seen, examples)
+    return epochs * full + min(rest, full)
 
 
 class Curve:
@@ -16,8 +29,8 @@ class Curve:
     Args:
         schedule: just built, or to be given the state of one that was followed.
         steps: that it was built for.
-        budget: examples of the run.
-        examples_seen: so far.
+        budget: examples that such a run uses.
+        examples_seen: of these, so far.
 
     Raises:
         InputError: the schedule does not count steps.

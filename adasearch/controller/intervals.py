@@ -33,7 +33,6 @@ class Intervals:
         lr_scale: the factor on the learning rate for the batch at hand.
         initial_batch_size: that the run began with.
         steps: updates that were made.
-        examples_seen: training examples so far.
 
     Args:
         scheduler: asked at the end of each interval.
@@ -80,7 +79,12 @@ class Intervals:
             batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
         )
         self.lr_scale = 1.0
-        self.steps = self.examples_seen = 0
+        self.steps = 0
+
+    @property
+    def examples_seen(self) -> int:
+        """Examples that the run has passed, with those that ``drop_last`` leaves out."""
+        return self._sampler.position
 
     def begin(self, part: MicroBatch) -> None:
         """Begin a batch with its first part, and an interval with the first batch of a new size."""
@@ -102,7 +106,6 @@ class Intervals:
             shown: this process's examples whose loss is in.
         """
         self.steps += updated
-        self.examples_seen += batch_size
         self._watch.batch_ended(updated=updated)
         self._meter.end_step(batch_size, updated=updated, shown=shown)
         over = self.examples_seen >= self._mark and ends and not self._meter.waiting
@@ -162,7 +165,7 @@ class Intervals:
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another loop's were."""
         self._sampler.load_state_dict(state["sampler"])
-        self.steps, self.examples_seen = state["steps"], state["examples_seen"]
+        self.steps = state["steps"]
         self.lr_scale = state["lr_scale"]
         self.decision = Decision(**state["decision"])
         self.history = history_of(state["history"])

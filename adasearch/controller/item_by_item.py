@@ -110,7 +110,7 @@ class ItemByItem(Readings):
         self._intervals.end(batch_size, updated=updated, ends=ends, shown=shown)
         if self.steps:  # before the first update torch takes a schedule's step for a mistake
             for curve in self._curves:
-                curve.follow(self.examples_seen)
+                curve.follow(self._constantly(self.examples_seen))
 
     def _leave_out(self) -> bool:
         part = self._unsettled()

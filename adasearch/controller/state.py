@@ -4,15 +4,30 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
 from adasearch.signals.interval_state import IntervalState
 
-__all__ = ["VERSION", "ControllerState", "MarkedInterval", "readable"]
+__all__ = ["VERSION", "ControllerState", "MarkedInterval", "SamplerState", "readable"]
 
 VERSION = 2
 """Of the format. Version 0.2.0 of adasearch wrote its own in this place, and the history by columns; format 1
 has no random-number states."""
+
+
+class _Place(TypedDict):
+    examples: int
+    seed: int
+    drop_last: bool
+    epoch: int
+    offset: int
+    batch_size: int
+    drawn: list[int]
+
+
+class SamplerState(_Place, total=False):
+    """Where a sampler is: numbers and one short list; ``weights`` is their digest, if it draws by weight."""
+
+    weights: str
 
 
 class MarkedInterval(IntervalState):

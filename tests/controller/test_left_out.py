@@ -332,6 +332,7 @@ def _process(rank: int, folder: str) -> None:
             with pytest.raises(InputError, match="under DDP a process cannot leave a batch out"):
                 run.passes(1, {0})
         torch.save(found, f"{folder}/{rank}")
+        dist.barrier()  # no process leaves while another is still in a collective
     finally:
         dist.destroy_process_group()
 

@@ -332,6 +332,7 @@ def _process(rank: int, folder: str) -> None:
     try:
         found = {name: run(*each[:2], device_batch=each[2])[:2] for name, each in SHARED.items()}
         torch.save(found, f"{folder}/{rank}")
+        dist.barrier()  # no process leaves while another is still in a collective
     finally:
         dist.destroy_process_group()
 
