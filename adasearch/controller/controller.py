@@ -247,9 +247,8 @@ class BatchSizeController(ItemByItem):
                 "gradients that went backward before controller.backward() are left out: give one sum of all "
                 "losses (it is as it should be for another network's step, as in a GAN)"
             )
-        self._watch.look_at(loss, part)
-        if weight is None and (part.passes > 1 or self._ddp is not None):
-            self._watch.look_at_weight(loss, part)
+        in_parts = part.passes > 1 or self._ddp is not None
+        self._watch.look_at(loss, part, weighed_by_examples=in_parts and weight is None)
         self._gradient.add(loss, part, None if weight is None else number_of(weight, "weight"))
         return self._settle(part)
 

@@ -75,8 +75,10 @@ class ItemByItem(Readings):
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
+        part = self._unsettled()
         self._watch.used()
-        self._gradient.record(loss, self._unsettled())
+        self._watch.look_at(loss, part)
+        self._gradient.record(loss, part)
         self._settled = True
 
     def measure(self) -> None:

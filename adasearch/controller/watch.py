@@ -3,11 +3,12 @@
 import math
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.errors import InputError
 
@@ -17,8 +18,8 @@ MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
-MOST_WEIGHTS = 8  # looked at, for which the device is waited for
-SUM = 2  # of the kinds of reduction in torch's autograd
+MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
+LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
@@ -56,7 +57,8 @@ class Watch:
         self._made = 0  # steps before the update under way
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss
-        self._weights: list[float] = []  # of an example, in the first parts
+        self._looks = 0  # batches whose parts are weighed by their examples
+        self._over: list[tuple[tuple[float, ...], int]] = []  # of parts, and their examples
         self._idle = 0
         self._batches = self._dropped = 0
         self._rate: float | None = None  # of the update before
@@ -115,28 +117,26 @@ class Watch:
                 "accumulate), but the controller does that: leave it out, and give device_batch="
             )
 
-    def look_at(self, loss: Tensor, part: MicroBatch) -> None:
-        """Look whether the first loss is the sum over its examples."""
-        if self._looked or part.examples < 2:
+    def look_at(self, loss: Tensor, part: MicroBatch, *, weighed_by_examples: bool = False) -> None:
+        """Look what some of the losses are means over: the first ones, and others ever more rarely."""
+        if part.first:
+            self._looks += weighed_by_examples
+            self._over = self._over if part.passes == 1 else []
+        look = weighed_by_examples and part.number < MOST_PARTS and self._looks in LOOKED_AT
+        first, self._looked = not self._looked and part.examples > 1, self._looked or part.examples > 1
+        if not (first or look):
             return
-        self._looked = True
-        function = loss.grad_fn
-        # What autograd saves is there to be looked at, and may be called otherwise in another version.
-        shape = getattr(function, "_saved_self_sym_sizes", None)
-        summed = type(function).__name__ == "SumBackward0" and shape and shape[0] == part.examples
-        if summed or getattr(function, "_saved_reduction", None) == SUM:
+        terms = terms_of(loss, part.examples, products=part.passes > 1)
+        if first and terms.summed:
             self.say(
                 f"the loss looks like the sum over the {part.examples} examples at hand, but the controller "
                 "takes it for their mean"
             )
-
-    def look_at_weight(self, loss: Tensor, part: MicroBatch) -> None:
-        """Look whether the first losses of parts are means over something else than their examples."""
-        if len(self._weights) >= MOST_WEIGHTS:
+        if not look or terms.summed:
             return
-        weight = getattr(loss.grad_fn, "_saved_total_weight", None)  # of the cross entropy
-        self._weights.append(1.0 if weight is None else float(weight) / part.examples)
-        if max(self._weights) - min(self._weights) > 1e-5 * max(self._weights):
+        unequal = any(_unequal(terms.over, part.examples, *other) for other in self._over)
+        self._over.append((terms.over, part.examples))
+        if terms.class_weights or unequal:
             self.say(
                 "the loss is a mean over tokens or class weights, but the parts of a batch are weighed by "
                 "their examples: give controller.step(loss, weight=...), or whole_batches=True"
@@ -212,3 +212,11 @@ class _Steps:
                 "update is not counted, measured or coupled",
                 stacklevel=4,
             )
+
+
+def _unequal(mine: Sequence[float], examples: int, theirs: Sequence[float], others: int) -> bool:
+    """Tell whether two losses of the same form are means over something else than their examples."""
+    return len(mine) == len(theirs) and any(
+        a != b and abs(a * others - b * examples) > 1e-5 * abs(a * others)
+        for a, b in zip(mine, theirs, strict=True)
+    )
