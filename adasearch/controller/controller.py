@@ -209,7 +209,8 @@ class BatchSizeController(ItemByItem):
         for item in self.sampler.handed_out(self._random.around(loader)):
             part = self.begin()
             self._gradient.clear()
-            with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
+            apart = None if self._ddp is None or part.last else self._ddp.no_sync()
+            with self._watch.in_loop(), apart or nullcontext():
                 yield item
             self._pass_over()
         self._watch.passed_over(pass_ended=True)

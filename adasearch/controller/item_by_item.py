@@ -10,6 +10,7 @@ from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.readings import Readings
+from adasearch.controller.trained import Trained
 from adasearch.training.optimizer import Update
 
 __all__ = ["ItemByItem"]
@@ -20,6 +21,7 @@ class ItemByItem(Readings):
 
     _gradient: BatchGradient
     _random: RandomNumbers
+    _trained: Trained
     _update: Update
     _scaler: GradScaler | None
     _unscaled: bool  # whether it divided gradients of which no update came
@@ -71,6 +73,11 @@ class ItemByItem(Readings):
             self._intervals.begin(part)
             self._first_lr = self._optimizer.param_groups[0]["lr"]
         self._gradient.begin(part)
+        if name := self._trained.forgotten(self._watch.others_update):
+            self._watch.say(
+                f"parameter {name!r} was thawed or added, but no optimizer updates it: give it "
+                "to the controller's with add_param_group(), or build a new controller with the new optimizer"
+            )
         return part
 
     def record(self, loss: Tensor) -> None:

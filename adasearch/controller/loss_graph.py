@@ -48,6 +48,13 @@ def terms_of(loss: Tensor, examples: int, *, products: bool = True) -> LossTerms
     >>> terms_of((each * torch.tensor([1, 0, 1, 0])).sum() / 2 + scores.square().mean(), 4)
     LossTerms(summed=False, class_weights=False, over=(2.0, 12.0))
     """
+    try:
+        return _terms(loss, examples, products=products)
+    except RuntimeError:  # the graph was freed, or written into: whoever goes backward will hear of it
+        return LossTerms(summed=False, class_weights=False, over=())
+
+
+def _terms(loss: Tensor, examples: int, *, products: bool) -> LossTerms:
     sums, others, explicit = 0, 0, False
     class_weights, over = False, []
     for node, scale, divided in _reductions(loss):

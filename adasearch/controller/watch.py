@@ -3,10 +3,13 @@
 import math
 import warnings
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from weakref import ReferenceType, WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
@@ -53,6 +56,9 @@ class Watch:
                 inner.register_step_post_hook(self._steps.note_end),
             ):
                 weakref.finalize(self, handle.remove)
+        shared = register_optimizer_step_post_hook(self._steps.note_other)
+        weakref.finalize(self, shared.remove)
+        self._steps.own = weakref.ref(inner)
         self._counted = isinstance(inner, Optimizer)
         self._made = 0  # steps before the update under way
         self._unused: int | None = 0  # items passed over; None once one was used
@@ -71,6 +77,19 @@ class Watch:
         if line not in self._said:
             self._said.add(line)
             warnings.warn(line, stacklevel=4)
+
+    @contextmanager
+    def in_loop(self) -> Iterator[None]:
+        """Hold for as long as the loop has items at hand."""
+        self._steps.in_loop = True
+        try:
+            yield
+        finally:
+            self._steps.in_loop = False
+
+    def others_update(self, p: nn.Parameter) -> bool:
+        """Tell whether another optimiser of the loop was seen to update a parameter."""
+        return id(p) in self._steps.others
 
     def used(self) -> None:
         """Note that the loop used an item."""
@@ -199,17 +218,39 @@ class _Steps:
         self.ours = False
         self._known: int | None = None  # of these when the step began, None if it began in one
         self.said = False
+        self.in_loop = False
+        self.own: ReferenceType[object] | None = None
+        self.others: set[int] = set()  # parameters that other optimisers update, by id
+        self._known_others: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
 
     def note_begin(self, *_: object) -> None:
         self._known = None if self.ours else self.updates
 
     def note_end(self, *_: object) -> None:
         self.made += 1
-        if self._known == self.updates and not self.said:
+        if self._known == self.updates:
+            self._say_beside("optimizer.step() is")
+
+    def note_other(self, optimizer: Optimizer, *_: object) -> None:
+        """Note a step of any optimiser of the program."""
+        own = None if self.own is None else self.own()
+        if own is None or optimizer is own or self.ours or not self.in_loop:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if self._known_others.get(optimizer) == len(parameters):
+            return
+        self._known_others[optimizer] = len(parameters)
+        self.others.update(map(id, parameters))
+        groups = getattr(own, "param_groups", ())
+        if not self.others.isdisjoint(id(p) for group in groups for p in group["params"]):
+            self._say_beside(f"step() of another {type(optimizer).__name__} with the same parameters is")
+
+    def _say_beside(self, what: str) -> None:
+        if not self.said:
             self.said = True
             warnings.warn(
-                "optimizer.step() is called beside the controller, whose step() or update() does it: such an "
-                "update is not counted, measured or coupled",
+                f"{what} called beside the controller, whose step() or update() does it: such an update is "
+                "not counted, measured or coupled",
                 stacklevel=4,
             )
 
