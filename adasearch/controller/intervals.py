@@ -117,10 +117,12 @@ class Intervals:
         measured = self._meter.finish()
         val_loss = None
         if self._evaluate is not None and "val_loss" in self._scheduler.needs:
-            val_loss = (
-                self._processes.sum(number_of(self._evaluate(), "what evaluate returns"))
-                / self._processes.count
-            )
+            self._sampler.evaluating = True
+            try:
+                found = number_of(self._evaluate(), "what evaluate returns")
+            finally:
+                self._sampler.evaluating = False
+            val_loss = self._processes.sum(found) / self._processes.count
         self.history.append(
             Signals(
                 interval=len(self.history),

@@ -10,8 +10,7 @@ every example comes exactly once per permutation, whatever the sizes. With ``dro
 permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does; it is passed with the
 batch before it, so that the epoch is over even where a smaller batch would fit from then on.
 
-Whoever else reads the loader (a first look, statistics for BatchNorm, an evaluation) gets the rest of the
-epoch as it would be drawn now, and changes nothing: sizes are fixed by the loop's own pass alone.
+Whoever else reads the loader gets the rest of the epoch as it would be drawn now, and changes nothing.
 """
 
 import hashlib
@@ -32,7 +31,7 @@ from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.state import SamplerState
 from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.data.weighted_draws import weighted_draws
-from adasearch.errors import require
+from adasearch.errors import InputError, require
 
 __all__ = ["ResizableBatchSampler"]
 
@@ -104,6 +103,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._offset = 0  # in the stream, of the first batch that was not finished
         self._drawings = Drawings()
         self._taken: MicroBatch | None = None
+        self.evaluating = False  # nobody may draw meanwhile
         draw, self._digest = None, None
         if weights is not None:
             fits = weights.shape == (examples,)
@@ -172,6 +172,11 @@ class ResizableBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
+        if self.evaluating:
+            raise InputError(
+                "evaluate= reads the training's loader, which hands out the rest of the epoch only: give it a "
+                "loader of its own"
+            )
         drawing = self._drawings.begin(self._epoch, self._offset)
         iterator = self._draw(drawing)
         drawing.iterator = ref(iterator)
