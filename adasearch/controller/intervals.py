@@ -142,7 +142,8 @@ class Intervals:
         else:
             self.decision = decide(self._scheduler, self.history, self._limits)
         rows = ((row.batch_size, row.train_loss) for row in self.history[-2:])
-        self._watch.interval_ended(rows, resized=self.decision.batch_size != batch_size)
+        ends = [loss.item() / max(int(examples), 1) for loss, examples in self._meter.ends]
+        self._watch.interval_ended(rows, ends, resized=self.decision.batch_size != batch_size)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)

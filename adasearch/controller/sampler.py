@@ -174,7 +174,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         """Draw the rest of the epoch, from the first batch that was not finished."""
         if self.evaluating:
             raise InputError(
-                "evaluate= reads the training's loader, which hands out the rest of the epoch: give it its own"
+                "evaluate= reads the training's loader, which hands out an epoch's rest: give it its own"
             )
         drawing = self._drawings.begin(self._epoch, self._offset)
         iterator = self._draw(drawing)

@@ -67,6 +67,7 @@ class Watch:
         self._over: list[tuple[tuple[float, ...], int]] = []  # of parts, and their examples
         self._idle = 0
         self._batches = self._dropped = 0
+        self._last_loss = math.nan  # of the interval before
         self._rate: float | None = None  # of the update before
         self._moves = 0
         self._epoch = -1
@@ -178,18 +179,32 @@ class Watch:
                 "device_batch=, do not count batches in the loop"
             )
 
-    def interval_ended(self, rows: Iterable[tuple[int, float]], *, resized: bool) -> None:
-        """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
+    def interval_ended(
+        self, rows: Iterable[tuple[int, float]], ends: Sequence[float], *, resized: bool
+    ) -> None:
+        """Look at the last intervals' sizes and losses, and at the learning rate where the size changes.
+
+        ``ends`` are the losses of the interval's first and last batch. A sum jumps with the size, from one
+        batch to the next; what diverges does not.
+        """
         *before, (size, loss) = rows
         if not math.isfinite(loss):
             self.say(f"the loss of an interval is {loss}: the weights may be lost for good")
         for former, other in before[-1:]:
-            grown = max(size, former) >= 1.5 * min(size, former)
-            if grown and other > 0 and abs(math.log(max(loss, 1e-30) / other * former / size)) < 0.1:
+            grown = math.log(size / former)
+            if (
+                abs(grown) > 0.4
+                and min(loss, other, self._last_loss, *ends[:1]) > 0
+                and (
+                    abs(math.log(loss / other) - grown) < 0.1
+                    and math.log(ends[0] / self._last_loss) / grown > 0.5
+                )
+            ):
                 self.say(
                     f"the loss went from {other:.4g} to {loss:.4g} as the batch went from {former} to "
                     f"{size}: it looks like a sum, but the controller takes it for the mean"
                 )
+        self._last_loss = ends[-1] if ends else math.nan
         if resized and self._moves >= FEWEST_MOVES and not self.follows:
             self.say(
                 "the learning rate is changed at each update, and now the batch size, too: a schedule that "
