@@ -95,7 +95,7 @@ class BatchGradient:
             InputError: it is negative or not finite, or given for some parts of a batch only.
         """
         whole = part.passes == 1 and not self._together
-        if weight is not None and not whole:
+        if weight is not None:
             require(0 <= weight < math.inf, "weight must be finite and at least 0", weight=weight)
         if not part.first and self.shown:
             same = self._weighted == (weight is not None and not whole)
@@ -110,9 +110,14 @@ class BatchGradient:
         share = self._processes.count * counted / part.batch_size
         try:
             self._update.scaled(loss * share).backward()
-        except BaseException:  # what it added to the sum of the parts before cannot be taken back
+        except BaseException as error:  # what it added to the sum of the parts before cannot be taken back
             self._broken = self._broken or any(kept is not None for kept in self._kept.values())
             self._forward.ran = False
+            if isinstance(error, RuntimeError) and "through the graph a second time" in str(error):
+                raise InputError(
+                    "what the loss was computed from went backward already: leave loss.backward() to the "
+                    "controller, and detach what is carried over from the item before"
+                ) from error
             raise
         if self._weighted:
             self._weight += counted

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from adasearch.controller.arguments import check_arguments, check_loss, number_of, weights_of
+from adasearch.controller.arguments import check_arguments, check_loss, check_options, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.curve import Curve
 from adasearch.controller.intervals import Intervals
@@ -38,7 +38,7 @@ from adasearch.controller.state import ControllerState, readable
 from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
 from adasearch.controller.watch import Watch, check_optimizer
-from adasearch.errors import InputError, require
+from adasearch.errors import InputError, require, shortened
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.signal_sets import GROUPED
@@ -117,11 +117,14 @@ class BatchSizeController(ItemByItem):
             seed=seed,
             evaluate=evaluate,
         )
+        check_options(scaler=scaler, drop_last=drop_last, whole_batches=whole_batches)
         batch_size, seed = int(batch_size), int(seed)  # NumPy's numbers belong in no checkpoint
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         epochs = None if epochs is None else number_of(epochs, "epochs")
         require(epochs is None or 0 < epochs < math.inf, "epochs must be greater than 0", epochs=epochs)
-        self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
+        self.scheduler = scheduler_of(
+            scheduler, {} if fields is None else fields, evaluated=evaluate is not None
+        )
         needs = self.scheduler.needs
         self._examples = examples = examples_of(data)
         self._ddp = parallel_in(model)
@@ -138,7 +141,7 @@ class BatchSizeController(ItemByItem):
             check_whole(self.scheduler, device_batch, shared=processes.count > 1)
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
-            raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
+            raise InputError(f"batch_size={shortened(str(batch_size))} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
             examples,
             batch_size,

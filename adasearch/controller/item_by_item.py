@@ -3,14 +3,17 @@
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from adasearch.controller.arguments import check_loss
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.readings import Readings
 from adasearch.controller.trained import Trained
+from adasearch.errors import InputError
 from adasearch.training.optimizer import Update
 
 __all__ = ["ItemByItem"]
@@ -83,6 +86,7 @@ class ItemByItem(Readings):
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
         part = self._unsettled()
+        check_loss(loss, backward=False)
         self._watch.used()
         self._watch.look_at(loss, part)
         self._gradient.record(loss, part)
@@ -90,7 +94,13 @@ class ItemByItem(Readings):
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._gradient.complete(self.part.batch_size)
+        part = self.part
+        if not part.last:
+            raise InputError(
+                f"no update is due with part {part.number + 1} of {part.passes} of a batch: what makes every "
+                "item an update, as Lightning does, needs whole_batches=True"
+            )
+        self._gradient.complete(part.batch_size)
         self._unscaled = self._scaler is not None
 
     def before_update(self) -> None:
@@ -105,6 +115,8 @@ class ItemByItem(Readings):
 
         ``updated`` is False where a scaler of the loss skipped the update.
         """
+        if not isinstance(updated, (bool, np.bool)):
+            raise InputError(f"updated must be True or False but is of type {type(updated).__name__}")
         self._update.end()
         self._watch.step_ended()
         self._unscaled = False

@@ -1,8 +1,11 @@
 """Whether a loader hands out what a controller's sampler draws, and nothing else."""
 
-from collections.abc import Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 
-from torch.utils.data import IterableDataset, Sampler
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from adasearch.errors import InputError, require
 
@@ -15,12 +18,15 @@ def examples_of(data: object) -> int:
     Raises:
         InputError: it cannot be drawn from by number.
     """
-    if isinstance(data, IterableDataset) or not isinstance(data, Sized):
-        raise InputError(
-            f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
-            "from by number, so give one with __len__ and __getitem__"
-        )
-    return len(data)
+    if isinstance(data, DataLoader):
+        raise InputError("data must be the data set, not a loader of it: loader.dataset")
+    with suppress(TypeError):  # a NumPy number has __len__ and no length
+        if isinstance(data, Sized) and not isinstance(data, IterableDataset):
+            return len(data)
+    raise InputError(
+        f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
+        "from by number, so give one with __len__ and __getitem__"
+    )
 
 
 def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> None:
@@ -31,6 +37,11 @@ def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> 
     Raises:
         InputError: in one line, with what to do.
     """
+    if not isinstance(loader, Iterable) or isinstance(loader, (Sequence, Mapping, Tensor, np.ndarray)):
+        raise InputError(
+            f"the loader must draw from controller.sampler, but is of type {type(loader).__name__}: give a "
+            "DataLoader with batch_sampler=controller.sampler"
+        )
     found = getattr(loader, "batch_sampler", sampler)
     if getattr(loader, "sampler", None) is sampler:
         raise InputError("give the loader batch_sampler=controller.sampler, not sampler=")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from adasearch.controller.curve import Curve, usable
+from adasearch.controller.arguments import whole_number
+from adasearch.controller.curve import Curve, check_builder, usable
 from adasearch.controller.intervals import Intervals
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.sampler import ResizableBatchSampler
@@ -98,13 +99,13 @@ class Readings:
             InputError: a schedule that follows a metric, or a controller built without ``epochs``.
         """
         budget = self._constantly(self._length)
-        count = -(-budget // self._intervals.initial_batch_size) if steps is None else steps
+        count = (
+            -(-budget // self._intervals.initial_batch_size)
+            if steps is None
+            else whole_number(steps, "steps")
+        )
         require(count >= 1, "steps must be at least 1", steps=count)
-        if not callable(schedule):
-            raise InputError(
-                f"curve() takes a function of optimiser and steps that builds a schedule, not a "
-                f"{type(schedule).__name__}"
-            )
+        check_builder(schedule)
         built = schedule(self._optimizer, count)
         self._curves.append(Curve(built, count, budget, self._constantly(self.examples_seen)))
         self._watch.follows = True

@@ -26,9 +26,10 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.controller.arguments import whole_number
 from adasearch.controller.drawing import MOVED, Drawing, Drawings
 from adasearch.controller.micro_batch import MicroBatch
-from adasearch.controller.state import SamplerState
+from adasearch.controller.state import SamplerState, check_place
 from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.data.weighted_draws import weighted_draws
 from adasearch.errors import InputError, require
@@ -141,7 +142,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         Raises:
             InputError: a process would get no example or, with ``drop_last``, an epoch no batch.
         """
-        least = self.num_replicas
+        batch_size, least = whole_number(batch_size, "batch_size"), self.num_replicas
         require(batch_size >= least, "batch_size must be at least 1 per process", batch_size=batch_size)
         full = not self._drop_last or batch_size <= self._examples
         require(full, f"with drop_last batch_size must be at most {self._examples}", batch_size=batch_size)
@@ -278,6 +279,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         Raises:
             InputError: the other sampler's stream was another one.
         """
+        check_place(state)
         for name, theirs, mine in (
             ("examples", state["examples"], self._examples),
             ("seed", state["seed"], self._seed),
