@@ -1,10 +1,8 @@
 """Whether a loader hands out what a controller's sampler draws, and nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Sized
 from contextlib import suppress
 
-import numpy as np
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from adasearch.errors import InputError, require
@@ -37,7 +35,7 @@ def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> 
     Raises:
         InputError: in one line, with what to do.
     """
-    if not isinstance(loader, Iterable) or isinstance(loader, (Sequence, Mapping, Tensor, np.ndarray)):
+    if not isinstance(loader, Iterable) or getattr(loader, "ndim", 1) == 0:
         raise InputError(
             f"the loader must draw from controller.sampler, but is of type {type(loader).__name__}: give a "
             "DataLoader with batch_sampler=controller.sampler"

@@ -339,7 +339,7 @@ def test_evaluation_over_the_trainings_own_loader_is_refused() -> None:
     scheduler = Script(sizes=(), needs=frozenset({"val_loss"}))
     run = Run(scheduler=scheduler, evaluate=evaluate)
     with pytest.raises(
-        InputError, match="evaluate= reads the training's loader, which hands out the rest of"
+        InputError, match="evaluate= reads the training's loader, which hands out an epoch's rest"
     ):
         run.epoch()
     other = Run(scheduler=scheduler, evaluate=lambda: len([*DataLoader(data(), batch_size=8)]))
