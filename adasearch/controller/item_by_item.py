@@ -9,6 +9,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from adasearch.controller.arguments import check_loss
 from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.loaders import check_processes
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.readings import Readings
@@ -70,6 +71,7 @@ class ItemByItem(Readings):
                 "the controller makes the batches as large as they are to be"
             )
         self._random.restore()
+        check_processes(self.sampler.num_replicas)
         part = self._part = self.sampler.take()
         self._settled = False
         if part.first:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sized
 from contextlib import suppress
 
+from torch import distributed as dist
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from adasearch.errors import InputError, require
 
-__all__ = ["check_loader", "examples_of"]
+__all__ = ["check_loader", "check_processes", "examples_of"]
 
 
 def examples_of(data: object) -> int:
@@ -25,6 +26,20 @@ def examples_of(data: object) -> int:
         f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
         "from by number, so give one with __len__ and __getitem__"
     )
+
+
+def check_processes(count: int) -> None:
+    """Refuse other processes than a controller was built for, since each would draw all of a batch.
+
+    Raises:
+        InputError: there are others.
+    """
+    together = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if together != count:
+        raise InputError(
+            f"the controller was built for {count} processes, but there are {together}: build it behind "
+            "init_process_group(), around a DistributedDataParallel"
+        )
 
 
 def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> None:

@@ -378,8 +378,13 @@ def _leaving_out(rank: int, folder: str) -> None:
             optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
             limits = Limits(smallest=SIZE, largest=SIZE)
             controller = BatchSizeController(
-                *(model, optimizer, task.data, PLAIN),
-                **{"batch_size": SIZE, "limits": limits, "device_batch": device_batch},
+                model,
+                optimizer,
+                task.data,
+                PLAIN,
+                batch_size=SIZE,
+                limits=limits,
+                device_batch=device_batch,
             )
             items = []
             for number, (inputs, labels) in enumerate(
