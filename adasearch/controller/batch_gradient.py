@@ -60,6 +60,8 @@ class BatchGradient:
         self.shown = 0
         self._cleared = False
         self._weighted = False  # whether the loop weighs the parts
+        self._told = False  # whether it said so for this batch
+        self._agreed = not self._together  # whether all processes know
         self._weight = 0.0  # of this process's parts so far
         self._weighted_loss: Tensor | None = None
         self._kept: dict[nn.Parameter, Tensor | None] = {}
@@ -73,6 +75,7 @@ class BatchGradient:
             self.shown = 0
             self._broken = False
             self._kept = {}
+            self._told = False
             self._weight, self._weighted_loss = 0.0, None
 
     def clear(self) -> None:
@@ -95,12 +98,15 @@ class BatchGradient:
             InputError: it is negative or not finite, or given for some parts of a batch only.
         """
         whole = part.passes == 1 and not self._together
-        if weight is not None and not whole:
+        if weight is not None:
             require(0 <= weight < math.inf, "weight must be finite and at least 0", weight=weight)
         if not part.first and self.shown:
             same = self._weighted == (weight is not None and not whole)
             require(same, "weight= belongs to all parts of a batch or to none", weight=weight)
-        self._weighted = weight is not None and not whole
+        elif self._together and self._agreed:
+            same = self._weighted == (weight is not None)
+            require(same, "on several processes weight= belongs to all batches or to none", weight=weight)
+        self._weighted, self._told = weight is not None and not whole, True
         if weight == 0:  # the mean over nothing
             self.leave_out(part)
             return
@@ -110,9 +116,14 @@ class BatchGradient:
         share = self._processes.count * counted / part.batch_size
         try:
             self._update.scaled(loss * share).backward()
-        except BaseException:  # what it added to the sum of the parts before cannot be taken back
+        except BaseException as error:  # what it added to the sum of the parts before cannot be taken back
             self._broken = self._broken or any(kept is not None for kept in self._kept.values())
             self._forward.ran = False
+            if isinstance(error, RuntimeError) and "through the graph a second time" in str(error):
+                raise InputError(
+                    "what the loss was computed from went backward already: leave loss.backward() to the "
+                    "controller, and detach what is carried over from the item before"
+                ) from error
             raise
         if self._weighted:
             self._weight += counted
@@ -138,6 +149,8 @@ class BatchGradient:
 
     def complete(self, batch_size: int) -> None:
         """Measure the gradient, once all parts are through and before anything changes it."""
+        if not self._agreed:
+            self._agree()
         if not self._weighted:
             self._meter.join()
             self._meter.observe(self._update.unscale())
@@ -152,6 +165,17 @@ class BatchGradient:
         if self._weighted_loss is not None:
             self._meter.add_loss(self._weighted_loss * (shown / total))
         self._meter.observe(scale * unit)
+
+    def _agree(self) -> None:
+        """Learn whether parts are weighed, for a process that left out all of the first batches.
+
+        Raises:
+            InputError: some processes weigh them and some do not.
+        """
+        weighed = self._processes.sum(float(self._told and self._weighted))
+        if self._processes.sum(float(self._told and not self._weighted)) and weighed:
+            raise InputError("weight= belongs to the parts of all processes or to none")
+        self._weighted, self._agreed = weighed > 0, True
 
     @property
     def sound(self) -> bool:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from adasearch.controller.arguments import check_arguments, check_loss, number_of, weights_of
+from adasearch.controller.arguments import check_arguments, check_loss, check_options, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.curve import Curve
 from adasearch.controller.intervals import Intervals
@@ -38,7 +38,7 @@ from adasearch.controller.state import ControllerState, readable
 from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
 from adasearch.controller.watch import Watch, check_optimizer
-from adasearch.errors import InputError, require
+from adasearch.errors import InputError, require, shortened
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.signal_sets import GROUPED
@@ -73,7 +73,7 @@ class BatchSizeController(ItemByItem):
         seed: of the order of the examples.
         weights: of the examples: each epoch then draws as many as there are with replacement, in proportion
             to them, as ``torch.utils.data.WeightedRandomSampler`` does, and goes on from a checkpoint, too.
-        drop_last: see :class:`~adasearch.controller.sampler.ResizableBatchSampler`.
+        drop_last: leave the examples out that fill no batch at an epoch's end; they count as seen.
         whole_batches: whether each item is a whole batch, or a process's whole share of it, for a loss that
             cannot be put together from parts (several means over different things, a contrastive one).
         epochs: length of the run, for :attr:`progress` and :meth:`curve`.
@@ -117,11 +117,14 @@ class BatchSizeController(ItemByItem):
             seed=seed,
             evaluate=evaluate,
         )
+        check_options(scaler=scaler, drop_last=drop_last, whole_batches=whole_batches)
         batch_size, seed = int(batch_size), int(seed)  # NumPy's numbers belong in no checkpoint
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         epochs = None if epochs is None else number_of(epochs, "epochs")
         require(epochs is None or 0 < epochs < math.inf, "epochs must be greater than 0", epochs=epochs)
-        self.scheduler = scheduler_of(scheduler, fields or {}, evaluated=evaluate is not None)
+        self.scheduler = scheduler_of(
+            scheduler, {} if fields is None else fields, evaluated=evaluate is not None
+        )
         needs = self.scheduler.needs
         self._examples = examples = examples_of(data)
         self._ddp = parallel_in(model)
@@ -138,7 +141,7 @@ class BatchSizeController(ItemByItem):
             check_whole(self.scheduler, device_batch, shared=processes.count > 1)
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
-            raise InputError(f"batch_size={batch_size} lies outside {self.limits}")
+            raise InputError(f"batch_size={shortened(str(batch_size))} lies outside {self.limits}")
         self.sampler = ResizableBatchSampler(
             examples,
             batch_size,
@@ -162,6 +165,7 @@ class BatchSizeController(ItemByItem):
         self._watch = Watch(optimizer)
         self._budget = None if epochs is None else max(1, round(epochs * examples))
         self._curves: list[Curve] = []
+        self._drop_last = drop_last
         self._gradient = BatchGradient(
             optimizer, self._update, self._meter, processes, self._trained, self._ddp
         )
@@ -208,7 +212,8 @@ class BatchSizeController(ItemByItem):
         for item in self.sampler.handed_out(self._random.around(loader)):
             part = self.begin()
             self._gradient.clear()
-            with nullcontext() if self._ddp is None or part.last else self._ddp.no_sync():
+            apart = None if self._ddp is None or part.last else self._ddp.no_sync()
+            with self._watch.in_loop(), apart or nullcontext():
                 yield item
             self._pass_over()
         self._watch.passed_over(pass_ended=True)
@@ -246,9 +251,8 @@ class BatchSizeController(ItemByItem):
                 "gradients that went backward before controller.backward() are left out: give one sum of all "
                 "losses (it is as it should be for another network's step, as in a GAN)"
             )
-        self._watch.look_at(loss, part)
-        if weight is None and (part.passes > 1 or self._ddp is not None):
-            self._watch.look_at_weight(loss, part)
+        in_parts = part.passes > 1 or self._ddp is not None
+        self._watch.look_at(loss, part, weighed_by_examples=in_parts and weight is None)
         self._gradient.add(loss, part, None if weight is None else number_of(weight, "weight"))
         return self._settle(part)
 
@@ -298,4 +302,4 @@ class BatchSizeController(ItemByItem):
         self._part = None
         self._settled = True
         for curve in self._curves:
-            curve.move(self.examples_seen)
+            curve.move(self._constantly(self.examples_seen))

@@ -1,10 +1,51 @@
 """A learning-rate schedule of ``torch.optim`` that counts examples, whatever the batch sizes are."""
 
+import inspect
+
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from adasearch.errors import InputError
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "check_builder", "usable"]
+
+STEPS = ("T_max", "total_iters", "total_steps", "steps")  # what a schedule's class calls its length
+
+
+def check_builder(schedule: object) -> None:
+    """Refuse what does not build a schedule from an optimiser and a number of steps.
+
+    Raises:
+        InputError: no function, or one of other arguments; such as a class that takes something else second.
+    """
+    held, fits = f"a {type(schedule).__name__}", callable(schedule)
+    if callable(schedule):
+        try:
+            second = [*inspect.signature(schedule).bind(None, 1).arguments][-1]
+        except TypeError:
+            held, fits = "one of other arguments", False
+        except ValueError:  # a builtin may have no signature
+            if not isinstance(schedule, type):
+                return
+            second = "unknown"
+        if isinstance(schedule, type) and second not in STEPS:
+            held, fits = f"the class {schedule.__name__}, whose second argument is {second}", False
+    if not fits:
+        raise InputError(
+            f"curve() takes a function of optimiser and steps that builds a schedule, not {held}"
+        )
+
+
+def usable(seen: int, examples: int, batch_size: int, *, drop_last: bool) -> int:
+    """Return how many of the first so many examples of a stream a run at a constant batch size uses.
+
+    >>> [usable(seen, 100, 32, drop_last=True) for seen in (64, 98, 100, 164)]
+    [64, 96, 96, 160]
+    """
+    if not drop_last:
+        return seen
+    full = examples // batch_size * batch_size
+    epochs, rest = divmod(seen, examples)
+    return epochs * full + min(rest, full)
 
 
 class Curve:
@@ -16,8 +57,8 @@ class Curve:
     Args:
         schedule: just built, or to be given the state of one that was followed.
         steps: that it was built for.
-        budget: examples of the run.
-        examples_seen: so far.
+        budget: examples that such a run uses.
+        examples_seen: of these, so far.
 
     Raises:
         InputError: the schedule does not count steps.

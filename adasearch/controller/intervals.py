@@ -33,7 +33,6 @@ class Intervals:
         lr_scale: the factor on the learning rate for the batch at hand.
         initial_batch_size: that the run began with.
         steps: updates that were made.
-        examples_seen: training examples so far.
 
     Args:
         scheduler: asked at the end of each interval.
@@ -80,7 +79,12 @@ class Intervals:
             batch_size=batch_size, lr_scale=1.0, action="hold", reason="initial batch size"
         )
         self.lr_scale = 1.0
-        self.steps = self.examples_seen = 0
+        self.steps = 0
+
+    @property
+    def examples_seen(self) -> int:
+        """Examples that the run has passed, with those that ``drop_last`` leaves out."""
+        return self._sampler.position
 
     def begin(self, part: MicroBatch) -> None:
         """Begin a batch with its first part, and an interval with the first batch of a new size."""
@@ -102,7 +106,6 @@ class Intervals:
             shown: this process's examples whose loss is in.
         """
         self.steps += updated
-        self.examples_seen += batch_size
         self._watch.batch_ended(updated=updated)
         self._meter.end_step(batch_size, updated=updated, shown=shown)
         over = self.examples_seen >= self._mark and ends and not self._meter.waiting
@@ -114,10 +117,12 @@ class Intervals:
         measured = self._meter.finish()
         val_loss = None
         if self._evaluate is not None and "val_loss" in self._scheduler.needs:
-            val_loss = (
-                self._processes.sum(number_of(self._evaluate(), "what evaluate returns"))
-                / self._processes.count
-            )
+            self._sampler.evaluating = True
+            try:
+                found = number_of(self._evaluate(), "what evaluate returns")
+            finally:
+                self._sampler.evaluating = False
+            val_loss = self._processes.sum(found) / self._processes.count
         self.history.append(
             Signals(
                 interval=len(self.history),
@@ -137,7 +142,8 @@ class Intervals:
         else:
             self.decision = decide(self._scheduler, self.history, self._limits)
         rows = ((row.batch_size, row.train_loss) for row in self.history[-2:])
-        self._watch.interval_ended(rows, resized=self.decision.batch_size != batch_size)
+        ends = [loss.item() / max(int(examples), 1) for loss, examples in self._meter.ends]
+        self._watch.interval_ended(rows, ends, resized=self.decision.batch_size != batch_size)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)
@@ -162,7 +168,7 @@ class Intervals:
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another loop's were."""
         self._sampler.load_state_dict(state["sampler"])
-        self.steps, self.examples_seen = state["steps"], state["examples_seen"]
+        self.steps = state["steps"]
         self.lr_scale = state["lr_scale"]
         self.decision = Decision(**state["decision"])
         self.history = history_of(state["history"])

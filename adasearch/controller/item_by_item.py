@@ -3,13 +3,18 @@
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from adasearch.controller.arguments import check_loss
 from adasearch.controller.batch_gradient import BatchGradient
+from adasearch.controller.loaders import check_processes
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.readings import Readings
+from adasearch.controller.trained import Trained
+from adasearch.errors import InputError
 from adasearch.training.optimizer import Update
 
 __all__ = ["ItemByItem"]
@@ -20,6 +25,7 @@ class ItemByItem(Readings):
 
     _gradient: BatchGradient
     _random: RandomNumbers
+    _trained: Trained
     _update: Update
     _scaler: GradScaler | None
     _unscaled: bool  # whether it divided gradients of which no update came
@@ -65,23 +71,38 @@ class ItemByItem(Readings):
                 "the controller makes the batches as large as they are to be"
             )
         self._random.restore()
+        check_processes(self.sampler.num_replicas)
         part = self._part = self.sampler.take()
         self._settled = False
         if part.first:
             self._intervals.begin(part)
             self._first_lr = self._optimizer.param_groups[0]["lr"]
         self._gradient.begin(part)
+        if name := self._trained.forgotten(self._watch.others_update):
+            self._watch.say(
+                f"parameter {name!r} was thawed or added, but no optimizer updates it: give it "
+                "to the controller's with add_param_group(), or build a new controller with the new optimizer"
+            )
         return part
 
     def record(self, loss: Tensor) -> None:
         """Count the mean loss of the part at hand."""
+        part = self._unsettled()
+        check_loss(loss, backward=False)
         self._watch.used()
-        self._gradient.record(loss, self._unsettled())
+        self._watch.look_at(loss, part)
+        self._gradient.record(loss, part)
         self._settled = True
 
     def measure(self) -> None:
         """Measure the gradient of the whole batch, once it is complete and before anything changes it."""
-        self._gradient.complete(self.part.batch_size)
+        part = self.part
+        if not part.last:
+            raise InputError(
+                f"no update is due with part {part.number + 1} of {part.passes} of a batch: what makes every "
+                "item an update, as Lightning does, needs whole_batches=True"
+            )
+        self._gradient.complete(part.batch_size)
         self._unscaled = self._scaler is not None
 
     def before_update(self) -> None:
@@ -96,6 +117,8 @@ class ItemByItem(Readings):
 
         ``updated`` is False where a scaler of the loss skipped the update.
         """
+        if not isinstance(updated, (bool, np.bool)):
+            raise InputError(f"updated must be True or False but is of type {type(updated).__name__}")
         self._update.end()
         self._watch.step_ended()
         self._unscaled = False
@@ -110,7 +133,7 @@ class ItemByItem(Readings):
         self._intervals.end(batch_size, updated=updated, ends=ends, shown=shown)
         if self.steps:  # before the first update torch takes a schedule's step for a mistake
             for curve in self._curves:
-                curve.follow(self.examples_seen)
+                curve.follow(self._constantly(self.examples_seen))
 
     def _leave_out(self) -> bool:
         part = self._unsettled()

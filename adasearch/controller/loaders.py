@@ -1,12 +1,14 @@
 """Whether a loader hands out what a controller's sampler draws, and nothing else."""
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
+from contextlib import suppress
 
-from torch.utils.data import IterableDataset, Sampler
+from torch import distributed as dist
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from adasearch.errors import InputError, require
 
-__all__ = ["check_loader", "examples_of"]
+__all__ = ["check_loader", "check_processes", "examples_of"]
 
 
 def examples_of(data: object) -> int:
@@ -15,12 +17,29 @@ def examples_of(data: object) -> int:
     Raises:
         InputError: it cannot be drawn from by number.
     """
-    if isinstance(data, IterableDataset) or not isinstance(data, Sized):
+    if isinstance(data, DataLoader):
+        raise InputError("data must be the data set, not a loader of it: loader.dataset")
+    with suppress(TypeError):  # a NumPy number has __len__ and no length
+        if isinstance(data, Sized) and not isinstance(data, IterableDataset):
+            return len(data)
+    raise InputError(
+        f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
+        "from by number, so give one with __len__ and __getitem__"
+    )
+
+
+def check_processes(count: int) -> None:
+    """Refuse other processes than a controller was built for, since each would draw all of a batch.
+
+    Raises:
+        InputError: there are others.
+    """
+    together = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if together != count:
         raise InputError(
-            f"data must be a data set with a length but got {type(data).__name__}: a stream cannot be drawn "
-            "from by number, so give one with __len__ and __getitem__"
+            f"the controller was built for {count} processes, but there are {together}: build it behind "
+            "init_process_group(), around a DistributedDataParallel"
         )
-    return len(data)
 
 
 def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> None:
@@ -31,6 +50,11 @@ def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> 
     Raises:
         InputError: in one line, with what to do.
     """
+    if not isinstance(loader, Iterable) or getattr(loader, "ndim", 1) == 0:
+        raise InputError(
+            f"the loader must draw from controller.sampler, but is of type {type(loader).__name__}: give a "
+            "DataLoader with batch_sampler=controller.sampler"
+        )
     found = getattr(loader, "batch_sampler", sampler)
     if getattr(loader, "sampler", None) is sampler:
         raise InputError("give the loader batch_sampler=controller.sampler, not sampler=")

@@ -24,10 +24,10 @@ def scheduler_of(
         InputError: an unknown name or field, fields without a name, a signal that is not to be had, or a
             rule that follows a learning-rate schedule, which only a search's run knows.
     """
-    if not isinstance(scheduler, str) and fields:
-        raise InputError("fields belong to a scheduler given by name, not to one that is built already")
     if not isinstance(fields, Mapping):
         raise InputError(f"fields must be a mapping of names but is of type {type(fields).__name__}")
+    if not isinstance(scheduler, str) and fields:
+        raise InputError("fields belong to a scheduler given by name, not to one that is built already")
     built = make_scheduler(scheduler, fields) if isinstance(scheduler, str) else scheduler
     if isinstance(built, type) or not (hasattr(built, "decide") and hasattr(built, "needs")):
         held = f"the class {built.__name__}" if isinstance(built, type) else f"of type {type(built).__name__}"

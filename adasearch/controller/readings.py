@@ -5,7 +5,8 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from adasearch.controller.curve import Curve
+from adasearch.controller.arguments import whole_number
+from adasearch.controller.curve import Curve, check_builder, usable
 from adasearch.controller.intervals import Intervals
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.sampler import ResizableBatchSampler
@@ -26,6 +27,8 @@ class Readings:
     _part: MicroBatch | None
     _budget: int | None  # examples of the run
     _curves: list[Curve]
+    _examples: int  # of an epoch
+    _drop_last: bool
 
     @property
     def epoch(self) -> int:
@@ -39,7 +42,7 @@ class Readings:
 
     @property
     def examples_seen(self) -> int:
-        """Examples that were handed out and used, or left out."""
+        """Examples that the run has passed: used, or left out by the loop or by ``drop_last``."""
         return self._intervals.examples_seen
 
     @property
@@ -95,17 +98,23 @@ class Readings:
         Raises:
             InputError: a schedule that follows a metric, or a controller built without ``epochs``.
         """
-        count = -(-self._length // self._intervals.initial_batch_size) if steps is None else steps
+        budget = self._constantly(self._length)
+        count = (
+            -(-budget // self._intervals.initial_batch_size)
+            if steps is None
+            else whole_number(steps, "steps")
+        )
         require(count >= 1, "steps must be at least 1", steps=count)
-        if not callable(schedule):
-            raise InputError(
-                f"curve() takes a function of optimiser and steps that builds a schedule, not a "
-                f"{type(schedule).__name__}"
-            )
+        check_builder(schedule)
         built = schedule(self._optimizer, count)
-        self._curves.append(Curve(built, count, self._length, self.examples_seen))
+        self._curves.append(Curve(built, count, budget, self._constantly(self.examples_seen)))
         self._watch.follows = True
         return built
+
+    def _constantly(self, examples: int) -> int:
+        """Return how many of so many examples a run at the first batch size uses."""
+        size = self._intervals.initial_batch_size
+        return usable(examples, self._examples, size, drop_last=self._drop_last)
 
     @property
     def part(self) -> MicroBatch:

@@ -7,10 +7,10 @@ with; :meth:`ResizableBatchSampler.take` says, in order, what each item that arr
 Epochs. One pass over the loader is one permutation, and the first batch that reaches its end is the pass's
 last. With ``drop_last=False`` that batch is completed from the next permutation, so it is never short and
 every example comes exactly once per permutation, whatever the sizes. With ``drop_last=True`` the rest of a
-permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does.
+permutation that no longer fills a batch is left out, as torch's ``BatchSampler`` does; it is passed with the
+batch before it, so that the epoch is over even where a smaller batch would fit from then on.
 
-Whoever else reads the loader (a first look, statistics for BatchNorm, an evaluation) gets the rest of the
-epoch as it would be drawn now, and changes nothing: sizes are fixed by the loop's own pass alone.
+Whoever else reads the loader gets the rest of the epoch as it would be drawn now, and changes nothing.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 from weakref import ref
 
 import torch
@@ -26,31 +26,17 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.utils.data import Sampler
 
+from adasearch.controller.arguments import whole_number
 from adasearch.controller.drawing import MOVED, Drawing, Drawings
 from adasearch.controller.micro_batch import MicroBatch
+from adasearch.controller.state import SamplerState, check_place
 from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.data.weighted_draws import weighted_draws
-from adasearch.errors import require
+from adasearch.errors import InputError, require
 
-__all__ = ["ResizableBatchSampler", "SamplerState"]
+__all__ = ["ResizableBatchSampler"]
 
 T = TypeVar("T")
-
-
-class _Place(TypedDict):
-    examples: int
-    seed: int
-    drop_last: bool
-    epoch: int
-    offset: int
-    batch_size: int
-    drawn: list[int]
-
-
-class SamplerState(_Place, total=False):
-    """Where a sampler is: numbers and one short list; ``weights`` is their digest, if it draws by weight."""
-
-    weights: str
 
 
 class ResizableBatchSampler(Sampler[list[int]]):
@@ -118,6 +104,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._offset = 0  # in the stream, of the first batch that was not finished
         self._drawings = Drawings()
         self._taken: MicroBatch | None = None
+        self.evaluating = False  # nobody may draw meanwhile
         draw, self._digest = None, None
         if weights is not None:
             fits = weights.shape == (examples,)
@@ -140,6 +127,11 @@ class ResizableBatchSampler(Sampler[list[int]]):
         return self._epoch
 
     @property
+    def position(self) -> int:
+        """Examples of the stream that were passed: finished, or left out by ``drop_last``."""
+        return self._offset
+
+    @property
     def drawn(self) -> int:
         """Batches drawn so far, finished or still on their way."""
         return self._drawings.finished + len(self._drawings.live.sizes)
@@ -150,11 +142,12 @@ class ResizableBatchSampler(Sampler[list[int]]):
         Raises:
             InputError: a process would get no example or, with ``drop_last``, an epoch no batch.
         """
-        least = self.num_replicas
+        batch_size, least = whole_number(batch_size, "batch_size"), self.num_replicas
         require(batch_size >= least, "batch_size must be at least 1 per process", batch_size=batch_size)
         full = not self._drop_last or batch_size <= self._examples
         require(full, f"with drop_last batch_size must be at most {self._examples}", batch_size=batch_size)
         self._batch_size = batch_size
+        self._pass_rest()
 
     def passes(self, batch_size: int) -> int:
         """Return into how many parts each process's share of a batch is cut."""
@@ -180,6 +173,10 @@ class ResizableBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
+        if self.evaluating:
+            raise InputError(
+                "evaluate= reads the training's loader, which hands out an epoch's rest: give it its own"
+            )
         drawing = self._drawings.begin(self._epoch, self._offset)
         iterator = self._draw(drawing)
         drawing.iterator = ref(iterator)
@@ -192,6 +189,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
         while offset < end:
             if drawing.replaced:
                 raise RuntimeError(MOVED)
+            if self._drop_last and self._offset >= end:
+                break
             ahead = batch - drawing.finished
             size = drawing.sizes[ahead] if ahead < len(drawing.sizes) else self._batch_size
             if self._drop_last and offset + size > end:
@@ -240,16 +239,23 @@ class ResizableBatchSampler(Sampler[list[int]]):
             raise RuntimeError("finish() needs the last part of a batch to be taken first")
         self._offset += self._drawings.finish()
         self._taken = None
+        self._pass_rest()
+
+    def _pass_rest(self) -> None:
+        """Pass what ``drop_last`` leaves out once no further batch was drawn and none fits."""
+        live, end = self._drawings.live, (self._epoch + 1) * self._examples
+        ended = live.exhausted and live.epoch == self._epoch
+        if self._drop_last and not live.sizes and (ended or self._offset + self._batch_size > end):
+            self._offset = end
 
     def end_epoch(self) -> bool:
         """Begin the next epoch if all batches of this one were finished; tell whether they were."""
         end = (self._epoch + 1) * self._examples
-        full = self._offset + (self._batch_size - 1 if self._drop_last else 0) >= end
-        if not self._drawings.over(self._epoch, full=full):
+        if not self._drawings.over(self._epoch, full=self._offset >= end):
             return False
         self._epoch += 1
         if self._drop_last:
-            self._offset = self._epoch * self._examples
+            self._offset = end  # a framework's iterator may end before, too
         return True
 
     def state_dict(self) -> SamplerState:
@@ -273,6 +279,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         Raises:
             InputError: the other sampler's stream was another one.
         """
+        check_place(state)
         for name, theirs, mine in (
             ("examples", state["examples"], self._examples),
             ("seed", state["seed"], self._seed),
@@ -285,6 +292,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._epoch, self._offset = state["epoch"], state["offset"]
         self._taken = None
         self._drawings.move(self._epoch, self._offset, state["drawn"])
+        self._pass_rest()  # which earlier versions did at the epoch's end
 
 
 def _seed_of(seed: int, number: int) -> int:

@@ -2,17 +2,33 @@
 
 import reprlib
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, TypedDict
 
-from adasearch.controller.sampler import SamplerState
 from adasearch.errors import InputError
 from adasearch.signals.interval_state import IntervalState
 
-__all__ = ["VERSION", "ControllerState", "MarkedInterval", "readable"]
+__all__ = ["VERSION", "ControllerState", "MarkedInterval", "SamplerState", "check_place", "readable"]
 
 VERSION = 2
 """Of the format. Version 0.2.0 of adasearch wrote its own in this place, and the history by columns; format 1
 has no random-number states."""
+
+
+class _Place(TypedDict):
+    examples: int
+    seed: int
+    drop_last: bool
+    epoch: int
+    offset: int
+    batch_size: int
+    drawn: list[int]
+
+
+class SamplerState(_Place, total=False):
+    """Where a sampler is: numbers and one short list; ``weights`` is their digest, if it draws by weight."""
+
+    weights: str
 
 
 class MarkedInterval(IntervalState):
@@ -35,6 +51,20 @@ class ControllerState(TypedDict):
     interval: MarkedInterval | None
     sampler: SamplerState
     random: dict[str, Any] | None
+
+
+def check_place(state: SamplerState) -> None:
+    """Check the kinds of what a sampler's state holds.
+
+    Raises:
+        InputError: something is missing, or of another kind.
+    """
+    fits = isinstance(state, Mapping) and all(
+        isinstance(state.get(name), list if name == "drawn" else Integral) or name == "seed"
+        for name in SamplerState.__required_keys__
+    )
+    if not fits:
+        raise InputError("this is no state of a sampler: that is what its state_dict() returned")
 
 
 def readable(state: ControllerState, scheduler: object) -> ControllerState:

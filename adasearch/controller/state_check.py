@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adasearch.controller.random_numbers import check_random_numbers
-from adasearch.controller.sampler import SamplerState
-from adasearch.controller.state import ControllerState, MarkedInterval
+from adasearch.controller.state import ControllerState, MarkedInterval, SamplerState
 from adasearch.errors import InputError
 from adasearch.records import Action, Decision, Limits, Signals
 from adasearch.signal_sets import MEAN_GRADIENT, MEASURED

@@ -1,5 +1,7 @@
 """Which parameters an optimiser updates now: they may be frozen, added or taken away in mid-run."""
 
+from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 
 import torch
@@ -10,6 +12,8 @@ from torch.optim import Optimizer
 from adasearch.errors import InputError
 
 __all__ = ["Trained", "parallel_in"]
+
+MOST_LEFT = 8  # batches in which nobody updates what was thawed, before it is told from another's turn
 
 
 def parallel_in(model: nn.Module) -> DistributedDataParallel | None:
@@ -44,6 +48,8 @@ class Trained:
         self._former: dict[int, nn.Parameter] = {}  # all that the model ever had, so that no id comes again
         self._found: list[nn.Parameter] = []
         self._others: list[nn.Parameter] = []  # of the model, and not the optimiser's
+        self._idle: set[int] = set()  # of these, what was frozen when it was seen first
+        self._left: Counter[int] = Counter()  # batches in which these had a gradient
         self.look()
 
     @property
@@ -77,6 +83,11 @@ class Trained:
         self._told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
         held = {id(p): p for p, _ in self._told}
         model = {id(p): p for p in self._model.parameters()}
+        known = self._former or model  # all of them at first
+        self._idle -= held.keys()
+        self._idle |= {
+            key for key, p in model.items() if key not in held and (not p.requires_grad or key not in known)
+        }
         self._former |= model
         inside = [p for key, p in model.items() if key in held]
         outside = [p for key, p in held.items() if key not in self._former]
@@ -113,4 +124,13 @@ class Trained:
         """
         self()
         for p in self._others:
+            if p.grad is not None and id(p) in self._idle:
+                self._left[id(p)] += 1
             p.grad = None
+
+    def forgotten(self, updated: Callable[[nn.Parameter], bool]) -> str | None:
+        """Return the name of a parameter that joined in mid-run, and that nobody updates."""
+        if not self._left or max(self._left.values()) != MOST_LEFT:
+            return None
+        named = self._model.named_parameters()
+        return next((name for name, p in named if self._left[id(p)] == MOST_LEFT and not updated(p)), None)

@@ -3,11 +3,15 @@
 import math
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from weakref import ReferenceType, WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.errors import InputError
 
@@ -17,8 +21,8 @@ MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
-MOST_WEIGHTS = 8  # looked at, for which the device is waited for
-SUM = 2  # of the kinds of reduction in torch's autograd
+MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
+LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
@@ -52,13 +56,18 @@ class Watch:
                 inner.register_step_post_hook(self._steps.note_end),
             ):
                 weakref.finalize(self, handle.remove)
+        shared = register_optimizer_step_post_hook(self._steps.note_other)
+        weakref.finalize(self, shared.remove)
+        self._steps.own = weakref.ref(inner)
         self._counted = isinstance(inner, Optimizer)
         self._made = 0  # steps before the update under way
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss
-        self._weights: list[float] = []  # of an example, in the first parts
+        self._looks = 0  # batches whose parts are weighed by their examples
+        self._over: list[tuple[tuple[float, ...], int]] = []  # of parts, and their examples
         self._idle = 0
         self._batches = self._dropped = 0
+        self._last_loss = math.nan  # of the interval before
         self._rate: float | None = None  # of the update before
         self._moves = 0
         self._epoch = -1
@@ -69,6 +78,19 @@ class Watch:
         if line not in self._said:
             self._said.add(line)
             warnings.warn(line, stacklevel=4)
+
+    @contextmanager
+    def in_loop(self) -> Iterator[None]:
+        """Hold for as long as the loop has items at hand."""
+        self._steps.in_loop = True
+        try:
+            yield
+        finally:
+            self._steps.in_loop = False
+
+    def others_update(self, p: nn.Parameter) -> bool:
+        """Tell whether another optimiser of the loop was seen to update a parameter."""
+        return id(p) in self._steps.others
 
     def used(self) -> None:
         """Note that the loop used an item."""
@@ -115,28 +137,26 @@ class Watch:
                 "accumulate), but the controller does that: leave it out, and give device_batch="
             )
 
-    def look_at(self, loss: Tensor, part: MicroBatch) -> None:
-        """Look whether the first loss is the sum over its examples."""
-        if self._looked or part.examples < 2:
+    def look_at(self, loss: Tensor, part: MicroBatch, *, weighed_by_examples: bool = False) -> None:
+        """Look what some of the losses are means over: the first ones, and others ever more rarely."""
+        if part.first:
+            self._looks += weighed_by_examples
+            self._over = self._over if part.passes == 1 else []
+        look = weighed_by_examples and part.number < MOST_PARTS and self._looks in LOOKED_AT
+        first, self._looked = not self._looked and part.examples > 1, self._looked or part.examples > 1
+        if not (first or look):
             return
-        self._looked = True
-        function = loss.grad_fn
-        # What autograd saves is there to be looked at, and may be called otherwise in another version.
-        shape = getattr(function, "_saved_self_sym_sizes", None)
-        summed = type(function).__name__ == "SumBackward0" and shape and shape[0] == part.examples
-        if summed or getattr(function, "_saved_reduction", None) == SUM:
+        terms = terms_of(loss, part.examples, products=part.passes > 1)
+        if first and terms.summed:
             self.say(
                 f"the loss looks like the sum over the {part.examples} examples at hand, but the controller "
                 "takes it for their mean"
             )
-
-    def look_at_weight(self, loss: Tensor, part: MicroBatch) -> None:
-        """Look whether the first losses of parts are means over something else than their examples."""
-        if len(self._weights) >= MOST_WEIGHTS:
+        if not look or terms.summed:
             return
-        weight = getattr(loss.grad_fn, "_saved_total_weight", None)  # of the cross entropy
-        self._weights.append(1.0 if weight is None else float(weight) / part.examples)
-        if max(self._weights) - min(self._weights) > 1e-5 * max(self._weights):
+        unequal = any(_unequal(terms.over, part.examples, *other) for other in self._over)
+        self._over.append((terms.over, part.examples))
+        if terms.class_weights or unequal:
             self.say(
                 "the loss is a mean over tokens or class weights, but the parts of a batch are weighed by "
                 "their examples: give controller.step(loss, weight=...), or whole_batches=True"
@@ -159,18 +179,32 @@ class Watch:
                 "device_batch=, do not count batches in the loop"
             )
 
-    def interval_ended(self, rows: Iterable[tuple[int, float]], *, resized: bool) -> None:
-        """Look at the last intervals' sizes and losses, and at the learning rate where the size changes."""
+    def interval_ended(
+        self, rows: Iterable[tuple[int, float]], ends: Sequence[float], *, resized: bool
+    ) -> None:
+        """Look at the last intervals' sizes and losses, and at the learning rate where the size changes.
+
+        ``ends`` are the losses of the interval's first and last batch. A sum jumps with the size, from one
+        batch to the next; what diverges does not.
+        """
         *before, (size, loss) = rows
         if not math.isfinite(loss):
             self.say(f"the loss of an interval is {loss}: the weights may be lost for good")
         for former, other in before[-1:]:
-            grown = max(size, former) >= 1.5 * min(size, former)
-            if grown and other > 0 and abs(math.log(max(loss, 1e-30) / other * former / size)) < 0.1:
+            grown = math.log(size / former)
+            if (
+                abs(grown) > 0.4
+                and min(loss, other, self._last_loss, *ends[:1]) > 0
+                and (
+                    abs(math.log(loss / other) - grown) < 0.1
+                    and math.log(ends[0] / self._last_loss) / grown > 0.5
+                )
+            ):
                 self.say(
                     f"the loss went from {other:.4g} to {loss:.4g} as the batch went from {former} to "
                     f"{size}: it looks like a sum, but the controller takes it for the mean"
                 )
+        self._last_loss = ends[-1] if ends else math.nan
         if resized and self._moves >= FEWEST_MOVES and not self.follows:
             self.say(
                 "the learning rate is changed at each update, and now the batch size, too: a schedule that "
@@ -199,16 +233,46 @@ class _Steps:
         self.ours = False
         self._known: int | None = None  # of these when the step began, None if it began in one
         self.said = False
+        self.in_loop = False
+        self.own: ReferenceType[object] | None = None
+        self.others: set[int] = set()  # parameters that other optimisers update, by id
+        self._known_others: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
 
     def note_begin(self, *_: object) -> None:
         self._known = None if self.ours else self.updates
 
     def note_end(self, *_: object) -> None:
         self.made += 1
-        if self._known == self.updates and not self.said:
+        if self._known == self.updates:
+            self._say_beside("optimizer.step() is")
+
+    def note_other(self, optimizer: Optimizer, *_: object) -> None:
+        """Note a step of any optimiser of the program."""
+        own = None if self.own is None else self.own()
+        if own is None or optimizer is own or self.ours or not self.in_loop:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if self._known_others.get(optimizer) == len(parameters):
+            return
+        self._known_others[optimizer] = len(parameters)
+        self.others.update(map(id, parameters))
+        groups = getattr(own, "param_groups", ())
+        if not self.others.isdisjoint(id(p) for group in groups for p in group["params"]):
+            self._say_beside(f"step() of another {type(optimizer).__name__} with the same parameters is")
+
+    def _say_beside(self, what: str) -> None:
+        if not self.said:
             self.said = True
             warnings.warn(
-                "optimizer.step() is called beside the controller, whose step() or update() does it: such an "
-                "update is not counted, measured or coupled",
+                f"{what} called beside the controller, whose step() or update() does it: such an update is "
+                "not counted, measured or coupled",
                 stacklevel=4,
             )
+
+
+def _unequal(mine: Sequence[float], examples: int, theirs: Sequence[float], others: int) -> bool:
+    """Tell whether two losses of the same form are means over something else than their examples."""
+    return len(mine) == len(theirs) and any(
+        a != b and abs(a * others - b * examples) > 1e-5 * abs(a * others)
+        for a, b in zip(mine, theirs, strict=True)
+    )

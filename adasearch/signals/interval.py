@@ -42,6 +42,7 @@ class IntervalMeter:
         empty: whether no step of the interval that ended left a gradient, so that its signals are NaN.
         waiting: whether it has no step that could be measured yet, since parts of batches were left out.
         dtype: of sums over examples or steps.
+        ends: of the interval's first and last step: the sum of losses, and over how many examples.
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros. A function that returns
@@ -136,6 +137,7 @@ class IntervalMeter:
         self._loss = torch.zeros((), dtype=self.dtype, device=self._device)
         self._measured = 0
         self._sums: dict[str, float] = {}
+        self.ends: list[tuple[Tensor, int | Tensor]] = []
         self._mean.begin()
 
     def begin_step(self, batch_size: int, passes: int) -> None:
@@ -232,6 +234,7 @@ class IntervalMeter:
             loss, counted = both[0], batch_size if shown is None else both[1]
         self._loss += loss
         self._examples += counted
+        self.ends[1:] = [(loss, counted)]
         self._left -= 1
         self._looked = False
         self.waiting = False

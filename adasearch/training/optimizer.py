@@ -67,11 +67,20 @@ class Update:
         return loss if self._scaler is None else self._scaler.scale(loss)
 
     def unscale(self) -> float:
-        """Divide the gradients by what the loss was multiplied by, and return that."""
+        """Divide the gradients by what the loss was multiplied by, and return that.
+
+        Raises:
+            InputError: the loop did so already.
+        """
         if self._scaler is None or not self._any_gradient():
             return 1.0
         scale = self._scaler.get_scale()
-        self._scaler.unscale_(self._optimizer)
+        try:
+            self._scaler.unscale_(self._optimizer)
+        except RuntimeError as error:  # once per update
+            raise InputError(
+                "scaler.unscale_() was called beside the controller, which does that itself: leave it out"
+            ) from error
         return scale
 
     def begin(self, factor: float) -> None:

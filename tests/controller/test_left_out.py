@@ -320,8 +320,11 @@ def test_framework_that_leaves_an_item_out_or_accumulates_by_itself() -> None:
 def _process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
+    early = Run(STEADY)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
+        with pytest.raises(InputError, match="was built for 1 processes, but there are 2: build it behind"):
+            early.passes(1, set())
         found = {}
         for name, (passes, mine, way) in SHARED.items():
             run = Run(NOISY, device_batch=4 if passes == 2 else None)
@@ -332,6 +335,7 @@ def _process(rank: int, folder: str) -> None:
             with pytest.raises(InputError, match="under DDP a process cannot leave a batch out"):
                 run.passes(1, {0})
         torch.save(found, f"{folder}/{rank}")
+        dist.barrier()  # no process leaves while another is still in a collective
     finally:
         dist.destroy_process_group()
 

@@ -329,3 +329,20 @@ def test_look_at_the_end_of_a_frameworks_epoch_is_told_where_it_cannot_be_told_a
     run = Run(2)
     with pytest.raises(RuntimeError, match="two iterators, and it is not known whose this item is"):
         framework(run, 1, within=lambda _: look(run.loader))
+
+
+def test_evaluation_over_the_trainings_own_loader_is_refused() -> None:
+    def evaluate() -> float:
+        with torch.no_grad():
+            return sum(len(numbers) for _, _, numbers in run.loader)
+
+    scheduler = Script(sizes=(), needs=frozenset({"val_loss"}))
+    run = Run(scheduler=scheduler, evaluate=evaluate)
+    with pytest.raises(
+        InputError, match="evaluate= reads the training's loader, which hands out an epoch's rest"
+    ):
+        run.epoch()
+    other = Run(scheduler=scheduler, evaluate=lambda: len([*DataLoader(data(), batch_size=8)]))
+    other.epoch()
+    assert [row.val_loss for row in other.controller.history] == [EXAMPLES / 8] * 4
+    whole(other.loader)  # and between two intervals all is as before

@@ -549,3 +549,89 @@ def test_large_gradients_in_float16_do_not_overflow() -> None:
     )
     assert found[0].history[0].grad_norm == pytest.approx(found[1][0].row()["grad_norm"], rel=1e-3)
     assert found[1][0].row()["grad_norm"] > 65_504
+
+
+# --- what the controller's optimiser does not know ---------------------------------------------------------
+
+
+@dataclass
+class Thawing:
+    """A head under the controller, a body that is thawed after an epoch, and another optimiser."""
+
+    other: Callable[[nn.Module, nn.Module], torch.optim.Optimizer | None]
+    steps: bool = False  # whether the loop steps it
+
+    def run(self, *, frozen: bool = True, add: bool = False) -> None:
+        body, head = nn.Linear(6, 8), nn.Linear(8, 3)
+        model = nn.Sequential(body, nn.Tanh(), head)
+        body.requires_grad_(not frozen)
+        optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+        controller = BatchSizeController(
+            model, optimizer, numbers(), "constant", batch_size=8, limits=Limits(smallest=8, largest=8)
+        )
+        loader = DataLoader(numbers(), batch_sampler=controller.sampler)
+        other = None
+        for epoch in range(3):
+            if epoch == 1:
+                body.requires_grad_(True)
+                if add:
+                    optimizer.add_param_group({"params": list(body.parameters())})
+                other = self.other(body, model)
+            for inputs, labels in controller.batches(loader):
+                controller.step(nn.functional.cross_entropy(model(inputs), labels))
+                if self.steps and other is not None:
+                    other.step()
+        if other is not None:
+            other.step()  # behind the loop, which nobody minds
+
+
+def none(body: nn.Module, model: nn.Module) -> None:
+    return None
+
+
+def of_all(body: nn.Module, model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=0.1)
+
+
+def of_body(body: nn.Module, model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(body.parameters(), lr=0.1, fused=True)
+
+
+@pytest.mark.parametrize("other", [none, of_all, of_body])
+def test_layer_that_was_thawed_and_that_nobody_updates_is_told(other: Any) -> None:
+    says = r"parameter '0\.weight' was thawed or added, but no optimizer updates it: give it to"
+    with pytest.warns(UserWarning, match=says) as told:
+        Thawing(other).run()
+    assert len(told) == 1
+
+
+def test_another_optimizer_of_the_same_parameters_is_told() -> None:
+    says = r"step\(\) of another AdamW with the same parameters is called beside the controller"
+    with pytest.warns(UserWarning, match=says) as told:
+        Thawing(of_all, steps=True).run()
+    assert len(told) == 1
+
+
+def test_layer_that_is_somebody_elses_is_left_alone() -> None:
+    Thawing(of_body, steps=True).run()
+    Thawing(none).run(add=True)
+    Thawing(none).run(frozen=False)  # a linear probe, whose body keeps its gradients
+
+
+def test_layer_that_is_added_and_that_nobody_updates_is_told() -> None:
+    model = nn.Sequential(nn.Linear(6, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    controller = BatchSizeController(
+        model, optimizer, numbers(), "constant", batch_size=8, limits=Limits(smallest=8, largest=8)
+    )
+    loader = DataLoader(numbers(), batch_sampler=controller.sampler)
+
+    def run() -> None:
+        for epoch in range(3):
+            if epoch == 1:
+                model.append(nn.Linear(3, 3))
+            for inputs, labels in controller.batches(loader):
+                controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+    with pytest.warns(UserWarning, match=r"parameter '1\.weight' was thawed or added"):
+        run()

@@ -139,6 +139,7 @@ def _process(rank: int, folder: str) -> None:
         with pytest.raises(InputError, match="has a communication hook already"):
             run(hooked, numbers())
         torch.save(found, f"{folder}/{rank}")
+        dist.barrier()  # no process leaves while another is still in a collective
     finally:
         dist.destroy_process_group()
 

@@ -163,6 +163,17 @@ def test_sum_that_autograd_does_not_show_is_told_once_the_size_changes() -> None
         Run(Script(sizes=(24,))).passes(4, loss=of_a_list)
 
 
+def test_mean_that_diverges_as_the_size_grows_is_taken_for_no_sum() -> None:
+    steps = iter(range(100))
+
+    def diverging(output: Tensor, labels: Tensor) -> Tensor:  # by 3 from the first to the second interval
+        return mean(output, labels) * 0 + output.mean() * 0 + 1.114 ** next(steps) * 0.693
+
+    run = Run(Script(sizes=(24,))).passes(2, loss=diverging)
+    first, second = (row.train_loss for row in run.controller.history[:2])
+    assert second / first == pytest.approx(3, rel=0.05)  # as the size, which would look like a sum
+
+
 MEANS: dict[str, Any] = {
     "mean": mean,
     "by hand": lambda output, labels: summed(output, labels) / len(labels),

@@ -1,6 +1,7 @@
 """Losses that are means over something else than examples, and several losses, in batches of parts."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,7 @@ def _process(rank: int, folder: str) -> None:
     try:
         found = {name: run(*each[:2], device_batch=each[2])[:2] for name, each in SHARED.items()}
         torch.save(found, f"{folder}/{rank}")
+        dist.barrier()  # no process leaves while another is still in a collective
     finally:
         dist.destroy_process_group()
 
@@ -351,3 +353,77 @@ def test_processes_weigh_their_parts_together(tmp_path: Path) -> None:
             alone = run(make, NOISY)[1][0]
             assert history[0].grad_noise == pytest.approx(alone.grad_noise, rel=1e-8), name
             assert history[0].inner_product_variance == pytest.approx(alone.inner_product_variance, rel=1e-7)
+
+
+OUT: dict[str, tuple[int | None, tuple[set[int], set[int]]]] = {
+    "the very first batch": (None, (set(), {0})),
+    "the first three": (None, ({0, 1, 2}, {3})),
+    "both the first": (None, ({0}, {0})),
+    "all parts of the first": (6, ({0, 1}, set())),
+}
+
+
+def _leaving_out(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    seconds = timedelta(seconds=30)
+    meet = f"file://{folder}/meet"
+    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=2, timeout=seconds)
+    try:
+        found = {}
+        for name, (device_batch, out) in OUT.items():
+            task = Classes()
+            model = DistributedDataParallel(task.model)
+            task.model = model
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+            limits = Limits(smallest=SIZE, largest=SIZE)
+            controller = BatchSizeController(
+                model,
+                optimizer,
+                task.data,
+                PLAIN,
+                batch_size=SIZE,
+                limits=limits,
+                device_batch=device_batch,
+            )
+            items = []
+            for number, (inputs, labels) in enumerate(
+                controller.batches(DataLoader(task.data, batch_sampler=controller.sampler))
+            ):
+                loss = task.loss(inputs, labels)
+                items.append(None if number in out[rank] else (inputs, labels))
+                if number not in out[rank]:
+                    controller.step(loss, weight=task.weight(labels))
+            weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+            found[name] = (weights, items, controller.steps)
+        torch.save(found, f"{folder}/{rank}")
+        for inputs, labels in controller.batches(DataLoader(task.data, batch_sampler=controller.sampler)):
+            loss = task.loss(inputs, labels)
+            with pytest.raises(InputError, match="weight= belongs to all batches or to none"):
+                controller.step(loss)
+            break
+        dist.barrier()  # no process leaves while another is still in a collective
+    finally:
+        dist.destroy_process_group()
+
+
+def test_process_that_leaves_its_first_batches_out_weighs_with_the_others(tmp_path: Path) -> None:
+    spawn(_leaving_out, args=(str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / str(rank), weights_only=False) for rank in range(2))
+    for name, (device_batch, _) in OUT.items():
+        (weights, items, steps), other = first[name], second[name]
+        assert torch.equal(weights, other[0]), name
+        task, passes = Classes(), 1 if device_batch is None else 2
+        optimizer = torch.optim.SGD(task.model.parameters(), lr=0.05)
+        made = 0
+        for start in range(0, len(items), passes):
+            parts = [each for found in (items, other[1]) for each in found[start : start + passes] if each]
+            if parts:
+                optimizer.zero_grad()
+                inputs, labels = map(torch.cat, zip(*parts, strict=True))
+                task.loss(inputs, labels).backward()
+                optimizer.step()
+                made += 1
+        expected = torch.cat([p.detach().flatten() for p in task.model.parameters()])
+        torch.testing.assert_close(weights, expected, rtol=1e-9, atol=1e-12)
+        assert steps == other[2] == made, name
