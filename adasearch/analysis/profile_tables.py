@@ -47,6 +47,11 @@ def profile_tables(
 
 
 def _line(profile: SpeedProfile) -> str:
+    if profile.rising_at is not None:
+        return (
+            f"{profile.setting.architecture}: still rising at the largest timed size {profile.rising_at}; "
+            "the same command with a greater --largest goes on\n"
+        )
     a, b = profile.curve.line()
     if not b:
         return (
@@ -84,6 +89,7 @@ def _with_interval(value: object) -> str:
 
 
 def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
+    saturated = "yes" if profile.rising_at is None else "still rising"
     return [
         {
             "kind": "speed",
@@ -98,7 +104,7 @@ def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
             "examples": point.batch_size / point.step_seconds,
             **{name: 1000 * seconds for name, seconds in point.measure_seconds.items()},
             "memory": None if point.peak_memory_bytes is None else point.peak_memory_bytes // MIB,
-            "saturated": "yes" if point.batch_size >= profile.saturation_batch_size else "",
+            "saturated": saturated if point.batch_size >= profile.saturation_batch_size else "",
         }
         for point in profile.points
     ]

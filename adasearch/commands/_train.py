@@ -61,6 +61,7 @@ def train(
                 baseline=False,
                 device=local_device(),
                 threads=torch.get_num_threads(),
+                results=results,
             ),
             nothing_stored,
             partial(say, console),

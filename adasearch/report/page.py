@@ -164,7 +164,7 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         verdicts=verdicts(found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,
-        missing=missing(found),
+        missing=missing(found, name),
         states=states_picture(states(found)),
         failures=failures(trials),
         setup=setup(found.chosen, trials),

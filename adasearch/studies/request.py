@@ -29,7 +29,8 @@ class Request:
     ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
     ``train/field=value`` and ``scheduler/field=value``. ``space`` holds a file or a name, or several as
     ``scheduler=file``. The spaces of an ``experiment`` take the place of
-    those that come with adasearch. ``device`` is None where it is not known yet.
+    those that come with adasearch. ``device`` is None where it is not known yet. ``results`` is the folder
+    that advice names.
     """
 
     architectures: Sequence[str] = ()
@@ -66,6 +67,7 @@ class Request:
     threads: int = 1
     clock: Clock | None = None
     device_profile: str | None = None
+    results: str = "results"
 
     @property
     def source(self) -> str:

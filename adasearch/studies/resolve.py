@@ -289,7 +289,7 @@ def on_device(
     )
     for note in clock_notes(record, choice, place, profiles):
         say(note)
-    check_clock(record, choice, profiles)
+    check_clock(record, choice, profiles, results=request.results)
     record = with_clock(record, choice)
     if stored is not None:
         refuse_other(stored, record)
