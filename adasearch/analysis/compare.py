@@ -11,6 +11,7 @@ from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
+from adasearch.io.text import wrapped
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -88,13 +89,13 @@ def compare(
         [
             *([confirmed_tables(found.evidence, form, mark=marked, width=width)] if found.evidence else []),
             table,
-            *notes(found.chosen),
+            *(wrapped(note, width) for note in notes(found.chosen)),
             *unfinished(rows),
             *_failed(found),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
-            *_agreement(settings, [column.key for column in columns[2:]]),
-            *_units(found.chosen),
+            *(wrapped(line, width) for line in _agreement(settings, [column.key for column in columns[2:]])),
+            *(wrapped(line, width) for line in _units(found.chosen)),
             "",
         ]
     )
@@ -170,13 +171,12 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
     """Return what the columns of the search table mean."""
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
     return [
-        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
-        "reference, the fastest constant trial within one standard error of the best; vs default: against",
-        "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
-        "it made no change of batch size, so that it is a constant run of other settings;",
-        "complete: trials chosen from; acted: those that changed the batch size;",
-        f"too few to say: fewer than {MIN_TRIALS} trials of it or of the constant batch ended, or no error",
-        f"is below {MAX_ERROR:.0%}",
+        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the "
+        "reference, the fastest constant trial within one standard error of the best; vs default: against "
+        "the untuned default constant; a dash: its error lies above that bound, so that times do not "
+        "compare, or it made no change of batch size, so that it is a constant run of other settings",
+        "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
+        f"{MIN_TRIALS} trials of it or of the constant batch ended, or no error is below {MAX_ERROR:.0%}",
     ]
 
 

@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 
 from adasearch.io.tables import Column, render
+from adasearch.io.text import wrapped
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.stability import FIGURES
 
 __all__ = ["profile_tables"]
 
 MIB = 2**20
-STABILITY_NOTES = [
-    "stability score: 1 / (1 + deviation / mean of the gradient norm over intervals); norm and loss",
-    "variation: mean relative change from one interval to the next; noise scale in examples; each with its",
-    "95 % interval over seeds. The score is ours: the DEBA paper names one whose formula is not known.",
-]
-SPEED_NOTES = [
-    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a",
-    "step, of the mean gradient), the noise scale's, and products of gradients, each time they are taken;",
-    "saturated: from this size on, 90 % of the greatest number of examples per second",
-]
+STABILITY_NOTE = (
+    "stability score: 1 / (1 + deviation / mean of the gradient norm over intervals); norm and loss "
+    "variation: mean relative change from one interval to the next; noise scale in examples; each with its "
+    "95 % interval over seeds. The score is ours: the DEBA paper names one whose formula is not known."
+)
+SPEED_NOTE = (
+    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a "
+    "step, of the mean gradient), the noise scale's, and products of gradients, each time they are taken; "
+    "saturated: from this size on, 90 % of the greatest number of examples per second"
+)
 
 
 def profile_tables(
@@ -37,11 +38,11 @@ def profile_tables(
         columns = [Column(name, name) for name in ("architecture", "batch", "intervals", "seeds", "diverged")]
         columns[1:1] = [Column(name, name.replace("_", " "), _with_interval) for name in FIGURES]
         parts.append(render(steady, columns, form, title="Stability at a fixed batch"))
-        parts += [line + "\n" for line in STABILITY_NOTES]
+        parts.append(f"{wrapped(STABILITY_NOTE)}\n")
     if fast:
         parts.append("\n" if steady else "")
         parts.append(render(fast, SPEED_COLUMNS, form, title="Speed, alone on the device"))
-        parts += [line + "\n" for line in SPEED_NOTES]
+        parts.append(f"{wrapped(SPEED_NOTE)}\n")
         parts += [_line(each) for each in speed]
     return "".join(parts)
 

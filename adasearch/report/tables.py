@@ -28,7 +28,7 @@ VERDICTS = [
 
 TONES: Mapping[object, str] = {
     **dict.fromkeys(GAINS, "good"),
-    "worse": "bad",
+    **dict.fromkeys(("worse", "worse error, less time", "slower"), "bad"),
 }
 """CSS classes of what confirming runs show."""
 
@@ -138,7 +138,7 @@ def all_tables(found: Gathered) -> list[PageTable]:
     if not found.chosen:
         return []
     parts = confirmed_parts(found.evidence)
-    meaning = " ".join(confirmed_notes(found.evidence)) if parts else ""
+    meaning = "; ".join(confirmed_notes(found.evidence)) if parts else ""
     tables = [
         PageTable(title=title, columns=columns, rows=rows, note=meaning if not place else "")
         for place, (title, rows, columns) in enumerate(parts)
@@ -149,7 +149,7 @@ def all_tables(found: Gathered) -> list[PageTable]:
         title="Search: one seed, validation split",
         columns=SEARCH_COLUMNS,
         rows=rows,
-        note=" ".join(notes(found.chosen)),
+        note="; ".join(notes(found.chosen)),
     )
     settled = PageTable(
         title="Settings of these trials", columns=settings_columns(settings, found.trials), rows=settings

@@ -121,7 +121,7 @@ def test_a_candidate_that_is_worse_has_no_speed_up_in_any_column() -> None:
         if trial.test_error is not None
     ]
     rows = rows_of(poorer)
-    assert rows["candidate"].verdict == "worse"
+    assert rows["candidate"].verdict == "worse error, less time"
     for row in rows.values():
         flat = flat_row(row)
         assert flat["error_difference"] == pytest.approx(0.25 if row.role != "default" else 0.21)
@@ -235,7 +235,9 @@ def test_confirmed_tables_come_first(store: Store, form: str) -> None:
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
     assert "faster at equal error" in text
-    assert "equal: within\n1 pp of error or 5% of time (TOST)" in text
+    assert "equal: within 1 pp of error or 5% of time (TOST)" in " ".join(text.split())
+    prose = text[text.index("means over") : text.index("Search: one seed")]
+    assert max(map(len, prose.splitlines())) <= 80
 
 
 def test_what_is_missing_is_told(store: Store) -> None:

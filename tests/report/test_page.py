@@ -377,6 +377,6 @@ def test_sentence_names_what_gains_and_counts_the_rest() -> None:
     assert sentence(0.2).startswith(f"Against a tuned constant batch {gains}; of the others 1 not")
     assert sentence(0.45) == (
         "Against a tuned constant batch no schedule is confirmed to gain: 1 checked on fresh "
-        "seeds (1 no evidence) and 1 not checked (1 no gain in search)."
+        "seeds (1 worse error, less time) and 1 not checked (1 no gain in search)."
     )
     assert in_one_sentence([], []) == "No adaptive schedule was searched here yet."
