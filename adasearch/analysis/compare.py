@@ -91,7 +91,7 @@ def compare(
             table,
             *(wrapped(note, width) for note in notes(found.chosen)),
             *unfinished(rows),
-            *_failed(found),
+            *_failed(found, store.name),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
             *(wrapped(line, width) for line in _agreement(settings, [column.key for column in columns[2:]])),
@@ -193,10 +193,11 @@ def unfinished(rows: Sequence[SearchRow]) -> list[str]:
     return lines
 
 
-def _failed(found: Gathered) -> list[str]:
+def _failed(found: Gathered, results: str) -> list[str]:
     """Return the errors that ended trials of the chosen studies, each with where to look."""
     chosen = {study.study for study in found.chosen}
-    return [f"failed: {each}" for each in failures([t for t in found.trials if t.study in chosen])]
+    own = [trial for trial in found.trials if trial.study in chosen]
+    return [f"failed: {each}" for each in failures(own, results)]
 
 
 def _clock(study: StudyRecord) -> str:

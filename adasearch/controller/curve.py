@@ -1,10 +1,23 @@
 """A learning-rate schedule of ``torch.optim`` that counts examples, whatever the batch sizes are."""
 
+import warnings
+
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from adasearch.errors import InputError
+from adasearch.schedulers.run_plan import unreached
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "budget_of"]
+
+
+def budget_of(epochs: float | None, examples: int, scheduler: object) -> int | None:
+    """Return the examples of a run, if its length is known; warn of a timetable that goes beyond its end."""
+    if epochs is None:
+        return None
+    budget = max(1, round(epochs * examples))
+    if late := unreached(scheduler, budget, epochs):
+        warnings.warn(late, stacklevel=3)
+    return budget
 
 
 class Curve:

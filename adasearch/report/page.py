@@ -166,7 +166,7 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         sections=sections,
         missing=missing(found, name),
         states=states_picture(states(found)),
-        failures=failures(trials),
+        failures=failures(trials, name),
         setup=setup(found.chosen, trials),
         tables=all_tables(found),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from adasearch.analysis.failures import cause_of
+from adasearch.errors import parts_of
 from adasearch.records import TrialRecord
 
 __all__ = ["nothing_completed", "tell_retried", "with_retried"]
@@ -33,7 +33,7 @@ def _again(trials: Sequence[TrialRecord], wanted: bool | None) -> list[TrialReco
         return failed if wanted else []
     mendable = [trial for trial in failed if trial.cause != "diverged"]
     everything = all(trial.status in ("failed", "running") for trial in trials)
-    same = len(mendable) > 1 and len({cause_of(trial) for trial in mendable}) == 1
+    same = len(mendable) > 1 and len({parts_of(trial.error)[0] for trial in mendable}) == 1
     return mendable if everything or same else []
 
 
@@ -44,7 +44,7 @@ def tell_retried(
     before = {trial.trial_id for trial in stored if trial.status == "failed"}
     left = {trial.trial_id for trial in taken if trial.status == "failed"}
     if again := before - left:
-        causes = {cause_of(trial) for trial in stored if trial.trial_id in again}
+        causes = {parts_of(trial.error)[0] for trial in stored if trial.trial_id in again}
         why = f", all by {next(iter(causes))}" if len(causes) == 1 else ""
         say(f"{study}: {len(again)} failed trials{why}: they are tried again")
     elif left:
@@ -58,5 +58,5 @@ def nothing_completed(study: str, trials: Sequence[TrialRecord]) -> str | None:
         return None
     return (
         f"{study}: nothing completed, {len(failed)} of {len(trials)} trials failed, such as "
-        f"{failed[0].trial_id}: {failed[0].error}"
+        f"{failed[0].trial_id}: {parts_of(failed[0].error)[0]}"
     )

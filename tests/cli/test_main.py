@@ -585,8 +585,16 @@ def make_net(classes, image_size):
     shell.folder.joinpath("bad_nets.py").write_text(code)
     finished = shell("train", "--architecture", "bad_nets:make_net", *TINY, "--set", "train/batch_size=32")
     assert finished.code == 1
-    assert "Traceback (most recent call last)" in finished.out
+    assert "Traceback (most recent call last)" not in finished.out
+    assert "in your own code:" in finished.out
     assert 'bad_nets.py", line 11, in forward' in finished.out
+    assert "torch" not in finished.out.partition("in your own code:")[2]
+    where = f"{shell.store.name}/train/errors/"
+    assert f"traceback: {where}" in finished.err
+    assert Path(finished.err.rpartition("traceback: ")[2].strip()).is_file()
+    listed = shell("list", "failures").out
+    assert "bad_nets-make_net-constant-digits-train-0" in listed
+    assert f"{where}bad_nets-make_net-constant-digits-train-0.txt" in listed
     (trial,) = shell.store.trials("train")
     assert trial.cause == "raised"
     error = str(trial.error)
@@ -597,6 +605,20 @@ def make_net(classes, image_size):
     assert kept.startswith("Traceback")
     assert "in make_net" not in kept
     assert "x" * 1000 in kept
+
+
+def test_run_that_never_changed_the_batch_says_so_and_why(shell: Shell) -> None:
+    plain = ["train", "--architecture", "resnet18", *TINY]
+    timetable = ["--scheduler", "ramp", "--set", "scheduler/points=48@40, 64@5000"]
+    finished = shell(*plain, *timetable)
+    assert "ramp: 1 of 2 points never taken (64@5000): the run ends at" in finished.out
+    assert "never changed" not in finished.out
+    late = shell(*plain, "--scheduler", "ramp", "--set", "scheduler/points=64@5000")
+    assert "the batch size never changed, in" in late.out
+    assert "; the last: 0 of 1 points passed at" in late.out
+    default = shell(*plain, "--scheduler", "ramp")
+    assert "ramp: 4 of 4 steps never taken (epoch 10, epoch 20, epoch 30 and 1 more)" in default.out
+    assert "never" not in shell(*plain).out
 
 
 def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

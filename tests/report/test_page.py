@@ -332,7 +332,7 @@ def test_equal_failures_are_counted() -> None:
     trials = [
         replace(trial_of(DEBA, n, status="failed"), error=error) for n, error in enumerate(["a", "b", "b"])
     ]
-    found = [(each.error, each.count, each.trial_id) for each in failures(trials)]
+    found = [(each.error, each.count, each.trial_id) for each in failures(trials, "results")]
     assert found == [("b", 2, trials[1].trial_id), ("a", 1, trials[0].trial_id)]
 
 
