@@ -9,6 +9,7 @@ from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
+from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
@@ -105,12 +106,17 @@ def _raw(found: Gathered) -> list[dict[str, object]]:
     """Return the rows of both tables with their settings; every row has every key."""
     params = {trial.trial_id: trial.params for trial in found.trials}
     rows: list[dict[str, object]] = [
-        *({**flat_row(row), **params[row.trial_id]} for row in found.evidence),
+        *({**_numbers(flat_row(row)), **params[row.trial_id]} for row in found.evidence),
         *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in found.rows),
     ]
     keys = dict.fromkeys(key for row in rows for key in row)
     alike = {"not_alike": found.unlike} if found.unlike else {}
     return [{key: row.get(key) for key in keys} | alike for row in rows]
+
+
+def _numbers(row: dict[str, object]) -> dict[str, object]:
+    """Return a row for machines: what was not reached is nothing, for ``reached`` tells it in numbers."""
+    return {name: None if value == NOT_REACHED else value for name, value in row.items()}
 
 
 def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]) -> list[Column]:

@@ -112,7 +112,10 @@ def check_margin(margin: float) -> None:
         InputError: it does not lie between 0 and 1.
     """
     if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+        raise InputError(
+            "--margin is a difference of errors as a fraction, such as 0.01 for one point: it must lie "
+            f"between 0 and 1, both left out, but got {margin:g}"
+        )
 
 
 def paired(

@@ -3,7 +3,7 @@
 import re
 import textwrap
 
-__all__ = ["cut", "is_name", "printable", "redacted", "slug", "source_of", "wrapped"]
+__all__ = ["counted", "cut", "is_name", "printable", "redacted", "slug", "source_of", "wrapped"]
 
 MOST_CHARACTERS = 2000  # of a message
 MOST_COLUMNS = 80  # of prose beside a table
@@ -44,6 +44,15 @@ def cut(text: str) -> str:
     """
     half, rest = divmod(MOST_CHARACTERS - len(GAP), 2)
     return text if len(text) <= MOST_CHARACTERS else f"{text[: half + rest]}{GAP}{text[-half:]}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "finding"), counted(3, "new profile")
+    ('1 finding', '3 new profiles')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def wrapped(text: str, width: int | None = None) -> str:

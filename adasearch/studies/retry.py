@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adasearch.errors import parts_of
+from adasearch.io.text import counted
 from adasearch.records import TrialRecord
 
 __all__ = ["nothing_completed", "tell_retried", "with_retried"]
@@ -45,10 +46,12 @@ def tell_retried(
     left = {trial.trial_id for trial in taken if trial.status == "failed"}
     if again := before - left:
         causes = {parts_of(trial.error)[0] for trial in stored if trial.trial_id in again}
-        why = f", all by {next(iter(causes))}" if len(causes) == 1 else ""
-        say(f"{study}: {len(again)} failed trials{why}: they are tried again")
+        why = f", all by {next(iter(causes))}" if len(causes) == 1 < len(again) else ""
+        they = "they are" if len(again) > 1 else "it is"
+        say(f"{study}: {counted(len(again), 'failed trial')}{why}: {they} tried again")
     elif left:
-        say(f"{study}: {len(left)} failed trials stay so; --retry-failed tries them again")
+        stay, them = ("stay", "them") if len(left) > 1 else ("stays", "it")
+        say(f"{study}: {counted(len(left), 'failed trial')} {stay} so; --retry-failed tries {them} again")
 
 
 def nothing_completed(study: str, trials: Sequence[TrialRecord]) -> str | None:

@@ -246,6 +246,12 @@ def test_what_is_missing_is_told(store: Store) -> None:
     assert f"{DEBA.study}, decay: 4 of 5 seeds complete, 0 failed, 1 unfinished" in compare(store)
 
 
+def test_target_that_was_not_reached_is_no_word_for_machines(store: Store) -> None:
+    (row, *_) = json.loads(compare(store, form="json"))["rows"]
+    assert (row["reached"], row["target_seconds"]) == (0, None)
+    assert "not reached" in compare(store)
+
+
 def test_json_and_csv_hold_both_tables_with_their_settings(store: Store) -> None:
     rows = json.loads(compare(store, form="json"))["rows"]
     assert [row["table"] for row in rows] == ["confirmed", *["controls"] * 3, "search", "search"]
@@ -275,7 +281,7 @@ def test_columns_stay_those_that_others_read(store: Store) -> None:
 def test_a_wider_margin_is_another_test(store: Store) -> None:
     (row, *_) = json.loads(compare(store, form="json", margin=0.0001))["rows"]
     assert (row["error_margin"], row["verdict"]) == (0.0001, "no evidence")
-    with pytest.raises(InputError, match="--margin must lie between 0 and 1 but got 0"):
+    with pytest.raises(InputError, match="must lie between 0 and 1, both left out, but got 0"):
         compare(store, margin=0)
 
 

@@ -73,7 +73,10 @@ def test_importance_prints_its_tables_alone(results: str, capsys: pytest.Capture
         (["--importance", "--by", FIELD], "give one of --importance and --by FIELD"),
         (["--evaluator", "fanova"], "--evaluator goes with --importance"),
         (["--by", "scheduler/cooldwn"], "did you mean 'scheduler/cooldown'?"),
-        (["--by", FIELD, "--margin", "2"], "--margin must lie between 0 and 1 but got 2"),
+        (
+            ["--by", FIELD, "--margin", "2"],
+            "such as 0.01 for one point: it must lie between 0 and 1, both left out, but got 2",
+        ),
         (["--by", FIELD, "--study", "nothing"], "unknown study 'nothing'"),
         (["--importance", "--evaluator", "anova"], "'anova' is not one of"),
     ],

@@ -295,8 +295,42 @@ def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
         assert shown.count(parameter.opts[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["train", "--architecture", "resnet18", "--scheduler", "deba", "--scheduler", "cabs"],
+            "--scheduler",
+        ),
+        (["train", "--architecture", "resnet18", "--architecture=vgg11_bn"], "--architecture"),
+        (["search", "--epochs", "3", "--epochs", "5"], "--epochs"),
+        (["compare", "--results", "a", "--results", "b"], "--results"),
+    ],
+)
+def test_option_of_one_value_that_is_given_twice_is_refused(
+    shell: Shell, words: list[str], says: str
+) -> None:
+    shell.refuses(*words, says=f"{says} takes one value but was given 2 times")
+
+
+def test_damaged_file_is_named_once_in_a_command(shell: Shell) -> None:
+    shell.store.write_study(STUDY)
+    for number in range(3):
+        shell.store.write_trial(trial_of(STUDY, number, val_error=0.1, seconds=1))
+    file = shell.folder / "results" / STUDY.study / "trials" / f"{STUDY.study}-search-1.parquet"
+    file.write_bytes(b"no table")
+    Path("results/profiles").mkdir()
+    Path("results/profiles/speed-x-resnet18-nano-digits.parquet").write_bytes(b"nor this")
+    for command in ("compare", "compare", "predict", "predict", "list studies"):
+        lines = shell(*command.split()).err.splitlines()
+        skipped = [line for line in lines if "skipping" in line]
+        assert skipped
+        assert len(skipped) == len(set(skipped)), command
+
+
 def test_without_arguments_help_is_shown(shell: Shell) -> None:
-    assert shell() == shell("--help")
+    bare, asked = shell(), shell("--help")
+    assert (bare.out, bare.code, asked.code) == (asked.out, 2, 0)
 
 
 def test_version_is_told(shell: Shell) -> None:

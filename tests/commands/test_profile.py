@@ -200,9 +200,9 @@ def test_speed_profile_that_a_clock_lacks_is_taken_by_the_command_that_it_names(
 
 def test_profiles_are_exported_and_imported(shell: Shell) -> None:
     shell(*PROFILE, "--kind", "speed", "--device-profile", "mine")
-    assert "1 profiles written to out.parquet" in shell("profile", "--export", "out.parquet").out
+    assert "1 profile written to out.parquet" in shell("profile", "--export", "out.parquet").out
     taken = shell("profile", "--import", "out.parquet", "--results", "there")
-    assert "1 new profiles" in taken.out
+    assert "1 new profile from" in taken.out
     assert ProfileStore("there").speed() == shell.profiles.speed()
 
 
