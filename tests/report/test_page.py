@@ -76,7 +76,13 @@ def html(confirmed: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_page_shows_verdicts_first_and_everything_else_after(html: str) -> None:
     text = Page(html).text
     parts = (
-        *("Verdicts", "faster at equal error", "5 fresh seeds, test split", "What is gained"),
+        *(
+            "Verdicts",
+            "faster at equal error",
+            "Verdicts: fresh seeds, test split",
+            "one seed, validation split",
+            "What is gained",
+        ),
         *("resnet18, nano, on digits", "Error against time", "Course over examples", "Course over time"),
         *("Time to the target", "Signals against thresholds: deba", "Where the time went", "Study health"),
         *("How the trials ended", "versions", "torch", "seeds", "search: 0", "hardware", "All tables"),
