@@ -33,4 +33,4 @@ ScheduleForm = Literal["rule", "ramp", "megatron", "olmo", "lightning", "hf", "j
 ProfileKind = Literal["stability", "speed"]
 Evaluator = Literal["fanova", "ped-anova"]
 Format = Literal["text", "markdown", "csv", "json"]
-Catalogue = Literal["architectures", "schedulers", "datasets", "spaces", "experiments", "studies"]
+Catalogue = Literal["architectures", "schedulers", "datasets", "spaces", "experiments", "studies", "failures"]

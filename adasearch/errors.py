@@ -8,16 +8,20 @@ from pathlib import Path
 
 __all__ = [
     "INTERRUPTED",
+    "TRACEBACK",
     "AdasearchError",
     "InputError",
     "Interrupted",
     "StoreError",
+    "ended_by",
     "few",
     "one_line",
+    "parts_of",
     "place_in_user_code",
     "require",
     "shortened",
     "text_of",
+    "traceback_in_user_code",
     "unknown",
 ]
 
@@ -25,6 +29,9 @@ MAX_VALUE = 120  # characters of a value in a message
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C or SIGTERM."""
+
+TRACEBACK = "; traceback: "
+"""What a failed trial's error says between what ended it and where its traceback lies within the results."""
 
 MOST_KNOWN = 30  # names that an error lists
 
@@ -92,14 +99,49 @@ def place_in_user_code(error: BaseException) -> str | None:
 
     It reads "nets.py, line 12, in forward".
     """
+    frames = _frames_of_user_code(error)
+    return (
+        f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name}"
+        if frames
+        else None
+    )
+
+
+def traceback_in_user_code(error: BaseException) -> str:
+    """Return the part of an error's traceback that is neither ours nor a library's; empty if none is."""
+    return "".join(traceback.format_list(_frames_of_user_code(error))).rstrip()
+
+
+def _frames_of_user_code(error: BaseException) -> list[traceback.FrameSummary]:
     installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     ours = {*installed, str(Path(__file__).parent)}
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    frames = []
+    for frame in traceback.extract_tb(error.__traceback__):
         file = Path(frame.filename)
         libraries = {"site-packages", "dist-packages"} & set(file.parts)
         if file.suffix == ".py" and not libraries and not ours & set(map(str, file.parents)):
-            return f"{file.name}, line {frame.lineno}, in {frame.name}"
-    return None
+            frames.append(frame)
+    return frames
+
+
+def parts_of(error: str | None) -> tuple[str, str | None]:
+    """Return what ended a failed trial, without what is its own, and where its traceback lies, if anywhere.
+
+    >>> parts_of("ValueError: no (nets.py, line 3, in forward); traceback: train/errors/a.txt")
+    ('ValueError: no (nets.py, line 3, in forward)', 'train/errors/a.txt')
+    """
+    what, _, where = (error or "no error was stored").partition(TRACEBACK)
+    return what, where or None
+
+
+def ended_by(error: str | None, results: str) -> str:
+    """Return a failed trial's error with the place of its traceback from the results folder on.
+
+    >>> ended_by("ValueError: no; traceback: train/errors/a.txt", "runs/")
+    'ValueError: no; traceback: runs/train/errors/a.txt'
+    """
+    what, where = parts_of(error)
+    return what if where is None else f"{what}{TRACEBACK}{results.rstrip('/')}/{where}"
 
 
 def require(holds: bool, rule: str, /, **named: object) -> None:

@@ -168,6 +168,8 @@ class Schedule(BaseModel):
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         text = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}"
         try:
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
             path.write_text(f"{text}{MARK}{_digest(text)}\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"--output {path}: {error.strerror or error}") from error

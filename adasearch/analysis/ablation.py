@@ -25,6 +25,7 @@ from adasearch.analysis.verdicts import LevelVerdict
 from adasearch.enough import MIN_PAIRS
 from adasearch.errors import InputError, unknown
 from adasearch.io.tables import Column, render
+from adasearch.io.text import wrapped
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord, Value
 
@@ -181,13 +182,13 @@ def level_table(
     if form in ("csv", "json"):
         return render([_raw(row) for row in rows], [], form)
     clocks = " and ".join(sorted({row.clock for row in rows}))
-    notes = [
-        f"means over complete trials, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
-        "vs first: in pairs with the first level that share the seed and every other parameter; speed-up:",
-        f"its time over this level's; verdicts: t tests at {LEVEL:g}, Holm-corrected over a study's levels;",
-        f"equal: within {100 * margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time; "
-        f"too few seeds: below {MIN_PAIRS} pairs",
-    ]
+    note = (
+        f"means over complete trials, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock; "
+        "vs first: in pairs with the first level that share the seed and every other parameter; speed-up: "
+        f"its time over this level's; verdicts: t tests at {LEVEL:g}, Holm-corrected over a study's levels; "
+        f"equal: within {100 * margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time; too few "
+        f"seeds: below {MIN_PAIRS} pairs"
+    )
     table = render(
         [_cells(row) for row in rows],
         _COLUMNS,
@@ -195,7 +196,7 @@ def level_table(
         title=f"{rows[0].field}, level by level{mark}",
         width=width,
     )
-    return "\n".join([table, *notes, ""])
+    return "\n".join([table, wrapped(note, width), ""])
 
 
 def _cells(row: LevelRow) -> dict[str, object]:

@@ -40,8 +40,9 @@ __all__ = [
 ]
 
 MODEL_NOTE = (
-    "by the noise scale: McCandlish's model of plain gradient noise, with a learning rate tuned at each\n"
-    "size; a noise scale that scatters makes these ceilings too high, not too low;"
+    "the best constant batch, and what a schedule saves over it: McCandlish's model of plain gradient noise, "
+    "with a learning rate tuned at each size; a noise scale that scatters makes such ceilings too high, not "
+    "too low"
 )
 """What a reader of these figures must know."""
 
@@ -183,10 +184,10 @@ class Ceilings:
         batch = self.batch
         end = f"{batch.high} or more" if batch.open_end else str(batch.high)
         return [
-            f"no schedule saves more than {seconds} of the seconds, or {steps} of the steps beyond the "
-            "least, over the best constant batch",
-            f"a constant batch of {batch.best} costs least, {batch.low} to {end} at most 5 % more; the "
-            f"default of {batch.default} costs {batch.cost:.2f} times as much",
+            f"by the noise scale a constant batch of {batch.best} costs least to an equal loss, {batch.low} "
+            f"to {end} at most 5 % more, the default of {batch.default} {batch.cost:.2f} times as much",
+            f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
+            "the steps beyond the least",
         ]
 
 

@@ -9,8 +9,10 @@ from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
+from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
+from adasearch.io.text import wrapped
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -88,13 +90,13 @@ def compare(
         [
             *([confirmed_tables(found.evidence, form, mark=marked, width=width)] if found.evidence else []),
             table,
-            *notes(found.chosen),
+            *(wrapped(note, width) for note in notes(found.chosen)),
             *unfinished(rows),
-            *_failed(found),
+            *_failed(found, store.name),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
-            *_agreement(settings, [column.key for column in columns[2:]]),
-            *_units(found.chosen),
+            *(wrapped(line, width) for line in _agreement(settings, [column.key for column in columns[2:]])),
+            *(wrapped(line, width) for line in _units(found.chosen)),
             "",
         ]
     )
@@ -104,12 +106,17 @@ def _raw(found: Gathered) -> list[dict[str, object]]:
     """Return the rows of both tables with their settings; every row has every key."""
     params = {trial.trial_id: trial.params for trial in found.trials}
     rows: list[dict[str, object]] = [
-        *({**flat_row(row), **params[row.trial_id]} for row in found.evidence),
+        *({**_numbers(flat_row(row)), **params[row.trial_id]} for row in found.evidence),
         *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in found.rows),
     ]
     keys = dict.fromkeys(key for row in rows for key in row)
     alike = {"not_alike": found.unlike} if found.unlike else {}
     return [{key: row.get(key) for key in keys} | alike for row in rows]
+
+
+def _numbers(row: dict[str, object]) -> dict[str, object]:
+    """Return a row for machines: what was not reached is nothing, for ``reached`` tells it in numbers."""
+    return {name: None if value == NOT_REACHED else value for name, value in row.items()}
 
 
 def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[TrialRecord]) -> list[Column]:
@@ -170,13 +177,12 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
     """Return what the columns of the search table mean."""
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
     return [
-        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the",
-        "reference, the fastest constant trial within one standard error of the best; vs default: against",
-        "the untuned default constant; a dash: its error lies above that bound, so times do not compare, or",
-        "it made no change of batch size, so that it is a constant run of other settings;",
-        "complete: trials chosen from; acted: those that changed the batch size;",
-        f"too few to say: fewer than {MIN_TRIALS} trials of it or of the constant batch ended, or no error",
-        f"is below {MAX_ERROR:.0%}",
+        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the "
+        "reference, the fastest constant trial within one standard error of the best; vs default: against "
+        "the untuned default constant; a dash: its error lies above that bound, so that times do not "
+        "compare, or it made no change of batch size, so that it is a constant run of other settings",
+        "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
+        f"{MIN_TRIALS} trials of it or of the constant batch ended, or no error is below {MAX_ERROR:.0%}",
     ]
 
 
@@ -193,10 +199,11 @@ def unfinished(rows: Sequence[SearchRow]) -> list[str]:
     return lines
 
 
-def _failed(found: Gathered) -> list[str]:
+def _failed(found: Gathered, results: str) -> list[str]:
     """Return the errors that ended trials of the chosen studies, each with where to look."""
     chosen = {study.study for study in found.chosen}
-    return [f"failed: {each}" for each in failures([t for t in found.trials if t.study in chosen])]
+    own = [trial for trial in found.trials if trial.study in chosen]
+    return [f"failed: {each}" for each in failures(own, results)]
 
 
 def _clock(study: StudyRecord) -> str:

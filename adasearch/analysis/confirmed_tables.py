@@ -9,6 +9,7 @@ from adasearch.analysis.paired_tests import TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
+from adasearch.io.text import wrapped
 
 __all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
 
@@ -38,7 +39,7 @@ def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str, widt
         render(cells, columns, form, title=f"{title}{mark}", width=width)
         for title, cells, columns in confirmed_parts(rows)
     ]
-    return "\n".join([*parts, *confirmed_notes(rows), ""])
+    return "\n".join([*parts, *(wrapped(note, width) for note in confirmed_notes(rows)), ""])
 
 
 def _cells(row: ConfirmedRow) -> dict[str, object]:
@@ -82,7 +83,7 @@ _VERDICT_COLUMNS = [
     Column("words", "verdict"),
     Column("difference_default", "error vs default"),
     Column("gain_default", "speed-up vs default"),
-    Column("time_saved_default", "time saved", fraction),
+    Column("time_saved_default", "time saved vs default", fraction),
     Column("verdict_default", "verdict vs default"),
 ]
 _COST_COLUMNS = [
@@ -119,16 +120,18 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
     clocks = " and ".join(sorted({row.runs.clock for row in rows}))
     margin = 100 * rows[0].error_margin
     notes = [
-        f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock;",
-        f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table; equal: within",
-        f"{margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time (TOST); too few seeds: below "
-        f"{MIN_PAIRS} pairs; too few to say: both errors above {MAX_ERROR:.0%}; worse: a higher error, or a "
-        "longer time without a lower error;",
-        f"a dash in place of a speed-up: an error more than {margin:g} pp or surely higher, so times do not",
-        "compare, or no change of batch size, so that it is a constant run of other settings;",
-        f"target: the reference's median validation error and {margin:g} pp, median over",
-        f"seeds, '{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's",
-        "mean size in the search; decay: the candidate's path as learning-rate decay instead of growth",
+        f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals, each of its row alone; time by "
+        f"the {clocks} clock",
+        f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table, so that an "
+        f"interval alone proves nothing; equal: within {margin:g} pp of error or "
+        f"{math.expm1(TIME_MARGIN):.0%} of time (TOST); perhaps worse: the error's interval lies above 0 but "
+        f"the corrected test does not say so; too few seeds: below {MIN_PAIRS} pairs; too few to say: both "
+        f"errors above {MAX_ERROR:.0%}",
+        f"a dash in place of a speed-up: an error more than {margin:g} pp or (perhaps) higher, so that times "
+        "do not compare, or no change of batch size, so that it is a constant run of other settings",
+        f"target: the reference's median validation error and {margin:g} pp, median over seeds, "
+        f"'{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's mean size "
+        "in the search; decay: the candidate's path as learning-rate decay instead of growth",
     ]
     fullest = {row.study: max(each.runs.seeds for each in rows if each.study == row.study) for row in rows}
     for row in rows:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adasearch.errors import ended_by, parts_of
 from adasearch.records import TrialRecord
 
-__all__ = ["Failure", "cause_of", "failures"]
+__all__ = ["Failure", "failures"]
 
 SHOWN = 20  # kinds of failures
 MAX_CHARACTERS = 400  # of an error
-MARK = "; traceback: "  # what a trial's error says behind the error itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +27,13 @@ class Failure:
         return f"{self.count} × {self.error}, such as {self.trial_id}{where}"
 
 
-def cause_of(trial: TrialRecord) -> str:
-    """Return what ended a failed trial, without what is its own: where its traceback lies.
-
-    It ends with the place in the user's own code, if it was raised there.
-    """
-    return (trial.error or "no error was stored").partition(MARK)[0]
-
-
-def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
-    """Return the errors that ended trials, the most frequent first; at most ``SHOWN``."""
+def failures(trials: Sequence[TrialRecord], results: str) -> list[Failure]:
+    """Return the errors that ended trials of a results folder, the most frequent first; at most ``SHOWN``."""
     first: dict[str, TrialRecord] = {}
     count: Counter[str] = Counter()
     for trial in trials:
         if trial.status == "failed":
-            error = cause_of(trial)
+            error = parts_of(trial.error)[0]
             error = error if len(error) <= MAX_CHARACTERS else f"{error[:MAX_CHARACTERS]}…"
             first.setdefault(error, trial)
             count[error] += 1
@@ -50,7 +42,7 @@ def failures(trials: Sequence[TrialRecord]) -> list[Failure]:
             error=error,
             count=times,
             trial_id=first[error].trial_id,
-            traceback=(first[error].error or "").partition(MARK)[2] or None,
+            traceback=parts_of(ended_by(first[error].error, results))[1],
         )
         for error, times in count.most_common(SHOWN)
     ]

@@ -17,6 +17,7 @@ import numpy as np
 from adasearch.analysis.selection import complete
 from adasearch.errors import InputError
 from adasearch.io.tables import Column, render
+from adasearch.io.text import wrapped
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -211,7 +212,7 @@ def importance_table(
             why = dict.fromkeys(f"{row.study} ({row.note})" for row in own)
             parts.append(f"{scheduler}: what mattered for {what} cannot be told: {', '.join(why)}\n")
     known = any(row.importance is not None for row in rows)
-    return "\n".join([*parts, *(_notes(rows) if known else []), ""])
+    return "\n".join([*parts, *([wrapped(_note(rows), width)] if known else []), ""])
 
 
 def _one_table(rows: Sequence[ImportanceRow], form: str, *, title: str, width: int | None) -> str:
@@ -246,13 +247,13 @@ def _share(value: object) -> str:
     return f"{value:.2f}"
 
 
-def _notes(rows: Sequence[ImportanceRow]) -> list[str]:
+def _note(rows: Sequence[ImportanceRow]) -> str:
     first = rows[0]
     counts: dict[str, int] = {row.study: row.complete for row in rows}
     low, high = min(counts.values()), max(counts.values())
     trials = f"{low}" if low == high else f"{low} to {high}"
-    return [
-        f"{first.evaluator}: shares of what the searched parameters explain, 1 in all for each network;",
-        f"means over {first.seeds} seeds, ± the spread if each seed draws the {trials} complete trials",
-        "anew; trials that were stopped early do not count, so what got them stopped is underrated",
-    ]
+    return (
+        f"{first.evaluator}: shares of what the searched parameters explain, 1 in all for each network; "
+        f"means over {first.seeds} seeds, ± the spread if each seed draws the {trials} complete trials anew; "
+        "trials that were stopped early do not count, so what got them stopped is underrated"
+    )

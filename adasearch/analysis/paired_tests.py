@@ -3,15 +3,15 @@
 Pairs share a seed (weights, order of the data) and a stretch of time. Errors are compared by their
 differences, times by the logarithms of their ratios. For both: a bootstrap interval of the mean (BCa), a
 paired t test of no difference, and two one-sided t tests (TOST) of a difference within a stated margin.
-Where all pairs differ by the same amount, so that there is no scatter to test against, a sign test takes
-their place for errors. Times of which that is so are computed ones (a timetable by the modelled clock), which
-another seed would not change: their difference counts as known.
+Where all pairs differ by the same amount, as the errors of few test images may, the tests take a scatter of a
+tenth of the margin for errors. Times of which that is so are computed ones (a timetable by the modelled
+clock), which another seed would not change: their difference counts as known.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from adasearch.analysis.equal_error import times_compare
@@ -36,6 +36,12 @@ __all__ = [
 
 ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
+ROUNDING = 1e-12
+"""Logarithms of ratios below it are of equal times."""
+
+LEAST_SCATTER = 0.1
+"""Standard deviation of errors' differences that are all the same, as a share of the margin. Ours."""
+
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
 """What is asked of pairs; each has a p value of that name."""
 
@@ -69,10 +75,16 @@ class Paired:
         return _signs(self.error.mean, self.p_error)[1] and self.p_equal_error >= LEVEL
 
     @property
+    def perhaps_higher(self) -> bool:
+        """Whether the interval of the error lies above none, and it is not equal within the margin."""
+        above = self.error.low is not None and self.error.low > 0
+        return above and self.p_equal_error is not None and self.p_equal_error >= LEVEL
+
+    @property
     def times_compare(self) -> bool:
         """Whether the times mean something beside one another, by the one rule of all tables."""
         compare = times_compare(self.error.mean, self.error_margin, acted=self.acted)
-        return compare and not self.higher_error
+        return compare and not self.higher_error and not self.perhaps_higher
 
     @property
     def time_saved(self) -> float | None:
@@ -100,7 +112,10 @@ def check_margin(margin: float) -> None:
         InputError: it does not lie between 0 and 1.
     """
     if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+        raise InputError(
+            "--margin is a difference of errors as a fraction, such as 0.01 for one point: it must lie "
+            f"between 0 and 1, both left out, but got {margin:g}"
+        )
 
 
 def paired(
@@ -114,34 +129,44 @@ def paired(
     differences = [this - other for this, other in errors]
     speeds = None if times is None else [math.log(other / this) for this, other in times]
     enough = len(errors) >= MIN_PAIRS
+    scattered = _scattered(differences, margin * LEAST_SCATTER) if enough else differences
     return Paired(
         seeds=len(errors),
         error=estimate(differences),
         log_speed=None if speeds is None else estimate(speeds),
-        p_error=_differs(differences) if enough else None,
-        p_time=_of_times(_differs, speeds) if enough and speeds is not None else None,
-        p_equal_error=_within(differences, margin) if enough else None,
-        p_equal_time=_of_times(_within_time, speeds) if enough and speeds is not None else None,
+        p_error=_differs(scattered) if enough else None,
+        p_time=_times_differ(speeds) if enough and speeds is not None else None,
+        p_equal_error=_within(scattered, margin) if enough else None,
+        p_equal_time=_times_are_equal(speeds) if enough and speeds is not None else None,
         error_margin=margin,
         acted=acted,
         learnt=not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
     )
 
 
-def _of_times(test: Callable[[Sequence[float]], float], speeds: Sequence[float]) -> float:
-    """Return a test's p; of times that are computed, and so known, 0 or 1."""
-    p = test(speeds)
-    return p if not alike(speeds) else float(p >= 1)
+def _scattered(values: Sequence[float], least: float) -> Sequence[float]:
+    """Return values, or where all are the same values of that mean and of the least standard deviation.
+
+    >>> found = _scattered([0.02] * 4, 0.001)
+    >>> round(stdev(found), 9), round(fmean(found), 9), _scattered([0.1, 0.2], 0.001)
+    (0.001, 0.02, [0.1, 0.2])
+    """
+    if not alike(values):
+        return values
+    places = [place - (len(values) - 1) / 2 for place in range(len(values))]
+    return [values[0] + least * place / stdev(places) for place in places]
 
 
-def _within_time(speeds: Sequence[float]) -> float:
-    return _within(speeds, TIME_MARGIN)
+def _times_differ(speeds: Sequence[float]) -> float:
+    return float(abs(speeds[0]) < ROUNDING) if alike(speeds) else _differs(speeds)
+
+
+def _times_are_equal(speeds: Sequence[float]) -> float:
+    return float(abs(speeds[0]) >= TIME_MARGIN) if alike(speeds) else _within(speeds, TIME_MARGIN)
 
 
 def _differs(values: Sequence[float]) -> float:
     """Return p of a mean of 0, two-sided."""
-    if alike(values):
-        return 1.0 if abs(values[0]) < 1e-12 else min(1.0, 2 * 0.5 ** len(values))
     from scipy.stats import ttest_1samp
 
     return float(ttest_1samp(values, 0.0).pvalue)
@@ -149,8 +174,6 @@ def _differs(values: Sequence[float]) -> float:
 
 def _within(values: Sequence[float], margin: float) -> float:
     """Return p of a mean at least ``margin`` away from 0: the greater of two one-sided tests."""
-    if alike(values):
-        return float(0.5 ** len(values)) if abs(values[0]) < margin else 1.0
     from scipy.stats import ttest_1samp
 
     above = ttest_1samp(values, -margin, alternative="greater").pvalue
@@ -187,7 +210,7 @@ def corrected(rows: Mapping[str, Paired]) -> dict[str, Paired]:
 def verdict(row: Paired) -> PairedVerdict:
     """Return what a comparison shows, in words.
 
-    "worse" is a higher error that is not equal within the margin, or a longer time without a lower error.
+    Lower and higher errors, less and more time are beyond chance; what is equal is so within its margin.
     """
     if row.seeds < MIN_PAIRS:
         return "too few seeds"
@@ -201,15 +224,18 @@ def verdict(row: Paired) -> PairedVerdict:
         slower, faster = _signs(row.log_speed.mean, row.p_time)
         equal_time = row.p_equal_time < LEVEL
     equal = row.p_equal_error < LEVEL
-    if lower and faster:
-        return "both faster and better"
-    if faster and equal:
-        return "faster at equal error"
-    if lower and equal_time and not equal:
-        return "better at equal time"
-    if row.higher_error or (slower and not lower):
-        return "worse"
-    return "no evidence"
+    rules: Sequence[tuple[bool, PairedVerdict]] = (
+        (lower and faster, "both faster and better"),
+        (equal and faster, "faster at equal error"),
+        (equal and equal_time, "equal"),
+        (lower and equal_time, "better at equal time"),
+        (lower and slower and not equal, "lower error, more time"),
+        (row.higher_error and faster, "worse error, less time"),
+        (row.higher_error, "worse"),
+        (slower, "slower"),
+        (row.perhaps_higher, "perhaps worse"),
+    )
+    return next((words for holds, words in rules if holds), "no evidence")
 
 
 def _signs(mean: float, p: float) -> tuple[bool, bool]:

@@ -54,7 +54,8 @@ class Traits:
     """What the profiles of one network say of it on one data set and device.
 
     ``stability_score`` lies in (0, 1], ``noise_scale`` is in examples; either is None where its profile has
-    none. ``ceiling`` is at least 1, see :func:`ceiling`.
+    none. ``ceiling`` is at least 1, see :func:`ceiling`. ``rising_at`` is the largest timed batch size if the
+    device is not saturated there, so that the true ceiling may lie higher; else None.
     """
 
     architecture: str
@@ -63,6 +64,7 @@ class Traits:
     ceiling: float
     stability_score: float | None
     noise_scale: float | None
+    rising_at: int | None = None
 
     @property
     def network(self) -> tuple[str, str]:
@@ -173,7 +175,8 @@ def pays(speedup: float, error_change: float) -> bool:
 def predict(traits: Traits, scheduler: str, outcomes: Sequence[Gain]) -> Prediction:
     """Return what to expect of a scheduler on a network from what is known of other networks.
 
-    Outcomes of the same network are left out, on whatever data, so that a guess is one before any search.
+    Outcomes of the same network are left out, on whatever data, so that a guess is one before any search. No
+    speed-up is guessed beyond the ceiling, where that is known.
     """
     others = [
         each for each in outcomes if each.scheduler == scheduler and each.traits.network != traits.network
@@ -189,7 +192,8 @@ def predict(traits: Traits, scheduler: str, outcomes: Sequence[Gain]) -> Predict
         rows = np.array([np.mean(_columns([each.traits for each in group]), axis=0) for group in grouped])
         new = _columns([traits])[0]
         gains = [fmean(math.log(each.speedup) for each in group) for group in grouped]
-        speedup = Range(*(math.exp(value) for value in _regressed(rows, gains, new)))
+        most = traits.ceiling if traits.rising_at is None else math.inf
+        speedup = Range(*(min(math.exp(value), most) for value in _regressed(rows, gains, new)))
         changes = [fmean(each.error_change for each in group) for group in grouped]
         error_change = Range(*_regressed(rows, changes, new))
     return Prediction(
@@ -214,7 +218,7 @@ def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -
     """Return the answer in words: clear only where the whole range, or the ceiling, is."""
     if not worth_growing(traits):
         return "not worth it"
-    if speedup is None or error_change is None:
+    if speedup is None or error_change is None or not _may_gain(traits.ceiling):
         return "not known"
     if math.log(speedup.high) < TIME_MARGIN or error_change.low > ERROR_MARGIN:
         return "not worth it"
@@ -224,8 +228,12 @@ def _answer(traits: Traits, speedup: Range | None, error_change: Range | None) -
 
 
 def worth_growing(traits: Traits) -> bool:
-    """Tell whether a larger batch is any faster here; if not, no schedule that grows can gain."""
-    return math.log(traits.ceiling) >= TIME_MARGIN
+    """Tell whether a larger batch is, or may be, any faster here; if not, no schedule that grows can gain."""
+    return traits.rising_at is not None or _may_gain(traits.ceiling)
+
+
+def _may_gain(most: float) -> bool:
+    return math.log(most) >= TIME_MARGIN
 
 
 def _regressed(traits: np.ndarray, values: Sequence[float], new: np.ndarray) -> tuple[float, float, float]:

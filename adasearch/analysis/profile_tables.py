@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 
 from adasearch.io.tables import Column, render
+from adasearch.io.text import wrapped
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.stability import FIGURES
 
 __all__ = ["profile_tables"]
 
 MIB = 2**20
-STABILITY_NOTES = [
-    "stability score: 1 / (1 + deviation / mean of the gradient norm over intervals); norm and loss",
-    "variation: mean relative change from one interval to the next; noise scale in examples; each with its",
-    "95 % interval over seeds. The score is ours: the DEBA paper names one whose formula is not known.",
-]
-SPEED_NOTES = [
-    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a",
-    "step, of the mean gradient), the noise scale's, and products of gradients, each time they are taken;",
-    "saturated: from this size on, 90 % of the greatest number of examples per second",
-]
+STABILITY_NOTE = (
+    "stability score: 1 / (1 + deviation / mean of the gradient norm over intervals); norm and loss "
+    "variation: mean relative change from one interval to the next; noise scale in examples; each with its "
+    "95 % interval over seeds. The score is ours: the DEBA paper names one whose formula is not known."
+)
+SPEED_NOTE = (
+    "ms per step: median over blocks of steps and its 95 % interval; ms to measure: DEBA's signals (of a "
+    "step, of the mean gradient), the noise scale's, and products of gradients, each time they are taken; "
+    "saturated: from this size on, 90 % of the greatest number of examples per second"
+)
 
 
 def profile_tables(
@@ -37,16 +38,21 @@ def profile_tables(
         columns = [Column(name, name) for name in ("architecture", "batch", "intervals", "seeds", "diverged")]
         columns[1:1] = [Column(name, name.replace("_", " "), _with_interval) for name in FIGURES]
         parts.append(render(steady, columns, form, title="Stability at a fixed batch"))
-        parts += [line + "\n" for line in STABILITY_NOTES]
+        parts.append(f"{wrapped(STABILITY_NOTE)}\n")
     if fast:
         parts.append("\n" if steady else "")
         parts.append(render(fast, SPEED_COLUMNS, form, title="Speed, alone on the device"))
-        parts += [line + "\n" for line in SPEED_NOTES]
+        parts.append(f"{wrapped(SPEED_NOTE)}\n")
         parts += [_line(each) for each in speed]
     return "".join(parts)
 
 
 def _line(profile: SpeedProfile) -> str:
+    if profile.rising_at is not None:
+        return (
+            f"{profile.setting.architecture}: still rising at the largest timed size {profile.rising_at}; "
+            "the same command with a greater --largest goes on\n"
+        )
     a, b = profile.curve.line()
     if not b:
         return (
@@ -84,6 +90,7 @@ def _with_interval(value: object) -> str:
 
 
 def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
+    saturated = "yes" if profile.rising_at is None else "still rising"
     return [
         {
             "kind": "speed",
@@ -98,7 +105,7 @@ def _speed(profile: SpeedProfile) -> list[dict[str, object]]:
             "examples": point.batch_size / point.step_seconds,
             **{name: 1000 * seconds for name, seconds in point.measure_seconds.items()},
             "memory": None if point.peak_memory_bytes is None else point.peak_memory_bytes // MIB,
-            "saturated": "yes" if point.batch_size >= profile.saturation_batch_size else "",
+            "saturated": saturated if point.batch_size >= profile.saturation_batch_size else "",
         }
         for point in profile.points
     ]

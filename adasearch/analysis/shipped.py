@@ -9,7 +9,7 @@ __all__ = ["SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
 
 SHIPPED_NOTE = (
     "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
-    "4,000 images of CIFAR-10, one CPU core) stand beside them;"
+    "4,000 images of CIFAR-10, one CPU core) stand beside them"
 )
 
 
@@ -23,15 +23,21 @@ def ceiling_said(traits: Traits) -> str:
     """Return what the ceiling alone says of a network, whatever a schedule does.
 
     >>> ceiling_said(Traits(architecture="vgg", scale="nano", dataset="digits", ceiling=1.25,
-    ...     stability_score=None, noise_scale=None))
-    'vgg: a larger batch is at most 1.25 times as fast here, so at most 20 % of the time can be saved'
+    ...     stability_score=None, noise_scale=None))[:58]
+    'vgg nano: at equal examples a larger batch is at most 1.25'
     """
+    who = f"{traits.architecture} {traits.scale}"
+    if traits.rising_at is not None:
+        return (
+            f"{who}: still rising at the largest timed size {traits.rising_at}, so the ceiling of "
+            f"{traits.ceiling:.2f}x is the least that it may be"
+        )
     if not worth_growing(traits):
         return (
-            f"{traits.architecture}: a larger batch is no faster here (ceiling {traits.ceiling:.2f}x), so no "
-            "schedule of batch sizes can save time"
+            f"{who}: at equal examples a larger batch is no faster here (ceiling {traits.ceiling:.2f}x), so "
+            "growing it saves no time"
         )
     return (
-        f"{traits.architecture}: a larger batch is at most {traits.ceiling:.2f} times as fast here, so at "
-        f"most {100 * (1 - 1 / traits.ceiling):.0f} % of the time can be saved"
+        f"{who}: at equal examples a larger batch is at most {traits.ceiling:.2f} times as fast here, so "
+        f"growing it saves at most {100 * (1 - 1 / traits.ceiling):.0f} % of the time"
     )

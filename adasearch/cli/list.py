@@ -16,11 +16,14 @@ __all__ = ["list_"]
 @FORMAT
 @WIDE
 def list_(*, what: Catalogue, results: str, form: Format, wide: bool) -> None:
-    """List architectures, schedulers, datasets, spaces, experiments, or the studies of a results folder.
+    """List what there is to choose from, or the studies or the failed trials of a results folder.
+
+    WHAT is architectures, schedulers, datasets, spaces, experiments, studies or failures.
 
     \b
     Example:
       adasearch list schedulers
+      adasearch list failures --results results
     """
     from adasearch import commands
 

@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 import threading
+from collections import Counter
+from contextlib import suppress
 from functools import partial
 
 import click
@@ -25,6 +27,7 @@ from adasearch.cli.rerun import rerun
 from adasearch.cli.search import search
 from adasearch.cli.train import train
 from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError, one_line
+from adasearch.io.damage import each_once
 from adasearch.io.text import cut, printable, redacted
 
 __all__ = ["main"]
@@ -33,7 +36,29 @@ OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
 """How torch, and the system's loader of libraries, tell that there is no memory left."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Refuses an option that is given twice and takes one value, of which the last would count unsaid."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            given: list[click.Parameter] = []
+            with suppress(click.UsageError):  # which is told when the command is called
+                parser = command.make_parser(click.Context(command, parent=ctx, info_name=name))
+                _, _, given = parser.parse_args(list(rest))
+            for option, times in Counter(given).items():
+                if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_flag):
+                    raise click.UsageError(
+                        f"{option.opts[0]} takes one value but was given {times} times", ctx
+                    )
+        return name, command, rest
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="adasearch")
 def cli() -> None:
     """Find the adaptive batch-size schedule that suits your network.
@@ -72,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     former, threading.excepthook = threading.excepthook, partial(_ended_by_a_thread, arguments)
     try:
-        cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
+        _run(arguments)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt, Interrupted):
@@ -94,6 +119,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     finally:
         threading.excepthook = former
+
+
+def _run(arguments: list[str]) -> None:
+    with each_once():
+        cli.main(arguments or ["--help"], prog_name="adasearch", standalone_mode=False)
+    if not arguments:  # a script that forgot the command shall not go on
+        raise click.exceptions.Exit(2)
 
 
 def _to_go_on(arguments: list[str]) -> str:

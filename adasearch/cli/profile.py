@@ -9,6 +9,7 @@ from adasearch.choices import Format, ProfileKind
 from adasearch.cli.groups import training_options
 from adasearch.cli.options import FORMAT, NETWORK, console_of
 from adasearch.errors import InputError
+from adasearch.io.text import counted
 from adasearch.runtime import RunOptions
 
 if TYPE_CHECKING:
@@ -82,10 +83,11 @@ def profile(
     if sum((bool(architectures), export is not None, take_in is not None)) != 1:
         raise InputError("give one of --architecture NAME (see 'list architectures'), --export and --import")
     if export is not None:
-        click.echo(f"{commands.export_profiles(results, export, name)} profiles written to {export}")
+        written = commands.export_profiles(results, export, name)
+        click.echo(f"{counted(written, 'profile')} written to {export}")
         return
     if take_in is not None:
-        click.echo(f"{commands.import_profiles(results, take_in)} new profiles from {take_in}")
+        click.echo(f"{counted(commands.import_profiles(results, take_in), 'new profile')} from {take_in}")
         return
     wish = commands.ProfileWish(
         intervals=intervals,

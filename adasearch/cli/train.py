@@ -8,7 +8,7 @@ import click
 from adasearch.choices import Clock
 from adasearch.cli.groups import training_options
 from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
-from adasearch.errors import AdasearchError
+from adasearch.errors import AdasearchError, ended_by
 from adasearch.runtime import RunOptions
 
 if TYPE_CHECKING:
@@ -69,5 +69,5 @@ def train(
             click.echo(f"{schedule} was found in another run than one with {other}", err=True)
     trial = commands.train(request, results=results, console=console_of(), options=run)
     if trial.status != "complete":
-        raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
+        raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, results)}")
     click.echo(f"{trial.trial_id}: error {trial.val_error:.1%} in {trial.train_seconds:.1f} s of training")

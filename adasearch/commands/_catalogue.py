@@ -1,4 +1,4 @@
-"""What there is to choose from, and the studies of a results folder, as tables."""
+"""What there is to choose from, and the studies and failures of a results folder, as tables."""
 
 import dataclasses
 from typing import get_args
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import track
 
 from adasearch.choices import Catalogue, Format
-from adasearch.errors import unknown
+from adasearch.errors import ended_by, parts_of, unknown
 from adasearch.io.tables import Column, render
 from adasearch.store.store import Store
 
@@ -21,7 +21,7 @@ ARCHITECTURES_TITLE = (
 
 
 def catalogue(what: Catalogue, *, results: str, form: Format = "text", width: int | None = None) -> str:
-    """Return a table of what there is to choose from, or of the studies of a results folder.
+    """Return a table of what there is to choose from, or of the studies or failures of a results folder.
 
     Raises:
         InputError: an unknown table, or no such folder.
@@ -33,8 +33,9 @@ def catalogue(what: Catalogue, *, results: str, form: Format = "text", width: in
         "spaces": _spaces,
         "experiments": _experiments,
     }
-    if what == "studies":
-        return _studies(Store(results, must_exist=True), form, width)
+    if what in ("studies", "failures"):
+        listed = _studies if what == "studies" else _failures
+        return listed(Store(results, must_exist=True), form, width)
     if what not in columns:
         raise unknown("list", what, get_args(Catalogue))
     rows, headers = columns[what]()
@@ -120,6 +121,25 @@ def _experiments() -> Rows:
     return rows, ["name", "what"]
 
 
+def _failures(store: Store, form: Format, width: int | None) -> str:
+    """Return every failed trial of a folder with what ended it, those of ``train`` and ``profile``, too."""
+    rows = [
+        {
+            "trial": trial.trial_id,
+            "ended": None if trial.ended_at is None else f"{trial.ended_at:%Y-%m-%d %H:%M}",
+            **dict(zip(("error", "traceback"), parts_of(ended_by(trial.error, store.name)), strict=True)),
+        }
+        for folder in store.folders()
+        for trial in store.trials(folder)
+        if trial.status == "failed"
+    ]
+    if not rows and form == "text":
+        return f"no failed trial in {store.name}\n"
+    return render(
+        rows, [Column(name, name) for name in ("trial", "ended", "error", "traceback")], form, width=width
+    )
+
+
 def _studies(store: Store, form: Format, width: int | None) -> str:
     rows: list[dict[str, object]] = []
     for study in store.studies():
@@ -134,5 +154,15 @@ def _studies(store: Store, form: Format, width: int | None) -> str:
                 "train examples": study.train_examples,
             }
         )
-    headers = ["name", "complete", "pruned", "failed", "running", "confirming", "epochs", "train examples"]
-    return render(rows, [Column(header, header) for header in headers], form, width=width)
+    headers = [
+        "name",
+        "complete",
+        "pruned",
+        "failed",
+        "running",
+        "confirming",
+        "epochs",
+        "train examples",
+    ]
+    said = {"confirming": "runs of confirm"}
+    return render(rows, [Column(name, said.get(name, name)) for name in headers], form, width=width)

@@ -93,6 +93,8 @@ def _named(trials: Sequence[TrialRecord], trial_id: str) -> TrialRecord:
 
 def _write(output: Path, text: str) -> None:
     try:
+        if not output.parent.exists():
+            output.parent.mkdir(parents=True)
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--output {output}: {error.strerror or error}") from error

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from adasearch.analysis.trajectory_diff import SAME, TOLERANCE, Difference, conditions, differences
 from adasearch.environment import device_name, local_device, versions
-from adasearch.errors import AdasearchError, InputError
+from adasearch.errors import AdasearchError, InputError, ended_by
 from adasearch.io.progress import StepDisplay, say
 from adasearch.io.tables import Column, number, render
 from adasearch.profiles.clock import curve_of
@@ -124,7 +124,7 @@ def rerun(
             say=partial(say, console),
         )
     if trial.status != "complete":
-        raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
+        raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, store.name)}")
     if tolerance is None:
         tolerance = 0.0 if _exact(source, trial) else TOLERANCE
     _judge(source, trial, former, live.intervals, tolerance, console)

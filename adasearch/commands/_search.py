@@ -72,6 +72,7 @@ def search(
         schedulers=request.schedulers or ("deba",),
         device=_known_device(runtime),
         threads=runtime.cpus_per_worker,
+        results=results,
     )
     tell = once(partial(say, console))
     with StepDisplay(console) as progress:

@@ -13,11 +13,12 @@ from adasearch.io.progress import StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
 from adasearch.records import TrialRecord
-from adasearch.runs.execute import interval_line, run_and_keep
+from adasearch.runs.execute import interval_line, run_and_keep, unchanged
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.open_trial import open_trial
 from adasearch.runtime import RunOptions
-from adasearch.schedulers.registry import BASELINE
+from adasearch.schedulers.registry import BASELINE, make_scheduler
+from adasearch.schedulers.run_plan import unreached
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial
 from adasearch.studies.identity import check_device, same_study
@@ -61,6 +62,7 @@ def train(
                 baseline=False,
                 device=local_device(),
                 threads=torch.get_num_threads(),
+                results=results,
             ),
             nothing_stored,
             partial(say, console),
@@ -102,7 +104,10 @@ def train(
         if intervals:
             say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
         live = LiveTrial(trial, store, intervals=intervals, curve=curve_of(store, record))
-        return run_and_keep(
+        rule = make_scheduler(trial.scheduler, trial.fields_of("scheduler"))
+        if late := unreached(rule, record.budget, record.budget / record.train_examples):
+            say(console, f"{trial.scheduler}: {late}")
+        trial = run_and_keep(
             live,
             live.task(record, study.data, options),
             data,
@@ -110,4 +115,8 @@ def train(
             device=record.device,
             heard=lambda interval: say(console, interval_line(interval)),
             say=partial(say, console),
+            scheduler=rule,
         )
+        if trial.status == "complete" and trial.scheduler != BASELINE and not trial.adaptations:
+            say(console, unchanged(live.intervals))
+        return trial

@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from adasearch.controller.arguments import check_arguments, check_loss, check_options, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
-from adasearch.controller.curve import Curve
+from adasearch.controller.curve import Curve, budget_of
 from adasearch.controller.intervals import Intervals
 from adasearch.controller.item_by_item import ItemByItem
 from adasearch.controller.loaders import check_loader, examples_of
@@ -163,7 +163,7 @@ class BatchSizeController(ItemByItem):
         self._update = Update(optimizer, scaler)
         self._optimizer = optimizer
         self._watch = Watch(optimizer)
-        self._budget = None if epochs is None else max(1, round(epochs * examples))
+        self._budget = budget_of(epochs, examples, self.scheduler)
         self._curves: list[Curve] = []
         self._drop_last = drop_last
         self._gradient = BatchGradient(

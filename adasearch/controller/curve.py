@@ -1,12 +1,14 @@
 """A learning-rate schedule of ``torch.optim`` that counts examples, whatever the batch sizes are."""
 
 import inspect
+import warnings
 
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from adasearch.errors import InputError
+from adasearch.schedulers.run_plan import unreached
 
-__all__ = ["Curve", "check_builder", "usable"]
+__all__ = ["Curve", "budget_of", "check_builder", "usable"]
 
 STEPS = ("T_max", "total_iters", "total_steps", "steps")  # what a schedule's class calls its length
 
@@ -46,6 +48,16 @@ def usable(seen: int, examples: int, batch_size: int, *, drop_last: bool) -> int
     full = examples // batch_size * batch_size
     epochs, rest = divmod(seen, examples)
     return epochs * full + min(rest, full)
+
+
+def budget_of(epochs: float | None, examples: int, scheduler: object) -> int | None:
+    """Return the examples of a run, if its length is known; warn of a timetable that goes beyond its end."""
+    if epochs is None:
+        return None
+    budget = max(1, round(epochs * examples))
+    if late := unreached(scheduler, budget, epochs):
+        warnings.warn(late, stacklevel=3)
+    return budget
 
 
 class Curve:

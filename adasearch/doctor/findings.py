@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from adasearch.io.text import counted
+
 __all__ = ["Finding", "RepairAction", "Report"]
 
 RepairAction = Literal["leave", "set aside", "restore", "rename", "remove"]
@@ -60,6 +62,6 @@ class Report:
     def summary(self) -> str:
         """Return the last line of a report."""
         left = len(self.findings) - self.damaged
-        beside = f"; {left} leftovers of killed processes" if left else ""
-        found = f"{self.damaged} findings" if self.damaged else "no damage found"
-        return f"{found} in {self.files} files{beside}"
+        beside = f"; {counted(left, 'leftover')} of killed processes" if left else ""
+        found = counted(self.damaged, "finding") if self.damaged else "no damage found"
+        return f"{found} in {counted(self.files, 'file')}{beside}"

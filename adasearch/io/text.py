@@ -1,10 +1,12 @@
 """Texts that are shown or that name files: names, slugs, what steers a terminal, and secrets."""
 
 import re
+import textwrap
 
-__all__ = ["cut", "is_name", "printable", "redacted", "slug", "source_of"]
+__all__ = ["counted", "cut", "is_name", "printable", "redacted", "slug", "source_of", "wrapped"]
 
 MOST_CHARACTERS = 2000  # of a message
+MOST_COLUMNS = 80  # of prose beside a table
 GAP = " [...] "
 MAX_NAME_BYTES = 200  # bytes of a name; file systems take 255, of which drafts and endings need some
 _USER = re.compile(r"(://)[^\s@/:]*:(?!\d+/)[^\s@]*@")  # not a port; an unquoted secret may hold slashes
@@ -42,6 +44,27 @@ def cut(text: str) -> str:
     """
     half, rest = divmod(MOST_CHARACTERS - len(GAP), 2)
     return text if len(text) <= MOST_CHARACTERS else f"{text[: half + rest]}{GAP}{text[-half:]}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "finding"), counted(3, "new profile")
+    ('1 finding', '3 new profiles')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def wrapped(text: str, width: int | None = None) -> str:
+    """Return prose on lines of at most 80 characters, or of a narrower terminal's ``width``.
+
+    >>> wrapped("one two three", 8).splitlines()
+    ['one two', '  three']
+    """
+    columns = min(MOST_COLUMNS, MOST_COLUMNS if width is None else width)
+    return textwrap.fill(
+        text, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def slug(text: str) -> str:

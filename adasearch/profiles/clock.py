@@ -6,7 +6,7 @@ from typing import Literal
 
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.modelled_time import SpeedCurve, modelled_run, modelled_trial
-from adasearch.profiles.profile import Setting, SpeedProfile, setting_differences
+from adasearch.profiles.profile import Setting, SpeedProfile, profile_command, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -137,15 +137,17 @@ def clock_notes(
     return []
 
 
-def check_clock(study: StudyRecord, choice: ClockChoice, profiles: Sequence[SpeedProfile]) -> None:
-    """Refuse a clock without the speed profile that it needs.
+def check_clock(
+    study: StudyRecord, choice: ClockChoice, profiles: Sequence[SpeedProfile], *, results: str = "results"
+) -> None:
+    """Refuse a clock without the speed profile that it needs, which a command for ``results`` takes.
 
     Raises:
         InputError: no profile of that name, or none for the modelled clock.
     """
     network = f"{study.architecture} ({study.scale}) on {study.dataset}"
-    how = f"adasearch profile --architecture {study.architecture} --scale {study.scale} --kind speed"
     name = choice.profile
+    how = profile_command(study, results, kind="speed", device_profile=name)
     if name is None:
         if choice.clock == "modelled":
             raise InputError(f"--clock modelled needs a speed profile of {network} here; '{how}' takes one")

@@ -27,6 +27,7 @@ __all__ = [
     "modelled",
     "modelled_run",
     "modelled_trial",
+    "rising_at",
     "saturation_size",
     "signals_paid",
 ]
@@ -99,6 +100,25 @@ def saturation_size(sizes: Sequence[int], step_seconds: Sequence[float]) -> int:
     """
     rates = [size / seconds for size, seconds in zip(sizes, step_seconds, strict=True)]
     return next(size for size, rate in zip(sizes, rates, strict=True) if rate >= SATURATED * max(rates))
+
+
+def rising_at(sizes: Sequence[int], step_seconds: Sequence[float]) -> int | None:
+    """Return the largest size if throughput still rises there, the device not being saturated; else None.
+
+    It rises where a doubling up to there gained more than the tenth that :func:`saturation_size` forgives. A
+    size within a third of the largest tells too little, and is passed over. One size alone tells nothing of
+    larger ones. Ours.
+
+    >>> rising_at((16, 32, 64), (1.0, 1.0, 1.0)), rising_at((16, 32, 64), (1.0, 1.1, 2.1))
+    (64, None)
+    """
+    last = sizes[-1]
+    earlier = [each for each in zip(sizes, step_seconds, strict=True) if each[0] <= 0.75 * last]
+    if not earlier:
+        return last
+    size, seconds = earlier[-1]
+    gain = last / step_seconds[-1] / (size / seconds)
+    return last if gain > (1 / SATURATED) ** math.log2(last / size) else None
 
 
 def signals_paid(signals: Signals, steps: int) -> dict[str, int]:

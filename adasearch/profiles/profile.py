@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from adasearch.environment import device_name, driver_version
-from adasearch.profiles.modelled_time import SpeedCurve, saturation_size
+from adasearch.io.advice import command
+from adasearch.io.text import slug, source_of
+from adasearch.profiles.modelled_time import SpeedCurve, rising_at, saturation_size
 from adasearch.records import Params, Precision, StudyRecord
 
 __all__ = [
@@ -21,9 +23,14 @@ __all__ = [
     "SpeedProfile",
     "StabilityProfile",
     "Statistic",
+    "default_name",
     "here",
+    "profile_command",
     "setting_differences",
 ]
+
+SELECTED = ("label_column", "image_column", "config", "split", "weights", "subset")
+"""What else a study's images are; its flags are called so, too."""
 
 DEPENDS_ON = ("adasearch", "torch", "torchvision")  # packages whose version a profile depends on
 
@@ -126,6 +133,11 @@ class SpeedProfile:
         return saturation_size(self.curve.sizes, self.curve.step_seconds)
 
     @property
+    def rising_at(self) -> int | None:
+        """The largest timed size if the device is not saturated there, see :func:`rising_at`; else None."""
+        return rising_at(self.curve.sizes, self.curve.step_seconds)
+
+    @property
     def curve(self) -> SpeedCurve:
         """The times as functions of the batch size."""
         sets = self.points[0].measure_seconds
@@ -182,6 +194,44 @@ class StabilityProfile:
     seeds: int
     diverged: int
     created_at: datetime
+
+
+def default_name(setting: Setting) -> str:
+    """Return a speed profile's name: its device's as a slug, on a CPU with the number of threads.
+
+    >>> s = Setting(architecture="a", scale="nano", dataset="digits", fingerprint="", precision="float32",
+    ...     compile=False, per_example=False, workers=1, threads=1, device="cpu", device_name="AMD EPYC (x)",
+    ...     driver=None)
+    >>> default_name(s)
+    'amd-epyc-x-1-thread'
+    """
+    name = slug(setting.device_name).lower()
+    count = setting.threads
+    return name if setting.device != "cpu" else f"{name}-{count}-thread{'s' if count > 1 else ''}"
+
+
+def profile_command(of: Setting | StudyRecord, results: str, **flags: object) -> str:
+    """Return the command that takes profiles of a network on the images of a setting or study.
+
+    What stands in neither of them, such as the subset of a setting, is for ``flags``.
+    """
+    source, size = source_of(of.dataset)
+    threads = of.threads if isinstance(of, Setting) and of.device == "cpu" and of.threads > 1 else None
+    if isinstance(of, StudyRecord):
+        flags = {name: getattr(of, name) for name in SELECTED} | {"seed": of.seed or None} | flags
+    return command(
+        "profile",
+        results=results,
+        architecture=of.architecture,
+        scale=None if of.scale == "nano" else of.scale,
+        dataset=None if source == "digits" else source,
+        image_size=size,
+        precision=None if of.precision == "float32" else of.precision,
+        compile=of.compile,
+        per_example=of.per_example,
+        cpus_per_worker=threads,
+        **flags,
+    )
 
 
 def here(study: StudyRecord, threads: int) -> Setting:

@@ -7,15 +7,15 @@ profile. Export joins such files into one that can be carried to another machine
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from adasearch.errors import InputError, one_line, text_of
+from adasearch.io.damage import say_damage
 from adasearch.io.filesystem import listed, locate, write_whole
-from adasearch.io.text import cut, is_name, printable, slug
+from adasearch.io.text import is_name, slug
 from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, StabilityProfile, Statistic
 from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, rows_in
@@ -132,8 +132,7 @@ class ProfileStore:
                 raise
             except (PartError, ValueError) as error:
                 kind = error.kind if isinstance(error, PartError) else "damaged"
-                line = f"adasearch: skipping {kind} {item.path}: {error}"
-                print(cut(printable(line)), file=sys.stderr)  # noqa: T201
+                say_damage(kind, item.path, error)
         return _grouped([row for rows in found for row in rows])
 
 

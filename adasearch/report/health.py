@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from adasearch.analysis.compare import unfinished
 from adasearch.analysis.gather import Gathered
+from adasearch.io.advice import command
 from adasearch.io.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
@@ -23,10 +24,11 @@ def states(found: Gathered) -> dict[str, dict[str, int]]:
     return counted
 
 
-def missing(found: Gathered) -> list[str]:
+def missing(found: Gathered, results: str) -> list[str]:
     """Return a sentence for everything that the report would show if it were there."""
     if not found.chosen:
-        return ["There is no study in this folder yet: 'adasearch search' begins one."]
+        begins = command("search", results=results, architecture="resnet18")
+        return [f"There is no study in this folder yet: '{begins}' begins one."]
     lines = unfinished(found.rows)
     confirmed = {row.study for row in found.evidence}
     for row in found.rows:
@@ -37,8 +39,8 @@ def missing(found: Gathered) -> list[str]:
     ]
     if open_:
         lines.append(
-            f"not confirmed: {', '.join(open_)}; 'adasearch confirm' runs the candidates and their controls "
-            "on fresh seeds"
+            f"not confirmed: {', '.join(open_)}; '{command('confirm', results=results)}' runs the candidates "
+            "and their controls on fresh seeds"
         )
     for each in found.evidence:
         runs = each.runs

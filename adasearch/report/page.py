@@ -25,6 +25,7 @@ from adasearch.analysis.selection import baseline_of, comparable
 from adasearch.callbacks import Progress
 from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import locate, write_whole
+from adasearch.io.text import counted
 from adasearch.profiles.clock import intervals_of
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report.health import missing, setup, states
@@ -87,7 +88,8 @@ def report(
     except StoreError as error:
         raise InputError(f"--output {output!r} cannot be written: {error}") from error
     runs = sum(trial.study in {each.study for each in found.chosen} for trial in found.trials)
-    return f"{output}: {len(found.chosen)} studies, {runs} trials, {len(page.encode()) / 1e6:.1f} MB"
+    of = "1 study" if len(found.chosen) == 1 else f"{len(found.chosen)} studies"
+    return f"{output}: {of}, {counted(runs, 'trial')}, {len(page.encode()) / 1e6:.1f} MB"
 
 
 def _groups(found: Gathered) -> list[list[StudyRecord]]:
@@ -164,9 +166,9 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         verdicts=verdicts(found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,
-        missing=missing(found),
+        missing=missing(found, name),
         states=states_picture(states(found)),
-        failures=failures(trials),
+        failures=failures(trials, name),
         setup=setup(found.chosen, trials),
         tables=all_tables(found),
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
 from adasearch.analysis.gather import Gathered
-from adasearch.analysis.search_table import describe, settings_rows
+from adasearch.analysis.search_table import SearchRow, describe, settings_rows
 from adasearch.analysis.summary import in_one_sentence
 from adasearch.analysis.verdicts import GAINS, MEANINGS
 from adasearch.io.tables import Column, fraction, number, times
@@ -14,21 +14,27 @@ from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["PageTable", "all_tables", "cell_class", "headline", "holds_words", "said", "verdicts", "words"]
 
-VERDICTS = [
-    Column("architecture", "architecture"),
-    Column("scheduler", "scheduler"),
-    Column("words", "verdict"),
-    Column("error", "error"),
+_WHO = [Column("architecture", "architecture"), Column("scheduler", "scheduler"), Column("words", "verdict")]
+CONFIRMED = [
+    *_WHO,
+    Column("error", "test error"),
     Column("difference", "error vs reference"),
     Column("spent", "time"),
     Column("gain", "speed-up"),
     Column("gain_default", "speed-up vs default"),
-    Column("basis", "based on"),
+    Column("seeds", "seeds"),
+]
+SEARCHED = [
+    *_WHO,
+    Column("error", "validation error"),
+    Column("spent", "time"),
+    Column("gain", "speed-up"),
+    Column("gain_default", "speed-up vs default"),
 ]
 
 TONES: Mapping[object, str] = {
     **dict.fromkeys(GAINS, "good"),
-    "worse": "bad",
+    **dict.fromkeys(("worse", "worse error, less time", "slower"), "bad"),
 }
 """CSS classes of what confirming runs show."""
 
@@ -106,31 +112,30 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
     return f"verdict {TONES.get(row.get('outcome'), '')}".strip()
 
 
-def verdicts(found: Gathered) -> PageTable:
-    """Return the table that a reader sees first."""
-    return PageTable(title="Verdicts", columns=VERDICTS, rows=_rows(found))
+def verdicts(found: Gathered) -> list[PageTable]:
+    """Return the tables that a reader sees first: what was confirmed, and what a search alone says."""
+    sure = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
+    checked = {cells["study"] for cells in sure}
+    tables = [
+        PageTable(title="Verdicts: fresh seeds, test split", columns=CONFIRMED, rows=sure),
+        PageTable(
+            title="Verdicts of the search: one seed, validation split",
+            columns=SEARCHED,
+            rows=[_searched(row) for row in found.rows if row.study not in checked],
+        ),
+    ]
+    return [table for table in tables if table.rows]
 
 
-def _rows(found: Gathered) -> list[dict[str, object]]:
-    """Return a row per study, and per confirmed candidate where there are such."""
-    confirmed = [cells for title, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
-    lines: list[dict[str, object]] = []
-    for row in found.rows:
-        sure = [cells for cells in confirmed if cells["study"] == row.study]
-        lines += [{**cells, "basis": f"{cells['seeds']} fresh seeds, test split"} for cells in sure]
-        if not sure:
-            lines.append(
-                {
-                    **asdict(row),
-                    "words": row.verdict,
-                    "gain": None if row.speedup is None else times(row.speedup),
-                    "gain_default": None if row.speedup_default is None else times(row.speedup_default),
-                    "error": None if row.val_error is None else fraction(row.val_error),
-                    "spent": None if row.seconds is None else f"{number(row.seconds)} s",
-                    "basis": "one seed, validation split",
-                }
-            )
-    return lines
+def _searched(row: SearchRow) -> dict[str, object]:
+    return {
+        **asdict(row),
+        "words": row.verdict,
+        "gain": None if row.speedup is None else times(row.speedup),
+        "gain_default": None if row.speedup_default is None else times(row.speedup_default),
+        "error": None if row.val_error is None else fraction(row.val_error),
+        "spent": None if row.seconds is None else f"{number(row.seconds)} s",
+    }
 
 
 def all_tables(found: Gathered) -> list[PageTable]:
@@ -138,7 +143,7 @@ def all_tables(found: Gathered) -> list[PageTable]:
     if not found.chosen:
         return []
     parts = confirmed_parts(found.evidence)
-    meaning = " ".join(confirmed_notes(found.evidence)) if parts else ""
+    meaning = "; ".join(confirmed_notes(found.evidence)) if parts else ""
     tables = [
         PageTable(title=title, columns=columns, rows=rows, note=meaning if not place else "")
         for place, (title, rows, columns) in enumerate(parts)
@@ -149,7 +154,7 @@ def all_tables(found: Gathered) -> list[PageTable]:
         title="Search: one seed, validation split",
         columns=SEARCH_COLUMNS,
         rows=rows,
-        note=" ".join(notes(found.chosen)),
+        note="; ".join(notes(found.chosen)),
     )
     settled = PageTable(
         title="Settings of these trials", columns=settings_columns(settings, found.trials), rows=settings

@@ -1,6 +1,6 @@
 """A run in this process, kept in the store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec, Selection
-from adasearch.errors import InputError, StoreError
+from adasearch.errors import InputError, StoreError, traceback_in_user_code
 from adasearch.io.progress import StepDisplay
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adasearch.data.splits import Dataset
     from adasearch.schedulers.base import BatchSizeScheduler
 
-__all__ = ["data_of", "interval_line", "run_and_keep", "with_threads"]
+__all__ = ["data_of", "interval_line", "run_and_keep", "unchanged", "with_threads"]
 
 
 def run_and_keep(
@@ -63,7 +63,8 @@ def run_and_keep(
         raise
     except Exception as error:  # noqa: BLE001 - whatever ends the run is its row's error
         outcome = failed(error)
-        say(outcome.traceback or str(outcome.error))
+        if frames := traceback_in_user_code(error):
+            say(f"in your own code:\n{frames}")
     closed = live.close(outcome)
     live.keep(closed)
     store.remove_checkpoints(closed)
@@ -83,6 +84,15 @@ def interval_line(record: IntervalRecord) -> str:
         f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
         f"loss {signals.train_loss:.3f}{error}{change}"
     )
+
+
+def unchanged(intervals: Sequence[IntervalRecord]) -> str:
+    """Return that a scheduler never changed the batch size, and why it last did not, as one line."""
+    reasons = [each.decision.reason for each in intervals if each.decided is not False]
+    if not reasons:
+        return "no batch size was decided: the run is one interval long (see --interval)"
+    times = f"{len(reasons)} decisions" if len(reasons) > 1 else "one decision"
+    return f"the batch size never changed, in {times}; the last: {reasons[-1]}"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from adasearch.data.spec import DataSpec
+from adasearch.errors import TRACEBACK
 from adasearch.profiles.modelled_time import SpeedCurve, modelled
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
@@ -93,7 +94,7 @@ class LiveTrial:
         """Return the trial's row as it ended; a traceback is written beside it, and its error says where."""
         error = outcome.error
         if outcome.traceback is not None:
-            error = f"{error}; traceback: {self._store.write_traceback(self.record, outcome.traceback)}"
+            error = f"{error}{TRACEBACK}{self._store.write_traceback(self.record, outcome.traceback)}"
         return close_trial(
             replace(self.record, cause=outcome.cause),
             self.intervals,

@@ -1,12 +1,11 @@
 """The speed profile of a network: how long a step takes against the batch size, on this device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from adasearch.errors import InputError
-from adasearch.io.text import slug
-from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, setting_differences
+from adasearch.errors import InputError, few
+from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, default_name, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.runs.profile_run import ProfileRun
 from adasearch.store.trials import begin_trial
@@ -19,11 +18,41 @@ POINT_SECONDS = 5.0  # that one batch size takes at most, its measuring as much 
 def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
     """Return the stored speed profile of this name, or measure it; None names it after the device.
 
+    Of a stored one, sizes that are wished for outside those that were timed are timed now.
+
     Raises:
         InputError: one of this name was taken under other circumstances, or no batch size fits into memory.
     """
+    from adasearch.runs.speed import ladder
+
     setting, profiles = run.setting, ProfileStore(run.store.name)
-    name = name or _default_name(setting)
+    name = name or default_name(setting)
+    stored = _stored(profiles, name, setting)
+    sizes = ladder(run.study.record.limits)
+    if stored is not None:
+        timed = stored.curve.sizes
+        sizes = [size for size in sizes if not timed[0] <= size <= timed[-1]]
+        more = f", from {timed[0]} to {timed[-1]}; {few(sizes)} are timed as well" if sizes else ""
+        run.say(f"speed profile {name} of {setting.architecture} is there already{more}")
+    former = () if stored is None else stored.points
+    points = (*former, *_points(run, sizes))
+    if not points:
+        raise InputError("no batch size fits into memory")
+    if stored is not None and len(points) == len(former):
+        return stored
+    found = SpeedProfile(
+        profile=name,
+        setting=setting,
+        points=tuple(sorted(points, key=lambda point: point.batch_size)),
+        created_at=datetime.now(timezone.utc),
+    )
+    run.store.locks.check()
+    profiles.write(found)
+    return found
+
+
+def _stored(profiles: ProfileStore, name: str, setting: Setting) -> SpeedProfile | None:
+    """Return the stored profile of a name, network and data set, which must be of the same circumstances."""
     for stored in profiles.speed():
         same = stored.setting.network == setting.network
         if stored.profile == name and same and stored.setting.dataset == setting.dataset:
@@ -33,23 +62,16 @@ def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
                     f"profile {name} of {setting.architecture} is there already, with "
                     f"{'; '.join(why)}; give another --device-profile NAME"
                 )
-            run.say(f"speed profile {name} of {setting.architecture} is there already")
             return stored
-    found = SpeedProfile(
-        profile=name,
-        setting=setting,
-        points=tuple(_points(run)),
-        created_at=datetime.now(timezone.utc),
-    )
-    run.store.locks.check()
-    profiles.write(found)
-    return found
+    return None
 
 
-def _points(run: ProfileRun) -> Iterator[SpeedPoint]:
+def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
+    if not sizes:
+        return
     import torch
 
-    from adasearch.runs.speed import ladder, measure_point
+    from adasearch.runs.speed import measure_point
     from adasearch.training.config import TrainConfig
     from adasearch.training.memory import default_limit
 
@@ -61,7 +83,6 @@ def _points(run: ProfileRun) -> Iterator[SpeedPoint]:
         memory_limit=run.options.memory_limit or default_limit(),
     )
     data = run.data().to(torch.device(record.device))
-    sizes = ladder(record.limits)
     what = f"{record.architecture}: batch sizes timed"
     for done, size in enumerate(sizes):
         try:
@@ -73,24 +94,7 @@ def _points(run: ProfileRun) -> Iterator[SpeedPoint]:
                 most_seconds=POINT_SECONDS,
                 heard=lambda done=done: run.progress(what, done, len(sizes)),  # type: ignore[misc]
             )
-        except torch.OutOfMemoryError as error:
-            if not done:
-                raise InputError(f"no batch size fits into memory: {error}") from error
+        except torch.OutOfMemoryError:
             run.say(f"batch {size} and above do not fit into memory and are left out")
             return
     run.progress(what, len(sizes), len(sizes))
-
-
-def _default_name(setting: Setting) -> str:
-    """Return the device's name as a slug, on a CPU with the number of threads.
-
-    >>> from adasearch.profiles.profile import Setting
-    >>> s = Setting(architecture="a", scale="nano", dataset="digits", fingerprint="", precision="float32",
-    ...     compile=False, per_example=False, workers=1, threads=1, device="cpu", device_name="AMD EPYC (x)",
-    ...     driver=None)
-    >>> _default_name(s)
-    'amd-epyc-x-1-thread'
-    """
-    name = slug(setting.device_name).lower()
-    count = setting.threads
-    return name if setting.device != "cpu" else f"{name}-{count}-thread{'s' if count > 1 else ''}"

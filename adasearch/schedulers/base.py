@@ -114,9 +114,15 @@ def resize(last: Signals, wanted: float, limits: Limits, reason: str) -> Decisio
     """
     size = reachable(last.batch_size, wanted, limits)
     if not limits.smallest <= wanted <= limits.largest or size == last.batch_size != wanted:
-        extreme = "largest" if wanted > size else "smallest"
-        reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
+        reason = _beyond(wanted, size, reason)
     return change(last, size, reason)
+
+
+def _beyond(wanted: float, size: int, reason: str) -> str:
+    """Return a reason with the wish that the limits forbid; one that is the size but for rounding is none."""
+    if f"{wanted:g}" == str(size):
+        return reason
+    return f"wanted {wanted:g}, but {size} is the {'largest' if wanted > size else 'smallest'} size; {reason}"
 
 
 def nearest(wanted: float, limits: Limits) -> int:
@@ -142,8 +148,7 @@ def aim(last: Signals, wanted: float, limits: Limits, reason: str) -> Decision:
     """
     size = nearest(wanted, limits)
     if not limits.smallest <= wanted <= limits.largest:
-        extreme = "largest" if wanted > size else "smallest"
-        reason = f"wanted {wanted:g}, but {size} is the {extreme} size; {reason}"
+        reason = _beyond(wanted, size, reason)
     return change(last, size, reason)
 
 

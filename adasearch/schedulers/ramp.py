@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from adasearch.errors import require
+from adasearch.errors import few, require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, unusable
 from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
@@ -100,6 +100,29 @@ class Ramp:
         """Whether points lie at shares of the run."""
         return "%" in self.points
 
+    def unreached(self, budget: int, epochs: float) -> str | None:
+        """Return what of the timetable lies beyond a run of ``budget`` examples or ``epochs``, if any.
+
+        >>> Ramp(points="64@500, 128@2000").unreached(1000, 5.0)
+        '1 of 2 points never taken (128@2000): the run ends at 1000 examples'
+        """
+        if self.points.strip():
+            words = self.points.replace(",", " ").split()
+            points = zip(words, points_of(self.points, budget=budget), strict=True)
+            late = [word for word, point in points if point.mark >= budget]
+            what, every, end = "points", len(words), f"{budget} examples"
+        else:
+            late = [f"epoch {time:g}" for time in self._times if time >= epochs - 1e-9]
+            what, every, end = "steps", self.steps, f"epoch {epochs:g}"
+        if not late:
+            return None
+        return f"{len(late)} of {every} {what} never taken ({few(late, 3)}): the run ends at {end}"
+
+    @property
+    def _times(self) -> list[float]:
+        """The epochs of the steps."""
+        return [self.start + (self.end - self.start) * j / max(self.steps - 1, 1) for j in range(self.steps)]
+
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Take the size that the timetable names for the last row's epoch or examples."""
         return hold(history[-1], NO_PLAN) if self.needs_plan else self._at(history, limits, 10**12)
@@ -130,7 +153,7 @@ class Ramp:
         return replace(decision, lr_scale=factors[-1]) if factors else decision
 
     def _by_formula(self, last: Signals) -> tuple[float, str]:
-        times = [self.start + (self.end - self.start) * j / max(self.steps - 1, 1) for j in range(self.steps)]
+        times = self._times
         done = sum(time <= last.epoch + 1e-9 for time in times)
         share = done / self.steps
         if self.shape == "power":

@@ -13,7 +13,16 @@ from typing import Any, Protocol, cast, runtime_checkable
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler
 
-__all__ = ["NO_PLAN", "LrCurve", "Planned", "PlannedScheduler", "RunPlan", "planned", "wants_plan"]
+__all__ = [
+    "NO_PLAN",
+    "LrCurve",
+    "Planned",
+    "PlannedScheduler",
+    "RunPlan",
+    "planned",
+    "unreached",
+    "wants_plan",
+]
 
 NO_PLAN = "no plan of the run was given"
 """The reason of a hold by a rule that needs one."""
@@ -147,6 +156,20 @@ def planned(scheduler: BatchSizeScheduler, plan: RunPlan) -> BatchSizeScheduler:
             BatchSizeScheduler, dataclasses.replace(inside, scheduler=planned(inside.scheduler, plan))
         )
     return scheduler
+
+
+def unreached(scheduler: object, budget: int, epochs: float) -> str | None:
+    """Return what of a scheduler's timetable, or of what it wraps, lies beyond a run; None without any.
+
+    A scheduler of one's own may have a method ``unreached``, too.
+    """
+    if scheduler is None:
+        return None
+    tell = getattr(scheduler, "unreached", None)
+    if callable(tell):
+        found: str | None = tell(budget, epochs)
+        return found
+    return unreached(getattr(scheduler, "scheduler", None), budget, epochs)
 
 
 def wants_plan(scheduler: object) -> bool:

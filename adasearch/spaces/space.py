@@ -117,8 +117,8 @@ class Space(BaseModel):
         field = self.fields.get(name)
         return (self._class_defaults()[name],) if field is None else field.ends()
 
-    def with_fixed(self, name: str, value: Value) -> "Space":
-        """Return this space with one field fixed.
+    def with_fixed(self, name: str, value: Value, flag: str = "--set") -> "Space":
+        """Return this space with one field fixed, which ``flag`` asked for.
 
         Raises:
             InputError: no such field, or a value that its class refuses.
@@ -128,7 +128,7 @@ class Space(BaseModel):
                 **self.model_dump(by_alias=True, exclude_none=True),
                 "fields": {**self._raw(), name: {"fixed": value}},
             },
-            "--set",
+            flag,
             self.scheduler,
         )
 

@@ -1,7 +1,7 @@
 """A study's two search spaces, from files, from the store and from what the user fixed."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import parse_yaml
@@ -19,11 +19,12 @@ GENERAL = "any"
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A field that the user took out of the search; ``kind`` is "train" or "scheduler"."""
+    """A field that was taken out of the search, by ``flag``; ``kind`` is "train" or "scheduler"."""
 
     kind: str
     name: str
     value: Value
+    flag: str = field(default="--set", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,8 @@ class SpaceSources:
     stored: str | None = None
 
 
-def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
-    """Return a setting from ``train/FIELD=VALUE`` or ``scheduler/FIELD=VALUE``.
+def parse_fixed(text: str, schedulers: Sequence[str], flag: str = "--set") -> Fixed:
+    """Return a setting from ``train/FIELD=VALUE`` or ``scheduler/FIELD=VALUE``, as ``flag`` gave it.
 
     Raises:
         InputError: another form, or a field that none of ``schedulers`` has.
@@ -53,16 +54,16 @@ def parse_fixed(text: str, schedulers: Sequence[str]) -> Fixed:
     name, equals, raw = text.partition("=")
     kind, slash, bare = name.partition("/")
     if not (equals and slash and bare) or kind not in ("train", "scheduler"):
-        raise InputError(f"--set must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
+        raise InputError(f"{flag} must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
     try:
-        value = scalar(parse_yaml(raw, "--set"))
+        value = scalar(parse_yaml(raw, flag))
     except ValueError as error:
-        raise InputError(f"--set {name} needs a number, a name, true or false but got {raw!r}") from error
+        raise InputError(f"{flag} {name} needs a number, a name, true or false but got {raw!r}") from error
     if kind == "scheduler":
         known = {field for scheduler in schedulers for field in field_kinds(scheduler_class(scheduler))}
         if bare not in known:
             raise unknown("field of the searched schedulers", bare, known)
-    return Fixed(kind=kind, name=bare, value=value)
+    return Fixed(kind=kind, name=bare, value=value, flag=flag)
 
 
 def train_space_of(
@@ -129,12 +130,14 @@ def _with_fixed(
     value = setting.value
     if setting.name == "batch_size" and not (isinstance(value, int) and limits.admit(value)):
         raise InputError(
-            f"--set train/batch_size must lie in {limits.smallest} to {limits.largest} but got {value}"
+            f"{setting.flag} train/batch_size must lie in {limits.smallest} to {limits.largest} but got "
+            f"{value} (see --smallest and --largest)"
         )
-    space = space.with_fixed(setting.name, value)
+    space = space.with_fixed(setting.name, value, setting.flag)
     if setting.name == "lr_schedule" and value not in allowed:
         raise InputError(
-            f"--set train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got {value!r}"
+            f"{setting.flag} train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got "
+            f"{value!r}"
         )
     return space
 
@@ -159,5 +162,5 @@ def scheduler_space_of(scheduler: str, sources: SpaceSources, fixed: Sequence[Fi
         space = load_space("schedulers", scheduler)
     for setting in fixed:
         if setting.kind == "scheduler" and setting.name in field_kinds(scheduler_class(scheduler)):
-            space = space.with_fixed(setting.name, setting.value)
+            space = space.with_fixed(setting.name, setting.value, setting.flag)
     return space

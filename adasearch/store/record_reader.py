@@ -1,13 +1,12 @@
 """Rows of a folder's table as records; those that are none are skipped, and named on standard error."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from adasearch.errors import one_line
-from adasearch.io.text import cut, printable
+from adasearch.io.damage import say_damage
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store.compaction import Piece
 from adasearch.store.parquet_file import PartError, rows_in
@@ -73,5 +72,4 @@ def _home(record: StudyRecord | TrialRecord) -> str:
 
 def say_skipped(path: str, error: PartError) -> None:
     """Name a file, or a row of it, that is no part of a table."""
-    line = f"adasearch: skipping {error.kind} {path}: {error}"
-    print(cut(printable(line)), file=sys.stderr)  # noqa: T201
+    say_damage(error.kind, path, error)

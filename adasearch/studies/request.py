@@ -11,6 +11,7 @@ from adasearch.errors import InputError
 from adasearch.records import StudyRecord
 from adasearch.spaces.experiments import Experiment
 from adasearch.spaces.space import Space
+from adasearch.spaces.study_spaces import Fixed, parse_fixed
 
 if TYPE_CHECKING:
     from adasearch.data.load import DataCard
@@ -29,7 +30,8 @@ class Request:
     ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
     ``train/field=value`` and ``scheduler/field=value``. ``space`` holds a file or a name, or several as
     ``scheduler=file``. The spaces of an ``experiment`` take the place of
-    those that come with adasearch. ``device`` is None where it is not known yet.
+    those that come with adasearch. ``scheduled`` holds what an exported schedule fixes. ``device`` is None
+    where it is not known yet. ``results`` is the folder that advice names.
     """
 
     architectures: Sequence[str] = ()
@@ -60,12 +62,14 @@ class Request:
     space: str | Sequence[str] | None = None
     train_space: str | None = None
     fixed: Sequence[str] = ()
+    scheduled: Sequence[str] = ()
     study: str | None = None
     experiment: Experiment | None = None
     device: str | None = None
     threads: int = 1
     clock: Clock | None = None
     device_profile: str | None = None
+    results: str = "results"
 
     @property
     def source(self) -> str:
@@ -81,6 +85,17 @@ class Request:
     def sized_dataset(self) -> str:
         """The data set as studies name it: with the size that its images are resized to, if any."""
         return self.source if self.image_size is None else f"{self.source}@{self.image_size}"
+
+    def settings(self, schedulers: Sequence[str]) -> list[Fixed]:
+        """Return the fields that are fixed: those of a schedule which the user did not set, then the user's.
+
+        Raises:
+            InputError: one is none of ``schedulers``.
+        """
+        given = [parse_fixed(text, schedulers) for text in self.fixed]
+        named = {(each.kind, each.name) for each in given}
+        found = [parse_fixed(text, schedulers, "--schedule") for text in self.scheduled]
+        return [*(each for each in found if (each.kind, each.name) not in named), *given]
 
     def filled(self, other: "Request") -> "Request":
         """Return the request with what it leaves open as another has it; of ``fixed`` the later one counts.
@@ -144,9 +159,24 @@ def departures(request: Request, schedule: "Schedule") -> str:
         ("scale", request.scale, found.scale),
         ("dataset", request.dataset, found.dataset),
         ("subset", request.subset, found.subset),
-        ("epochs", request.epochs, found.epochs),
+        ("epochs", request.epochs, schedule.epochs),
+        ("interval", request.interval, f"{schedule.interval:g}"),
+        ("smallest", request.smallest, found.smallest),
+        ("largest", request.largest, found.largest),
+        ("precision", request.precision, found.precision),
     ]
-    return ", ".join(f"{name} {mine}" for name, mine, its in told if mine is not None and mine != its)
+    its = {(each.kind, each.name): each.value for each in replace(found, fixed=()).settings(found.schedulers)}
+    given = replace(request, scheduled=()).settings(found.schedulers)
+    return ", ".join(
+        [
+            *(f"{name} {mine}" for name, mine, former in told if mine is not None and mine != former),
+            *(
+                f"{each.kind}/{each.name} {each.value}"
+                for each in given
+                if its.get((each.kind, each.name)) != each.value
+            ),
+        ]
+    )
 
 
 def _of_schedule(schedule: "Schedule") -> Request:
@@ -169,7 +199,7 @@ def _of_schedule(schedule: "Schedule") -> Request:
         smallest=schedule.smallest,
         largest=schedule.largest,
         precision=cast(Precision, origin.precision),
-        fixed=tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
+        scheduled=tuple(f"{name}={json.dumps(value)}" for name, value in settings.items()),
     )
 
 

@@ -30,7 +30,7 @@ from adasearch.profiles.profile import SpeedProfile, here
 from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.space import Space
-from adasearch.spaces.study_spaces import SpaceSources, parse_fixed, scheduler_space_of, train_space_of
+from adasearch.spaces.study_spaces import SpaceSources, scheduler_space_of, train_space_of
 from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
 from adasearch.studies.naming import study_name
@@ -103,8 +103,7 @@ def _check(request: Request) -> None:
         raise InputError(
             f"--study must be letters, digits, '_', '.' or '-' and not reserved but got {request.study!r}"
         )
-    for text in request.fixed:
-        parse_fixed(text, adaptive)
+    request.settings(adaptive)
 
 
 def _given_space(request: Request, scheduler: str) -> str | None:
@@ -171,7 +170,7 @@ def _spaces(
 ) -> tuple[Space, Space]:
     """Return the spaces of the training and of the scheduler."""
     stored, former, published = defaults.stored, defaults.former, request.experiment
-    fixed = [parse_fixed(text, request.schedulers) for text in request.fixed]
+    fixed = request.settings(request.schedulers)
     scheduler_space = scheduler_space_of(
         scheduler,
         SpaceSources(
@@ -289,7 +288,7 @@ def on_device(
     )
     for note in clock_notes(record, choice, place, profiles):
         say(note)
-    check_clock(record, choice, profiles)
+    check_clock(record, choice, profiles, results=request.results)
     record = with_clock(record, choice)
     if stored is not None:
         refuse_other(stored, record)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from adasearch.analysis.failures import cause_of
+from adasearch.errors import parts_of
+from adasearch.io.text import counted
 from adasearch.records import TrialRecord
 
 __all__ = ["nothing_completed", "tell_retried", "with_retried"]
@@ -33,7 +34,7 @@ def _again(trials: Sequence[TrialRecord], wanted: bool | None) -> list[TrialReco
         return failed if wanted else []
     mendable = [trial for trial in failed if trial.cause != "diverged"]
     everything = all(trial.status in ("failed", "running") for trial in trials)
-    same = len(mendable) > 1 and len({cause_of(trial) for trial in mendable}) == 1
+    same = len(mendable) > 1 and len({parts_of(trial.error)[0] for trial in mendable}) == 1
     return mendable if everything or same else []
 
 
@@ -44,11 +45,13 @@ def tell_retried(
     before = {trial.trial_id for trial in stored if trial.status == "failed"}
     left = {trial.trial_id for trial in taken if trial.status == "failed"}
     if again := before - left:
-        causes = {cause_of(trial) for trial in stored if trial.trial_id in again}
-        why = f", all by {next(iter(causes))}" if len(causes) == 1 else ""
-        say(f"{study}: {len(again)} failed trials{why}: they are tried again")
+        causes = {parts_of(trial.error)[0] for trial in stored if trial.trial_id in again}
+        why = f", all by {next(iter(causes))}" if len(causes) == 1 < len(again) else ""
+        they = "they are" if len(again) > 1 else "it is"
+        say(f"{study}: {counted(len(again), 'failed trial')}{why}: {they} tried again")
     elif left:
-        say(f"{study}: {len(left)} failed trials stay so; --retry-failed tries them again")
+        stay, them = ("stay", "them") if len(left) > 1 else ("stays", "it")
+        say(f"{study}: {counted(len(left), 'failed trial')} {stay} so; --retry-failed tries {them} again")
 
 
 def nothing_completed(study: str, trials: Sequence[TrialRecord]) -> str | None:
@@ -58,5 +61,5 @@ def nothing_completed(study: str, trials: Sequence[TrialRecord]) -> str | None:
         return None
     return (
         f"{study}: nothing completed, {len(failed)} of {len(trials)} trials failed, such as "
-        f"{failed[0].trial_id}: {failed[0].error}"
+        f"{failed[0].trial_id}: {parts_of(failed[0].error)[0]}"
     )

@@ -93,8 +93,8 @@ def test_a_profile_says_its_ceilings_with_the_interval_over_seeds() -> None:
     assert (
         found.gamma_high == 1.0
     )  # no schedule makes anything worse than the constant batch that it contains
-    assert found.said()[0].startswith(
-        "no schedule saves more than 3.9 % (0.0 to 26.8) of the seconds, or 15.0 %"
+    assert found.said()[1].startswith(
+        "over that constant batch no schedule saves more than 3.9 % (0.0 to 26.8) of the seconds, or 15.0 %"
     )
 
 
@@ -105,8 +105,8 @@ def test_a_profile_of_an_older_version_has_the_ceiling_of_its_means() -> None:
     assert found.gamma == pytest.approx(0.8)
     assert found.gamma_low is None
     assert found.batch.best == round(math.sqrt(1000 * 5))
-    assert found.said()[0].startswith(
-        "no schedule saves more than 5.3 % of the seconds, or 20.0 % of the steps"
+    assert found.said()[1].startswith(
+        "over that constant batch no schedule saves more than 5.3 % of the seconds, or 20.0 % of the steps"
     )
     assert SPREAD not in {each.name for each in figures}
 

@@ -121,7 +121,7 @@ def test_a_candidate_that_is_worse_has_no_speed_up_in_any_column() -> None:
         if trial.test_error is not None
     ]
     rows = rows_of(poorer)
-    assert rows["candidate"].verdict == "worse"
+    assert rows["candidate"].verdict == "worse error, less time"
     for row in rows.values():
         flat = flat_row(row)
         assert flat["error_difference"] == pytest.approx(0.25 if row.role != "default" else 0.21)
@@ -235,13 +235,21 @@ def test_confirmed_tables_come_first(store: Store, form: str) -> None:
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
     assert "faster at equal error" in text
-    assert "equal: within\n1 pp of error or 5% of time (TOST)" in text
+    assert "equal: within 1 pp of error or 5% of time (TOST)" in " ".join(text.split())
+    prose = text[text.index("means over") : text.index("Search: one seed")]
+    assert max(map(len, prose.splitlines())) <= 80
 
 
 def test_what_is_missing_is_told(store: Store) -> None:
     (first, *_) = confirming("decay", CANDIDATE, error=0.11, seconds=50, first=15, seeds=1)
     store.write_trial(replace(first, status="running", test_error=None))
     assert f"{DEBA.study}, decay: 4 of 5 seeds complete, 0 failed, 1 unfinished" in compare(store)
+
+
+def test_target_that_was_not_reached_is_no_word_for_machines(store: Store) -> None:
+    (row, *_) = json.loads(compare(store, form="json"))["rows"]
+    assert (row["reached"], row["target_seconds"]) == (0, None)
+    assert "not reached" in compare(store)
 
 
 def test_json_and_csv_hold_both_tables_with_their_settings(store: Store) -> None:
@@ -273,7 +281,7 @@ def test_columns_stay_those_that_others_read(store: Store) -> None:
 def test_a_wider_margin_is_another_test(store: Store) -> None:
     (row, *_) = json.loads(compare(store, form="json", margin=0.0001))["rows"]
     assert (row["error_margin"], row["verdict"]) == (0.0001, "no evidence")
-    with pytest.raises(InputError, match="--margin must lie between 0 and 1 but got 0"):
+    with pytest.raises(InputError, match="must lie between 0 and 1, both left out, but got 0"):
         compare(store, margin=0)
 
 

@@ -65,13 +65,31 @@ def test_times_are_compared_by_their_ratios() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "p", "p_equal"),
-    [(0.0, 1.0, 1 / 32), (0.005, 1 / 16, 1 / 32), (0.02, 1 / 16, 1.0)],  # 5 pairs on one side
+    ("difference", "words"),
+    [(0.0, "equal"), (0.005, "equal"), (0.02, "worse"), (-0.02, "better at equal time")],
 )
-def test_pairs_that_all_differ_alike_take_a_sign_test(difference: float, p: float, p_equal: float) -> None:
-    found = of([difference] * 5)
-    assert found.p_error == pytest.approx(p)
-    assert found.p_equal_error == pytest.approx(p_equal)
+def test_pairs_that_all_differ_alike_are_told_apart_by_a_tenth_of_the_margin(
+    difference: float, words: str
+) -> None:
+    found = of([difference] * 5, [1.0] * 5)
+    scale = 0.1 * ERROR_MARGIN / math.sqrt(5)
+    assert found.p_error == pytest.approx(2 * float(student.sf(abs(difference) / scale, 4)))
+    inside = float(student.sf((ERROR_MARGIN - abs(difference)) / scale, 4))
+    assert found.p_equal_error == pytest.approx(inside)
+    assert verdict(found) == words
+
+
+def test_an_interval_above_none_is_perhaps_worse_where_the_corrected_test_says_nothing() -> None:
+    one = of([0.03, 0.01, 0.04, 0.005, 0.02], [1.2, 1.21, 1.19, 1.2, 1.22])
+    assert verdict(one) == "worse error, less time"
+    assert one.error.low is not None
+    assert one.error.low > 0
+    many = corrected({"one": one} | {str(n): of([0.03, -0.03, 0.04, -0.04, 0.0]) for n in range(9)})["one"]
+    assert many.p_error is not None
+    assert many.p_error > 0.05
+    assert verdict(many) == "perhaps worse"
+    assert speedup_of(many) is None
+    assert verdict(of([0.002, 0.001, 0.003, 0.002, 0.001], [1.0] * 5)) == "equal"  # above none, and equal
 
 
 @pytest.mark.parametrize("seeds", [1, 2, MIN_PAIRS - 1])
@@ -133,11 +151,14 @@ def asked(
         (asked(-0.05, 1.0, differ=True, equal=False), "no evidence"),  # as fast? nobody knows
         (asked(-0.05, None, differ=True, equal=False), "no evidence"),
         (asked(-0.05, 1.5, differ=True, equal=False, timed=True), "both faster and better"),
-        (asked(0.05, 1.5, differ=True, equal=False, timed=True), "worse"),
+        (asked(0.05, 1.5, differ=True, equal=False, timed=True), "worse error, less time"),
+        (asked(0.05, 0.5, differ=True, equal=False, timed=True), "worse"),
         (asked(0.05, 1.0, differ=True, equal=False, alike=True), "worse"),
-        (asked(0.0, 0.5, differ=False, equal=True, timed=True), "worse"),  # slower
-        (asked(-0.05, 0.5, differ=True, equal=False, timed=True), "no evidence"),  # better and slower
-        (asked(0.0, 1.0, differ=False, equal=True, alike=True), "no evidence"),
+        (asked(0.0, 0.5, differ=False, equal=True, timed=True), "slower"),
+        (asked(0.02, 0.5, differ=False, equal=False, timed=True), "slower"),
+        (asked(-0.05, 0.5, differ=True, equal=False, timed=True), "lower error, more time"),
+        (asked(-0.005, 0.5, differ=True, equal=True, timed=True), "slower"),
+        (asked(0.0, 1.0, differ=False, equal=True, alike=True), "equal"),
     ],
 )
 def test_verdict_in_words(row: Paired, words: str) -> None:

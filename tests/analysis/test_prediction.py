@@ -11,7 +11,7 @@ from scipy import stats
 
 from adasearch.analysis.prediction import Gain, Traits, ceiling, leave_one_out, pays, predict
 from adasearch.analysis.prediction_table import outcomes_of, predict_table
-from adasearch.analysis.shipped import shipped_outcomes
+from adasearch.analysis.shipped import ceiling_said, shipped_outcomes
 from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.profiles.modelled_time import SpeedCurve
@@ -67,6 +67,24 @@ def test_guess_follows_what_other_networks_realised_of_their_ceilings() -> None:
     assert found.error_change.mean == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_network_whose_throughput_still_rises_is_never_said_to_be_no_faster() -> None:
+    new = replace(traits("new", top=1.0), rising_at=32)
+    assert predict(new, "deba", FULL).answer == "not known"
+    assert predict(new, "deba", []).answer == "not known"
+    assert ceiling_said(new).startswith("new nano: still rising at the largest timed size 32, so the ceiling")
+    assert predict(replace(traits("new", top=2.5), rising_at=32), "deba", FULL).answer == "pays"
+
+
+def test_no_speed_up_is_guessed_beyond_a_known_ceiling() -> None:
+    others = [outcome(traits(f"net{i}", top=1.9), 1.8 + i / 100) for i in range(3)]
+    found = predict(traits("new", top=1.2), "deba", others).speedup
+    assert found is not None
+    assert found.high == found.mean == 1.2
+    further = predict(replace(traits("new", top=1.2), rising_at=64), "deba", others).speedup
+    assert further is not None
+    assert further.mean > 1.8
+
+
 def test_scatter_between_networks_widens_the_range() -> None:
     def width(spread: float) -> float:
         known = [outcome(traits(f"net{i}", top=1.5), math.exp(0.2 + spread * (-1) ** i)) for i in range(6)]
@@ -96,7 +114,7 @@ def test_networks_that_gained_nothing_make_the_answer_not_worth_it_or_open() -> 
 def test_range_is_the_prediction_interval_of_least_squares() -> None:
     # By hand, three networks and no trait: mean 0.2, s = 0.1, t(0.95, 2) = 2.92, sqrt(1 + 1/3)
     known = [outcome(traits(f"net{i}"), math.exp(0.1 * (i + 1))) for i in range(3)]
-    found = predict(traits("new"), "deba", known).speedup
+    found = predict(replace(traits("new"), rising_at=64), "deba", known).speedup  # so that nothing is cut
     assert found is not None
     assert math.log(found.mean) == pytest.approx(0.2)
     assert math.log(found.high) == pytest.approx(0.2 + 2.91999 * 0.1 * math.sqrt(4 / 3), rel=1e-4)
@@ -271,7 +289,7 @@ def test_folder_that_knows_too_few_networks_guesses_from_the_shipped_study(resul
         shutil.rmtree(results / folder)
     text = predict_table(alone, architectures=["densenet121"])
     assert "study that comes with adasearch" in text
-    assert "densenet121: a larger batch is at most" in text
+    assert "densenet121 nano: still rising at the largest timed size 64" in text
     (row,) = json.loads(predict_table(alone, architectures=["densenet121"], form="json"))["rows"]
     assert row["networks"] == 2 + 4  # alexnet is known here, so it counts as it was here
     assert row["answer"] != "not known"

@@ -46,7 +46,7 @@ def test_by_prints_the_levels_alone(results: str, capsys: pytest.CaptureFixture[
 def test_margin_of_by_is_the_users(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--by", FIELD, "--margin", "0.2", "--format", "json", "--results", f"{results}/ablation")
     rows = json.loads(run(capsys, *arguments)[1])["rows"]
-    assert [row["verdict"] for row in rows] == ["first level", "faster at equal error", "no evidence"]
+    assert [row["verdict"] for row in rows] == ["first level", "faster at equal error", "equal"]
 
 
 def test_importance_prints_its_tables_alone(results: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,10 @@ def test_importance_prints_its_tables_alone(results: str, capsys: pytest.Capture
         (["--importance", "--by", FIELD], "give one of --importance and --by FIELD"),
         (["--evaluator", "fanova"], "--evaluator goes with --importance"),
         (["--by", "scheduler/cooldwn"], "did you mean 'scheduler/cooldown'?"),
-        (["--by", FIELD, "--margin", "2"], "--margin must lie between 0 and 1 but got 2"),
+        (
+            ["--by", FIELD, "--margin", "2"],
+            "such as 0.01 for one point: it must lie between 0 and 1, both left out, but got 2",
+        ),
         (["--by", FIELD, "--study", "nothing"], "unknown study 'nothing'"),
         (["--importance", "--evaluator", "anova"], "'anova' is not one of"),
     ],

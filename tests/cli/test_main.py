@@ -295,8 +295,42 @@ def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
         assert shown.count(parameter.opts[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["train", "--architecture", "resnet18", "--scheduler", "deba", "--scheduler", "cabs"],
+            "--scheduler",
+        ),
+        (["train", "--architecture", "resnet18", "--architecture=vgg11_bn"], "--architecture"),
+        (["search", "--epochs", "3", "--epochs", "5"], "--epochs"),
+        (["compare", "--results", "a", "--results", "b"], "--results"),
+    ],
+)
+def test_option_of_one_value_that_is_given_twice_is_refused(
+    shell: Shell, words: list[str], says: str
+) -> None:
+    shell.refuses(*words, says=f"{says} takes one value but was given 2 times")
+
+
+def test_damaged_file_is_named_once_in_a_command(shell: Shell) -> None:
+    shell.store.write_study(STUDY)
+    for number in range(3):
+        shell.store.write_trial(trial_of(STUDY, number, val_error=0.1, seconds=1))
+    file = shell.folder / "results" / STUDY.study / "trials" / f"{STUDY.study}-search-1.parquet"
+    file.write_bytes(b"no table")
+    Path("results/profiles").mkdir()
+    Path("results/profiles/speed-x-resnet18-nano-digits.parquet").write_bytes(b"nor this")
+    for command in ("compare", "compare", "predict", "predict", "list studies"):
+        lines = shell(*command.split()).err.splitlines()
+        skipped = [line for line in lines if "skipping" in line]
+        assert skipped
+        assert len(skipped) == len(set(skipped)), command
+
+
 def test_without_arguments_help_is_shown(shell: Shell) -> None:
-    assert shell() == shell("--help")
+    bare, asked = shell(), shell("--help")
+    assert (bare.out, bare.code, asked.code) == (asked.out, 2, 0)
 
 
 def test_version_is_told(shell: Shell) -> None:
@@ -585,8 +619,16 @@ def make_net(classes, image_size):
     shell.folder.joinpath("bad_nets.py").write_text(code)
     finished = shell("train", "--architecture", "bad_nets:make_net", *TINY, "--set", "train/batch_size=32")
     assert finished.code == 1
-    assert "Traceback (most recent call last)" in finished.out
+    assert "Traceback (most recent call last)" not in finished.out
+    assert "in your own code:" in finished.out
     assert 'bad_nets.py", line 11, in forward' in finished.out
+    assert "torch" not in finished.out.partition("in your own code:")[2]
+    where = f"{shell.store.name}/train/errors/"
+    assert f"traceback: {where}" in finished.err
+    assert Path(finished.err.rpartition("traceback: ")[2].strip()).is_file()
+    listed = shell("list", "failures").out
+    assert "bad_nets-make_net-constant-digits-train-0" in listed
+    assert f"{where}bad_nets-make_net-constant-digits-train-0.txt" in listed
     (trial,) = shell.store.trials("train")
     assert trial.cause == "raised"
     error = str(trial.error)
@@ -597,6 +639,20 @@ def make_net(classes, image_size):
     assert kept.startswith("Traceback")
     assert "in make_net" not in kept
     assert "x" * 1000 in kept
+
+
+def test_run_that_never_changed_the_batch_says_so_and_why(shell: Shell) -> None:
+    plain = ["train", "--architecture", "resnet18", *TINY]
+    timetable = ["--scheduler", "ramp", "--set", "scheduler/points=48@40, 64@5000"]
+    finished = shell(*plain, *timetable)
+    assert "ramp: 1 of 2 points never taken (64@5000): the run ends at" in finished.out
+    assert "never changed" not in finished.out
+    late = shell(*plain, "--scheduler", "ramp", "--set", "scheduler/points=64@5000")
+    assert "the batch size never changed, in" in late.out
+    assert "; the last: 0 of 1 points passed at" in late.out
+    default = shell(*plain, "--scheduler", "ramp")
+    assert "ramp: 4 of 4 steps never taken (epoch 10, epoch 20, epoch 30 and 1 more)" in default.out
+    assert "never" not in shell(*plain).out
 
 
 def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from adasearch.schedule_file import load_schedule
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
-from adasearch.studies.request import Defaults, Request, with_schedule
+from adasearch.studies.request import Defaults, Request, departures, with_schedule
 from adasearch.studies.settings import spans_of
 from tests.rows import enough, study_of, trial_of
 
@@ -186,8 +186,11 @@ def test_export_refuses_what_cannot_be_written_and_what_is_not_complete(tmp_path
     with pytest.raises(InputError, match="must be complete but is running"):
         export(store, study.study, output="x.yaml", trial_id=f"{study.study}-search-0")
     store.write_trial(trial_of(study, 0, val_error=0.1, seconds=5, params={"train/batch_size": 32}))
-    with pytest.raises(InputError, match=r"--output .*: No such file or directory"):
+    (tmp_path / "no").write_text("")
+    with pytest.raises(InputError, match=r"--output .*: Not a directory"):
         export(store, study.study, output=str(tmp_path / "no" / "found.yaml"))
+    export(store, study.study, output=str(tmp_path / "new" / "folder" / "found.yaml"))
+    assert (tmp_path / "new" / "folder" / "found.yaml").is_file()
 
 
 @pytest.mark.parametrize(
@@ -252,3 +255,20 @@ def test_schedule_beside_a_scheduler_is_refused_and_flags_come_first(
         assert stop.value.code == 2
         assert says in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["found.yaml"]
+
+
+def test_schedule_is_blamed_for_what_it_says_and_flags_for_what_they_change(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(store, STUDY, output="new/found.yaml", form="ramp")
+    found = load_schedule("new/found.yaml")
+    largest = str(found.batch_size - 1)
+    with pytest.raises(SystemExit):
+        main(["train", "--schedule", "new/found.yaml", "--smallest", "2", "--largest", largest])
+    err = capsys.readouterr().err
+    assert "--schedule train/batch_size must lie in 2 to" in err
+    assert "--set" not in err
+    assert f"found in another run than one with smallest 2, largest {largest}" in err
+    request = Request(fixed=("train/lr=0.7", f"train/batch_size={found.batch_size}"), largest=99)
+    assert departures(request, found) == "largest 99, train/lr 0.7"

@@ -1,6 +1,8 @@
 """``adasearch profile`` and what rests on it, in this process on tiny runs of real digits."""
 
 import json
+import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from adasearch.cli.main import main
 from adasearch.io.progress import StepDisplay
+from adasearch.profiles import profile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import FIGURES, SPREAD
 from adasearch.records import IntervalRecord
@@ -156,11 +159,50 @@ def test_speed_profile_is_measured_once_per_name(shell: Shell) -> None:
     assert "is there already, with device Colossus, not" in refused.err
 
 
+def test_wider_wish_times_the_sizes_that_a_stored_profile_lacks(shell: Shell) -> None:
+    fast = [*PROFILE, "--kind", "speed", "--device-profile", "mine"]
+    shell(*fast)
+    (stored,) = shell.profiles.speed()
+    wider = shell(*fast, "--largest", "50")
+    assert "is there already, from 16 to 32; 50 are timed as well" in wider.out
+    (found,) = shell.profiles.speed()
+    assert [point.batch_size for point in found.points] == [16, 32, 50]
+    assert found.points[:2] == stored.points
+    assert "is there already\n" in shell(*fast, "--largest", "40").out
+    assert shell.profiles.speed() == [found]
+
+
+def test_what_predict_and_profile_advise_runs_as_it_is_printed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "rising_at", lambda sizes, _: sizes[-1])  # whatever was measured
+    name = ["--device-profile", "mine", "--results", "my results"]
+    printed = shell(*PROFILE, *name, "--seeds", "2", "--intervals", "6").out
+    assert f"{NET}: still rising at the largest timed size 32; the same command with a greater" in printed
+    told = shell("predict", "--results", "my results").out
+    assert f"{NET} nano: still rising at the largest timed size 32, so the ceiling of" in " ".join(
+        told.split()
+    )
+    (words,) = [shlex.split(line)[1:] for line in re.findall("^ +(adasearch profile .*)", told, re.M)]
+    assert {"--largest", "64", "--subset", "100", "--results", "my results"} <= set(words)
+    assert "64 are timed as well" in shell(*words).out
+    refused = shell("predict", "--architecture", "tests.own_nets:god", "--results", "my results", code=2).err
+    assert f"did you mean {NET!r}? 'adasearch profile --architecture tests.own_nets:god --results" in refused
+
+
+def test_speed_profile_that_a_clock_lacks_is_taken_by_the_command_that_it_names(shell: Shell) -> None:
+    train = ["train", "--architecture", NET, *TINY, "--epochs", "1", "--clock", "modelled"]
+    refused = shell(*train, "--results", "my results", code=2)
+    (line,) = re.findall("'(adasearch profile .*)' takes one", refused.err)
+    shell(*shlex.split(line)[1:], "--largest", "32")
+    assert "modelled clock" in shell(*train, "--results", "my results").out
+
+
 def test_profiles_are_exported_and_imported(shell: Shell) -> None:
     shell(*PROFILE, "--kind", "speed", "--device-profile", "mine")
-    assert "1 profiles written to out.parquet" in shell("profile", "--export", "out.parquet").out
+    assert "1 profile written to out.parquet" in shell("profile", "--export", "out.parquet").out
     taken = shell("profile", "--import", "out.parquet", "--results", "there")
-    assert "1 new profiles" in taken.out
+    assert "1 new profile from" in taken.out
     assert ProfileStore("there").speed() == shell.profiles.speed()
 
 

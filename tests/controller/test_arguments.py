@@ -146,3 +146,12 @@ def test_what_is_no_loss_is_refused(loss: Callable[[Tensor], Any], message: str)
     inputs, labels = next(controller.batches(DataLoader(numbers(), batch_sampler=controller.sampler)))
     with pytest.raises(InputError, match=message):
         controller.backward(loss(nn.functional.cross_entropy(model(inputs), labels)))
+
+
+def test_timetable_that_goes_beyond_the_run_is_warned_of() -> None:
+    model, optimizer = build("Sam")
+    points = {"points": "8@30, 16@5000"}
+    with pytest.warns(UserWarning, match=r"1 of 2 points never taken \(16@5000\): the run ends at "):
+        BatchSizeController(
+            model, optimizer, numbers(), "ramp", fields=points, batch_size=4, limits=LIMITS, epochs=2
+        )

@@ -14,6 +14,7 @@ from adasearch.profiles.modelled_time import (
     interpolated,
     modelled,
     modelled_trial,
+    rising_at,
     saturation_size,
     signals_paid,
 )
@@ -65,6 +66,25 @@ def test_saturation_is_where_throughput_nears_its_greatest() -> None:
     assert saturation_size((16, 32, 64), (1.0, 1.0, 1.0)) == 64
     assert saturation_size((16, 32, 64), (1.0, 2.0, 4.0)) == 16
     assert saturation_size((16,), (1.0,)) == 16
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rates", "rises"),
+    [
+        ((16, 32, 64), (1.0, 2.0, 4.0), True),
+        ((16, 32, 64), (1.0, 2.0, 2.2), False),  # by less than a tenth of the greater one
+        ((16, 32, 64), (1.0, 2.0, 2.3), True),
+        ((16, 32, 64), (1.0, 3.0, 2.0), False),
+        ((16, 32, 64, 100), (1.0, 2.0, 4.0, 4.1), False),  # per doubling
+        ((64, 128, 143), (1.0, 1.6, 1.6), True),  # 143 is too near to 128 to tell anything: from 64 on
+        ((16,), (1.0,), True),
+    ],
+)
+def test_throughput_that_a_doubling_raises_by_a_tenth_still_rises(
+    sizes: tuple[int, ...], rates: tuple[float, ...], rises: bool
+) -> None:
+    seconds = [size / rate for size, rate in zip(sizes, rates, strict=True)]
+    assert rising_at(sizes, seconds) == (sizes[-1] if rises else None)
 
 
 def test_interval_is_steps_times_step_time_and_what_was_measured() -> None:

@@ -113,8 +113,16 @@ def test_phone_scrolls_in_no_direction_but_down_and_shows_a_reason_on_a_tap(phon
         folded.evaluate("each => { each.open = true }")
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert page.evaluate("Math.max(...[...document.querySelectorAll('svg')].map(s => s.clientWidth))") > 300
-    # The verdicts are wider than the phone, so their own box scrolls.
-    assert page.locator("#verdicts .scroll").evaluate("box => box.scrollWidth > box.clientWidth")
+    # A row of the verdicts is a card, so that nothing of it lies beyond the phone's edge.
+    for scroll in page.locator("#verdicts .scroll").all():
+        assert scroll.evaluate("box => box.scrollWidth <= box.clientWidth")
+    for cell in page.locator("#verdicts td.verdict").all():
+        inside = cell.bounding_box()
+        assert inside is not None
+        assert inside["x"] + inside["width"] <= PHONE["width"]
+    assert "attr(data-of)" not in page.locator("#verdicts td").first.evaluate(
+        "cell => getComputedStyle(cell, '::before').content"
+    )
     page.locator(change(page)).first.tap()
     tip = page.locator("#tip")
     assert tip.is_visible()

@@ -76,7 +76,13 @@ def html(confirmed: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_page_shows_verdicts_first_and_everything_else_after(html: str) -> None:
     text = Page(html).text
     parts = (
-        *("Verdicts", "faster at equal error", "5 fresh seeds, test split", "What is gained"),
+        *(
+            "Verdicts",
+            "faster at equal error",
+            "Verdicts: fresh seeds, test split",
+            "one seed, validation split",
+            "What is gained",
+        ),
         *("resnet18, nano, on digits", "Error against time", "Course over examples", "Course over time"),
         *("Time to the target", "Signals against thresholds: deba", "Where the time went", "Study health"),
         *("How the trials ended", "versions", "torch", "seeds", "search: 0", "hardware", "All tables"),
@@ -332,7 +338,7 @@ def test_equal_failures_are_counted() -> None:
     trials = [
         replace(trial_of(DEBA, n, status="failed"), error=error) for n, error in enumerate(["a", "b", "b"])
     ]
-    found = [(each.error, each.count, each.trial_id) for each in failures(trials)]
+    found = [(each.error, each.count, each.trial_id) for each in failures(trials, "results")]
     assert found == [("b", 2, trials[1].trial_id), ("a", 1, trials[0].trial_id)]
 
 
@@ -377,6 +383,6 @@ def test_sentence_names_what_gains_and_counts_the_rest() -> None:
     assert sentence(0.2).startswith(f"Against a tuned constant batch {gains}; of the others 1 not")
     assert sentence(0.45) == (
         "Against a tuned constant batch no schedule is confirmed to gain: 1 checked on fresh "
-        "seeds (1 no evidence) and 1 not checked (1 no gain in search)."
+        "seeds (1 worse error, less time) and 1 not checked (1 no gain in search)."
     )
     assert in_one_sentence([], []) == "No adaptive schedule was searched here yet."

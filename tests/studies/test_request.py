@@ -53,7 +53,7 @@ def test_schedule_is_run_on_its_own_network_and_data(schedule: Schedule) -> None
     assert (request.dataset, request.subset, request.scale) == ("digits", 120, "nano")
     assert (request.smallest, request.largest, request.seed) == (16, 64, 7)
     assert request.fixed[-1] == "train/lr=1"
-    assert "train/batch_size=16" in request.fixed
+    assert "train/batch_size=16" in request.scheduled
     assert departures(Request(seed=7), schedule) == ""
 
 
