@@ -146,10 +146,14 @@ class Schedule(BaseModel):
 
         ``scaled`` tells that it is stepped behind a ``GradScaler``.
         """
+        from adasearch.training.muon import hidden_matrices
         from adasearch.training.optimizer import make_optimizer
 
         return make_optimizer(
-            self.hyperparameters, [p for p in model.parameters() if p.requires_grad], scaled=scaled
+            self.hyperparameters,
+            [p for p in model.parameters() if p.requires_grad],
+            matrices=hidden_matrices(model),
+            scaled=scaled,
         )
 
     def lr(self, progress: float) -> float:

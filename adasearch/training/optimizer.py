@@ -1,6 +1,6 @@
 """An optimiser's update at a coupled learning rate, behind a scaler of the loss or without one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,20 +9,44 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from adasearch.errors import InputError
 from adasearch.training.config import Hyperparameters
+from adasearch.training.muon import MuonWithAdamW
 
 __all__ = ["Update", "make_optimizer"]
 
 
 def make_optimizer(
-    hyper: Hyperparameters, parameters: Sequence[nn.Parameter], *, scaled: bool = False
+    hyper: Hyperparameters,
+    parameters: Sequence[nn.Parameter],
+    *,
+    matrices: Collection[nn.Parameter] = (),
+    scaled: bool = False,
 ) -> Optimizer:
     """Return the optimiser that is asked for, fused where the device has such a kernel.
 
-    ``scaled`` tells that it is stepped behind a scaler of the loss.
+    Args:
+        hyper: which, and its settings.
+        parameters: to train.
+        matrices: those of them that Muon takes, see :func:`adasearch.training.muon.hidden_matrices`.
+        scaled: whether it is stepped behind a scaler of the loss.
+
+    Raises:
+        InputError: Muon without matrices.
     """
     fused = True if parameters[0].device.type in ("cpu", "cuda") else None  # None leaves it to PyTorch
+    betas = (hyper.beta1, hyper.beta2)
+    if hyper.optimizer == "muon":
+        taken = set(matrices)
+        return MuonWithAdamW(
+            [p for p in parameters if p in taken],
+            [p for p in parameters if p not in taken],
+            lr=hyper.lr,
+            weight_decay=hyper.weight_decay,
+            momentum=hyper.muon_momentum,
+            betas=betas,
+            eps=hyper.eps,
+            fused=fused,
+        )
     if hyper.optimizer == "adamw":
-        betas = (hyper.beta1, hyper.beta2)
         return AdamW(
             parameters, lr=hyper.lr, betas=betas, eps=hyper.eps, weight_decay=hyper.weight_decay, fused=fused
         )

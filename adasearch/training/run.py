@@ -23,6 +23,7 @@ from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.config import TrainConfig
 from adasearch.training.ddp import in_parallel, show_gradients
 from adasearch.training.memory import OutOfMemory, is_out_of_memory, room_for_passes
+from adasearch.training.muon import hidden_matrices
 from adasearch.training.optimizer import Update, make_optimizer
 from adasearch.training.pass_probe import PassProbe
 from adasearch.training.passes import Passes, PassTooLarge, loss_of_pass
@@ -66,7 +67,10 @@ class Run:
         seed_random(config.seed + self.rank)  # dropout differs between workers, the weights do not
         self.scaler = loss_scaler(config.precision, device)
         self.optimizer = make_optimizer(
-            config.hyperparameters, self.parameters, scaled=self.scaler is not None
+            config.hyperparameters,
+            self.parameters,
+            matrices=hidden_matrices(self.network),
+            scaled=self.scaler is not None,
         )
         self.update = Update(self.optimizer, self.scaler)
         self.batches = Batches(data, config.seed)

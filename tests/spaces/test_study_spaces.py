@@ -108,7 +108,7 @@ def test_set_of_an_unknown_training_field_is_refused_with_the_nearest() -> None:
         ("train/lr=nan", "lr must be greater than 0 but got lr=nan"),
         ("train/lr=fast", "field lr takes numbers but got 'fast'"),
         ("train/momentum=1", r"momentum must lie in \[0, 1\) but got momentum=1"),
-        ("train/optimizer=sdg", "optimizer must be 'sgd' or 'adamw' but got optimizer='sdg'"),
+        ("train/optimizer=sdg", "optimizer must be 'sgd', 'adamw' or 'muon' but got optimizer='sdg'"),
         ("train/batch_size=8", "--set train/batch_size must lie in 16 to 256 but got 8"),
         ("train/batch_size=257", "--set train/batch_size must lie in 16 to 256 but got 257"),
         ("train/batch_size=32.5", "--set train/batch_size must lie in 16 to 256 but got 32.5"),
