@@ -307,3 +307,29 @@ def test_space_for_another_owner_is_refused(space_file: Path) -> None:
     space_file.write_text("scheduler: deba")
     with pytest.raises(InputError, match="is for a scheduler"):
         train_space(given=str(space_file))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "fixed", "message"),
+    [
+        (
+            "goodput",
+            ["scheduler/noise=preconditioned"],
+            "goodput may have noise=preconditioned, which train/opt",
+        ),
+        (
+            "ramp",
+            ["scheduler/wrappers.beta2=true"],
+            r"ramp may have wrappers.beta2=true, .*=sgd does not allow",
+        ),
+        (
+            "goodput",
+            ["scheduler/noise=preconditioned", "train/optimizer=muon"],
+            "optimizer=muon does not allow; adamw does",
+        ),
+    ],
+)
+def test_what_not_every_optimiser_allows_is_refused(scheduler: str, fixed: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train_space(scheduler=scheduler, fixed=fixed)
+    train_space(scheduler=scheduler, fixed=[fixed[0], "train/optimizer=adamw"])

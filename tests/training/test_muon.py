@@ -104,7 +104,7 @@ def test_trains_as_the_two_optimisers_by_hand(digits: Dataset) -> None:
                 optimizer.param_groups[0]["lr"] = HYPER.lr * HYPER.lr_curve.factor(seen / 240) * factor
             loss.backward()
             muon, adamw = pair
-            muon.step()  # type: ignore[no-untyped-call]
+            muon.step()
             adamw.step()
             losses.append(loss.item())
             seen, step = seen + size, step + 1
