@@ -69,11 +69,13 @@ class Signals:
             covariance of one example's gradient.
         grad_sq_norm: mean over the same steps of unbiased estimates of ``|G|^2``, G the expected gradient;
             may be negative where the noise is large.
-        noise_count: how many steps these two, and the three below, are means over.
+        noise_count: how many steps these two, and the five below, are means over.
         batch_grad_sq_norm: mean of ``||g||^2`` over the same steps, g the batch gradient (not unbiased for
             ``|G|^2``: its expectation is ``|G|^2 + tr(Sigma) / batch_size``).
         half_cosine: mean cosine between the gradients of the two halves of a step's batch.
         inner_product_variance: mean of ``Var_i(<g_i, g>)`` over the examples i of a step's batch.
+        preconditioned_noise: as ``grad_noise``, of gradients divided by Adam's ``sqrt(v_hat) + eps``.
+        preconditioned_sq_norm: as ``grad_sq_norm``, of the same.
 
     A signal that no scheduler asked for is None.
     """
@@ -98,6 +100,8 @@ class Signals:
     batch_grad_sq_norm: float | None = None
     half_cosine: float | None = None
     inner_product_variance: float | None = None
+    preconditioned_noise: float | None = None
+    preconditioned_sq_norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,15 @@ class Schedule(BaseModel):
     train: dict[str, Value]
     provenance: Provenance
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_raw_noise(cls, content: Any) -> Any:
+        """Name the noise in a file of a version that knew one kind only, which is not the default now."""
+        fields = content.get("fields") if isinstance(content, Mapping) else None
+        if not isinstance(fields, Mapping) or "coupling" not in fields or ":" in str(content.get("name")):
+            return content
+        return {**content, "fields": {"noise": "raw", **fields}}
+
     @field_validator("schedule_version")
     @classmethod
     def _known(cls, version: int) -> int:
@@ -146,10 +155,14 @@ class Schedule(BaseModel):
 
         ``scaled`` tells that it is stepped behind a ``GradScaler``.
         """
+        from adasearch.training.muon import hidden_matrices
         from adasearch.training.optimizer import make_optimizer
 
         return make_optimizer(
-            self.hyperparameters, [p for p in model.parameters() if p.requires_grad], scaled=scaled
+            self.hyperparameters,
+            [p for p in model.parameters() if p.requires_grad],
+            matrices=hidden_matrices(model),
+            scaled=scaled,
         )
 
     def lr(self, progress: float) -> float:

@@ -82,6 +82,7 @@ def _rows(rng: random.Random, limits: Limits, length: int) -> Iterator[Signals]:
         seen["half_cosine"] = math.tanh(math.log(seen["half_cosine"])) if seen["half_cosine"] else 0.0
         if rng.random() < negative:
             seen["grad_sq_norm"] *= -1
+            seen["preconditioned_sq_norm"] *= -1
         yield Signals(
             interval=interval,
             epoch=examples_seen / train_examples,

@@ -69,7 +69,7 @@ ROOMS = {
     "doctor": Room("store profiles io", slow="yes"),
     "spaces": Room("profiles schedulers training.config io", slow="yes"),
     "analysis": Room("store profiles spaces schedulers io", slow="yes"),
-    "schedule_file": Room("training.config training.optimizer schedulers io", torch="lazily"),
+    "schedule_file": Room("training.config training.optimizer training.muon schedulers io", torch="lazily"),
     "studies": Room(
         "schedule_file analysis spaces profiles store schedulers data networks io environment",
         slow="yes",

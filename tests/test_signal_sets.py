@@ -3,18 +3,19 @@
 import dataclasses
 
 from adasearch.records import Signals
-from adasearch.signal_sets import GROUPED, MEAN_GRADIENT, MEASURED, MOMENTS, NOISE, PER_STEP
+from adasearch.signal_sets import GROUPED, MEAN_GRADIENT, MEASURED, MOMENTS, NOISE, PER_STEP, PRECONDITIONED
 from adasearch.store.schemas import SCHEMAS
 
 
 def test_every_optional_signal_but_the_validation_loss_is_in_the_table_once() -> None:
     optional = [field.name for field in dataclasses.fields(Signals) if field.default is None]
-    assert [*MEASURED] == [name for name in optional if name != "val_loss"]
+    assert [*MEASURED, *sorted(PRECONDITIONED)] == [name for name in optional if name != "val_loss"]
 
 
 def test_the_sets_share_the_signals_out() -> None:
     assert sorted([*PER_STEP, *MEAN_GRADIENT, *NOISE]) == sorted(MEASURED)
-    assert MOMENTS < GROUPED < NOISE
+    assert MOMENTS < GROUPED - PRECONDITIONED < NOISE
+    assert PRECONDITIONED < GROUPED
 
 
 def test_the_table_of_intervals_holds_every_signal_in_its_order() -> None:

@@ -17,6 +17,7 @@ from adasearch.io.yaml_text import plain_error
 from adasearch.records import StudyRecord, TrialRecord, Value
 from adasearch.schedule_file import VERSION, Provenance, Schedule
 from adasearch.schedulers.export_forms import EXPORT_FORMS, SizePath, exported
+from adasearch.schedulers.fields import FOLLOWED
 from adasearch.schedulers.points import Point, path_of, points_text
 from adasearch.schedulers.registry import BASELINE, field_defaults
 from adasearch.store.store import Store
@@ -68,6 +69,9 @@ def export(
             verdict = whole_verdict(row)
     of_trial = f"of {trial.trial_id} ({verdict})"
     if form in EXPORT_FORMS:
+        followed = [name for name in FOLLOWED if trial.params.get(f"scheduler/{name}") is True]
+        if followed:
+            raise InputError(f"{form} has no words for {' and '.join(followed)}, which {trial.trial_id} had")
         text, told = exported(_path(record, trial, store, sequence_length), form)
         _write(Path(output), text)
         return [f"{output}: {form} {of_trial}", *told]
@@ -128,7 +132,8 @@ def _schedule(
     fields = field_defaults(name) | trial.fields_of("scheduler")
     if form == "ramp":
         turns = _turns(study, trial, store)
-        name, fields = ("ramp", {"points": points_text(turns)}) if turns else (BASELINE, {})
+        followed = {name: value for name, value in fields.items() if name in FOLLOWED}
+        name, fields = ("ramp", {"points": points_text(turns), **followed}) if turns else (BASELINE, {})
     settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
     return Schedule(
         schedule_version=VERSION,

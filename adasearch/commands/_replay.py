@@ -10,6 +10,7 @@ from adasearch.errors import AdasearchError, InputError
 from adasearch.io.tables import Column, number, render
 from adasearch.records import Decision, IntervalRecord, Limits, Signals, TrialRecord, Value
 from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.by_optimizer import settled
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.schedulers.run_plan import planned, wants_plan
 from adasearch.store.store import Store
@@ -60,6 +61,8 @@ def replay(
     made = [record for record in intervals if record.decided]
     if not made:
         raise InputError(f"{trial_id} has no interval after which anything was decided")
+    divided = any(record.signals.preconditioned_noise is not None for record in made)
+    rule = settled(rule, second_moments=divided)
     if not limits.admit(made[0].signals.batch_size):
         raise InputError(f"{trial_id} began with {made[0].signals.batch_size}, outside {limits}")
     _check_signals(rule, scheduler, trial_id, [record.signals for record in made])

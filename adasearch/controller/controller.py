@@ -31,7 +31,7 @@ from adasearch.controller.intervals import Intervals
 from adasearch.controller.item_by_item import ItemByItem
 from adasearch.controller.loaders import check_loader, examples_of
 from adasearch.controller.micro_batch import MicroBatch
-from adasearch.controller.needs import check_whole, limits_for, scheduler_of
+from adasearch.controller.needs import check_whole, kind_of, limits_for, scheduler_of
 from adasearch.controller.random_numbers import RandomNumbers
 from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.controller.state import ControllerState, readable
@@ -41,8 +41,11 @@ from adasearch.controller.watch import Watch, check_optimizer
 from adasearch.errors import InputError, require, shortened
 from adasearch.records import Limits, Value
 from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.by_optimizer import fitted
+from adasearch.schedulers.follow import followed_of
 from adasearch.signal_sets import GROUPED
 from adasearch.signals.interval import IntervalMeter
+from adasearch.signals.preconditioner import preconditioner_of
 from adasearch.training.ddp import show_gradients
 from adasearch.training.optimizer import Update
 from adasearch.training.processes import Processes
@@ -84,7 +87,8 @@ class BatchSizeController(ItemByItem):
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
-            drawn, several processes without DDP, or a scheduler that needs what cannot be measured here.
+            drawn, several processes without DDP, or a scheduler that needs what cannot be measured here, or
+            what the optimiser does not have.
     """
 
     def __init__(
@@ -122,9 +126,8 @@ class BatchSizeController(ItemByItem):
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         epochs = None if epochs is None else number_of(epochs, "epochs")
         require(epochs is None or 0 < epochs < math.inf, "epochs must be greater than 0", epochs=epochs)
-        self.scheduler = scheduler_of(
-            scheduler, {} if fields is None else fields, evaluated=evaluate is not None
-        )
+        built = scheduler_of(scheduler, {} if fields is None else fields, evaluated=evaluate is not None)
+        self.scheduler = fitted(built, kind_of(optimizer))
         needs = self.scheduler.needs
         self._examples = examples = examples_of(data)
         self._ddp = parallel_in(model)
@@ -159,8 +162,9 @@ class BatchSizeController(ItemByItem):
             rank=processes.rank,
             resumable=True,
             device=self._trained.device,
+            preconditioner=preconditioner_of(optimizer),
         )
-        self._update = Update(optimizer, scaler)
+        self._update = Update(optimizer, scaler, followed_of(self.scheduler))
         self._optimizer = optimizer
         self._watch = Watch(optimizer)
         self._budget = budget_of(epochs, examples, self.scheduler)

@@ -106,11 +106,12 @@ class ItemByItem(Readings):
         self._unscaled = self._scaler is not None
 
     def before_update(self) -> None:
-        """Set the coupled learning rate; call it right before the update."""
+        """Set the coupled learning rate, and what follows it; call it right before the update."""
         if self.part.passes > 1:
             self._watch.moved_within(self._first_lr, self._optimizer.param_groups[0]["lr"])
         self._watch.step_begins(self._optimizer, self.epoch)
-        self._update.begin(self._intervals.lr_scale)
+        scale = self.part.batch_size / self._intervals.initial_batch_size
+        self._update.begin(self._intervals.lr_scale, scale)
 
     def after_update(self, *, updated: bool = True) -> None:
         """Give the learning rate back as it was, count the batch, and decide if the interval is over.

@@ -3,14 +3,18 @@
 import dataclasses
 from collections.abc import Mapping
 
+from torch.optim import Optimizer
+
 from adasearch.errors import InputError, require
 from adasearch.records import Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.by_optimizer import OptimizerKind
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.schedulers.run_plan import wants_plan
-from adasearch.signal_sets import GROUPED, MEASURED
+from adasearch.signal_sets import GROUPED, MEASURED, PRECONDITIONED
+from adasearch.signals.preconditioner import has_second_moments
 
-__all__ = ["check_whole", "limits_for", "missing_signals", "scheduler_of"]
+__all__ = ["check_whole", "kind_of", "limits_for", "missing_signals", "scheduler_of"]
 
 FREE = frozenset(field.name for field in dataclasses.fields(Signals) if field.default is dataclasses.MISSING)
 
@@ -50,7 +54,7 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
     >>> missing_signals(frozenset({"val_loss"}), evaluated=False)
     'val_loss: give evaluate=, a function that returns the validation loss'
     """
-    measured = {*MEASURED, "val_loss"}
+    measured = {*MEASURED, *PRECONDITIONED, "val_loss"}
     unknown = needs - FREE - measured
     if unknown:
         known = ", ".join(sorted(measured))
@@ -58,6 +62,16 @@ def missing_signals(needs: frozenset[str], *, evaluated: bool) -> str | None:
     if "val_loss" in needs and not evaluated:
         return "val_loss: give evaluate=, a function that returns the validation loss"
     return None
+
+
+def kind_of(optimizer: Optimizer) -> OptimizerKind:
+    """Return what schedulers must know of an optimiser."""
+    inner: Optimizer = getattr(optimizer, "optimizer", optimizer)  # of accelerate's wrapper
+    return OptimizerKind(
+        name=type(inner).__name__,
+        second_moments=has_second_moments(inner),
+        betas=any("betas" in group for group in inner.param_groups),
+    )
 
 
 def check_whole(scheduler: BatchSizeScheduler, device_batch: int | None, *, shared: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from adasearch.errors import InputError
 from adasearch.signals.interval_state import IntervalState
+from adasearch.training.same_run import difference
 
 __all__ = ["VERSION", "ControllerState", "MarkedInterval", "SamplerState", "check_place", "readable"]
 
@@ -80,7 +81,7 @@ def readable(state: ControllerState, scheduler: object) -> ControllerState:
     theirs = state["scheduler"]
     if not isinstance(theirs, str):
         raise InputError(f"the checkpoint's scheduler must be a text but is {reprlib.repr(theirs)}")
-    if theirs != repr(scheduler):
+    if difference(theirs, scheduler) is not None:  # a version that knew fewer fields had the same
         raise InputError(
             f"the checkpoint is of scheduler {theirs[:300]}, but this controller has {scheduler!r}"
         )

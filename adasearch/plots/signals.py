@@ -22,7 +22,7 @@ from adasearch.plots.axes import (
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.plots.trajectories import decision_text
 from adasearch.records import IntervalRecord, TrialRecord
-from adasearch.signal_sets import MEASURED
+from adasearch.signal_sets import MEASURED, PRECONDITIONED
 
 __all__ = ["deba_signals", "draw_deba", "draw_signals"]
 
@@ -92,7 +92,7 @@ def draw_deba(trial: TrialRecord, intervals: Sequence[IntervalRecord], *, style:
 
 def draw_signals(intervals: Sequence[IntervalRecord], *, style: Style) -> Drawn:
     """Draw the signals that were measured in a run, or the training loss where none was."""
-    known = {name: _finite(intervals, name) for name in MEASURED}
+    known = {name: _finite(intervals, name) for name in (*MEASURED, *sorted(PRECONDITIONED))}
     shown = {name: rows for name, rows in known.items() if rows}
     shown = shown or {"train_loss": _finite(intervals, "train_loss")}
     figure = style.figure(0.8 + 1.5 * len(shown))

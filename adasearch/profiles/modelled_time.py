@@ -136,7 +136,8 @@ def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
         paid["mean_gradient"] = steps
     if signals.noise_count:
         products = signals.half_cosine is not None or signals.inner_product_variance is not None
-        grouped = products or signals.grad_noise is not None
+        moments = (signals.grad_noise, signals.preconditioned_noise)
+        grouped = products or any(each is not None for each in moments)
         # |g|^2 of the batch alone needs no groups and costs what the norm of a step costs.
         paid["products" if products else "noise" if grouped else "per_step"] = signals.noise_count
     return paid

@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, read, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["Accordion"]
 
@@ -44,6 +44,8 @@ class Accordion:
             steps' norms. The latter falls mechanically as the batch grows, so that a switch may itself look
             critical and be undone at the next check.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> Accordion(growth=1)
     Traceback (most recent call last):
@@ -56,6 +58,8 @@ class Accordion:
     growth: float = 8.0
     gradient: Literal["mean_gradient", "per_step"] = "mean_gradient"
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -65,12 +69,12 @@ class Accordion:
         require(0 < self.threshold < math.inf, "threshold must be greater than 0", threshold=self.threshold)
         require(1 < self.growth < math.inf, "growth must be greater than 1", growth=self.growth)
         require(self.gradient in NORM, f"gradient must be one of {[*NORM]}", gradient=self.gradient)
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
         """The gradient norm of the kind that ``gradient`` names, and what the coupling reads."""
-        return coupling_needs(self.coupling) | {NORM[self.gradient]}
+        return needs_of(self) | {NORM[self.gradient]}
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Compare the norm with the last check's, once each time a period ends."""
@@ -81,10 +85,10 @@ class Accordion:
         done = self._checks(history)
         if not done or done[-1] != len(history) - 1:
             wait = f"next check at epoch {1 + len(done) * self.period:g}"
-            return couple(self.coupling, history, hold(last, wait))
+            return coupled(self, history, hold(last, wait))
         if len(done) == 1:
             first = aim(last, last.initial_batch_size, limits, "first check: critical")
-            return couple(self.coupling, history, first)
+            return coupled(self, history, first)
         previous = history[done[-2]]
         bad = unusable([previous], [name])
         if bad:
@@ -97,7 +101,7 @@ class Accordion:
         reason = (
             f"norm changed by {change:.3g} {side} {self.threshold:.3g} since interval {previous.interval}"
         )
-        return couple(self.coupling, history, aim(last, wanted, limits, reason))
+        return coupled(self, history, aim(last, wanted, limits, reason))
 
     def _checks(self, history: Sequence[Signals]) -> list[int]:
         """Return the intervals at whose ends a check was due."""

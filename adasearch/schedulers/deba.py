@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, NamedTuple
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, read, resize, unusable, variation, waiting
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["Deba", "DebaIndicators"]
 
@@ -53,6 +53,8 @@ class Deba:
             "mean_gradient", statistics of the interval's mean gradient (they hardly do).
         eps: guards the divisions, greater than 0. The paper's 1e-8 distorts c once s comes near it.
         coupling: how the learning rate follows the size; the paper's is "none".
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
     """
 
     rule: Literal["settle", "noise"] = "settle"
@@ -65,12 +67,14 @@ class Deba:
     gradient: Literal["per_step", "mean_gradient"] = "per_step"
     eps: float = 1e-8
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:
         """Refuse values outside the rule's domain."""
-        require_coupling(self.coupling)
+        require_of(self)
         require(self.rule in ("settle", "noise"), "rule must be 'settle' or 'noise'", rule=self.rule)
         require(self.gradient in PREFIX, f"gradient must be one of {[*PREFIX]}", gradient=self.gradient)
         for name in ("confidence_threshold", "stability_threshold", "eps"):
@@ -86,7 +90,7 @@ class Deba:
     def needs(self) -> frozenset[str]:
         """The two gradient statistics, of the kind that ``gradient`` names, and what the coupling reads."""
         prefix = PREFIX[self.gradient]
-        return coupling_needs(self.coupling) | {f"{prefix}_norm", f"{prefix}_component_variance"}
+        return needs_of(self) | {f"{prefix}_norm", f"{prefix}_component_variance"}
 
     def indicators(self, history: Sequence[Signals]) -> DebaIndicators:
         """Return c, dG and dL of the last interval; ``history`` must hold at least two."""
@@ -105,7 +109,7 @@ class Deba:
             return hold(history[-1], bad)
         wait = waiting(history, FIRST_DECISION, self.cooldown)
         wish = hold(history[-1], wait) if wait else self._compare(history, limits)
-        return couple(self.coupling, history, wish)
+        return coupled(self, history, wish)
 
     def _compare(self, history: Sequence[Signals], limits: Limits) -> Decision:
         c, dg, dl = self.indicators(history)

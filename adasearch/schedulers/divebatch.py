@@ -37,7 +37,7 @@ from typing import ClassVar, Literal
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, TAIL, hold, periods, read, resize, smooth, unusable
-from adasearch.schedulers.coupling import Coupling, couple, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 from adasearch.signal_sets import MOMENTS
 
 __all__ = ["DiveBatch"]
@@ -53,6 +53,8 @@ class DiveBatch:
         diversity: "period", of the gradients along the period's training, or "noise_scale", of gradients at
             one place.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> DiveBatch(delta=0)
     Traceback (most recent call last):
@@ -64,6 +66,8 @@ class DiveBatch:
     period: float = 1.0
     diversity: Literal["period", "noise_scale"] = "period"
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -73,12 +77,13 @@ class DiveBatch:
         require(0 < self.period < math.inf, "period must be greater than 0", period=self.period)
         known = self.diversity in ("period", "noise_scale")
         require(known, "diversity must be 'period' or 'noise_scale'", diversity=self.diversity)
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
-        """The moments of the examples' gradients and, along a period, the norm of their mean."""
-        return MOMENTS | ({"mean_grad_norm"} if self.diversity == "period" else frozenset())
+        """The moments of the examples' gradients, along a period their mean's norm, and the coupling's."""
+        along = {"mean_grad_norm"} if self.diversity == "period" else frozenset()
+        return MOMENTS | along | needs_of(self)
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Grow if the diversity of the period that has just ended asks for more."""
@@ -91,7 +96,7 @@ class DiveBatch:
             wish = hold(last, f"period {now + 1} of {self.period:g} epochs not over")
         else:
             wish = self._by_diversity(history, limits)
-        return couple(self.coupling, history, wish)
+        return coupled(self, history, wish)
 
     def _by_diversity(self, history: Sequence[Signals], limits: Limits) -> Decision:
         last = history[-1]

@@ -8,7 +8,7 @@ from adasearch.records import Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.constant import Constant
 
-__all__ = ["WRAPPERS", "field_kinds", "field_names", "fits", "wanted"]
+__all__ = ["FOLLOWED", "WRAPPERS", "field_kinds", "field_names", "fits", "wanted"]
 
 LARGEST = 2**53  # whole numbers up to here are floats, too, without rounding
 
@@ -40,8 +40,17 @@ def wanted(hint: object) -> str:
     return names.get(hint, "a name")
 
 
-WRAPPERS: dict[str, Value] = {"wrappers.cooldown": 0, "wrappers.grow_only": False}
+WRAPPERS: dict[str, Value] = {
+    "wrappers.cooldown": 0,
+    "wrappers.grow_only": False,
+    "wrappers.beta2": False,
+    "wrappers.weight_decay": False,
+}
 """What may wrap a scheduler, as fields beside its own, and the value that stands for no wrapper."""
+
+
+FOLLOWED = ("wrappers.beta2", "wrappers.weight_decay")
+"""Those of them by which more of the optimiser than its learning rate follows the size."""
 
 
 def field_names(cls: type[BatchSizeScheduler]) -> list[str]:

@@ -8,7 +8,9 @@
 
 with ``v = tr(Sigma)/B0`` and ``m = |G|^2``, smoothed, B0 the initial size. Known from the authors' code
 (AdaptDL): the efficiency, 50 log-spaced sizes from B0 to the largest, a switch only where goodput rises by
-more than 5 %, sizes never below B0, and the AdaScale gain on the learning rate (for SGD).
+more than 5 %, sizes never below B0, and the AdaScale gain on the learning rate; with Adam and AdamW v and m
+are of preconditioned gradients, and the rate takes the gain's root (see
+:mod:`adasearch.schedulers.coupling`). The field ``noise`` is "auto" for that.
 
 Where we differ: a and b are given (from a speed profile of the network, or by hand; only a/b matters for the
 choice), where Pollux refits a model with separate network time as it runs; averages run over intervals;
@@ -25,8 +27,7 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, nearest, smooth, unusable
-from adasearch.schedulers.coupling import Coupling, couple, require_coupling
-from adasearch.signal_sets import MOMENTS
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, moments_of, require_of
 
 __all__ = ["Goodput"]
 
@@ -44,7 +45,9 @@ class Goodput:
         hysteresis: least relative gain in goodput that is worth a change, at least 0.
         decay: of the averages of tr(Sigma) and |G|^2, for the size as for the learning rate, in [0, 1); 0 is
             the last interval alone.
-        coupling: how the learning rate follows the size; the paper's for SGD is "adascale".
+        coupling: how the learning rate follows the size; the authors' is "adascale", by the optimiser.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients v and m are: "raw", "preconditioned", or "auto" by the optimiser.
 
     >>> round(Goodput(seconds_per_step=1, seconds_per_example=0.01).goodput(100, v=1, m=1, initial=50), 3)
     33.333
@@ -55,8 +58,9 @@ class Goodput:
     hysteresis: float = 0.05
     decay: float = 0.8
     coupling: Coupling = "adascale"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
-    needs: ClassVar[frozenset[str]] = MOMENTS
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
     def __post_init__(self) -> None:
@@ -66,7 +70,12 @@ class Goodput:
         require(0 < b < math.inf, "seconds_per_example must be greater than 0", seconds_per_example=b)
         require(0 <= self.hysteresis < math.inf, "hysteresis must be at least 0", hysteresis=self.hysteresis)
         require(0 <= self.decay < 1, "decay must lie in [0, 1)", decay=self.decay)
-        require_coupling(self.coupling)
+        require_of(self)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The two moments of the gradients, and what the coupling reads of them."""
+        return frozenset(moments_of(self.noise))
 
     def goodput(self, batch_size: int, *, v: float, m: float, initial: int) -> float:
         """Return throughput times efficiency, in examples of the initial size's worth per second."""
@@ -80,11 +89,12 @@ class Goodput:
         bad = unusable([last], sorted(self.needs))
         if bad:
             return hold(last, bad)
-        v = max(smooth(history, "grad_noise", self.decay), 0.0) / initial
-        m = smooth(history, "grad_sq_norm", self.decay)
+        variance, square = moments_of(self.noise)
+        v = max(smooth(history, variance, self.decay), 0.0) / initial
+        m = smooth(history, square, self.decay)
         if m <= 0:
             wait = hold(last, f"no efficiency: smoothed |G|^2 is {m:.3g}")
-            return couple(self.coupling, history, wait, decay=self.decay)
+            return coupled(self, history, wait, decay=self.decay)
         low = min(max(initial, limits.smallest), limits.largest)
         span, shares = limits.largest / low, [k / (CANDIDATES - 1) for k in range(CANDIDATES)]
         sizes = sorted({nearest(low * span**share, limits) for share in shares})
@@ -93,5 +103,5 @@ class Goodput:
         ratio = worth[best] / worth[last.batch_size]
         reason = f"{best} has {ratio:.3f} times the goodput at noise scale {v * initial / m:.4g}"
         if ratio <= 1 + self.hysteresis:
-            return couple(self.coupling, history, hold(last, reason), decay=self.decay)
-        return couple(self.coupling, history, aim(last, best, limits, reason), decay=self.decay)
+            return coupled(self, history, hold(last, reason), decay=self.decay)
+        return coupled(self, history, aim(last, best, limits, reason), decay=self.decay)

@@ -25,7 +25,7 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["NormTarget"]
 
@@ -38,6 +38,8 @@ class NormTarget:
         gain: share of the relative difference that is corrected at once, in (0, 1].
         scale: factor on the target, greater than 0; 1 is the code's.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> NormTarget(gain=0)
     Traceback (most recent call last):
@@ -48,6 +50,8 @@ class NormTarget:
     gain: float = 0.5
     scale: float = 1.0
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -55,12 +59,12 @@ class NormTarget:
         """Refuse values outside the rule's domain."""
         require(0 < self.gain <= 1, "gain must lie in (0, 1]", gain=self.gain)
         require(0 < self.scale < math.inf, "scale must be greater than 0", scale=self.scale)
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
         """Norm and component variance of the steps' gradients, and what the coupling reads."""
-        return coupling_needs(self.coupling) | {"grad_norm", "grad_component_variance"}
+        return needs_of(self) | {"grad_norm", "grad_component_variance"}
 
     def ratio(self, row: Signals) -> float:
         """Return the norm of an interval over its target; 1 where there is no norm to speak of."""
@@ -83,4 +87,4 @@ class NormTarget:
             wanted = size * (1 + self.gain * (self.ratio(row) - 1))
             size = min(max(wanted, limits.smallest), limits.largest)
         reason = f"norm {self.ratio(last):.3g} of its target after step {last.step}: {wanted:.4g}"
-        return couple(self.coupling, history, aim(last, size, limits, reason))
+        return coupled(self, history, aim(last, size, limits, reason))

@@ -29,7 +29,7 @@ from typing import ClassVar, Literal
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, read, resize, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["NormTest"]
 
@@ -50,6 +50,8 @@ class NormTest:
         theta: bound on the relative error along the gradient (inner product, augmented), greater than 0.
         nu: bound on the relative error across the gradient (augmented), greater than 0.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> NormTest(eta=0)
     Traceback (most recent call last):
@@ -62,6 +64,8 @@ class NormTest:
     theta: float = 0.5
     nu: float = 1.0
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -71,12 +75,12 @@ class NormTest:
         for name in ("eta", "theta", "nu"):
             value = getattr(self, name)
             require(0 < value < math.inf, f"{name} must be greater than 0", **{name: value})
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
         """What the test and the coupling read."""
-        return coupling_needs(self.coupling) | frozenset(READS[self.test])
+        return needs_of(self) | frozenset(READS[self.test])
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Grow to the size that the test asks for, if it is larger."""
@@ -93,7 +97,7 @@ class NormTest:
             unit = limits.multiple_of
             wanted = needed if needed > limits.largest else math.ceil(needed / unit) * unit
             wish = resize(last, wanted, limits, f"{self.test} test failed: needs {needed:.4g} examples")
-        return couple(self.coupling, history, wish)
+        return coupled(self, history, wish)
 
     def needed(self, row: Signals) -> float | None:
         """Return the size at which the test would pass, or None for a gradient of 0."""

@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, TAIL, hold, resize, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["Plateau"]
 
@@ -39,6 +39,8 @@ class Plateau:
         cooldown: intervals at a new size before counting starts again, at least 0.
         factor: of the batch size, greater than 0 and not 1; above 1 it grows, as a plateau suggests.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> Plateau(patience=-1)
     Traceback (most recent call last):
@@ -52,6 +54,8 @@ class Plateau:
     cooldown: int = 0
     factor: float = 2.0
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -64,28 +68,28 @@ class Plateau:
         require(self.cooldown >= 0, "cooldown must be at least 0", cooldown=self.cooldown)
         legal = 0 < self.factor < math.inf and self.factor != 1
         require(legal, "factor must be greater than 0 and not 1", factor=self.factor)
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
         """The validation loss, if it is the one that is watched, and what the coupling reads."""
-        return coupling_needs(self.coupling) | ({self.monitor} - {"train_loss"})
+        return needs_of(self) | ({self.monitor} - {"train_loss"})
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Count the intervals without improvement and grow when there are too many."""
         last = history[-1]
-        bad = unusable([last], sorted(coupling_needs(self.coupling)))
+        bad = unusable([last], sorted(needs_of(self)))
         loss = self._loss(last)
         if loss is not None and not math.isfinite(loss):
             bad = f"{self.monitor} is {loss}"
         if bad:
             return hold(last, bad)
         if loss is None:
-            return couple(self.coupling, history, hold(last, f"{self.monitor} was not measured"))
+            return coupled(self, history, hold(last, f"{self.monitor} was not measured"))
         count = self.intervals_without_improvement(history)
         factor = self.factor if count > self.patience else 1.0
         reason = f"{self.monitor} no better for {count} intervals, patience {self.patience}"
-        return couple(self.coupling, history, resize(last, last.batch_size * factor, limits, reason))
+        return coupled(self, history, resize(last, last.batch_size * factor, limits, reason))
 
     def intervals_without_improvement(self, history: Sequence[Signals]) -> int:
         """Return how many values in a row, the last included, did not improve on the best."""

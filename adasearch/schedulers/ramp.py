@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 from adasearch.errors import few, require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, aim, hold, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 from adasearch.schedulers.points import points_of
 from adasearch.schedulers.run_plan import NO_PLAN, RunPlan
 
@@ -51,6 +51,8 @@ class Ramp:
             falling factors is a decay of the learning rate in place of growth. "2x@25%" is twice the initial
             size from a quarter of the run on.
         coupling: how the learning rate follows the size, see :mod:`adasearch.schedulers.coupling`.
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> Ramp(start=10, end=5)
     Traceback (most recent call last):
@@ -66,6 +68,8 @@ class Ramp:
     exponent: float = 0.5
     points: str = ""
     coupling: Coupling = "none"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -82,7 +86,7 @@ class Ramp:
         require(started, "shape 'power' needs start greater than 0", start=self.start)
         require(-4 <= self.exponent <= 4, "exponent must lie in [-4, 4]", exponent=self.exponent)
         require(0 < self.growth <= 10_000, "growth must lie in (0, 10000]", growth=self.growth)
-        require_coupling(self.coupling)
+        require_of(self)
         factors = any(point.lr_scale is not None for point in points_of(self.points))
         require(
             not factors or self.coupling == "none",
@@ -93,7 +97,7 @@ class Ramp:
     @property
     def needs(self) -> frozenset[str]:
         """What the coupling reads."""
-        return coupling_needs(self.coupling)
+        return needs_of(self)
 
     @property
     def needs_plan(self) -> bool:
@@ -141,7 +145,7 @@ class Ramp:
         else:
             wanted, reason = self._by_formula(last)
             decision = aim(last, wanted, limits, reason)
-        return couple(self.coupling, history, decision)
+        return coupled(self, history, decision)
 
     def _by_points(self, last: Signals, limits: Limits, budget: int) -> Decision:
         points = points_of(self.points, initial=last.initial_batch_size, budget=budget)

@@ -16,6 +16,7 @@ from adasearch.schedulers.cooldown import Cooldown
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.divebatch import DiveBatch
 from adasearch.schedulers.fields import WRAPPERS, field_kinds, field_names, fits, wanted
+from adasearch.schedulers.follow import Follow
 from adasearch.schedulers.goodput import Goodput
 from adasearch.schedulers.grow_only import GrowOnly
 from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDecay
@@ -113,6 +114,9 @@ def _wrapped(scheduler: BatchSizeScheduler, wrappers: Mapping[str, object]) -> B
     require(intervals >= 0, "wrappers.cooldown must be at least 0", intervals=intervals)
     if wrappers["wrappers.grow_only"]:
         scheduler = GrowOnly(scheduler=scheduler)
+    beta2, decay = bool(wrappers["wrappers.beta2"]), bool(wrappers["wrappers.weight_decay"])
+    if beta2 or decay:
+        scheduler = Follow(scheduler=scheduler, beta2=beta2, weight_decay=decay)
     return Cooldown(scheduler=scheduler, intervals=intervals) if intervals else scheduler
 
 

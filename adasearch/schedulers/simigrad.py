@@ -24,7 +24,7 @@ from typing import ClassVar
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold, resize, smooth, unusable
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, require_coupling
+from adasearch.schedulers.coupling import Coupling, Noise, coupled, needs_of, require_of
 
 __all__ = ["SimiGrad"]
 
@@ -39,6 +39,8 @@ class SimiGrad:
         shrink: factor of a decrease, in (0, 1).
         decay: of the average of the cosine over intervals, in [0, 1); 0 is the last interval alone.
         coupling: how the learning rate follows the size; the paper's is "sqrt".
+        coupling_exponent: of "power", in [0, 1].
+        noise: of which gradients the coupling's noise is: "raw", "preconditioned" or "auto".
 
     >>> SimiGrad(target=1)
     Traceback (most recent call last):
@@ -51,6 +53,8 @@ class SimiGrad:
     shrink: float = 0.9
     decay: float = 0.0
     coupling: Coupling = "sqrt"
+    coupling_exponent: float = 0.5
+    noise: Noise = "auto"
 
     lr_schedules: ClassVar[frozenset[str]] = LR_SCHEDULES
 
@@ -60,12 +64,12 @@ class SimiGrad:
         require(1 < self.growth < math.inf, "growth must be greater than 1", growth=self.growth)
         require(0 < self.shrink < 1, "shrink must lie in (0, 1)", shrink=self.shrink)
         require(0 <= self.decay < 1, "decay must lie in [0, 1)", decay=self.decay)
-        require_coupling(self.coupling)
+        require_of(self)
 
     @property
     def needs(self) -> frozenset[str]:
         """The cosine of the halves, and what the coupling reads."""
-        return coupling_needs(self.coupling) | {"half_cosine"}
+        return needs_of(self) | {"half_cosine"}
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Compare the smoothed cosine with the target."""
@@ -77,4 +81,4 @@ class SimiGrad:
         factor = self.growth if cosine < self.target else self.shrink if cosine > self.target else 1.0
         side = "<" if cosine < self.target else ">" if cosine > self.target else "="
         reason = f"cosine {cosine:.3g} {side} {self.target:.3g}"
-        return couple(self.coupling, history, resize(last, last.batch_size * factor, limits, reason))
+        return coupled(self, history, resize(last, last.batch_size * factor, limits, reason))

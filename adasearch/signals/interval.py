@@ -13,6 +13,7 @@ from adasearch.signals.flat_gradient import sum_dtype
 from adasearch.signals.gradients import MeanGradientMeter, NormMeter
 from adasearch.signals.interval_state import IntervalState
 from adasearch.signals.noise import Form, NoiseMeter
+from adasearch.signals.preconditioner import Preconditioner
 from adasearch.signals.sampled_steps import stride_of
 from adasearch.signals.torch_private import Bucket
 
@@ -57,6 +58,7 @@ class IntervalMeter:
             chooses its passes itself.
         timed: what to measure in, such as a section of a stopwatch.
         device: of the losses; None for that of the first parameter.
+        preconditioner: tells what preconditioned gradients are divided by, if they are needed.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class IntervalMeter:
         resumable: bool = False,
         timed: Callable[[], AbstractContextManager[object]] = nullcontext,
         device: torch.device | None = None,
+        preconditioner: Preconditioner | None = None,
     ) -> None:
         self._ask = parameters if callable(parameters) else None
         self._parameters = parameters = [] if callable(parameters) else list(parameters)
@@ -85,6 +88,7 @@ class IntervalMeter:
             network=network,
             least=least,
             halves=not resumable,
+            preconditioner=preconditioner,
         )
         self._world = world
         self._droppable = droppable or resumable

@@ -17,6 +17,9 @@ of b it is ``b / (K - 1) * sum_k |g_k - g|^2`` (the worker form of the norm test
 
     Var_i(<g_i, g>) ~ (1 / (K - 1)) sum_k n_k (<g_k, g> - |g|^2)^2
 
+Where both are asked for of preconditioned gradients, each g_k and g is divided by the same numbers, component
+by component (:mod:`adasearch.signals.preconditioner`), and all else is as above.
+
 The halves whose cosine is taken are the first ``K // 2`` groups and the rest, unequal where K is odd.
 What differs from textbook sampling: examples come without replacement, which within one permutation of n
 examples makes the first about ``n / (n - 1)`` times the covariance over the training split, and the second
@@ -30,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from adasearch.signal_sets import MOMENTS, NOISE
+from adasearch.signal_sets import MOMENTS, NOISE, PRECONDITIONED
 from adasearch.signals.flat_gradient import (
     Layout,
     cosine,
@@ -43,6 +46,7 @@ from adasearch.signals.flat_gradient import (
     sum_dtype,
 )
 from adasearch.signals.per_example import example_gradients
+from adasearch.signals.preconditioner import Preconditioner
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
 from adasearch.signals.step_parts import StepParts
 from adasearch.signals.torch_private import Bucket
@@ -80,12 +84,13 @@ class NoiseMeter:
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros.
-        needs: which of ``NOISE`` to measure. With none of them every method is free.
+        needs: which of ``NOISE`` and ``PRECONDITIONED`` to measure. With none of them every method is free.
         world: number of processes.
         rank: of this process.
         network: give it to have the examples' own gradients; see :func:`example_gradients`.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
         halves: whether the loop makes as many passes as :attr:`passes` says; else one pass has no groups.
+        preconditioner: tells what preconditioned gradients are divided by, if they are needed.
     """
 
     def __init__(
@@ -98,17 +103,21 @@ class NoiseMeter:
         network: nn.Module | None = None,
         least: int = 1,
         halves: bool = True,
+        preconditioner: Preconditioner | None = None,
     ) -> None:
-        self.active = bool(needs & NOISE)
+        self.active = bool(needs & (NOISE | PRECONDITIONED))
         self._moments = bool(needs & MOMENTS)
+        self._divisors = preconditioner if needs & PRECONDITIONED else None
+        needs = needs if preconditioner is not None else needs - PRECONDITIONED
         self._found = needs | {"noise_count", "batch_grad_sq_norm"} | (MOMENTS if self._moments else needs)
         self._half = "half_cosine" in needs
         self._inner = "inner_product_variance" in needs
-        self._grouped = self._moments or self._half or self._inner
+        self._grouped = self._moments or self._half or self._inner or self._divisors is not None
         self._world, self._rank, self._least, self._halves = world, rank, least, halves
         self._examples = None if network is None else example_gradients(network)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
-        self._sums = torch.zeros(4)
+        # The last two are the first and the third of preconditioned gradients.
+        self._sums = torch.zeros(6)
         self.retrain(parameters)
         self.form: Form | None = None
         self._step = StepParts()  # the one under way
@@ -164,6 +173,8 @@ class NoiseMeter:
         parts = self._layout.joined(gradients_of(self._parameters))
         if self._moments:
             self._add_square(parts, examples)
+        if self._divisors is not None:
+            self._add_square(self._divided(parts), examples, to=4)
         if self._half and self._step.taken < self.passes // 2:
             self._step.add_to_half(parts)
         if self._inner:
@@ -177,11 +188,15 @@ class NoiseMeter:
         buffer = bucket.buffer()
         if self._moments:
             self._add_square([plain(buffer)], self._own, scale=1 / self._world**2)
-        if self._half or self._inner:
+        if self._half or self._inner or self._divisors is not None:
             gradients = [buffer.to_dense()] if buffer.is_sparse else bucket.gradients()
             for p, gradient in zip(bucket.parameters(), gradients, strict=True):
                 # The mean over workers is the step's gradient.
-                self._step.local[p] = laid_out(gradient, p) / self._world
+                local = laid_out(gradient, p) / self._world
+                if self._half or self._inner:
+                    self._step.local[p] = local
+                if self._divisors is not None:
+                    self._add_square([plain(local) / self._divisors([p])[0]], self._own, to=4)
 
     def take_examples(self, images: Tensor, labels: Tensor) -> None:
         """Take in some of this worker's examples, in their order; the step's gradient is there already."""
@@ -192,6 +207,10 @@ class NoiseMeter:
             if self._moments:
                 squares = [gradient.square().sum() for gradient in gradients]
                 self._sums[0] += torch.stack(squares).to(self._dtype).sum()
+            if self._divisors is not None:
+                pairs = zip(gradients, self._divisors(self._parameters), strict=True)
+                squares = [(gradient / by.flatten()).square().sum() for gradient, by in pairs]
+                self._sums[4] += torch.stack(squares).to(self._dtype).sum()
             if self._inner:
                 whole = [plain(gradient).flatten() for gradient in gradients_of(self._parameters)]
                 pairs = zip(gradients, whole, strict=True)
@@ -220,11 +239,14 @@ class NoiseMeter:
             if own is not None:  # n_k examples are unit * n_k of weight
                 workers = self.form == "workers"
                 self._sums[0] *= unit * (self._own / own if own else 0.0) if workers else unit
+                self._sums[4] *= unit * (self._own / own if own else 0.0) if workers else unit
             if self.form in ("passes", "halves"):
                 step.give_back(self._parameters)
             whole = self._layout.joined(gradients_of(self._parameters))
             square = square_norm(whole, self._dtype)
             self._sums[2] += square
+            if self._divisors is not None:
+                self._sums[5] += square_norm(self._divided(whole), self._dtype)
             if self.form == "workers" and (self._half or self._inner):
                 local = self._layout.joined(
                     torch.zeros_like(p) if (mine := step.local.get(p)) is None else mine
@@ -250,7 +272,8 @@ class NoiseMeter:
         if not self._observed:
             return
         if scale != 1.0:
-            factors = torch.tensor([scale**2, scale**4, scale**2, 1.0], dtype=torch.float64).to(self._sums)
+            powers = [scale**2, scale**4, scale**2, 1.0, scale**2, scale**2]
+            factors = torch.tensor(powers, dtype=torch.float64).to(self._sums)
             self._sums.copy_(self._kept_sums + (self._sums - self._kept_sums) / factors)
         self._kept_sums.copy_(self._sums)
 
@@ -271,15 +294,31 @@ class NoiseMeter:
             return {}
         if self._world > 1 and self.form is not None:
             dist.all_reduce(self._sums[:2])
-        squares, inner, whole, cosine = (self._sums / self.measured).tolist()
-        # Rounding may push a sum of squares below; NaN stays NaN.
-        noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
+            if self._divisors is not None:
+                dist.all_reduce(self._sums[4:5])
+        squares, inner, whole, cosine, divided, divided_whole = (self._sums / self.measured).tolist()
+        noise, square = self._moments_of(squares, whole)
+        divided_noise, divided_square = self._moments_of(divided, divided_whole)
         found = {
-            **{"grad_noise": noise, "grad_sq_norm": whole - noise / self._size},
+            **{"grad_noise": noise, "grad_sq_norm": square},
+            **{"preconditioned_noise": divided_noise, "preconditioned_sq_norm": divided_square},
             **{"noise_count": self.measured, "batch_grad_sq_norm": whole},
             **{"half_cosine": cosine, "inner_product_variance": inner},
         }
         return {name: value for name, value in found.items() if name in self._found}
+
+    def _moments_of(self, squares: float, whole: float) -> tuple[float, float]:
+        """Return ``tr(Sigma)`` and ``|G|^2`` by ``sum_k n_k |g_k|^2`` and ``|g|^2``."""
+        # Rounding may push a sum of squares below; NaN stays NaN.
+        noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
+        return noise, whole - noise / self._size
+
+    def _divided(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Return a gradient in parts over the preconditioner, which is the same throughout a step."""
+        assert self._divisors is not None
+        if not self._step.divisors:
+            self._step.divisors = self._layout.joined(self._divisors(self._parameters))
+        return [part / by for part, by in zip(parts, self._step.divisors, strict=True)]
 
     def _form(self, batch_size: int, passes: int) -> tuple[Form | None, int]:
         """Return where a step's groups come from, and how many there are."""
@@ -293,10 +332,12 @@ class NoiseMeter:
             return "passes", passes
         return "halves", 2 if self._halves and batch_size >= 2 * self._least else 1
 
-    def _add_square(self, parts: Sequence[Tensor], examples: float, scale: float = 1.0) -> None:
+    def _add_square(
+        self, parts: Sequence[Tensor], examples: float, scale: float = 1.0, *, to: int = 0
+    ) -> None:
         """Add ``n_k |g_k|^2`` for a group's part ``(n_k / N) g_k`` of the step's gradient."""
         weight = scale * self._size**2 / (examples or 1)
-        self._sums[0] += square_norm(parts, self._dtype) * weight
+        self._sums[to] += square_norm(parts, self._dtype) * weight
 
     def _cosine(self, whole: Sequence[Tensor]) -> Tensor:
         """Return the cosine between the first half's part of the step's gradient and the rest of it."""

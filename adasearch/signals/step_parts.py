@@ -18,6 +18,7 @@ class StepParts:
         half: the sum of the first half's.
         groups: the sum of each group's, and how many examples each has, or their weight.
         local: this worker's, by parameter.
+        divisors: what preconditioned gradients are divided by, in the same parts; empty until asked for.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class StepParts:
         self.half: list[Tensor] = []
         self.groups: list[tuple[float, list[Tensor]]] = []
         self.local: dict[Tensor, Tensor] = {}
+        self.divisors: list[Tensor] = []
 
     def add_to_half(self, parts: list[Tensor]) -> None:
         """Count a part to the first half."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from adasearch.errors import InputError, unknown
 from adasearch.io.yaml_text import parse_yaml
 from adasearch.records import Limits, Value
+from adasearch.schedulers.by_optimizer import OPTIMIZERS
 from adasearch.schedulers.fields import field_kinds
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.field import scalar
@@ -76,7 +77,8 @@ def train_space_of(
     learning-rate schedule is narrowed to what the scheduler allows.
 
     Raises:
-        InputError: a space for another architecture, or a value that breaks a rule.
+        InputError: a space for another architecture, a value that breaks a rule, or one of the scheduler's
+            that not every optimiser allows.
     """
     space, taken = _train_space(architecture, sources)
     space, cut = _inside(space, limits, sources.given)
@@ -84,11 +86,32 @@ def train_space_of(
     for setting in fixed:
         if setting.kind == "train":
             space = _with_fixed(space, setting, scheduler, limits, allowed)
+    _check_optimizer(space, scheduler_space)
     narrowed = space.with_choices("lr_schedule", allowed)
     only = []
     if narrowed.to_json() != space.to_json():
         only = [f"{scheduler} allows train/lr_schedule {' or '.join(sorted(allowed))} only"]
     return narrowed, [*taken, *cut, *only]
+
+
+def _check_optimizer(space: Space, scheduler_space: Space) -> None:
+    """Refuse a scheduler's field that not every optimiser of the training allows.
+
+    Raises:
+        InputError: one that does not, by name.
+    """
+    for optimizer in map(str, space.ends("optimizer")):
+        kind = OPTIMIZERS[optimizer]
+        for name, value, allowed in (
+            ("noise", "preconditioned", kind.second_moments),
+            ("wrappers.beta2", True, kind.betas),
+        ):
+            field = scheduler_space.fields.get(name)
+            if field is not None and not allowed and value in field.ends():
+                raise InputError(
+                    f"{scheduler_space.scheduler} may have {name}={str(value).lower()}, which "
+                    f"train/optimizer={optimizer} does not allow; adamw does (--set train/optimizer=adamw)"
+                )
 
 
 def _train_space(architecture: str, sources: SpaceSources) -> tuple[Space, list[str]]:

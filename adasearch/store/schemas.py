@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_type_hints
 import pyarrow as pa
 
 from adasearch.records import StudyRecord, TrialRecord
-from adasearch.signal_sets import SIGNAL_SETS
+from adasearch.signal_sets import PRECONDITIONED, SIGNAL_SETS
 
 __all__ = ["SCHEMAS", "SCHEMA_VERSION", "RecordTable", "Table"]
 
@@ -75,6 +75,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         decided=_flags,
         val_error_se=_floats,
         metrics=_texts,
+        **dict.fromkeys(sorted(PRECONDITIONED), _floats),
     ),
     "profiles": _schema(
         "profiles",

@@ -28,14 +28,16 @@ class Hyperparameters:
         lr_final: what "linear" and "wsd" end at, as a share of the learning rate, in [0, 1].
         wsd_decay: share of the budget that "wsd" decays over, in (0, 1], at most what the warm-up leaves.
         warmup: share of the budget over which the learning rate rises linearly from 0, in [0, 1).
-        weight_decay: at least 0; decoupled for AdamW.
-        optimizer: "sgd" (with momentum) or "adamw".
+        weight_decay: at least 0; decoupled for AdamW and Muon.
+        optimizer: "sgd" (with momentum), "adamw", or "muon", which is Muon for the matrices of hidden layers
+            and AdamW for the rest, see :mod:`adasearch.training.muon`.
         momentum: of SGD, in [0, 1).
         nesterov: Nesterov's form of momentum; needs momentum greater than 0.
-        beta1, beta2: decays of AdamW's averages, in [0, 1).
+        beta1, beta2: decays of AdamW's averages, in [0, 1); beside Muon, too.
         eps: of AdamW, greater than 0.
         max_grad_norm: norm that a step's gradient is clipped to, by ``clip_grad_norm_``; 0 clips nothing.
             Signals are of the gradient before it is clipped.
+        muon_momentum: of Muon, in [0, 1).
     """
 
     batch_size: int = 64
@@ -45,7 +47,7 @@ class Hyperparameters:
     lr_stages: int = 3
     warmup: float = 0.0
     weight_decay: float = 5e-4
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     momentum: float = 0.9
     nesterov: bool = False
     lr_final: float = 0.0
@@ -54,6 +56,7 @@ class Hyperparameters:
     beta2: float = 0.999
     eps: float = 1e-8
     max_grad_norm: float = 0.0
+    muon_momentum: float = 0.95
 
     def __post_init__(self) -> None:
         """Refuse values outside the domain."""
@@ -78,7 +81,9 @@ class Hyperparameters:
             weight_decay=self.weight_decay,
         )
         require(
-            self.optimizer in ("sgd", "adamw"), "optimizer must be 'sgd' or 'adamw'", optimizer=self.optimizer
+            self.optimizer in ("sgd", "adamw", "muon"),
+            "optimizer must be 'sgd', 'adamw' or 'muon'",
+            optimizer=self.optimizer,
         )
         require(0 <= self.beta1 < 1, "beta1 must lie in [0, 1)", beta1=self.beta1)
         require(0 <= self.beta2 < 1, "beta2 must lie in [0, 1)", beta2=self.beta2)
@@ -89,6 +94,8 @@ class Hyperparameters:
             max_grad_norm=self.max_grad_norm,
         )
         require(0 <= self.momentum < 1, "momentum must lie in [0, 1)", momentum=self.momentum)
+        muon = 0 <= self.muon_momentum < 1
+        require(muon, "muon_momentum must lie in [0, 1)", muon_momentum=self.muon_momentum)
         require(
             not self.nesterov or self.momentum > 0,
             "nesterov needs momentum greater than 0",

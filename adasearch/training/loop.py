@@ -12,7 +12,9 @@ import torch
 from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler, hold
+from adasearch.schedulers.by_optimizer import OPTIMIZERS, fitted
 from adasearch.schedulers.contract import decide
+from adasearch.schedulers.follow import followed_of
 from adasearch.schedulers.run_plan import planned
 from adasearch.training.checkpoint import Checkpoints, RunState
 from adasearch.training.config import TrainConfig
@@ -45,13 +47,16 @@ def train(
         Halted: the run was told to stop within an interval, of which nothing is left.
         DivergedError: after yielding the interval whose training or validation loss is NaN or infinite.
         ValueError: the initial batch size lies outside the limits, the network has no gradients per example
-            although they were asked for, or the scheduler broke its contract.
+            although they were asked for, the scheduler needs what the optimiser does not have, or it broke
+            its contract.
     """
     hyper = config.hyperparameters
     if not limits.admit(hyper.batch_size):
         raise ValueError(f"the initial batch_size={hyper.batch_size} lies outside {limits}")
-    run = Run(config, scheduler.needs, data.to(torch.device(device)), torch.device(device))
+    scheduler = fitted(scheduler, OPTIMIZERS[hyper.optimizer])
     rule = planned(scheduler, config.plan)
+    device = torch.device(device)
+    run = Run(config, rule.needs, data.to(device), device, followed_of(rule))
     history: list[Signals] = []
     decision = Decision(batch_size=hyper.batch_size, lr_scale=1.0, action="hold", reason="initial batch size")
     evaluated = 0
@@ -67,7 +72,7 @@ def train(
         measured = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
         val_loss = val_error = test_error = None
-        wanted = "val_loss" in scheduler.needs
+        wanted = "val_loss" in rule.needs
         if over or wanted or _crossed(config, evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):

@@ -1,6 +1,7 @@
 """An optimiser's update at a coupled learning rate, behind a scaler of the loss or without one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,21 +9,48 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import SGD, AdamW, Optimizer
 
 from adasearch.errors import InputError
+from adasearch.schedulers.follow import NOTHING, Followed
 from adasearch.training.config import Hyperparameters
+from adasearch.training.muon import MuonWithAdamW
 
 __all__ = ["Update", "make_optimizer"]
 
+MOVED = ("lr", "betas", "weight_decay")
+
 
 def make_optimizer(
-    hyper: Hyperparameters, parameters: Sequence[nn.Parameter], *, scaled: bool = False
+    hyper: Hyperparameters,
+    parameters: Sequence[nn.Parameter],
+    *,
+    matrices: Collection[nn.Parameter] = (),
+    scaled: bool = False,
 ) -> Optimizer:
     """Return the optimiser that is asked for, fused where the device has such a kernel.
 
-    ``scaled`` tells that it is stepped behind a scaler of the loss.
+    Args:
+        hyper: which, and its settings.
+        parameters: to train.
+        matrices: those of them that Muon takes, see :func:`adasearch.training.muon.hidden_matrices`.
+        scaled: whether it is stepped behind a scaler of the loss.
+
+    Raises:
+        InputError: Muon without matrices.
     """
     fused = True if parameters[0].device.type in ("cpu", "cuda") else None  # None leaves it to PyTorch
+    betas = (hyper.beta1, hyper.beta2)
+    if hyper.optimizer == "muon":
+        taken = set(matrices)
+        return MuonWithAdamW(
+            [p for p in parameters if p in taken],
+            [p for p in parameters if p not in taken],
+            lr=hyper.lr,
+            weight_decay=hyper.weight_decay,
+            momentum=hyper.muon_momentum,
+            betas=betas,
+            eps=hyper.eps,
+            fused=fused,
+        )
     if hyper.optimizer == "adamw":
-        betas = (hyper.beta1, hyper.beta2)
         return AdamW(
             parameters, lr=hyper.lr, betas=betas, eps=hyper.eps, weight_decay=hyper.weight_decay, fused=fused
         )
@@ -48,12 +76,14 @@ class Update:
     Args:
         optimizer: whose learning rates and gradients these are.
         scaler: of the loss, for half precision; None leaves loss and gradients as they are.
+        followed: what follows the batch size beside the learning rate.
     """
 
-    def __init__(self, optimizer: Optimizer, scaler: GradScaler | None) -> None:
+    def __init__(self, optimizer: Optimizer, scaler: GradScaler | None, followed: Followed = NOTHING) -> None:
         self._optimizer = optimizer
         self._scaler = scaler
-        self._lrs: list[float] = []  # of before, while others are set
+        self._followed = followed
+        self._former: list[dict[str, Any]] = []  # settings of before, while others are set
         self.lr = float("nan")  # at the last update, of the first group
 
     def clear(self) -> None:
@@ -83,18 +113,28 @@ class Update:
             ) from error
         return scale
 
-    def begin(self, factor: float) -> None:
-        """Multiply the learning rates.
+    def begin(self, factor: float, scale: float) -> None:
+        """Multiply the learning rates, and set what follows the size.
+
+        Args:
+            factor: on the learning rates.
+            scale: the batch size over the initial one.
 
         Raises:
             RuntimeError: the update before was not ended.
         """
-        if self._lrs:
+        if self._former:
             raise RuntimeError("before_update() was not followed by after_update(), updated or not")
         groups = self._optimizer.param_groups
-        self._lrs = [group["lr"] for group in groups]
+        self._former = [{name: group[name] for name in MOVED if name in group} for group in groups]
         for group in groups:
             group["lr"] = group["lr"] * factor
+            if self._followed.beta2 and "betas" in group:
+                first, second = group["betas"]
+                group["betas"] = (first, self._followed.beta2_at(second, scale))
+            if self._followed.weight_decay and "weight_decay" in group:
+                decay = group["weight_decay"]
+                group["weight_decay"] = self._followed.weight_decay_at(decay, scale=scale, factor=factor)
         self.lr = float(groups[0]["lr"])
 
     def step(self) -> bool:
@@ -127,7 +167,7 @@ class Update:
         return any(p.grad is not None for group in groups for p in group["params"])
 
     def end(self) -> None:
-        """Give the learning rates back as they were."""
-        for group, lr in zip(self._optimizer.param_groups, self._lrs, strict=True):
-            group["lr"] = lr
-        self._lrs = []
+        """Give the learning rates, and what followed, back as they were."""
+        for group, former in zip(self._optimizer.param_groups, self._former, strict=True):
+            group.update(former)
+        self._former = []

@@ -17,12 +17,15 @@ from torch import distributed as dist
 from adasearch.data.batches import Batches
 from adasearch.data.splits import LAYOUT, Dataset, ExampleSplit
 from adasearch.networks.registry import build_model, check_name
+from adasearch.schedulers.follow import NOTHING, Followed
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
+from adasearch.signals.preconditioner import preconditioner_of
 from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.config import TrainConfig
 from adasearch.training.ddp import in_parallel, show_gradients
 from adasearch.training.memory import OutOfMemory, is_out_of_memory, room_for_passes
+from adasearch.training.muon import hidden_matrices
 from adasearch.training.optimizer import Update, make_optimizer
 from adasearch.training.pass_probe import PassProbe
 from adasearch.training.passes import Passes, PassTooLarge, loss_of_pass
@@ -45,7 +48,12 @@ class Run:
     """The state of a run; ``passes`` says how a batch is cut."""
 
     def __init__(
-        self, config: TrainConfig, needs: frozenset[str], data: Dataset, device: torch.device
+        self,
+        config: TrainConfig,
+        needs: frozenset[str],
+        data: Dataset,
+        device: torch.device,
+        followed: Followed = NOTHING,
     ) -> None:
         self.config = config
         self.data = data
@@ -66,9 +74,12 @@ class Run:
         seed_random(config.seed + self.rank)  # dropout differs between workers, the weights do not
         self.scaler = loss_scaler(config.precision, device)
         self.optimizer = make_optimizer(
-            config.hyperparameters, self.parameters, scaled=self.scaler is not None
+            config.hyperparameters,
+            self.parameters,
+            matrices=hidden_matrices(self.network),
+            scaled=self.scaler is not None,
         )
-        self.update = Update(self.optimizer, self.scaler)
+        self.update = Update(self.optimizer, self.scaler, followed)
         self.batches = Batches(data, config.seed)
         self.normalise = data.normaliser()
         self.clock = Stopwatch(device)
@@ -81,6 +92,7 @@ class Run:
             least=2 if mixes_examples(self.network) else 1,
             droppable=self.scaler is not None,
             timed=partial(self.clock.section, "measure"),
+            preconditioner=preconditioner_of(self.optimizer),
         )
         if self.parallel is not None and self.meter.hooked:
             show_gradients(self.parallel, self.meter)
@@ -140,15 +152,18 @@ class Run:
         """Take one optimiser step on the next global batch."""
         hyper = self.config.hyperparameters
         progress = self.examples_seen / self.config.budget
-        self.lr = hyper.lr * self._lr_curve.factor(progress) * lr_scale
+        lr = hyper.lr * self._lr_curve.factor(progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = lr
         self._gradients(batch_size)
         self.meter.join()
         self.meter.observe(self.update.unscale())
         if hyper.max_grad_norm:
             nn.utils.clip_grad_norm_(self.parameters, hyper.max_grad_norm)
+        self.update.begin(lr_scale, batch_size / hyper.batch_size)
         updated = self.update.step()
+        self.lr = self.update.lr
+        self.update.end()
         self.meter.end_step(batch_size, updated=updated)
         self.step += 1
         self.updates += updated

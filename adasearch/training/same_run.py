@@ -1,7 +1,7 @@
 """Whether a checkpoint is of the run that is to go on, although another version of adasearch wrote it.
 
 A checkpoint keeps the ``repr`` of what its run was told. A later version may know more fields; a run that has
-these at their defaults is the same run.
+these at their defaults, or as that version did, is the same run.
 """
 
 import ast
@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["difference", "text_of"]
+
+FORMER = {"noise": "raw"}
+"""What a version without a field did, by the field's name, where its default is another."""
 
 _NAMES = {"inf": math.inf, "nan": math.nan, "None": None, "True": True, "False": False}
 
@@ -63,7 +66,8 @@ def _difference(stored: Any, present: Any, name: str) -> str | None:
         if field.name in stored:
             found = _difference(stored[field.name], value, field.name)
         else:  # a field of a later version
-            found = None if value == field.default else f"{field.name} unknown, not {value!r}"
+            same = value in (field.default, FORMER.get(field.name, field.default))
+            found = None if same else f"{field.name} unknown, not {value!r}"
         if found is not None:
             return found
     return None

@@ -33,6 +33,8 @@ def row(
     batch_square: float | None = None,
     cosine: float | None = None,
     inner_variance: float | None = None,
+    divided_noise: float | None = None,
+    divided_square: float | None = None,
 ) -> Signals:
     """One interval of one epoch, unless ``epoch`` says otherwise."""
     return Signals(
@@ -56,6 +58,8 @@ def row(
         batch_grad_sq_norm=batch_square,
         half_cosine=cosine,
         inner_product_variance=inner_variance,
+        preconditioned_noise=divided_noise,
+        preconditioned_sq_norm=divided_square,
     )
 
 

@@ -23,7 +23,7 @@ from adasearch.schedulers.base import LR_SCHEDULES, change, hold, intervals_at_s
 from adasearch.schedulers.cabs import Cabs
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.cooldown import Cooldown
-from adasearch.schedulers.coupling import COUPLINGS
+from adasearch.schedulers.coupling import COUPLINGS, NOISES
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.divebatch import DiveBatch
 from adasearch.schedulers.fields import WRAPPERS, field_names
@@ -34,7 +34,7 @@ from adasearch.schedulers.noise_scale import NoiseScale
 from adasearch.schedulers.norm_test import NormTest
 from adasearch.schedulers.plateau import Plateau
 from adasearch.schedulers.ramp import Ramp
-from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned
+from adasearch.schedulers.run_plan import LrCurve, RunPlan, planned, wants_plan
 from adasearch.schedulers.seesaw import Seesaw
 from adasearch.schedulers.simigrad import SimiGrad
 from adasearch.testing import check_scheduler, legal_histories
@@ -108,6 +108,8 @@ def cases(draw: st.DrawFn) -> tuple[list[Signals], Limits]:
                 batch_square=draw(signal),
                 cosine=draw(st.floats(min_value=-1.0, max_value=1.0)),
                 inner_variance=draw(signal),
+                divided_noise=draw(signal),
+                divided_square=draw(signed),
             )
         )
     return history, limits
@@ -117,7 +119,11 @@ positive = st.floats(min_value=0.01, max_value=100.0)
 growths = st.floats(min_value=1.0001, max_value=100.0)
 shrinks = st.floats(min_value=0.001, max_value=0.999)
 decays = st.floats(min_value=0.0, max_value=0.99)
-couplings: st.SearchStrategy[Any] = st.sampled_from(COUPLINGS)
+COUPLED: dict[str, st.SearchStrategy[Any]] = {
+    "coupling": st.sampled_from(COUPLINGS),
+    "coupling_exponent": st.floats(min_value=0.0, max_value=1.0),
+    "noise": st.sampled_from(NOISES),
+}
 milestones = st.lists(st.floats(min_value=0.01, max_value=200.0), min_size=1, max_size=4, unique=True).map(
     lambda epochs: ", ".join(map(repr, sorted(epochs)))
 )
@@ -133,13 +139,13 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "exponent": st.floats(min_value=-4.0, max_value=4.0),
         "growth": positive,
         "points": st.sampled_from(["", "64@0", "7@100000, 5000@500000", "0.5x@1%, 9x@50.5%"]),
-        "coupling": couplings,
+        **COUPLED,
     },
     "lr_tail": {"mean_batch_size": st.sampled_from([0, 1, 100, 10**6])},
     "norm_target": {
         "gain": st.floats(min_value=0.001, max_value=1.0),
         "scale": positive,
-        "coupling": couplings,
+        **COUPLED,
     },
     "seesaw": {
         "milestones": st.one_of(milestones, st.just("schedule")),
@@ -154,7 +160,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "growth": growths,
         "shrink": shrinks,
         "cooldown": st.integers(0, 10),
-        "coupling": couplings,
+        **COUPLED,
     },
     "plateau": {
         "monitor": st.sampled_from(["val_loss", "train_loss"]),
@@ -162,47 +168,47 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "threshold": decays,
         "cooldown": st.integers(0, 10),
         "factor": st.one_of(growths, shrinks),
-        "coupling": couplings,
+        **COUPLED,
     },
     "accordion": {
         "period": positive,
         "threshold": positive,
         "growth": growths,
         "gradient": st.sampled_from(["per_step", "mean_gradient"]),
-        "coupling": couplings,
+        **COUPLED,
     },
     "cabs": {"scale": positive, "decay": decays},
     "noise_scale": {
         "time_price": st.floats(min_value=0.01, max_value=1e6),
         "decay": decays,
-        "coupling": couplings,
+        **COUPLED,
     },
     "norm_test": {
         "test": st.sampled_from(["norm", "inner_product", "augmented"]),
         "eta": positive,
         "theta": positive,
         "nu": positive,
-        "coupling": couplings,
+        **COUPLED,
     },
     "divebatch": {
         "delta": positive,
         "period": positive,
         "diversity": st.sampled_from(["period", "noise_scale"]),
-        "coupling": couplings,
+        **COUPLED,
     },
     "simigrad": {
         "target": decays,
         "growth": growths,
         "shrink": shrinks,
         "decay": decays,
-        "coupling": couplings,
+        **COUPLED,
     },
     "goodput": {
         "seconds_per_step": st.floats(min_value=0.0, max_value=10.0),
         "seconds_per_example": st.floats(min_value=1e-6, max_value=1.0),
         "hysteresis": decays,
         "decay": decays,
-        "coupling": couplings,
+        **COUPLED,
     },
 }
 
@@ -256,7 +262,7 @@ def test_every_decision_is_legal_and_repeatable(
 
 
 @MANY
-@given(schedulers.filter(lambda scheduler: bool(scheduler.needs)), cases(), st.data())
+@given(schedulers.filter(lambda each: bool(each.needs) and not wants_plan(each)), cases(), st.data())
 def test_an_unusable_signal_holds_the_size(
     scheduler: BatchSizeScheduler, case: tuple[list[Signals], Limits], data: st.DataObject
 ) -> None:

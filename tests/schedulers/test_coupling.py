@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.schedulers.base import change
-from adasearch.schedulers.coupling import Coupling, couple, coupling_needs, gain
+from adasearch.schedulers.coupling import Coupling, Noise, couple, coupling_needs, gain
 from adasearch.schedulers.deba import Deba
 from tests.schedulers.rows import REPEATABLE, WIDE, row
 
@@ -25,6 +25,10 @@ from tests.schedulers.rows import REPEATABLE, WIDE, row
         ("adascale", 32, 1.0),
         # S = 1/2: (3 + 1) / (6 + 1)
         ("adascale", 16, 4 / 7),
+        ("adascale_root", 128, math.sqrt(16 / 7)),
+        ("adascale_root", 32, 1.0),
+        ("power", 128, 2.0),  # 4 ** 0.5, the exponent by default
+        ("power", 16, math.sqrt(0.5)),
     ],
 )
 def test_factor_fits_the_size(coupling: Coupling, size: int, expected: float) -> None:
@@ -39,6 +43,34 @@ def test_factor_is_absolute_and_may_change_on_a_hold() -> None:
     last = row(0, batch_size=64, lr_scale=1.0)
     decision = couple("linear", [last], change(last, 64, "because"))
     assert (decision.action, decision.lr_scale) == ("hold", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "size", "expected"),
+    [(0.0, 128, 1.0), (1.0, 128, 4.0), (0.6, 96, 3**0.6), (0.6, 16, 0.5**0.6)],
+)
+def test_power_has_its_exponent(exponent: float, size: int, expected: float) -> None:
+    last = row(0, batch_size=64, lr_scale=0.7)
+    decision = couple("power", [last], change(last, size, "because"), exponent=exponent)
+    assert decision.lr_scale == pytest.approx(expected, rel=1e-14)
+
+
+# A network with AdamW at batch 4: a noise scale of 87.3 of gradients as they are, of 5.7 preconditioned.
+# At S = 8: (21.825 + 1) / (21.825/8 + 1) = 6.12; the root of (1.425 + 1) / (1.425/8 + 1) is 1.43.
+@pytest.mark.parametrize(
+    ("coupling", "noise", "expected"),
+    [
+        ("adascale", "raw", 6.12),
+        ("adascale", "auto", 6.12),  # until an optimiser settles it
+        ("adascale_root", "preconditioned", 1.43),
+        ("adascale", "preconditioned", 2.06),
+        ("adascale_root", "raw", 2.47),
+    ],
+)
+def test_factor_at_eight_times_the_size(coupling: Coupling, noise: Noise, expected: float) -> None:
+    last = row(0, initial=4, batch_size=4, noise=87.3, square=1.0, divided_noise=5.7, divided_square=1.0)
+    decision = couple(coupling, [last], change(last, 32, "because"), noise=noise)
+    assert decision.lr_scale == pytest.approx(expected, abs=0.005)
 
 
 # The averages: weights 0.8^age. noise (0, 96): 96 / 1.8; square (1, 1): 1. v = 96 / 1.8 / 32 = 5/3.
@@ -80,7 +112,11 @@ def test_gain_lies_between_1_and_the_scale(v: float, m: float, scale: float) -> 
 
 def test_only_adascale_needs_signals() -> None:
     assert coupling_needs("adascale") == {"grad_noise", "grad_sq_norm"}
-    assert not (coupling_needs("none") | coupling_needs("linear") | coupling_needs("sqrt"))
+    assert coupling_needs("adascale_root", "raw") == {"grad_noise", "grad_sq_norm"}
+    divided = {"preconditioned_noise", "preconditioned_sq_norm"}
+    assert coupling_needs("adascale_root", "preconditioned") == divided
+    for coupling in ("none", "linear", "sqrt", "power"):
+        assert not coupling_needs(coupling, "preconditioned")
 
 
 @pytest.mark.parametrize(("coupling", "lr_scale"), [("none", 0.9), ("linear", 1.5), ("sqrt", math.sqrt(1.5))])
@@ -113,3 +149,7 @@ def test_an_unusable_signal_keeps_the_factor() -> None:
 def test_deba_refuses_an_unknown_coupling() -> None:
     with pytest.raises(ValueError, match=r"coupling must be one of .*'adascale'.* but got coupling='cubic'"):
         Deba(coupling="cubic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"coupling_exponent must lie in \[0, 1\] but got .*=2"):
+        Deba(coupling="power", coupling_exponent=2)
+    with pytest.raises(ValueError, match=r"noise must be one of .*'preconditioned'\] but got noise='loud'"):
+        Deba(noise="loud")  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ def test_adascale_coupling_reads_the_same_signals() -> None:
     decision = NoiseScale(time_price=64, coupling="adascale").decide([row(0, noise=384.0, square=4.0)], WIDE)
     assert decision.batch_size == 78
     assert decision.lr_scale == pytest.approx(16 / (12 * 32 / 78 + 4))
-    assert NoiseScale.needs == {"grad_noise", "grad_sq_norm"}
+    assert NoiseScale().needs == {"grad_noise", "grad_sq_norm"}
 
 
 @pytest.mark.parametrize(

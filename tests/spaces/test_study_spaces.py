@@ -108,7 +108,7 @@ def test_set_of_an_unknown_training_field_is_refused_with_the_nearest() -> None:
         ("train/lr=nan", "lr must be greater than 0 but got lr=nan"),
         ("train/lr=fast", "field lr takes numbers but got 'fast'"),
         ("train/momentum=1", r"momentum must lie in \[0, 1\) but got momentum=1"),
-        ("train/optimizer=sdg", "optimizer must be 'sgd' or 'adamw' but got optimizer='sdg'"),
+        ("train/optimizer=sdg", "optimizer must be 'sgd', 'adamw' or 'muon' but got optimizer='sdg'"),
         ("train/batch_size=8", "--set train/batch_size must lie in 16 to 256 but got 8"),
         ("train/batch_size=257", "--set train/batch_size must lie in 16 to 256 but got 257"),
         ("train/batch_size=32.5", "--set train/batch_size must lie in 16 to 256 but got 32.5"),
@@ -307,3 +307,29 @@ def test_space_for_another_owner_is_refused(space_file: Path) -> None:
     space_file.write_text("scheduler: deba")
     with pytest.raises(InputError, match="is for a scheduler"):
         train_space(given=str(space_file))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "fixed", "message"),
+    [
+        (
+            "goodput",
+            ["scheduler/noise=preconditioned"],
+            "goodput may have noise=preconditioned, which train/opt",
+        ),
+        (
+            "ramp",
+            ["scheduler/wrappers.beta2=true"],
+            r"ramp may have wrappers.beta2=true, .*=sgd does not allow",
+        ),
+        (
+            "goodput",
+            ["scheduler/noise=preconditioned", "train/optimizer=muon"],
+            "optimizer=muon does not allow; adamw does",
+        ),
+    ],
+)
+def test_what_not_every_optimiser_allows_is_refused(scheduler: str, fixed: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train_space(scheduler=scheduler, fixed=fixed)
+    train_space(scheduler=scheduler, fixed=[fixed[0], "train/optimizer=adamw"])

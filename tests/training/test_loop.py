@@ -475,7 +475,7 @@ REFUSED = [
     ({"warmup": 1.0}, r"warmup must lie in \[0, 1\) but got warmup=1.0"),
     ({"warmup": -0.1}, r"warmup must lie in \[0, 1\) but got warmup=-0.1"),
     ({"weight_decay": -1e-4}, "weight_decay must be at least 0 but got weight_decay=-0.0001"),
-    ({"optimizer": "adam"}, "optimizer must be 'sgd' or 'adamw' but got optimizer='adam'"),
+    ({"optimizer": "adam"}, "optimizer must be 'sgd', 'adamw' or 'muon' but got optimizer='adam'"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\) but got momentum=1.0"),
     ({"momentum": 0.0, "nesterov": True}, "nesterov needs momentum greater than 0 but got nesterov=True"),
 ]
