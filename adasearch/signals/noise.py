@@ -42,7 +42,7 @@ from adasearch.signals.flat_gradient import (
     square_norm,
     sum_dtype,
 )
-from adasearch.signals.per_example import example_gradients
+from adasearch.signals.per_example import Loss, example_gradients
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
 from adasearch.signals.step_parts import StepParts
 from adasearch.signals.torch_private import Bucket
@@ -84,6 +84,7 @@ class NoiseMeter:
         world: number of processes.
         rank: of this process.
         network: give it to have the examples' own gradients; see :func:`example_gradients`.
+        loss: of an example, for these.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
         halves: whether the loop makes as many passes as :attr:`passes` says; else one pass has no groups.
     """
@@ -96,6 +97,7 @@ class NoiseMeter:
         world: int = 1,
         rank: int = 0,
         network: nn.Module | None = None,
+        loss: Loss = nn.functional.cross_entropy,
         least: int = 1,
         halves: bool = True,
     ) -> None:
@@ -106,7 +108,7 @@ class NoiseMeter:
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner
         self._world, self._rank, self._least, self._halves = world, rank, least, halves
-        self._examples = None if network is None else example_gradients(network)
+        self._examples = None if network is None else example_gradients(network, loss)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
         self._sums = torch.zeros(4)
         self.retrain(parameters)

@@ -13,8 +13,8 @@ from adasearch.spaces.experiments import Experiment
 from adasearch.spaces.space import Space
 
 if TYPE_CHECKING:
-    from adasearch.data.load import DataCard
     from adasearch.schedule_file import Schedule
+    from adasearch.tasks.registry import Card
 
 __all__ = ["Defaults", "Request", "ResolvedStudy", "departures", "with_experiment", "with_schedule"]
 
@@ -26,7 +26,8 @@ class Request:
     """What the user asked for; None, and an empty sequence, is what was left open.
 
     ``schedulers`` may leave out the constant baseline, which ``baseline`` adds unless it is False.
-    ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
+    ``budget``, which stands for ``epochs``, ``interval`` and ``evaluate_every`` are in epochs ("0.5"),
+    examples ("2000ex") or, of a language task, tokens ("100000tokens"). ``fixed`` holds
     ``train/field=value`` and ``scheduler/field=value``. ``space`` holds a file or a name, or several as
     ``scheduler=file``. The spaces of an ``experiment`` take the place of
     those that come with adasearch. ``device`` is None where it is not known yet.
@@ -36,6 +37,8 @@ class Request:
     schedulers: Sequence[str] = ()
     dataset: str | None = None
     image_size: int | None = None
+    sequence_length: int | None = None
+    tokenizer: str | None = None
     label_column: str | None = None
     image_column: str | None = None
     config: str | None = None
@@ -46,6 +49,7 @@ class Request:
     baseline: bool | None = None
     subset: int | None = None
     epochs: float | None = None
+    budget: str | None = None
     interval: str | None = None
     evaluate_every: str | None = None
     seed: int | None = None
@@ -79,8 +83,12 @@ class Request:
 
     @property
     def sized_dataset(self) -> str:
-        """The data set as studies name it: with the size that its images are resized to, if any."""
-        return self.source if self.image_size is None else f"{self.source}@{self.image_size}"
+        """The data set as studies name it: with the size of its examples that was asked for, if any.
+
+        That is the size that images are resized to, or the length of sequences.
+        """
+        size = self.sequence_length if self.image_size is None else self.image_size
+        return self.source if size is None else f"{self.source}@{size}"
 
     def filled(self, other: "Request") -> "Request":
         """Return the request with what it leaves open as another has it; of ``fixed`` the later one counts.
@@ -209,7 +217,7 @@ class ResolvedStudy:
     train_space: Space
     scheduler_space: Space
     data: DataSpec
-    card: "DataCard"
+    card: "Card"
     defaults: Defaults
 
     @property

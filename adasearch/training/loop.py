@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import torch
 
-from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.contract import decide
 from adasearch.schedulers.run_plan import planned
+from adasearch.tasks.base import Data
 from adasearch.training.checkpoint import Checkpoints, RunState
 from adasearch.training.config import TrainConfig
 from adasearch.training.run import Run
@@ -26,7 +26,7 @@ def train(
     config: TrainConfig,
     scheduler: BatchSizeScheduler,
     limits: Limits,
-    data: Dataset,
+    data: Data,
     *,
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
@@ -66,16 +66,17 @@ def train(
         before = run.step
         measured = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
-        val_loss = val_error = test_error = None
+        found = test = None
         wanted = "val_loss" in scheduler.needs
         if over or wanted or _crossed(config, evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):
-                val_loss, val_error = run.evaluate(run.data.val)
+                found = run.evaluate("val")
         if over and config.test:
             assert run.data.test is not None, "the data were loaded without their test split"
             with run.clock.section("eval"):
-                _, test_error = run.evaluate(run.data.test)
+                test = run.evaluate("test")
+        val_loss = None if found is None else found.loss
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
@@ -109,7 +110,7 @@ def train(
             decision=decision,
             device_batch=run.passes.device_batch,
             passes=run.passes.count(batch_size),
-            val_error=val_error,
+            val_error=None if found is None else found.objective,
             train_seconds=seconds["train"] + seconds["resize"],
             measure_seconds=seconds.get("measure", 0.0)
             + _extra_seconds(seconds, signals.noise_count, run.step - before),
@@ -119,8 +120,10 @@ def train(
             compile_seconds=seconds.get("compile", 0.0),
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,
-            test_error=test_error,
+            test_error=None if test is None else test.objective,
             decided=not (over or broken),
+            val_error_se=None if found is None else found.objective_se,
+            metrics={} if found is None else found.metrics,
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
