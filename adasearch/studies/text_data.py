@@ -29,7 +29,8 @@ def check_flags(request: Request, kind: Task) -> None:
                     f"{_flag(name)} is for text but got {value} with the images of --dataset {request.source}"
                 )
         return
-    for name in ("image_size", *(field.name for field in fields(Selection))):
+    shared = ("config", "split") if request.source.partition(":")[0] == "parquet" else ()
+    for name in {"image_size", *(field.name for field in fields(Selection))} - set(shared):
         value = getattr(request, name)
         if value is not None:
             raise InputError(

@@ -1,11 +1,14 @@
 """A language model trains as in a plain loop, is measured by sequence, and its data split without overlap."""
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -88,7 +91,7 @@ def _double() -> Iterator[None]:
 
 
 def plain_run(data: TextData, sizes: list[int]) -> tuple[list[float], float, float]:
-    """Train as anybody would: return the loss of each step, and the validation loss and its standard error."""
+    """Train as anybody would; return each step's loss, and the validation loss with its standard error."""
     torch.manual_seed(3)
     network = build_language_model("gpt", "nano", vocabulary=50, sequence_length=LENGTH)
     optimizer = torch.optim.AdamW(
@@ -387,3 +390,92 @@ def test_header_that_tells_of_other_tokens_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(header.tobytes() + bytes(150))
     with pytest.raises(InputError, match="its header tells of 99 tokens but 75 follow"):
         load(f"tokens:{tmp_path / 'a.bin'}")
+
+
+def write_texts(path: Path, texts: list[str | None], **columns: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"text": texts, **columns}), path)
+
+
+def test_texts_of_parquet_files_are_documents_of_the_splits_that_names_tell(tmp_path: Path) -> None:
+    write_texts(tmp_path / "train-00000-of-00002.parquet", ["ab" * 90, None, "ab"], url=["x", "y", "z"])
+    write_texts(tmp_path / "train-00001-of-00002.parquet", ["ba" * 90])
+    write_texts(tmp_path / "validation-00000-of-00001.parquet", ["cd" * 40])
+    write_texts(tmp_path / "test-00000-of-00001.parquet", ["éf" * 40])
+    data = load(f"parquet:{tmp_path}")
+    assert data.test is not None
+    found = [each.blocks[0].tobytes() for each in (data.train, data.val, data.test)]
+    assert found == [
+        b"%b\0ab\0%b\0" % (b"ab" * 90, b"ba" * 90),
+        b"cd" * 40 + b"\0",
+        "éf".encode() * 40 + b"\0",
+    ]
+
+
+def test_parquet_files_without_one_column_of_text_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"title": ["a"], "body": ["b"]}), tmp_path / "a.parquet")
+    with pytest.raises(
+        InputError, match="has the columns title, body of text; the one to train on is called"
+    ):
+        load(f"parquet:{tmp_path}")
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="has no column of text"):
+        load(f"parquet:{tmp_path}")
+    (tmp_path / "a.parquet").write_bytes(b"no")
+    with pytest.raises(InputError, match="is damaged or no Parquet file"):
+        load(f"parquet:{tmp_path}")
+
+
+# --- tokenizers --------------------------------------------------------------------------------------
+
+
+def write_tokenizer(path: Path) -> list[str]:
+    """Write a tokenizer of words, and return its vocabulary in order."""
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["<unk>", "<|endoftext|>", *(f"w{number}" for number in range(30))]
+    model = tokenizers.models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>")
+    made = tokenizers.Tokenizer(model)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(path))
+    return words
+
+
+def test_tokenizer_makes_the_tokens_and_ends_each_document(tmp_path: Path) -> None:
+    words = write_tokenizer(tmp_path / "words.json")
+    (tmp_path / "text").mkdir()
+    rows = [" ".join(f"w{(row + step) % 30}" for step in range(40)) for row in range(2)]
+    for name, row in zip(("train.txt", "val.txt"), rows, strict=True):
+        (tmp_path / "text" / name).write_text(row)
+    data = load(f"text:{tmp_path / 'text'}", tokenizer=str(tmp_path / "words.json"), sequence_length=8)
+    assert data.vocabulary == len(words) == 32
+    assert [words[each] for each in data.val.blocks[0]] == [*rows[1].split(), "<|endoftext|>"]
+    assert data.val.size == len(rows[1])
+    assert data.train.blocks[0].dtype == np.uint16
+    found = Language(vocabulary=32, sequence_length=8).evaluation(data, "val", (2.0, 4.5, 0.5))
+    assert found.metrics["bits_per_byte"] == pytest.approx(2.0 / math.log(2) * 41 / len(rows[1]))
+    assert found.objective_se == pytest.approx(math.sqrt(0.5 * 5 / 4 / 5))
+
+
+def test_tokens_beyond_a_tokenizers_vocabulary_are_refused(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "words.json")
+    np.full(400, 32, dtype="<u2").tofile(tmp_path / "a.bin")
+    with pytest.raises(InputError, match=r"a.bin has token 32, but the tokenizer knows 32"):
+        load(f"tokens:{tmp_path / 'a.bin'}", tokenizer=str(tmp_path / "words.json"))
+
+
+def test_file_that_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    (tmp_path / "words.json").write_text("{}")
+    (tmp_path / "a.txt").write_text("a b " * 300)
+    with pytest.raises(InputError, match=r"must be a JSON file of the tokenizers library \("):
+        load(f"text:{tmp_path}", tokenizer=str(tmp_path / "words.json"))
+
+
+def test_without_the_library_a_tokenizer_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    (tmp_path / "words.json").write_text("{}")
+    (tmp_path / "a.txt").write_text("a b " * 300)
+    with pytest.raises(InputError, match=r"pip install 'adasearch\[language\]'"):
+        load(f"text:{tmp_path}", tokenizer=str(tmp_path / "words.json"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adasearch.callbacks import Progress
 from adasearch.data.sources.split_names import is_hidden, splits_in
+from adasearch.data.spec import Selection
 from adasearch.errors import InputError
 
 __all__ = ["Document", "python_source", "text_files"]
@@ -25,7 +26,7 @@ class Document:
     split: str | None = None
 
 
-def python_source(place: str, progress: Progress) -> list[Document]:  # noqa: ARG001 - there is no choice
+def python_source(place: str, selection: Selection, progress: Progress) -> list[Document]:  # noqa: ARG001
     """Return the modules of the standard library, by name.
 
     Raises:
@@ -39,7 +40,7 @@ def python_source(place: str, progress: Progress) -> list[Document]:  # noqa: AR
     return [Document(each.text) for each in found]
 
 
-def text_files(place: str, progress: Progress) -> list[Document]:
+def text_files(place: str, selection: Selection, progress: Progress) -> list[Document]:  # noqa: ARG001
     """Return the texts at a file, a folder with all below it, or a glob, by name.
 
     Splits are told by the first folder below the place, or by the names of files that lie in it, where one of

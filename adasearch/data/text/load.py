@@ -9,9 +9,10 @@ import numpy as np
 from adasearch.callbacks import Progress, no_progress
 from adasearch.choices import Task
 from adasearch.data.sources.cache import keep_numbers, kept_numbers
-from adasearch.data.spec import DataSpec
+from adasearch.data.spec import DataSpec, Selection
 from adasearch.data.text.documents import Document, python_source, text_files
 from adasearch.data.text.encode import BYTES, Tokenizer, as_bytes
+from adasearch.data.text.parquet_text import parquet_texts
 from adasearch.data.text.sequences import Sequences, TextData
 from adasearch.data.text.token_files import TokenFile, token_files
 from adasearch.data.text.tokens import Splits, Tokens, drawn_splits
@@ -22,9 +23,10 @@ __all__ = ["TextCard", "card_of", "load_text"]
 MIN_HELD_OUT = 256  # sequences, or a quarter of a subset's where it has fewer than four times as many
 PIECE = 2**24  # tokens looked at together
 
-READERS: dict[str, Callable[[str, Progress], list[Document]]] = {
+READERS: dict[str, Callable[[str, Selection, Progress], list[Document]]] = {
     "text": text_files,
     "python_source": python_source,
+    "parquet": parquet_texts,
 }
 
 
@@ -77,7 +79,9 @@ def _loaded(spec: DataSpec, progress: Progress) -> tuple[TextData, str]:
     if kind == "tokens":
         parts, vocabulary, what = _of_files(place, tokenizer, progress)
     else:
-        parts, vocabulary, what = _of_text(READERS[kind](place, progress), tokenizer, progress)
+        parts, vocabulary, what = _of_text(
+            READERS[kind](place, spec.selection, progress), tokenizer, progress
+        )
     splits = drawn_splits(*parts, seed=spec.seed, length=length)
     train, val, test = (
         Sequences(blocks=each.blocks, length=length, size=each.size)
