@@ -101,6 +101,8 @@ class Request:
             for field in fields(Request)
             if getattr(self, field.name) in (None, ())
         }
+        if self.epochs is not None or self.budget is not None:  # one stands for the other
+            left_open |= {"epochs": self.epochs, "budget": self.budget}
         return replace(self, **left_open | {"fixed": (*other.fixed, *self.fixed)})
 
 
@@ -113,11 +115,14 @@ def with_experiment(request: Request, experiment: Experiment) -> Request:
             schedulers=tuple(lines.schedulers or ()),
             dataset=lines.dataset,
             image_size=lines.image_size,
+            sequence_length=lines.sequence_length,
+            tokenizer=lines.tokenizer,
             **asdict(Selection.of(lines)),
             scale=lines.scale,
             baseline=None if lines.no_baseline is None else not lines.no_baseline,
             subset=lines.subset,
             epochs=lines.epochs,
+            budget=lines.budget,
             interval=lines.interval,
             evaluate_every=lines.evaluate_every,
             smallest=lines.smallest,
@@ -140,7 +145,9 @@ def with_schedule(request: Request, schedule: "Schedule") -> Request:
         raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
     found = _of_schedule(schedule)
     if request.dataset is not None:  # other data have other sizes
-        found = replace(found, image_size=None, subset=None, **asdict(NO_SELECTION))
+        found = replace(
+            found, image_size=None, sequence_length=None, tokenizer=None, subset=None, **asdict(NO_SELECTION)
+        )
     return request.filled(found)
 
 
@@ -169,6 +176,8 @@ def _of_schedule(schedule: "Schedule") -> Request:
         schedulers=(schedule.name,),
         dataset=origin.dataset,
         image_size=origin.image_size,
+        sequence_length=origin.sequence_length,
+        tokenizer=origin.tokenizer,
         **asdict(Selection.of(origin)),
         scale=cast(Scale, origin.scale),  # another one is refused with the network
         subset=origin.subset,

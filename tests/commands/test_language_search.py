@@ -55,7 +55,9 @@ def test_rows_hold_losses_with_their_standard_errors(searched: tuple[Path, Finis
             assert trial.val_error_se is not None
             assert 0 < trial.val_error_se < 0.5
             rows = store.intervals(study.study, [trial.trial_id])[trial.trial_id]
-            for row in (each for each in rows if each.val_error is not None):
+            for row in rows:
+                if row.val_error is None:
+                    continue
                 assert row.metrics["bits_per_byte"] == pytest.approx(row.val_error / math.log(2))
                 assert row.val_error == row.signals.val_loss
             assert trial.examples_seen >= 128

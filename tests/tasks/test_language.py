@@ -216,7 +216,7 @@ def test_run_goes_on_from_a_checkpoint_bit_for_bit(text: TextData, tmp_path: Pat
     whole = run(text, config(), recipe)
     cut = train(config(), recipe, LIMITS, text, checkpoints=Checkpoints(folder, every=1))
     first = [next(cut), next(cut)]
-    cut.close()
+    del cut
     rest = list(train(config(), recipe, LIMITS, text, checkpoints=Checkpoints(folder, every=1, stored=2)))
     plain = [replace(each, checkpoint_seconds=None) for each in (*first[:2], *rest)]
     assert without_times(plain) == without_times(whole)
