@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test soak lint docs notebooks bench bench-quick clean
+.PHONY: help setup demo demo-language check test soak lint docs notebooks bench bench-quick clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -22,6 +22,11 @@ demo: $(READY) ## Search three small networks on real images and print what was 
 	$(BIN)/adasearch search --architecture resnet18 --architecture mobilenet_v3_small --architecture vit_b_16 \
 	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
+
+demo-language: $(READY) ## Search a small GPT on Python's own source code (about 6 minutes on two cores).
+	$(BIN)/adasearch search --architecture gpt --dataset python_source --scheduler deba --space deba=deba_short \
+	    --scheduler noise_scale --subset 2048 --budget 262144tokens --interval 16384tokens \
+	    --evaluate-every 65536tokens --trials 6 --results results/demo-language
 
 # Two processes of one thread each for what needs no Ray; then what shares one Ray and its warm workers.
 check: $(READY) lint ## Run lint, types and every test that needs no Ray (a few minutes; before each commit).
@@ -46,7 +51,7 @@ notebooks: $(READY) ## Run the notebooks again on the stored results and keep th
 
 # Those that know --quick; benchmarks/README.md says what each is for, and names those that NAME alone runs.
 BENCHES := measuring sampling_error data_path layout resize decisions store_throughput start_up \
-    optimizer_step trial_cost slot_memory both_cores search_speed schedules
+    optimizer_step language_speed trial_cost slot_memory both_cores search_speed schedules
 
 bench: $(READY) ## Measure side by side with what one would use instead (an hour, quiet machine); NAME=... one alone.
 	set -e; for name in $(if $(filter command,$(origin NAME)),$(NAME),$(BENCHES)); do $(BIN)/python benchmarks/$$name.py; done

@@ -241,7 +241,8 @@ class StudyRecord:
     @property
     def source(self) -> str:
         """The data set as ``--dataset`` names it: without the size that its name shows."""
-        return self.dataset if self.image_size is None else self.dataset.removesuffix(f"@{self.image_size}")
+        size = self.sequence_length if self.image_size is None else self.image_size
+        return self.dataset if size is None else self.dataset.removesuffix(f"@{size}")
 
     @property
     def limits(self) -> Limits:

@@ -48,6 +48,8 @@ class Provenance(BaseModel):
     scale: str
     dataset: str
     image_size: int | None = None
+    sequence_length: int | None = None
+    tokenizer: str | None = None
     label_column: str | None = None
     image_column: str | None = None
     config: str | None = None

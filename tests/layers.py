@@ -60,8 +60,9 @@ ROOMS = {
     "data": Room("user_code", torch="yes", but=(("spec", "no"),)),
     "networks": Room("signals user_code", torch="yes"),
     "profiles": Room("schedulers signals.sampled_steps store io environment", slow="yes"),
+    "tasks": Room("data networks signals", torch="yes"),
     "training": Room(
-        "data networks signals schedulers io user_code",
+        "tasks data networks signals schedulers io user_code",
         torch="yes",
         but=(("config", "no"), ("task", "no"), ("same_run", "no")),
     ),
@@ -71,19 +72,19 @@ ROOMS = {
     "analysis": Room("store profiles spaces schedulers io", slow="yes"),
     "schedule_file": Room("training.config training.optimizer training.muon schedulers io", torch="lazily"),
     "studies": Room(
-        "schedule_file analysis spaces profiles store schedulers data networks io environment",
+        "schedule_file analysis spaces profiles store schedulers tasks data networks io environment",
         slow="yes",
         but=(("resolve", "yes"),),
     ),
     "plots": Room("analysis profiles schedulers", slow="yes"),
     "runs": Room(
-        "studies training data spaces profiles store schedulers io environment runtime",
+        "studies training tasks data spaces profiles store schedulers io environment runtime",
         torch="lazily",
         slow="yes",
         but=(("speed", "yes"),),
     ),
     "tuning": Room(
-        "studies runs.live_trial training data.spec data.load spaces profiles store schedulers "
+        "studies runs.live_trial training tasks.registry data.spec spaces profiles store schedulers "
         "io.filesystem io.text io.private_folder environment runtime user_code",
         torch="lazily",
         ray="yes",
@@ -91,8 +92,8 @@ ROOMS = {
     ),
     "report": Room("analysis plots profiles store schedulers io", slow="yes"),
     "commands": Room(
-        "runs tuning studies analysis plots schedule_file report doctor spaces profiles store training data "
-        "networks schedulers io environment runtime",
+        "runs tuning studies analysis plots schedule_file report doctor spaces profiles store training tasks "
+        "data networks schedulers io environment runtime",
         torch="lazily",
         slow="yes",
     ),

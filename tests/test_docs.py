@@ -153,6 +153,7 @@ def test_every_column_and_option_is_in_the_reference(site: Path) -> None:
 CHECKS = {
     "loop.md": "assert optimizer.param_groups[0]['lr'] < 1e-3 and len(controller.history) == 12",
     "store.md": "assert len(rates) == 4 == intervals.trial_id.nunique() == 2 * len(trials) and len(changes)",
+    "language.md": "import torch; assert bigrams(9, 4)(torch.zeros(2, 4).long()).shape == (2, 4, 9)",
     "extending.md": "assert make_net(10, 16)(torch.zeros(2, 3, 16, 16)).shape == (2, 10) and seven_or_not()",
 }
 

@@ -77,7 +77,7 @@ def training_options(command: Command) -> Command:
             "--dataset",
             metavar="NAME",
             help="See 'list datasets': digits, cifar10[:ROOT], parquet:PATH, folder:PATH, "
-            "module:function...  [default: digits]",
+            "module:function, python_source, text:PATH...  [default: digits]",
         ),
         click.option(
             "--image-size",
@@ -86,6 +86,17 @@ def training_options(command: Command) -> Command:
             help="Resize the shorter side to this and keep the middle square.  [default: images as they are]",
         ),
         *_SELECTION,
+        click.option(
+            "--sequence-length",
+            type=int,
+            metavar="TOKENS",
+            help="Of an example of text.  [default: 128, at scale full 1024]",
+        ),
+        click.option(
+            "--tokenizer",
+            metavar="FILE",
+            help="A JSON file of the tokenizers library, for text.  [default: bytes]",
+        ),
         click.option(
             "--download", is_flag=True, help="Fetch cifar10, cifar100 or fashion_mnist if it is not there."
         ),
@@ -96,11 +107,17 @@ def training_options(command: Command) -> Command:
             "[default: nano]",
         ),
         click.option("--subset", type=int, metavar="N", help="Training examples to use (a stratified draw)."),
-        click.option("--epochs", type=float, help="Length of a run.  [default: 20]"),
+        click.option("--epochs", type=float, help="Length of a run.  [default: 20, of text 1]"),
+        click.option(
+            "--budget",
+            metavar="SPAN",
+            help="The same in examples (2000ex) or, of text, in tokens (2000000tokens).",
+        ),
         click.option(
             "--interval",
             metavar="SPAN",
-            help="Between two decisions: epochs (0.5) or examples (2000ex).  [default: 1]",
+            help="Between two decisions: epochs (0.5), examples (2000ex), of text tokens (100000tokens).  "
+            "[default: 1, of text a twentieth of the run]",
         ),
         click.option(
             "--evaluate-every",
@@ -170,6 +187,8 @@ def _with_request(command: Command) -> Command:
         *,
         dataset: str | None,
         image_size: int | None,
+        sequence_length: int | None,
+        tokenizer: str | None,
         label_column: str | None,
         image_column: str | None,
         config: str | None,
@@ -179,6 +198,7 @@ def _with_request(command: Command) -> Command:
         scale: Scale | None,
         subset: int | None,
         epochs: float | None,
+        budget: str | None,
         interval: str | None,
         evaluate_every: str | None,
         seed: int | None,
@@ -197,6 +217,8 @@ def _with_request(command: Command) -> Command:
         request = Request(
             dataset=dataset,
             image_size=image_size,
+            sequence_length=sequence_length,
+            tokenizer=tokenizer,
             label_column=label_column,
             image_column=image_column,
             config=config,
@@ -206,6 +228,7 @@ def _with_request(command: Command) -> Command:
             scale=scale,
             subset=subset,
             epochs=epochs,
+            budget=budget,
             interval=interval,
             evaluate_every=evaluate_every,
             seed=seed,

@@ -24,11 +24,21 @@ SECTIONS = {
         *("trials", "sampler", "stopper", "transfer"),
     ),
     "Data": (
-        *("dataset", "image_size", "download", "subset"),
+        *("dataset", "image_size", "sequence_length", "tokenizer", "download", "subset"),
         *("label_column", "image_column", "config", "split", "weights"),
     ),
     "How a trial trains": (
-        *("scale", "epochs", "interval", "evaluate_every", "seed", "smallest", "largest", "workers"),
+        *(
+            "scale",
+            "epochs",
+            "budget",
+            "interval",
+            "evaluate_every",
+            "seed",
+            "smallest",
+            "largest",
+            "workers",
+        ),
         *("precision", "compile", "per_example"),
     ),
     "Where results lie, and what judges them": ("results", "study", "clock", "device_profile", "wide"),

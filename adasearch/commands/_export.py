@@ -116,7 +116,7 @@ def _path(study: StudyRecord, trial: TrialRecord, store: Store, sequence_length:
         initial=hyperparameters_of(trial.fields_of("train")).batch_size,
         points=_turns(study, trial, store),
         epoch=study.train_examples,
-        sequence_length=sequence_length,
+        sequence_length=sequence_length or study.sequence_length,
     )
 
 
@@ -163,6 +163,8 @@ def _schedule(
             scale=study.scale,
             dataset=study.source,
             image_size=study.image_size,
+            sequence_length=study.sequence_length,
+            tokenizer=study.tokenizer,
             **asdict(Selection.of(study)),
             subset=study.subset,
             fingerprint=study.fingerprint,

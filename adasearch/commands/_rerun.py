@@ -62,8 +62,8 @@ def rerun(
         InputError: no such trial, one that did not complete, or other data than then.
         AdasearchError: the run failed, or it differs from its source beyond the tolerance.
     """
-    from adasearch.data.load import load_dataset
     from adasearch.runs.execute import data_of, with_threads
+    from adasearch.tasks.registry import load_data
 
     options = options or RunOptions()
     options.check()
@@ -84,7 +84,7 @@ def rerun(
     spec = data_of(study, console, partial(say, console), images)
     test = source.phase == "confirm"
     with StepDisplay(console) as progress:
-        data = load_dataset(spec, include_test=test, progress=progress)
+        data = load_data(spec, include_test=test, progress=progress)
     folder = folder_of(replace(source, phase="rerun", source_trial_id=source.trial_id))
 
     def continues(trial: TrialRecord) -> bool:
@@ -120,7 +120,9 @@ def rerun(
             data,
             store,
             device=study.device,
-            heard=lambda interval: say(console, interval_line(interval)),
+            heard=lambda interval: say(
+                console, interval_line(interval, study.objective, study.sequence_length)
+            ),
             say=partial(say, console),
         )
     if trial.status != "complete":

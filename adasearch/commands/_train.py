@@ -42,10 +42,10 @@ def train(
     """
     import torch
 
-    from adasearch.data.load import load_dataset
     from adasearch.profiles.clock import curve_of
     from adasearch.runs.stability_profile import histories_of, with_profile
     from adasearch.studies.resolve import nothing_stored, resolve
+    from adasearch.tasks.registry import load_data
 
     if not request.architectures:
         raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
@@ -70,7 +70,7 @@ def train(
             speeds,
         )
         check_device(study.record)
-        data = load_dataset(study.data, progress=progress)
+        data = load_data(study.data, progress=progress)
     study = with_profile(study, store, console, threads=torch.get_num_threads(), options=options)
     record = study.record
     params = {
@@ -113,7 +113,9 @@ def train(
             data,
             store,
             device=record.device,
-            heard=lambda interval: say(console, interval_line(interval)),
+            heard=lambda interval: say(
+                console, interval_line(interval, record.objective, record.sequence_length)
+            ),
             say=partial(say, console),
             scheduler=rule,
         )

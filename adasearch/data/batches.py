@@ -11,7 +11,7 @@ from adasearch.data.permutations import PermutationStream, part_rows
 from adasearch.data.splits import Dataset
 from adasearch.data.weighted_draws import weighted_draws
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "seed_of"]
 
 
 class Batches:
@@ -30,7 +30,7 @@ class Batches:
         self._normalise = data.normaliser()
         self._seed = seed
         draw = None if data.weights is None else partial(weighted_draws, data.weights, seed)
-        self.stream = PermutationStream(len(data.train), partial(_seed_of, seed, 0), draw)
+        self.stream = PermutationStream(len(data.train), partial(seed_of, seed, 0), draw)
         self._feed = data.train.feed(data.augmentation.padding, self.stream.at)
 
     def prepare(self, offset: int, batch_size: int, steps: int, parts: int, mine: range) -> None:
@@ -55,7 +55,7 @@ class Batches:
         """
         augmentation = self._data.augmentation
         shifts = 2 * augmentation.padding + 1
-        generator = torch.Generator().manual_seed(_seed_of(self._seed, 1, step))
+        generator = torch.Generator().manual_seed(seed_of(self._seed, 1, step))
         drawn = torch.randint(shifts * shifts * 2, (batch_size,), generator=generator)
         for part in mine:
             rows = part_rows(batch_size, parts, part)
@@ -68,7 +68,7 @@ class Batches:
             yield self._normalise(images), labels
 
 
-def _seed_of(seed: int, stream: int, position: int) -> int:
+def seed_of(seed: int, stream: int, position: int) -> int:
     """Return a seed that depends on all three numbers, so that any position can be drawn alone."""
     digest = hashlib.blake2b(f"{seed}/{stream}/{position}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adasearch.callbacks import Progress, no_progress
+from adasearch.choices import Task
 from adasearch.data.sources.base import Examples
 from adasearch.data.sources.cache import decode_all, keep_numbers, kept_numbers
 from adasearch.data.sources.registry import open_source
@@ -56,6 +57,7 @@ class DataCard:
     image_size: int
     fingerprint: str
     understood: Sequence[str] = ()
+    task: Task = "images"
 
 
 def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:

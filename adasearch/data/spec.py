@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from adasearch.choices import Task
+
 __all__ = ["MEMORY_LIMIT", "NO_SELECTION", "DataSpec", "Selection"]
 
 MEMORY_LIMIT = 2 * 2**30
@@ -52,6 +54,9 @@ class DataSpec:
         subset: training examples to keep (a stratified draw), None for all.
         seed: of the split and of the draw.
         memory_limit: bytes of decoded images above which they are streamed.
+        sequence_length: tokens of an example of a language task; None where the examples are images.
+        tokenizer: file of the ``tokenizers`` library that makes the tokens of text, or whose vocabulary
+            tokens are of; None where they are bytes.
     """
 
     source: str
@@ -60,3 +65,10 @@ class DataSpec:
     subset: int | None = None
     seed: int = 0
     memory_limit: int = MEMORY_LIMIT
+    sequence_length: int | None = None
+    tokenizer: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """Which task the data are for."""
+        return "images" if self.sequence_length is None else "language"

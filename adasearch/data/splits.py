@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from adasearch.choices import Task
 from adasearch.data.crops import Crops
 
 __all__ = ["LAYOUT", "Augmentation", "Dataset", "ExampleSplit", "Feed", "Normaliser", "Split"]
@@ -153,6 +154,7 @@ class Dataset:
     std: Tensor
     fingerprint: str
     weights: Tensor | None = None
+    task: Task = "images"
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the data set with its splits on ``device``."""

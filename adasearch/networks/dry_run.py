@@ -1,5 +1,6 @@
 """What a network makes of two images, without computing it: the check and the count before any training."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
@@ -9,11 +10,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adasearch.errors import InputError
 
-__all__ = ["check_output", "dry_run", "multiply_adds"]
+__all__ = ["check_output", "dry_run", "dry_run_on", "multiply_adds"]
 
 
 def dry_run(network: nn.Module, image_size: int) -> object:
-    """Return what a network returns for two images (2, 3, image_size, image_size); the network is unchanged.
+    """Return what a network returns for two images (2, 3, image_size, image_size); see :func:`dry_run_on`."""
+    return dry_run_on(network, (2, 3, image_size, image_size))
+
+
+def dry_run_on(network: nn.Module, shape: Sequence[int], dtype: torch.dtype | None = None) -> object:
+    """Return what a network returns for inputs of a shape, of two examples; the network is unchanged.
 
     Two, since that is the smallest pass of a training: BatchNorm needs it. The network's tensors are taken to
     the meta device, where shapes are worked out and nothing is computed. A network that cannot run there (one
@@ -23,18 +29,17 @@ def dry_run(network: nn.Module, image_size: int) -> object:
         Exception: whatever the network raises.
     """
     tensors = dict(chain(network.named_parameters(), network.named_buffers()))
-    shape = (2, 3, image_size, image_size)
     with torch.no_grad():
         try:
             shadows = {name: tensor.to("meta") for name, tensor in tensors.items()}
-            return functional_call(network, shadows, (torch.empty(shape, device="meta"),))
+            return functional_call(network, shadows, (torch.empty(shape, device="meta", dtype=dtype),))
         except Exception:
             if any(tensor.is_meta for tensor in tensors.values()):
                 raise
         device = next(iter(tensors.values())).device if tensors else torch.device("cpu")
         kept = {name: buffer.clone() for name, buffer in network.named_buffers()}
         with torch.random.fork_rng(devices=[]):
-            return functional_call(network, kept, (torch.zeros(shape, device=device),))
+            return functional_call(network, kept, (torch.zeros(shape, device=device, dtype=dtype),))
 
 
 def check_output(architecture: str, output: object, classes: int) -> None:

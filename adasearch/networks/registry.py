@@ -31,6 +31,7 @@ __all__ = [
     "build_model",
     "check_model",
     "check_name",
+    "check_own",
     "pixels",
     "trained",
 ]
@@ -162,6 +163,15 @@ def _own(name: str, function: Callable[..., object], classes: int, image_size: i
             f"architecture {name!r} was called with classes={classes}, image_size={image_size} and raised "
             f"{one_line(error)}"
         ) from error
+    return check_own(name, network)
+
+
+def check_own(name: str, network: object) -> nn.Module:
+    """Return what a user's function returned, if it is a network that can be trained.
+
+    Raises:
+        InputError: what it is.
+    """
     if not isinstance(network, nn.Module):
         raise InputError(
             f"architecture {name!r} must return a torch.nn.Module but returned type {type(network).__name__}"

@@ -10,14 +10,15 @@ from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.errors import InputError, StoreError, traceback_in_user_code
 from adasearch.io.progress import StepDisplay
+from adasearch.objective import ERROR, is_fraction, named, shown
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.store import Store
 from adasearch.training.task import TrialTask, failed
 
 if TYPE_CHECKING:
-    from adasearch.data.splits import Dataset
     from adasearch.schedulers.base import BatchSizeScheduler
+    from adasearch.tasks.base import Data
 
 __all__ = ["data_of", "interval_line", "run_and_keep", "unchanged", "with_threads"]
 
@@ -25,7 +26,7 @@ __all__ = ["data_of", "interval_line", "run_and_keep", "unchanged", "with_thread
 def run_and_keep(
     live: LiveTrial,
     task: TrialTask,
-    data: "Dataset",
+    data: "Data",
     store: Store,
     *,
     device: str,
@@ -71,19 +72,25 @@ def run_and_keep(
     return closed
 
 
-def interval_line(record: IntervalRecord) -> str:
-    """Return what a person sees of an interval as one line."""
+def interval_line(record: IntervalRecord, objective: str = ERROR, sequence_length: int | None = None) -> str:
+    """Return what a person sees of an interval as one line; of sequences in tokens."""
     signals, decision = record.signals, record.decision
-    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
+    error = ""
+    if record.val_error is not None and is_fraction(objective):
+        error = f"  {named(objective)} {shown(record.val_error, objective):>7}"
+    elif record.val_error is not None:
+        error = f"  validation {shown(record.val_error, objective)}"
     change = (
         ""
         if decision.action == "hold"
-        else f"  {decision.action} to {decision.batch_size}: {decision.reason}"
+        else f"  {decision.action} to {decision.batch_size * (sequence_length or 1)}: {decision.reason}"
     )
-    return (
-        f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}  lr {signals.lr:.2e}  "
-        f"loss {signals.train_loss:.3f}{error}{change}"
-    )
+    if sequence_length is None:
+        place = f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}"
+    else:
+        seen, size = signals.examples_seen * sequence_length, signals.batch_size * sequence_length
+        place = f"tokens {seen:11,}  batch {size:7,}"
+    return f"{place}  lr {signals.lr:.2e}  loss {signals.train_loss:.3f}{error}{change}"
 
 
 def unchanged(intervals: Sequence[IntervalRecord]) -> str:
@@ -120,8 +127,7 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
     Raises:
         InputError: they are not there, or others.
     """
-    from adasearch.data.load import card_of
-    from adasearch.data.sources.registry import absolute
+    from adasearch.tasks.registry import absolute, card_of
 
     source = _moved(study, images)
     spec = DataSpec(
@@ -130,6 +136,8 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
         image_size=study.image_size,
         subset=study.subset,
         seed=study.seed,
+        sequence_length=study.sequence_length,
+        tokenizer=study.tokenizer,
     )
     try:
         with StepDisplay(console) as progress:

@@ -10,8 +10,8 @@ from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
 
 if TYPE_CHECKING:
-    from adasearch.data.splits import Dataset
     from adasearch.studies.request import ResolvedStudy
+    from adasearch.tasks.base import Data
 
 __all__ = ["ProfileRun"]
 
@@ -40,8 +40,8 @@ class ProfileRun:
         """The fields of the training, each fixed or at its default."""
         return {**self.study.train_space.fixed(), **self.study.train_space.first()}
 
-    def data(self) -> "Dataset":
+    def data(self) -> "Data":
         """Return the data set."""
-        from adasearch.data.load import load_dataset
+        from adasearch.tasks.registry import load_data
 
-        return load_dataset(self.study.data, progress=self.progress)
+        return load_data(self.study.data, progress=self.progress)

@@ -23,6 +23,7 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
         InputError: the steps fail; with what to change where that is known.
     """
     from adasearch.schedulers.registry import make_scheduler
+    from adasearch.tasks.registry import task_of
     from adasearch.training.rehearsal import OURS, Rehearsal, rehearse
 
     wanted: list[tuple[Rehearsal, frozenset[str]]] = []
@@ -49,8 +50,7 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
             config=config,
             scheduler=record.scheduler,
             fields=fields,
-            classes=study.card.classes,
-            image_size=study.card.image_size,
+            task=task_of(study.card),
             workers=record.workers,
         )
         wanted.append((rehearsal, make_scheduler(record.scheduler, fields).needs))
@@ -75,5 +75,5 @@ def _steps(rehearsal: "Rehearsal") -> tuple[object, ...]:
     config = rehearsal.config
     return (
         *(config.architecture, config.scale, config.precision, config.compile, config.per_example),
-        *(config.hyperparameters.optimizer, rehearsal.classes, rehearsal.image_size, rehearsal.workers),
+        *(config.hyperparameters.optimizer, rehearsal.task, rehearsal.workers),
     )

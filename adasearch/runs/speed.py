@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from scipy import stats
 
-from adasearch.data.splits import Dataset
 from adasearch.profiles.modelled_time import signals_paid
 from adasearch.profiles.profile import SpeedPoint
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, hold
 from adasearch.signal_sets import MOMENTS, SIGNAL_SETS
+from adasearch.tasks.base import Data
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.memory import PeakMemory
@@ -71,7 +71,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
 def measure_point(
     config: TrainConfig,
     batch_size: int,
-    data: Dataset,
+    data: Data,
     device: str,
     *,
     most_seconds: float,
@@ -133,7 +133,7 @@ def _plain(record: IntervalRecord) -> float:
 
 
 def _blocks(
-    config: TrainConfig, batch_size: int, steps: int, needs: frozenset[str], data: Dataset, device: str
+    config: TrainConfig, batch_size: int, steps: int, needs: frozenset[str], data: Data, device: str
 ) -> Iterator[IntervalRecord]:
     """Yield blocks of steps as intervals, the first one, which warms up, left out."""
     span = batch_size * steps

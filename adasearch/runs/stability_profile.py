@@ -28,9 +28,9 @@ from adasearch.store.trials import PROFILES, begin_trial
 from adasearch.studies.naming import study_name
 
 if TYPE_CHECKING:
-    from adasearch.data.splits import Dataset
     from adasearch.spaces.space import Space
     from adasearch.studies.request import ResolvedStudy
+    from adasearch.tasks.base import Data
 
 __all__ = ["SEEDS", "fitting", "histories_of", "longest_window", "stability_profile", "with_profile"]
 
@@ -121,7 +121,7 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
 
 
 def _train(
-    run: ProfileRun, live: LiveTrial, record: StudyRecord, data: "Dataset", *, done: int, total: int
+    run: ProfileRun, live: LiveTrial, record: StudyRecord, data: "Data", *, done: int, total: int
 ) -> None:
     """Train a run of the profile to its end; ``done`` intervals of ``total`` lie before it."""
     from adasearch.runs.speed import FixedBatch

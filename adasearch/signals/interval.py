@@ -13,6 +13,7 @@ from adasearch.signals.flat_gradient import sum_dtype
 from adasearch.signals.gradients import MeanGradientMeter, NormMeter
 from adasearch.signals.interval_state import IntervalState
 from adasearch.signals.noise import Form, NoiseMeter
+from adasearch.signals.per_example import Loss
 from adasearch.signals.preconditioner import Preconditioner
 from adasearch.signals.sampled_steps import stride_of
 from adasearch.signals.torch_private import Bucket
@@ -52,6 +53,7 @@ class IntervalMeter:
         world: number of processes.
         rank: of this process.
         network: give it to have the examples' own gradients, see :func:`example_gradients`.
+        loss: of an example, for these.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
         droppable: whether a step's update may be skipped.
         resumable: whether the loop may be cut between any two steps. Its updates may be skipped, too, and it
@@ -69,6 +71,7 @@ class IntervalMeter:
         world: int = 1,
         rank: int = 0,
         network: nn.Module | None = None,
+        loss: Loss = nn.functional.cross_entropy,
         least: int = 1,
         droppable: bool = False,
         resumable: bool = False,
@@ -86,6 +89,7 @@ class IntervalMeter:
             world=world,
             rank=rank,
             network=network,
+            loss=loss,
             least=least,
             halves=not resumable,
             preconditioner=preconditioner,

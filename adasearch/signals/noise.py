@@ -45,7 +45,7 @@ from adasearch.signals.flat_gradient import (
     square_norm,
     sum_dtype,
 )
-from adasearch.signals.per_example import example_gradients
+from adasearch.signals.per_example import Loss, example_gradients
 from adasearch.signals.preconditioner import Preconditioner
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
 from adasearch.signals.step_parts import StepParts
@@ -88,6 +88,7 @@ class NoiseMeter:
         world: number of processes.
         rank: of this process.
         network: give it to have the examples' own gradients; see :func:`example_gradients`.
+        loss: of an example, for these.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
         halves: whether the loop makes as many passes as :attr:`passes` says; else one pass has no groups.
         preconditioner: tells what preconditioned gradients are divided by, if they are needed.
@@ -101,6 +102,7 @@ class NoiseMeter:
         world: int = 1,
         rank: int = 0,
         network: nn.Module | None = None,
+        loss: Loss = nn.functional.cross_entropy,
         least: int = 1,
         halves: bool = True,
         preconditioner: Preconditioner | None = None,
@@ -114,7 +116,7 @@ class NoiseMeter:
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner or self._divisors is not None
         self._world, self._rank, self._least, self._halves = world, rank, least, halves
-        self._examples = None if network is None else example_gradients(network)
+        self._examples = None if network is None else example_gradients(network, loss)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
         # The last two are the first and the third of preconditioned gradients.
         self._sums = torch.zeros(6)

@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adasearch.signals.flat_gradient import plain
 
-__all__ = ["example_gradients", "mixes_examples"]
+__all__ = ["Loss", "example_gradients", "mixes_examples"]
 
 BATCH_NORMS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
@@ -23,10 +23,16 @@ def mixes_examples(network: nn.Module) -> bool:
     return any(isinstance(module, BATCH_NORMS) for module in network.modules())
 
 
-def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], Iterator[list[Tensor]]]:
-    """Return a function from images (batch, ...) and labels (batch,) to each example's own gradient.
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From a network's output and the targets to the sum of the examples' losses."""
 
-    It yields the gradients of some of the examples at a time, in their order: those of the cross entropy with
+
+def example_gradients(
+    network: nn.Module, loss_of: Loss = nn.functional.cross_entropy
+) -> Callable[[Tensor, Tensor], Iterator[list[Tensor]]]:
+    """Return a function from inputs (batch, ...) and targets (batch, ...) to each example's own gradient.
+
+    It yields the gradients of some of the examples at a time, in their order: those of the loss with
     respect to each trained parameter, (some, components).
 
     Raises:
@@ -49,7 +55,7 @@ def example_gradients(network: nn.Module) -> Callable[[Tensor, Tensor], Iterator
 
     def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         output: Tensor = functional_call(network, parameters, (image.unsqueeze(0),))
-        return nn.functional.cross_entropy(output, label.unsqueeze(0))
+        return loss_of(output, label.unsqueeze(0))
 
     # A dropout of 0 drops nothing, but vmap wants to know how to draw it.
     gradient = vmap(grad(loss), in_dims=(None, 0, 0), randomness="different")

@@ -28,6 +28,8 @@ class _Settings(BaseModel):
     schedulers: dict[str, dict[str, FieldSpace] | None] | None = None
     dataset: str | None = None
     image_size: int | None = None
+    sequence_length: int | None = None
+    tokenizer: str | None = None
     label_column: str | None = None
     image_column: str | None = None
     config: str | None = None
@@ -35,6 +37,7 @@ class _Settings(BaseModel):
     weights: str | None = None
     subset: int | None = None
     epochs: float | None = None
+    budget: str | None = None
     interval: str | None = None
     evaluate_every: str | None = None
     trials: int | None = None

@@ -12,10 +12,21 @@ from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.field import scalar
 from adasearch.spaces.space import Space, load_space, parse_space, space_names
 
-__all__ = ["Fixed", "SpaceSources", "parse_fixed", "scheduler_space_of", "train_space_of"]
+__all__ = [
+    "GENERAL_SPACE",
+    "LANGUAGE_SPACE",
+    "Fixed",
+    "SpaceSources",
+    "parse_fixed",
+    "scheduler_space_of",
+    "train_space_of",
+]
 
-GENERAL = "any"
+GENERAL_SPACE = "any"
 """The space of architectures that have no file of their own."""
+
+LANGUAGE_SPACE = "language"
+"""The space of language models, ours among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +79,17 @@ def parse_fixed(text: str, schedulers: Sequence[str], flag: str = "--set") -> Fi
 
 
 def train_space_of(
-    architecture: str, scheduler_space: Space, limits: Limits, sources: SpaceSources, fixed: Sequence[Fixed]
+    architecture: str,
+    scheduler_space: Space,
+    limits: Limits,
+    sources: SpaceSources,
+    fixed: Sequence[Fixed],
+    *,
+    general: str = GENERAL_SPACE,
 ) -> tuple[Space, list[str]]:
     """Return the space of an architecture's training as a scheduler may use it, and what is to be said of it.
 
-    An architecture without a file of its own takes ``GENERAL``, which any other may be given, too.
+    An architecture without a file of its own takes ``general``, which any other may be given, too.
     Initial batch sizes of our own are cut to the limits; those that the user gave must lie inside. The
     learning-rate schedule is narrowed to what the scheduler allows.
 
@@ -80,7 +97,7 @@ def train_space_of(
         InputError: a space for another architecture, a value that breaks a rule, or one of the scheduler's
             that not every optimiser allows.
     """
-    space, taken = _train_space(architecture, sources)
+    space, taken = _train_space(architecture, sources, general)
     space, cut = _inside(space, limits, sources.given)
     scheduler, allowed = scheduler_space.scheduler or "", scheduler_space.lr_schedules()
     for setting in fixed:
@@ -114,7 +131,7 @@ def _check_optimizer(space: Space, scheduler_space: Space) -> None:
                 )
 
 
-def _train_space(architecture: str, sources: SpaceSources) -> tuple[Space, list[str]]:
+def _train_space(architecture: str, sources: SpaceSources, general: str) -> tuple[Space, list[str]]:
     """Return the space as it is where it comes from."""
     given = sources.given
     if given is None and sources.published is not None:
@@ -122,14 +139,14 @@ def _train_space(architecture: str, sources: SpaceSources) -> tuple[Space, list[
     if given is None and sources.stored is not None:
         return parse_space(parse_yaml(sources.stored, "stored space"), "stored space"), []
     own = architecture in space_names("architectures")
-    space = load_space("architectures", given or (architecture if own else GENERAL))
-    if space.architecture == GENERAL:
+    space = load_space("architectures", given or (architecture if own else general))
+    if space.architecture == GENERAL_SPACE:
         space = space.model_copy(update={"architecture": architecture})
     if space.architecture != architecture:
         raise InputError(f"--train-space {given} is for {space.architecture}, not {architecture}")
-    if given is None and not own:
+    if given is None and not own and general == GENERAL_SPACE:
         return space, [
-            f"{architecture} has no search space of its own and takes {GENERAL!r} (see --train-space)"
+            f"{architecture} has no search space of its own and takes {general!r} (see --train-space)"
         ]
     return space, []
 

@@ -28,7 +28,6 @@ from adasearch.store.schemas import RecordTable, Table
 __all__ = [
     "ACTIONS",
     "DEFAULTS",
-    "ERRORS",
     "POSITIVE",
     "REQUIRED",
     "SPENT",

@@ -14,8 +14,8 @@ from adasearch.spaces.space import Space
 from adasearch.spaces.study_spaces import Fixed, parse_fixed
 
 if TYPE_CHECKING:
-    from adasearch.data.load import DataCard
     from adasearch.schedule_file import Schedule
+    from adasearch.tasks.registry import Card
 
 __all__ = ["Defaults", "Request", "ResolvedStudy", "departures", "with_experiment", "with_schedule"]
 
@@ -27,7 +27,8 @@ class Request:
     """What the user asked for; None, and an empty sequence, is what was left open.
 
     ``schedulers`` may leave out the constant baseline, which ``baseline`` adds unless it is False.
-    ``interval`` and ``evaluate_every`` are in epochs ("0.5") or examples ("2000ex"). ``fixed`` holds
+    ``budget``, which stands for ``epochs``, ``interval`` and ``evaluate_every`` are in epochs ("0.5"),
+    examples ("2000ex") or, of a language task, tokens ("100000tokens"). ``fixed`` holds
     ``train/field=value`` and ``scheduler/field=value``. ``space`` holds a file or a name, or several as
     ``scheduler=file``. The spaces of an ``experiment`` take the place of
     those that come with adasearch. ``scheduled`` holds what an exported schedule fixes. ``device`` is None
@@ -38,6 +39,8 @@ class Request:
     schedulers: Sequence[str] = ()
     dataset: str | None = None
     image_size: int | None = None
+    sequence_length: int | None = None
+    tokenizer: str | None = None
     label_column: str | None = None
     image_column: str | None = None
     config: str | None = None
@@ -48,6 +51,7 @@ class Request:
     baseline: bool | None = None
     subset: int | None = None
     epochs: float | None = None
+    budget: str | None = None
     interval: str | None = None
     evaluate_every: str | None = None
     seed: int | None = None
@@ -83,8 +87,12 @@ class Request:
 
     @property
     def sized_dataset(self) -> str:
-        """The data set as studies name it: with the size that its images are resized to, if any."""
-        return self.source if self.image_size is None else f"{self.source}@{self.image_size}"
+        """The data set as studies name it: with the size of its examples that was asked for, if any.
+
+        That is the size that images are resized to, or the length of sequences.
+        """
+        size = self.sequence_length if self.image_size is None else self.image_size
+        return self.source if size is None else f"{self.source}@{size}"
 
     def settings(self, schedulers: Sequence[str]) -> list[Fixed]:
         """Return the fields that are fixed: those of a schedule which the user did not set, then the user's.
@@ -108,6 +116,8 @@ class Request:
             for field in fields(Request)
             if getattr(self, field.name) in (None, ())
         }
+        if self.epochs is not None or self.budget is not None:  # one stands for the other
+            left_open |= {"epochs": self.epochs, "budget": self.budget}
         return replace(self, **left_open | {"fixed": (*other.fixed, *self.fixed)})
 
 
@@ -120,11 +130,14 @@ def with_experiment(request: Request, experiment: Experiment) -> Request:
             schedulers=tuple(lines.schedulers or ()),
             dataset=lines.dataset,
             image_size=lines.image_size,
+            sequence_length=lines.sequence_length,
+            tokenizer=lines.tokenizer,
             **asdict(Selection.of(lines)),
             scale=lines.scale,
             baseline=None if lines.no_baseline is None else not lines.no_baseline,
             subset=lines.subset,
             epochs=lines.epochs,
+            budget=lines.budget,
             interval=lines.interval,
             evaluate_every=lines.evaluate_every,
             smallest=lines.smallest,
@@ -147,7 +160,9 @@ def with_schedule(request: Request, schedule: "Schedule") -> Request:
         raise InputError("--schedule names a scheduler already, so --scheduler cannot be given beside it")
     found = _of_schedule(schedule)
     if request.dataset is not None:  # other data have other sizes
-        found = replace(found, image_size=None, subset=None, **asdict(NO_SELECTION))
+        found = replace(
+            found, image_size=None, sequence_length=None, tokenizer=None, subset=None, **asdict(NO_SELECTION)
+        )
     return request.filled(found)
 
 
@@ -191,6 +206,8 @@ def _of_schedule(schedule: "Schedule") -> Request:
         schedulers=(schedule.name,),
         dataset=origin.dataset,
         image_size=origin.image_size,
+        sequence_length=origin.sequence_length,
+        tokenizer=origin.tokenizer,
         **asdict(Selection.of(origin)),
         scale=cast(Scale, origin.scale),  # another one is refused with the network
         subset=origin.subset,
@@ -239,7 +256,7 @@ class ResolvedStudy:
     train_space: Space
     scheduler_space: Space
     data: DataSpec
-    card: "DataCard"
+    card: "Card"
     defaults: Defaults
 
     @property

@@ -11,13 +11,12 @@ from datetime import datetime, timezone
 from operator import attrgetter
 
 from adasearch.callbacks import Progress, Say, no_progress, once
-from adasearch.data.load import DataCard, card_of
-from adasearch.data.sources.registry import absolute, fetch
+from adasearch.choices import Task
+from adasearch.data.sources.registry import fetch
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.io.text import slug
-from adasearch.networks.registry import check_model, check_name
 from adasearch.profiles.clock import (
     StatedClock,
     check_clock,
@@ -30,12 +29,20 @@ from adasearch.profiles.profile import SpeedProfile, here
 from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.space import Space
-from adasearch.spaces.study_spaces import SpaceSources, scheduler_space_of, train_space_of
+from adasearch.spaces.study_spaces import (
+    GENERAL_SPACE,
+    LANGUAGE_SPACE,
+    SpaceSources,
+    scheduler_space_of,
+    train_space_of,
+)
 from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
 from adasearch.studies.naming import study_name
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
 from adasearch.studies.settings import limits_of, spans_of
+from adasearch.studies.text_data import check_flags, text_settings
+from adasearch.tasks.registry import Card, absolute, card_of, check_name, kind_of, task_of
 
 __all__ = ["nothing_stored", "on_device", "resolve"]
 
@@ -65,9 +72,9 @@ def resolve(
     _check(request)
     if request.download:
         fetch(request.source)
-    cards: dict[DataSpec, DataCard] = {}
+    cards: dict[DataSpec, Card] = {}
 
-    def card(spec: DataSpec) -> DataCard:
+    def card(spec: DataSpec) -> Card:
         if spec not in cards:
             cards[spec] = card_of(spec, progress)
         return cards[spec]
@@ -85,7 +92,9 @@ def resolve(
 
 def _check(request: Request) -> None:
     for architecture in request.architectures:
-        check_name(architecture, _scale(request))
+        kind = _task(request, architecture)
+        check_name(kind, architecture, _scale(request))
+        check_flags(request, kind)
     for scheduler in request.schedulers:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
@@ -130,6 +139,10 @@ def _scale(request: Request) -> str:
     return request.scale or "nano"
 
 
+def _task(request: Request, architecture: str) -> Task:
+    return kind_of(request.source, architecture, sequences=request.sequence_length is not None)
+
+
 def _name(request: Request, architecture: str, scheduler: str, stored: Lookup) -> str:
     """Return what a study is called; one of a user's own network has its scale if that was given.
 
@@ -150,7 +163,9 @@ def _defaults(request: Request, architecture: str, scheduler: str, stored: Looku
     return Defaults(stored=own, baseline=baseline)
 
 
-def _data(request: Request, defaults: Defaults) -> DataSpec:
+def _data(request: Request, architecture: str, defaults: Defaults) -> DataSpec:
+    kind = _task(request, architecture)
+    length, tokenizer = text_settings(request, kind, _scale(request), defaults)
     return DataSpec(
         source=absolute(request.source),
         selection=Selection(
@@ -162,6 +177,8 @@ def _data(request: Request, defaults: Defaults) -> DataSpec:
         image_size=request.image_size,
         subset=defaults.pick(request.subset, lambda study: study.subset, None),
         seed=defaults.pick(request.seed, lambda study: study.seed, 0),
+        sequence_length=length,
+        tokenizer=tokenizer,
     )
 
 
@@ -190,6 +207,7 @@ def _spaces(
             stored=former.train_space if former else None,
         ),
         fixed,
+        general=LANGUAGE_SPACE if _task(request, architecture) == "language" else GENERAL_SPACE,
     )
     for note in notes:
         say(note)
@@ -201,27 +219,23 @@ def _study(
     architecture: str,
     scheduler: str,
     defaults: Defaults,
-    card_of: Callable[[DataSpec], DataCard],
+    card_of: Callable[[DataSpec], Card],
     say: Say,
 ) -> ResolvedStudy:
     """Return a study with all that does not depend on the device that it runs on."""
     pick = defaults.pick
-    spec = _data(request, defaults)
+    spec = _data(request, architecture, defaults)
     card = card_of(spec)
     for line in card.understood:
         say(line)
     per_example = pick(request.per_example, lambda study: study.per_example, False)
-    check_model(
-        architecture,
-        _scale(request),
-        classes=card.classes,
-        image_size=card.image_size,
-        per_example=per_example,
-    )
+    task = task_of(card)
+    task.check_network(architecture, _scale(request), per_example=per_example)
     workers = pick(request.workers, lambda study: study.workers, 1)
-    limits = limits_of(request, defaults, examples=card.train, workers=workers)
+    length = spec.sequence_length
+    limits = limits_of(request, defaults, examples=card.train, workers=workers, sequence_length=length)
     train_space, scheduler_space = _spaces(request, architecture, scheduler, limits, defaults, say)
-    spans = spans_of(request, defaults, examples=card.train)
+    spans = spans_of(request, defaults, examples=card.train, sequence_length=length)
     former = defaults.stored
     record = StudyRecord(
         study=former.study if former else _name(request, architecture, scheduler, nothing_stored),
@@ -255,6 +269,10 @@ def _study(
         train_space=train_space.complete().to_json(),
         scheduler_space=scheduler_space.complete().to_json(),
         prefix=request.study,
+        task=card.task,
+        objective=task.objective,
+        sequence_length=length,
+        tokenizer=spec.tokenizer,
         **asdict(spec.selection),
         created_at=datetime.now(timezone.utc),
     )

@@ -11,19 +11,30 @@ from adasearch.studies.spans import examples_of
 __all__ = ["EPOCHS", "Spans", "limits_of", "spans_of"]
 
 EPOCHS = 20.0
+TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once
+TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
+TEXT_SMALLEST = 4  # sequences; each has many tokens
 
 
-def limits_of(request: Request, defaults: Defaults, *, examples: int, workers: int) -> Limits:
+def limits_of(
+    request: Request,
+    defaults: Defaults,
+    *,
+    examples: int,
+    workers: int,
+    sequence_length: int | None = None,
+) -> Limits:
     """Return the batch sizes that a study of so many training examples and workers keeps to.
 
     Raises:
         InputError: they contradict each other, or a worker would get less than two examples.
     """
+    least = None if sequence_length is None else max(TEXT_SMALLEST, 2 * workers)
     try:
         limits = Limits.default(
             examples,
             workers,
-            smallest=defaults.pick(request.smallest, lambda study: study.smallest, None),
+            smallest=defaults.pick(request.smallest, lambda study: study.smallest, least),
             largest=defaults.pick(request.largest, lambda study: study.largest, None),
         )
     except ValueError as error:
@@ -45,25 +56,36 @@ class Spans:
     evaluate_every: int
 
 
-def spans_of(request: Request, defaults: Defaults, *, examples: int) -> Spans:
-    """Return the spans of a study of so many training examples.
+def spans_of(
+    request: Request, defaults: Defaults, *, examples: int, sequence_length: int | None = None
+) -> Spans:
+    """Return the spans of a study of so many training examples, of so many tokens if they are sequences.
 
     Raises:
         InputError: a flag that is no span, or an interval that is longer than the run.
     """
+    if request.epochs is not None and request.budget is not None:
+        raise InputError("give --epochs or --budget, not both")
     epochs = None if request.epochs is None else examples_of(repr(request.epochs), examples, "--epochs")
-    interval, evaluate_every = (
-        None if text is None else examples_of(text, examples, flag)
+    given, interval, evaluate_every = (
+        None if text is None else examples_of(text, examples, flag, sequence_length)
         for text, flag in (
+            (request.budget, "--budget"),
             (request.interval, "--interval"),
             (request.evaluate_every, "--evaluate-every"),
         )
     )
-    budget = defaults.pick(epochs, lambda study: study.budget, math.ceil(EPOCHS * examples))
+    text = sequence_length is not None
+    usual = math.ceil((TEXT_EPOCHS if text else EPOCHS) * examples)
+    budget = defaults.pick(given if epochs is None else epochs, lambda study: study.budget, usual)
+    between = math.ceil(budget / TEXT_INTERVALS) if text else examples
+    interval = defaults.pick(interval, lambda study: study.interval, min(between, budget))
     spans = Spans(
         budget=budget,
-        interval=defaults.pick(interval, lambda study: study.interval, min(examples, budget)),
-        evaluate_every=defaults.pick(evaluate_every, lambda study: study.evaluate_every, examples),
+        interval=interval,
+        evaluate_every=defaults.pick(
+            evaluate_every, lambda study: study.evaluate_every, interval if text else examples
+        ),
     )
     if spans.interval > budget:
         raise InputError(f"--interval must be at most the run's {budget} examples but got {spans.interval}")

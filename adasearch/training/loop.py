@@ -4,18 +4,18 @@ Tune, the store, a notebook and a test consume the same records; stopping early 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
-from adasearch.data.splits import Dataset
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
 from adasearch.schedulers.base import BatchSizeScheduler, hold
 from adasearch.schedulers.by_optimizer import OPTIMIZERS, fitted
 from adasearch.schedulers.contract import decide
 from adasearch.schedulers.follow import followed_of
 from adasearch.schedulers.run_plan import planned
+from adasearch.tasks.base import Data
 from adasearch.training.checkpoint import Checkpoints, RunState
 from adasearch.training.config import TrainConfig
 from adasearch.training.run import Run
@@ -28,7 +28,7 @@ def train(
     config: TrainConfig,
     scheduler: BatchSizeScheduler,
     limits: Limits,
-    data: Dataset,
+    data: Data,
     *,
     device: torch.device | str = "cpu",
     checkpoints: Checkpoints | None = None,
@@ -71,16 +71,17 @@ def train(
         before = run.step
         measured = run.steps_until(mark, batch_size, lr_scale, halted)
         over = run.examples_seen >= config.budget
-        val_loss = val_error = test_error = None
+        found = test = None
         wanted = "val_loss" in rule.needs
         if over or wanted or _crossed(config, evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):
-                val_loss, val_error = run.evaluate(run.data.val)
+                found = run.evaluate("val")
         if over and config.test:
             assert run.data.test is not None, "the data were loaded without their test split"
             with run.clock.section("eval"):
-                _, test_error = run.evaluate(run.data.test)
+                test = run.evaluate("test")
+        val_loss = None if found is None else found.loss
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
@@ -97,13 +98,8 @@ def train(
         losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
         broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
         with run.clock.section("resize"):
-            if over or broken:
-                decision = hold(signals, broken[0] if broken else "end of the budget")
-            else:
-                decision = decide(rule, history, limits)
-                # They saw the same signals, so anything else is a bug.
-                size, factor = "the batch size", "the learning rate's factor"
-                run.processes.check_equal({size: decision.batch_size, factor: decision.lr_scale})
+            ended = broken[0] if broken else "end of the budget" if over else None
+            decision = _decision(run, rule, history, limits) if ended is None else hold(signals, ended)
         if checkpoints and not (over or broken) and checkpoints.due(len(history), run):
             progress = RunState(history=tuple(history), decision=decision, evaluated=evaluated)
             with run.clock.section("checkpoint"):
@@ -114,7 +110,7 @@ def train(
             decision=decision,
             device_batch=run.passes.device_batch,
             passes=run.passes.count(batch_size),
-            val_error=val_error,
+            val_error=None if found is None else found.objective,
             train_seconds=seconds["train"] + seconds["resize"],
             measure_seconds=seconds.get("measure", 0.0)
             + _extra_seconds(seconds, signals.noise_count, run.step - before),
@@ -124,11 +120,21 @@ def train(
             compile_seconds=seconds.get("compile", 0.0),
             checkpoint_seconds=seconds.get("checkpoint"),
             out_of_memory=run.passes.shrunk,
-            test_error=test_error,
+            test_error=None if test is None else test.objective,
             decided=not (over or broken),
+            val_error_se=None if found is None else found.objective_se,
+            metrics={} if found is None else found.metrics,
         )
         if broken:
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
+
+
+def _decision(run: Run, rule: BatchSizeScheduler, history: Sequence[Signals], limits: Limits) -> Decision:
+    """Ask the scheduler, in every process; they saw the same signals, so different answers are a bug."""
+    found = decide(rule, history, limits)
+    size, factor = "the batch size", "the learning rate's factor"
+    run.processes.check_equal({size: found.batch_size, factor: found.lr_scale})
+    return found
 
 
 def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> float:

@@ -2,13 +2,14 @@
 
 import math
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from adasearch.data.splits import LAYOUT
 from adasearch.records import Precision
+from adasearch.tasks.base import Task
 from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.memory import OutOfMemory, is_out_of_memory
 from adasearch.training.optimizer import Update
@@ -18,15 +19,15 @@ __all__ = ["PassProbe"]
 
 
 class PassProbe:
-    """Makes passes on blank images, after which the run is as it was: weights, buffers and random numbers.
+    """Makes passes on blank examples, after which the run is as it was: weights, buffers and random numbers.
 
     Args:
         network: without DDP, whose reduction would leave the other workers waiting if this one fails.
         passes: what is known of their sizes.
         buffers: of the network.
         update: whose gradients they are.
+        task: of which the passes are.
         precision: of a pass.
-        image_size: in pixels.
         device: where the network is.
     """
 
@@ -37,8 +38,8 @@ class PassProbe:
         buffers: JoinedBuffers,
         update: Update,
         *,
+        task: Task[Any],
         precision: Precision,
-        image_size: int,
         device: torch.device,
     ) -> None:
         self._network = network
@@ -46,7 +47,7 @@ class PassProbe:
         self._buffers = buffers
         self._update = update
         self._precision = precision
-        self._image_size = image_size
+        self._task = task
         self._device = device
         self._made: set[int] = set()  # examples of the passes that were made
 
@@ -105,7 +106,5 @@ class PassProbe:
             raise OutOfMemory(reason)
 
     def _loss(self, examples: int) -> Tensor:
-        shape = (examples, 3, self._image_size, self._image_size)
-        images = torch.empty(shape, device=self._device, memory_format=LAYOUT).zero_()
-        labels = torch.zeros(examples, dtype=torch.int64, device=self._device)
-        return loss_of_pass(self._network, images, labels, self._passes, self._precision)
+        inputs, targets = self._task.blank(examples, self._device)
+        return loss_of_pass(self._network, inputs, targets, self._passes, self._task, self._precision)

@@ -9,22 +9,23 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
-from torch import Tensor, nn
+from torch import Tensor
 from torch import distributed as dist
 
 from adasearch.io.filesystem import replace_file
 from adasearch.records import Precision
+from adasearch.tasks.base import Task
 from adasearch.training.config import TrainConfig
 from adasearch.training.memory import watched
 from adasearch.training.precision import autocast
 
 __all__ = ["PassTooLarge", "Passes", "loss_of_pass"]
 
-CPU_BATCH = 512  # examples per pass on a CPU; larger passes gain no speed there
 FEWEST = 4  # examples per pass that a batch can always be cut into without a pass of one
 
 
@@ -44,8 +45,8 @@ class Passes:
     """The greatest number of examples per forward pass and device: given, remembered, or found by trying.
 
     Without a given or remembered value a GPU begins with a worker's whole share of the batch and a CPU with
-    512 examples; whoever runs out of memory calls :meth:`shrink`. ``room`` are the bytes that a pass may keep
-    on a CPU, None for no limit.
+    as many as the task says; whoever runs out of memory calls :meth:`shrink`. ``room`` are the bytes that a
+    pass may keep on a CPU, None for no limit.
 
     Attributes:
         world: number of processes.
@@ -57,7 +58,7 @@ class Passes:
     def __init__(
         self,
         config: TrainConfig,
-        image_size: int,
+        task: Task[Any],
         device: torch.device,
         world: int,
         room: int | None = None,
@@ -67,9 +68,9 @@ class Passes:
         memory, name = config.memory_limit, device.type
         if device.type == "cuda":
             name, memory = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)[1]
-        parts = (config.architecture, config.scale, image_size, config.precision, name, memory)
+        parts = (config.architecture, config.scale, task.shape, config.precision, name, memory)
         self._key = "/".join(map(str, parts)) + ("/compiled" if config.compile else "")
-        most = CPU_BATCH if device.type == "cpu" else config.budget
+        most = task.pass_size if device.type == "cpu" else config.budget
         self.device_batch = config.device_batch or self._remembered(device) or most
         self.proven = 0
         self.shrunk = 0
@@ -131,12 +132,16 @@ class Passes:
 
 
 def loss_of_pass(
-    forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, passes: Passes, precision: Precision
+    forward: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    passes: Passes,
+    task: Task[Any],
+    precision: Precision,
 ) -> Tensor:
     """Return the sum of losses of a forward pass."""
-    with passes.watched(len(labels)), autocast(precision, images.device):
-        output = forward(images)
-        return nn.functional.cross_entropy(output, labels, reduction="sum")
+    with passes.watched(len(targets)), autocast(precision, inputs.device):
+        return task.loss(forward(inputs), targets)
 
 
 def _file() -> Path:

@@ -1,4 +1,4 @@
-"""The first steps of a trial on made-up images, before any trial: what fails here would fail in all of them.
+"""The first steps of a trial on made-up data, before any trial: what fails here would fail in all of them.
 
 They go through all that a run goes through: forward and backward passes in the precision asked for, the
 scheduler's signals and its decision, the optimiser, evaluation, a checkpoint and back, and for several
@@ -18,15 +18,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import distributed as dist
 
-from adasearch.data.splits import Augmentation, Dataset, Split
 from adasearch.errors import InputError, one_line, place_in_user_code
+from adasearch.networks.language import LANGUAGE
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import Limits, Value
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.tasks.base import Task
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
@@ -37,7 +39,7 @@ from adasearch.user_code import packed, unpack
 
 __all__ = ["OURS", "Rehearsal", "rehearse"]
 
-OURS = frozenset(ARCHITECTURES)
+OURS = frozenset({*ARCHITECTURES, *LANGUAGE})
 """Networks that are tested in all that a search may ask of them."""
 
 SHARE = 4  # examples of a worker: enough for two halves that BatchNorm can take
@@ -66,8 +68,7 @@ class Rehearsal:
     config: TrainConfig
     scheduler: str
     fields: Mapping[str, Value]
-    classes: int
-    image_size: int
+    task: Task[Any]
     workers: int
 
 
@@ -93,7 +94,7 @@ def _error_of(rehearsal: Rehearsal) -> str | None:
     before = random_state([])
     try:
         _train(rehearsal)
-    except DivergedError:  # on images that show nothing
+    except DivergedError:  # on examples that show nothing
         return None
     except Exception as error:  # noqa: BLE001 - whatever a network or a scheduler makes of it
         if is_out_of_memory(error):
@@ -118,7 +119,7 @@ def _train(rehearsal: Rehearsal) -> None:
     )
     scheduler = make_scheduler(rehearsal.scheduler, rehearsal.fields)
     limits = Limits(smallest=size, largest=2 * size)
-    data = _images(rehearsal, 2 * STEPS * size)
+    data = rehearsal.task.made_up(2 * STEPS * size, SHARE)
     said: list[str] = []
     with TemporaryDirectory() as own:
         folder = [own]
@@ -135,30 +136,6 @@ def _train(rehearsal: Rehearsal) -> None:
             f"{said[0]}: what the network keeps in its state must be tensors, numbers, texts, and lists and "
             "dictionaries of them"
         )
-
-
-def _images(rehearsal: Rehearsal, count: int) -> Dataset:
-    draw = torch.Generator().manual_seed(0)
-    size = rehearsal.image_size
-
-    def split(examples: int) -> Split:
-        shape = (examples, 3, size, size)
-        return Split(
-            torch.randint(256, shape, dtype=torch.uint8, generator=draw),
-            torch.randint(rehearsal.classes, (examples,), generator=draw),
-        )
-
-    return Dataset(
-        train=split(count),
-        val=split(SHARE),
-        test=None,
-        classes=rehearsal.classes,
-        image_size=size,
-        augmentation=Augmentation(padding=0, flip=False),
-        mean=torch.full((3,), 0.5),
-        std=torch.full((3,), 0.25),
-        fingerprint="rehearsal",
-    )
 
 
 def _together(rehearsal: Rehearsal) -> str | None:

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from adasearch.data.batches import Batches
-from adasearch.data.splits import LAYOUT, Dataset, ExampleSplit
-from adasearch.networks.registry import build_model, check_name
 from adasearch.schedulers.follow import NOTHING, Followed
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
 from adasearch.signals.preconditioner import preconditioner_of
+from adasearch.tasks.base import Data, Evaluation, HeldOut
+from adasearch.tasks.registry import check_name, task_of
 from adasearch.training.buffers import JoinedBuffers
 from adasearch.training.config import TrainConfig
 from adasearch.training.ddp import in_parallel, show_gradients
@@ -36,9 +35,6 @@ from adasearch.training.stopwatch import Stopwatch
 
 __all__ = ["Halted", "Run"]
 
-EVAL_BATCH = 1024  # examples; evaluation keeps no activations, so it takes larger batches than training
-EVAL_PIXELS = EVAL_BATCH * 128**2  # and of larger images fewer: one layer's output must fit into memory
-
 
 class Halted(Exception):  # noqa: N818 - no error: somebody wanted it
     """A run was told to stop in the middle of an interval."""
@@ -51,22 +47,22 @@ class Run:
         self,
         config: TrainConfig,
         needs: frozenset[str],
-        data: Dataset,
+        data: Data,
         device: torch.device,
         followed: Followed = NOTHING,
     ) -> None:
         self.config = config
         self.data = data
+        self.task = task_of(data)
         self.device = device
         set_tf32(config.precision, device)
         self.processes = Processes(device)
         self.world, self.rank = self.processes.count, self.processes.rank
-        check_name(config.architecture, config.scale)  # imports a user's module, which may draw at random
+        check_name(
+            data.task, config.architecture, config.scale
+        )  # imports a user's module, which may draw at random
         seed_random(config.seed)
-        network = build_model(
-            config.architecture, config.scale, classes=data.classes, image_size=data.image_size
-        )
-        self.network = network.to(device).to(memory_format=LAYOUT)
+        self.network = self.task.network(config.architecture, config.scale).to(device)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.buffers = JoinedBuffers(self.network)
         self.local = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
@@ -80,8 +76,7 @@ class Run:
             scaled=self.scaler is not None,
         )
         self.update = Update(self.optimizer, self.scaler, followed)
-        self.batches = Batches(data, config.seed)
-        self.normalise = data.normaliser()
+        self.batches = self.task.stream(data, config.seed)
         self.clock = Stopwatch(device)
         self.meter = IntervalMeter(
             self.parameters,
@@ -89,6 +84,7 @@ class Run:
             world=self.world,
             rank=self.rank,
             network=self.network if config.per_example else None,
+            loss=self.task.loss,
             least=2 if mixes_examples(self.network) else 1,
             droppable=self.scaler is not None,
             timed=partial(self.clock.section, "measure"),
@@ -102,14 +98,14 @@ class Run:
         self.lr = config.hyperparameters.lr
         self._lr_curve = config.hyperparameters.lr_curve
         room = room_for_passes(config.memory_limit, device, self.parameters)
-        self.passes = Passes(config, data.image_size, device, self.world, room)
+        self.passes = Passes(config, self.task, device, self.world, room)
         self.probe = PassProbe(
             self.local,
             self.passes,
             self.buffers,
             self.update,
+            task=self.task,
             precision=config.precision,
-            image_size=data.image_size,
             device=device,
         )
         self._former_size: int | None = None
@@ -143,7 +139,7 @@ class Run:
             return self.meter.finish()
 
     def _read_ahead(self, steps: int, batch_size: int) -> None:
-        """Let images that lie in files be read for the steps to come, and no further."""
+        """Let examples that lie in files be read for the steps to come, and no further."""
         passes = self.passes.count(batch_size)
         mine = range(self.rank * passes, (self.rank + 1) * passes)
         self.batches.prepare(self.examples_seen, batch_size, steps, self.world * passes, mine)
@@ -196,14 +192,14 @@ class Run:
             self.batches.chunks, self.examples_seen, self.step, batch_size, self.world * passes, mine
         )
         try:
-            for number, (images, labels) in enumerate(chunks(), start=1):
+            for number, (inputs, targets) in enumerate(chunks(), start=1):
                 last = number == passes
                 with (
                     self._timed_pass(),
                     nullcontext() if last or self.parallel is None else self.parallel.no_sync(),
                 ):
-                    self.meter.add_loss(self._pass(images, labels, batch_size))
-                self.meter.take(len(labels))
+                    self.meter.add_loss(self._pass(inputs, targets, batch_size))
+                self.meter.take(len(targets))
             if self.meter.sampling and self.meter.form == "per_example":
                 with autocast(self.config.precision, self.device):
                     self.meter.take_examples(chunks())
@@ -217,10 +213,10 @@ class Run:
             raise PassTooLarge(self.passes.device_batch, str(error)) from error
         self.passes.fitted(math.ceil(batch_size / (self.world * passes)))
 
-    def _pass(self, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+    def _pass(self, inputs: Tensor, targets: Tensor, batch_size: int) -> Tensor:
         """Add a chunk's part of a step's gradient; return its sum of losses."""
         forward = self.parallel or self.local
-        loss = loss_of_pass(forward, images, labels, self.passes, self.config.precision)
+        loss = loss_of_pass(forward, inputs, targets, self.passes, self.task, self.config.precision)
         # DDP averages over workers: with this weight the average is the mean over the global batch.
         self.update.scaled(loss).backward(torch.full_like(loss, self.world / batch_size))
         return loss.detach()
@@ -232,20 +228,17 @@ class Run:
         return self.clock.section("halves" if self.meter.sampling else "whole")
 
     @torch.no_grad()
-    def evaluate(self, split: ExampleSplit) -> tuple[float, float]:
-        """Return mean loss and error fraction on a split, which the workers share out."""
+    def evaluate(self, split: HeldOut) -> Evaluation:
+        """Return what the task measures on a split, which the workers share out."""
         self.buffers.average()
         self.network.eval()
-        sums = torch.zeros(2, dtype=self.meter.dtype, device=self.device)
-        size = max(1, min(EVAL_BATCH, EVAL_PIXELS // self.data.image_size**2))
-        for pixels, labels in split.pieces(size, self.rank, self.world):
-            images = self.normalise(pixels)
+        sums = torch.zeros(self.task.scored, dtype=self.meter.dtype, device=self.device)
+        for inputs, targets in self.task.pieces(self.data, split, self.rank, self.world):
             with autocast(self.config.precision, self.device):
-                output = self.network(images)
-            output = output.to(torch.get_default_dtype())
-            sums[0] += nn.functional.cross_entropy(output, labels, reduction="sum")
-            sums[1] += (output.argmax(dim=1) != labels).sum()
+                output = self.network(inputs)
+            scores = self.task.scores(output.to(torch.get_default_dtype()), targets)
+            sums += torch.stack([each.to(sums.dtype) for each in scores])
         if self.world > 1:
             dist.all_reduce(sums)
-        loss, wrong = (sums / len(split)).tolist()
-        return loss, wrong
+        examples = len(self.data.val if split == "val" else self.data.test)
+        return self.task.evaluation(self.data, split, (sums / examples).tolist())

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 
 from adasearch.callbacks import Say, say_nothing
-from adasearch.data.splits import Dataset
 from adasearch.records import IntervalRecord
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.tasks.base import Data
 from adasearch.training.checkpoint import Checkpoints
 from adasearch.training.loop import train
 from adasearch.training.memory import PeakMemory, default_limit
@@ -21,7 +21,7 @@ __all__ = ["train_trial"]
 
 def train_trial(
     task: TrialTask,
-    data: Dataset,
+    data: Data,
     device: torch.device,
     on_interval: Callable[[IntervalRecord], bool],
     *,

@@ -251,6 +251,6 @@ def _from_lead(value: _T | None, device: Any) -> _T:
 @lru_cache(maxsize=1)
 def _dataset(spec: Any, device: Any, include_test: bool) -> Any:
     """Return a data set on the device; the trials of a worker group share it."""
-    from adasearch.data.load import load_dataset
+    from adasearch.tasks.registry import load_data
 
-    return load_dataset(spec, include_test=include_test).to(device)
+    return load_data(spec, include_test=include_test).to(device)

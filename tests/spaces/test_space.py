@@ -52,7 +52,7 @@ def bare(params: dict[str, Value]) -> dict[str, Value]:
 
 
 def test_every_network_and_scheduler_has_a_space() -> None:
-    assert {*ARCHITECTURES, "any"} == set(space_names("architectures"))
+    assert {*ARCHITECTURES, "any", "language"} == set(space_names("architectures"))
     assert {*SCHEDULERS, "deba_short", "deba_quantile"} == set(space_names("schedulers"))
 
 
@@ -60,7 +60,7 @@ def test_every_network_and_scheduler_has_a_space() -> None:
 def test_shipped_space_is_sound(kind: Kind, name: str) -> None:
     space = load_space(kind, name)
     assert_sound(space)
-    assert (space.architecture if kind == "architectures" else space.scheduler) in (name, "deba")
+    assert (space.architecture if kind == "architectures" else space.scheduler) in (name, "deba", "any")
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

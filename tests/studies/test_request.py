@@ -57,6 +57,22 @@ def test_schedule_is_run_on_its_own_network_and_data(schedule: Schedule) -> None
     assert departures(Request(seed=7), schedule) == ""
 
 
+def test_budget_of_a_request_takes_the_place_of_epochs(schedule: Schedule) -> None:
+    request = with_schedule(Request(budget="100ex"), schedule)
+    assert (request.budget, request.epochs) == ("100ex", None)
+    request = Request(epochs=3).filled(Request(budget="100ex", seed=2))
+    assert (request.budget, request.epochs, request.seed) == (None, 3, 2)
+
+
+def test_schedule_of_a_language_model_is_run_on_its_own_sequences(schedule: Schedule) -> None:
+    changed = {"dataset": "python_source", "sequence_length": 64, "tokenizer": "/words.json"}
+    found = schedule.model_copy(update={"provenance": schedule.provenance.model_copy(update=changed)})
+    request = with_schedule(Request(), found)
+    assert (request.dataset, request.sequence_length, request.tokenizer) == tuple(changed.values())
+    other = with_schedule(Request(dataset="text:a.txt"), found)
+    assert (other.sequence_length, other.tokenizer) == (None, None)
+
+
 def test_other_data_have_other_sizes(schedule: Schedule) -> None:
     sized = schedule.model_copy(
         update={"provenance": schedule.provenance.model_copy(update={"image_size": 32})}

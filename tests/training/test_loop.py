@@ -350,7 +350,7 @@ def test_validation_loss_is_a_mean_over_examples_whatever_the_pieces(
     digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(digits, config())
-    monkeypatch.setattr("adasearch.training.run.EVAL_BATCH", 7)
+    monkeypatch.setattr("adasearch.tasks.images.EVAL_BATCH", 7)
     pieces = run(digits, config())
     assert pieces[-1].signals.val_loss == pytest.approx(whole[-1].signals.val_loss, rel=1e-6)
     assert pieces[-1].val_error == whole[-1].val_error

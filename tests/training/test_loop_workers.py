@@ -14,7 +14,7 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-import adasearch.training.run
+import adasearch.tasks.images
 from adasearch.data.batches import Batches
 from adasearch.data.load import load_dataset
 from adasearch.data.spec import DataSpec
@@ -107,7 +107,7 @@ def outcome_of(config: TrainConfig, scheduler: BatchSizeScheduler, data: Dataset
     register = DistributedDataParallel.register_comm_hook
     records = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adasearch.training.run.build_model", build_and_keep)
+        patch.setattr("adasearch.tasks.images.build_model", build_and_keep)
         patch.setattr(DistributedDataParallel, "register_comm_hook", register_and_count)
         try:
             for record in train(config, scheduler, LIMITS, data):
@@ -121,7 +121,7 @@ def worker(rank: int, folder: str, data: Dataset) -> None:
     """Take part in every run, and save what this worker saw."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    adasearch.training.run.EVAL_BATCH = 16  # so that both workers have a share of the evaluation
+    adasearch.tasks.images.EVAL_BATCH = 16  # so that both workers have a share of the evaluation
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder}/meeting",

@@ -16,6 +16,7 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
 from adasearch.signal_sets import NOISE
+from adasearch.tasks.images import Images
 from adasearch.training import memory, passes
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
@@ -30,6 +31,7 @@ from adasearch.training.passes import Passes
 from tests.training.test_loop import Recipe
 
 CPU = torch.device("cpu")
+IMAGES = Images(classes=10, image_size=16)
 LIMITS = Limits(smallest=8, largest=128)
 MIB = 2**20
 CONFIG = TrainConfig(
@@ -118,16 +120,16 @@ def test_what_was_found_is_remembered_for_the_next_run(digits: Dataset, cache_di
     assert [record.out_of_memory for record in again] == [0] * 4
     assert again[0].device_batch == 8
     for other in (replace(config, scale="nano", precision="bfloat16"), replace(config, memory_limit=10**12)):
-        assert Passes(other, 16, CPU, world=1).device_batch == 512
+        assert Passes(other, IMAGES, CPU, world=1).device_batch == 512
     (cache_dir / "adasearch" / "device_batch.json").write_text("{damaged")
-    assert Passes(config, 16, CPU, world=1).device_batch == 512
+    assert Passes(config, IMAGES, CPU, world=1).device_batch == 512
 
 
 def test_a_size_that_never_fitted_is_not_remembered(digits: Dataset, cache_dir: Path) -> None:
     config = replace(CONFIG, architecture="up to 2")
     with pytest.raises(torch.OutOfMemoryError):
         outcome(digits, config)
-    assert Passes(config, 16, CPU, world=1).device_batch == 512
+    assert Passes(config, IMAGES, CPU, world=1).device_batch == 512
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"key": null}', '"text"'])
@@ -139,8 +141,8 @@ def test_a_foreign_file_of_sizes_is_passed_over_and_replaced(
     file.write_text(content)
     config = replace(CONFIG, architecture="up to 10")
     assert outcome(digits, config)[0].out_of_memory == 2
-    assert Passes(config, 16, CPU, world=1).device_batch == 8
-    assert Passes(replace(config, compile=True), 16, CPU, world=1).device_batch == 512
+    assert Passes(config, IMAGES, CPU, world=1).device_batch == 8
+    assert Passes(replace(config, compile=True), IMAGES, CPU, world=1).device_batch == 512
 
 
 def test_a_given_size_counts_and_is_shrunk_too(digits: Dataset) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from adasearch.errors import InputError
 from adasearch.networks.registry import check_model
+from adasearch.tasks.images import Images
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.rehearsal import Rehearsal, rehearse
 
@@ -25,8 +26,7 @@ FINE = Rehearsal(
     ),
     scheduler="deba",
     fields={},
-    classes=10,
-    image_size=12,
+    task=Images(classes=10, image_size=12),
     workers=1,
 )
 

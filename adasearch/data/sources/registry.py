@@ -22,6 +22,7 @@ from adasearch.data.sources.function import open_function
 from adasearch.data.sources.parquet import PARQUET
 from adasearch.data.sources.torchvision_sets import CIFAR10, CIFAR100, FASHION_MNIST
 from adasearch.data.spec import NO_SELECTION, Selection
+from adasearch.data.text.kinds import TEXT_SOURCES, is_text
 from adasearch.errors import InputError, few, unknown
 from adasearch.user_code import find_own
 
@@ -35,8 +36,10 @@ KINDS: dict[str, Kind] = {
     "parquet": PARQUET,
     "folder": FOLDER,
 }
-SOURCES = {kind.usage: kind.what for kind in KINDS.values()} | {
-    "module:function": "your own: a function that returns (train, test) as data sets of PyTorch's kind"
+SOURCES = {
+    **{kind.usage: kind.what for kind in KINDS.values()},
+    "module:function": "your own: a function that returns (train, test) as data sets of PyTorch's kind",
+    **TEXT_SOURCES,
 }
 LARGEST_IMAGE = 8192  # pixels a side; mean and deviation of each pixel alone are then 1.6 GB
 
@@ -186,6 +189,8 @@ def _kind(source: str) -> tuple[Kind | None, str]:
         InputError: neither.
     """
     name, colon, place = source.partition(":")
+    if is_text(source):
+        raise InputError(f"dataset {source} is text, and not images")
     if name not in KINDS:
         if not colon or not place or _misspelt(name):
             raise unknown("dataset", source, SOURCES)

@@ -1,0 +1,1 @@
+"""What can be trained: the classification of images, and causal language modelling."""
