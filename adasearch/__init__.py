@@ -10,11 +10,12 @@ TYPE_CHECKING = False  # that of typing, which `python -m` would take from the c
 
 if TYPE_CHECKING:
     from adasearch.controller import BatchSizeController
+    from adasearch.functions.trial import Trial
     from adasearch.limits import Limits
     from adasearch.schedule_file import load_schedule
     from adasearch.schedulers import SCHEDULERS
 
-__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "__version__", "load_schedule"]
+__all__ = ["SCHEDULERS", "BatchSizeController", "Limits", "Trial", "__version__", "load_schedule"]
 
 __getattr__ = lazily(
     __name__,
@@ -22,6 +23,7 @@ __getattr__ = lazily(
         "BatchSizeController": "adasearch.controller.controller",
         "Limits": "adasearch.limits",
         "SCHEDULERS": "adasearch.schedulers",
+        "Trial": "adasearch.functions.trial",
         "load_schedule": "adasearch.schedule_file",
     },
 )

@@ -66,24 +66,29 @@ ROOMS = {
         but=(("config", "no"), ("task", "no"), ("same_run", "no")),
     ),
     "controller": Room("data signals training schedulers", torch="yes"),
+    "functions": Room(
+        "controller training data.spec schedulers user_code",
+        torch="yes",
+        but=(("source", "no"), ("watchdog", "no")),
+    ),
     "doctor": Room("store profiles io", slow="yes"),
     "spaces": Room("profiles schedulers training.config io", slow="yes"),
     "analysis": Room("store profiles spaces schedulers io", slow="yes"),
     "schedule_file": Room("training.config training.optimizer schedulers io", torch="lazily"),
     "studies": Room(
-        "schedule_file analysis spaces profiles store schedulers data networks io environment",
+        "schedule_file analysis spaces profiles store schedulers functions data networks io environment",
         slow="yes",
-        but=(("resolve", "yes"),),
+        but=(("resolve", "yes"), ("own_function", "yes")),
     ),
     "plots": Room("analysis profiles schedulers", slow="yes"),
     "runs": Room(
-        "studies training data spaces profiles store schedulers io environment runtime",
+        "studies training functions data spaces profiles store schedulers io environment runtime",
         torch="lazily",
         slow="yes",
         but=(("speed", "yes"),),
     ),
     "tuning": Room(
-        "studies runs.live_trial training data.spec data.load spaces profiles store schedulers "
+        "studies runs.live_trial training functions data.spec data.load spaces profiles store schedulers "
         "io.filesystem io.text io.private_folder environment runtime user_code",
         torch="lazily",
         ray="yes",
@@ -98,7 +103,7 @@ ROOMS = {
     ),
     "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
     "sources": Room("data", torch="yes"),
-    "__init__": Room("controller schedule_file schedulers"),
+    "__init__": Room("controller functions schedule_file schedulers"),
     "__main__": Room("cli"),
 }
 

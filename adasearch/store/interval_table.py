@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from adasearch.records import IntervalRecord
 from adasearch.store.parquet_file import rows_in, values_in
-from adasearch.store.rows import ACTIONS, DEFAULTS, ERRORS, POSITIVE, REQUIRED, SPENT, interval_of
+from adasearch.store.rows import ACTIONS, DEFAULTS, POSITIVE, REQUIRED, SPENT, interval_of
 from adasearch.store.schemas import SCHEMAS
 
 __all__ = ["ColumnsByTrial", "IntervalsByTrial"]
@@ -119,7 +119,6 @@ _WRONG: Sequence[tuple[Iterable[str], Callable[[Rows], Rows]]] = (
     (("step",), lambda values: values < 0),  # 0 where all updates so far were skipped
     (SPENT, lambda values: ~((values >= 0) & np.isfinite(values))),
     (("lr_scale", "next_lr_scale"), lambda values: ~((values > 0) & np.isfinite(values))),
-    (ERRORS, lambda values: (values < 0) | (values > 1)),
 )
 
 

@@ -68,7 +68,7 @@ def train(
         over = run.examples_seen >= config.budget
         val_loss = val_error = test_error = None
         wanted = "val_loss" in scheduler.needs
-        if over or wanted or _crossed(config, evaluated, run.examples_seen):
+        if over or wanted or config.evaluates(evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):
                 val_loss, val_error = run.evaluate(run.data.val)
@@ -135,10 +135,3 @@ def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> flo
     others = steps - halved
     whole = seconds["whole"] / others * halved if others and "whole" in seconds else halves / 2
     return max(0.0, halves - whole)
-
-
-def _crossed(config: TrainConfig, before: int, now: int) -> bool:
-    """Tell whether an evaluation is due: a multiple of the cadence, or a further mark, was passed."""
-    if now // config.evaluate_every > before // config.evaluate_every:
-        return True
-    return any(before < mark <= now for mark in config.evaluate_at)
