@@ -80,6 +80,8 @@ def confirm(
 
 def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console, images: str | None) -> bool:
     """Make the outstanding runs; return False if interrupted."""
+    from adasearch.studies.own_function import check_code  # which brings torch
+
     first = jobs[0].study
     for job in jobs[1:]:
         for name in ("workers", "device"):
@@ -89,6 +91,8 @@ def _run(jobs: Sequence[Job], store: Store, runtime: "Runtime", console: Console
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
     tell = once(partial(say, console))
+    accepted = runtime.accept_changed_code
+    jobs = [replace(job, study=check_code(job.study, accepted, tell)) for job in jobs]
     data = {job.study.study: data_of(job.study, console, tell, images) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)

@@ -118,6 +118,10 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
     from adasearch.data.load import card_of
     from adasearch.data.sources.registry import absolute
 
+    if study.task == "own":
+        if images is not None:
+            raise InputError(f"--images is for images that lie in files but {study.study} is of a function")
+        return DataSpec(source=study.dataset, seed=study.seed)
     source = _moved(study, images)
     spec = DataSpec(
         source=absolute(source),

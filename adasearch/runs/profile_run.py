@@ -40,8 +40,10 @@ class ProfileRun:
         """The fields of the training, each fixed or at its default."""
         return {**self.study.train_space.fixed(), **self.study.train_space.first()}
 
-    def data(self) -> "Dataset":
-        """Return the data set."""
+    def data(self) -> "Dataset | None":
+        """Return the data set; None for a training function, which has its own."""
+        if self.study.record.task == "own":
+            return None
         from adasearch.data.load import load_dataset
 
         return load_dataset(self.study.data, progress=self.progress)

@@ -60,7 +60,10 @@ def _points(run: ProfileRun) -> Iterator[SpeedPoint]:
         device_batch=run.options.device_batch,
         memory_limit=run.options.memory_limit or default_limit(),
     )
-    data = run.data().to(torch.device(record.device))
+    found = run.data()
+    if found is None:
+        raise InputError(f"{record.architecture}: a speed profile of a training function is not taken yet")
+    data = found.to(torch.device(record.device))
     sizes = ladder(record.limits)
     what = f"{record.architecture}: batch sizes timed"
     for done, size in enumerate(sizes):

@@ -19,7 +19,7 @@ from adasearch.spaces.study_spaces import Fixed, SpaceSources, function_space_of
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
 from adasearch.studies.settings import EPOCHS, limits_of, spans_of
 
-__all__ = ["OWN", "check_code", "check_flags", "function_study", "learn", "spec_of"]
+__all__ = ["OWN", "check_code", "check_flags", "function_study", "learn"]
 
 OWN: Task = "own"
 """The task of a training function of the user's own, and what its data are called."""
@@ -80,11 +80,6 @@ def check_code(study: StudyRecord, accepted: bool, say: Say) -> StudyRecord:
         )
     say(f"{what}, which is accepted")
     return replace(study, code=code)
-
-
-def spec_of(seed: int) -> DataSpec:
-    """Return what stands for the data of a function, which finds them itself."""
-    return DataSpec(source=OWN, seed=seed)
 
 
 def learn(
@@ -217,7 +212,7 @@ def function_study(
         record=record,
         train_space=train_space,
         scheduler_space=scheduler_space,
-        data=spec_of(seed),
+        data=DataSpec(source=OWN, seed=seed),
         card=card,
         defaults=defaults,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from adasearch.callbacks import Say, say_nothing
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
 from adasearch.functions.train_function import train_function
@@ -24,7 +25,12 @@ def task_of(
     name: str, folder: Path, *, scheduler: str = "deba", config: dict[str, Any] | None = None, **told: Any
 ) -> TrialTask:
     (folder / "study").mkdir(exist_ok=True)
-    settings = {"budget": BUDGET, "interval": 100, "evaluate_every": 200, "evaluate_at": (250,)}
+    settings: dict[str, Any] = {
+        "budget": BUDGET,
+        "interval": 100,
+        "evaluate_every": 200,
+        "evaluate_at": (250,),
+    }
     return TrialTask(
         trial_id=f"{name}-search-0",
         config=TrainConfig(
@@ -32,7 +38,7 @@ def task_of(
             scale="nano",
             seed=3,
             hyperparameters=Hyperparameters(batch_size=16, lr=1e-2),
-            **{**settings, **(config or {})},  # type: ignore[arg-type]
+            **{**settings, **(config or {})},
         ),
         scheduler=scheduler,
         scheduler_fields={"window": 3} if scheduler == "deba" else {},
@@ -41,7 +47,7 @@ def task_of(
         checkpoints=str(folder / "study" / "checkpoints" / name),
         checkpoint_every=1,
         function=FunctionTask(
-            **{  # type: ignore[arg-type]
+            **{
                 "params": {"batch_size": 16, "lr": 1e-2, "dropout": 0.1},
                 "epochs": BUDGET / own_loops.EXAMPLES,
                 "examples": own_loops.EXAMPLES,
@@ -52,14 +58,16 @@ def task_of(
     )
 
 
-def run(task: TrialTask, stop_after: int | None = None) -> tuple[list[IntervalRecord], Outcome | None]:
+def run(
+    task: TrialTask, stop_after: int | None = None, say: Say = say_nothing
+) -> tuple[list[IntervalRecord], Outcome | None]:
     records: list[IntervalRecord] = []
 
     def on_interval(record: IntervalRecord) -> bool:
         records.append(record)
         return record.signals.interval + 1 != stop_after
 
-    outcome = train_function(task, torch.device("cpu"), on_interval)
+    outcome = train_function(task, torch.device("cpu"), on_interval, say=say)
     return records, outcome
 
 
@@ -125,13 +133,7 @@ def test_checkpoint_of_other_code_is_passed_over(tmp_path: Path) -> None:
     assert sorted(each.name for each in files.iterdir()) == ["00000001.pt", "00000002.pt"]
     others = replace(task, scheduler_fields={"window": 4}, stored=2)
     said: list[str] = []
-    records: list[IntervalRecord] = []
-    train_function(
-        others,
-        torch.device("cpu"),
-        lambda record: bool(records.append(record)) or True,
-        say=said.append,
-    )
+    records, _ = run(others, say=said.append)
     assert records[0].signals.interval == 0
     assert all("is of another run: window 3, not 4" in each for each in said)
     assert len(said) == 2
