@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from adasearch.api.results import Results, StoredTrial, Study, load
     from adasearch.api.running import advise, compare, confirm, predict, profile, search, train
     from adasearch.controller import BatchSizeController
+    from adasearch.functions.trial import Trial
     from adasearch.limits import Limits
     from adasearch.schedule_file import load_schedule
     from adasearch.schedulers import SCHEDULERS, make_scheduler
@@ -23,6 +24,7 @@ __all__ = [
     "Results",
     "StoredTrial",
     "Study",
+    "Trial",
     "__version__",
     "advise",
     "compare",
@@ -47,6 +49,7 @@ __getattr__ = lazily(
         **dict.fromkeys(
             ["advise", "compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
         ),
+        "Trial": "adasearch.functions.trial",
         "load_schedule": "adasearch.schedule_file",
     },
 )

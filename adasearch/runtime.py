@@ -23,11 +23,13 @@ class RunOptions:
         memory_gib: memory that a worker on a CPU may take, in GiB; None for its share of 90 % of the
             machine's.
         checkpoint_every: intervals between two checkpoints, 0 for none; None for one every 30 seconds.
+        silence_minutes: after which a training function of the user's own counts as stuck.
     """
 
     device_batch: int | None = None
     memory_gib: float | None = None
     checkpoint_every: int | None = None
+    silence_minutes: float = 10.0
 
     @property
     def memory_limit(self) -> int | None:
@@ -47,6 +49,8 @@ class RunOptions:
             raise InputError(f"--memory-per-worker must be greater than 0 but got {self.memory_gib:g}")
         if self.checkpoint_every is not None and self.checkpoint_every < 0:
             raise InputError(f"--checkpoint-every must be at least 0 but got {self.checkpoint_every}")
+        if not 0 < self.silence_minutes < math.inf:
+            raise InputError(f"--silence must be greater than 0 but got {self.silence_minutes:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class Runtime:
         wait_for_nodes: seconds to wait for a cluster, and for nodes on which the trials fit.
         transfer: try first what suited other networks and data sets.
         retry_failed: try failed trials again, or not; None where all failed, or several by the same error.
+        accept_changed_code: go on although the source of a training function changed.
         options: how trials run on a device, and how often they are saved.
     """
 
@@ -77,6 +82,7 @@ class Runtime:
     wait_for_nodes: float = 0
     transfer: bool = False
     retry_failed: bool | None = None
+    accept_changed_code: bool = False
     options: RunOptions = field(default_factory=RunOptions)
 
     def check(self) -> None:

@@ -32,7 +32,8 @@ class Provenance(BaseModel):
     """Where a schedule comes from, and what is known of it.
 
     ``trial`` was trained with the seed ``search_seed``; ``confirm_seeds`` are those of the runs that checked
-    it since. ``verdict`` is the confirmed one if there is one, else the search's.
+    it since. ``verdict`` is the confirmed one if there is one, else the search's. ``params`` are those of a
+    training function of the user's own, which ``architecture`` names then; empty elsewhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +60,7 @@ class Provenance(BaseModel):
     fingerprint: str
     train_examples: int
     precision: str
+    params: dict[str, Value] = {}
     versions: dict[str, Value]
 
     @model_validator(mode="before")
@@ -156,10 +158,18 @@ class Schedule(BaseModel):
         """Return the optimiser that the search trained with, for the parameters of a model that are trained.
 
         ``scaled`` tells that it is stepped behind a ``GradScaler``.
+
+        Raises:
+            InputError: a training function of the user's own was searched, which makes its own.
         """
         from adasearch.training.muon import hidden_matrices
         from adasearch.training.optimizer import make_optimizer
 
+        if self.provenance.params:
+            raise InputError(
+                f"{self.provenance.architecture} makes its own optimizer; its settings are in "
+                "schedule.provenance.params"
+            )
         return make_optimizer(
             self.hyperparameters,
             [p for p in model.parameters() if p.requires_grad],
@@ -180,7 +190,9 @@ class Schedule(BaseModel):
         Raises:
             InputError: it cannot be written.
         """
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        without: Any = None if self.provenance.params else {"provenance": {"params"}}
+        content = self.model_dump(mode="json", exclude=without)
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
         text = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}"
         try:
             if not path.parent.exists():

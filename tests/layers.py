@@ -67,25 +67,31 @@ ROOMS = {
         but=(("config", "no"), ("task", "no"), ("same_run", "no")),
     ),
     "controller": Room("data signals training schedulers", torch="yes"),
+    "functions": Room(
+        "controller training data.spec schedulers user_code",
+        torch="yes",
+        but=(("source", "no"), ("watchdog", "no")),
+    ),
     "doctor": Room("store profiles io", slow="yes"),
     "spaces": Room("profiles schedulers training.config io", slow="yes"),
     "analysis": Room("store profiles spaces schedulers io", slow="yes"),
     "schedule_file": Room("training.config training.optimizer training.muon schedulers io", torch="lazily"),
     "studies": Room(
-        "schedule_file analysis spaces profiles store schedulers tasks data networks io environment",
+        "schedule_file analysis spaces profiles store schedulers functions tasks data networks io "
+        "environment",
         slow="yes",
-        but=(("resolve", "yes"),),
+        but=(("resolve", "yes"), ("own_function", "yes")),
     ),
     "plots": Room("analysis profiles schedulers", slow="yes"),
     "runs": Room(
-        "studies training tasks data spaces profiles store schedulers io environment runtime",
+        "studies training functions tasks data spaces profiles store schedulers io environment runtime",
         torch="lazily",
         slow="yes",
         but=(("speed", "yes"),),
     ),
     "tuning": Room(
-        "studies runs.live_trial training tasks.registry data.spec spaces profiles store schedulers "
-        "io.filesystem io.text io.private_folder environment runtime user_code",
+        "studies runs.live_trial training functions tasks.registry data.spec spaces profiles store "
+        "schedulers io.filesystem io.text io.private_folder environment runtime user_code",
         torch="lazily",
         ray="yes",
         slow="yes",
@@ -105,7 +111,7 @@ ROOMS = {
         torch="lazily",
         slow="yes",
     ),
-    "__init__": Room("api controller schedule_file schedulers"),
+    "__init__": Room("api controller functions schedule_file schedulers"),
     "__main__": Room("cli"),
 }
 

@@ -75,12 +75,13 @@ def error_bound(best: float, val_examples: int, *, objective: str = ERROR, se: f
     """Return E, the validation error up to which a trial counts as equally good as the best constant one.
 
     ``E = best + sqrt(p (1 - p) / n)`` with ``p = max(best, 1/n)``: one standard error of a fraction
-    measured on n examples. Of an objective that is no fraction it is the stored one, ``se``, or none.
+    measured on n examples. Of an objective that is no fraction, or where n is not known (0), it is the
+    stored one, ``se``, or none.
 
     >>> round(error_bound(0.10, 900), 3), error_bound(2.5, 900, objective="loss", se=0.25)
     (0.11, 2.75)
     """
-    if not is_fraction(objective):
+    if not is_fraction(objective) or not val_examples:
         return best + (se or 0.0)
     p = max(best, 1 / val_examples)
     return best + math.sqrt(p * (1 - p) / val_examples)

@@ -15,7 +15,7 @@ TOLERANCE = 0.05
 A GPU, other threads, workers or versions of libraries add in another order; training amplifies that.
 """
 
-SAME = ("torch", "torchvision", "device", "threads", "workers")
+SAME = ("torch", "torchvision", "device", "threads", "workers", "code")
 """Conditions that change numbers: alike on a CPU with one thread and one worker, runs are equal."""
 
 _NOT_COMPARED = {
@@ -23,6 +23,7 @@ _NOT_COMPARED = {
     *("compile_seconds", "checkpoint_seconds", "out_of_memory", "device_batch", "passes", "noise_form"),
 }
 _FRACTIONS = ("val_error", "test_error")
+_WORDS = ("reason", "metrics")  # and numbers in text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def differences(
         rows = [interval_row(each[index]) if index < len(each) else {} for each in (then, now)]
         epoch = (rows[0] or rows[1])["epoch"]
         for column in (rows[0] or rows[1]) if all(rows) else ["interval"]:
-            if column in _NOT_COMPARED or (column == "reason" and not words):
+            if column in _NOT_COMPARED or (column in _WORDS and not words):
                 continue
             one, other = rows[0].get(column), rows[1].get(column)
             size = _size(column, one, other)
@@ -78,7 +79,9 @@ def _size(column: str, one: Value | None, other: Value | None) -> float:
         return math.inf
     if math.isnan(one) or math.isnan(other):
         return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
-    scale = 1.0 if column in _FRACTIONS else max(abs(one), abs(other))
+    scale = max(abs(one), abs(other))
+    if column in _FRACTIONS and scale <= 1:
+        scale = 1.0
     size = abs(one - other) / scale
     return math.inf if math.isnan(size) else size
 

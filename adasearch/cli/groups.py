@@ -35,6 +35,15 @@ _RUN = [
         metavar="N",
         help="Intervals between two checkpoints; 0 for none.  [default: one every 30 seconds]",
     ),
+    click.option(
+        "--silence",
+        "silence_minutes",
+        type=float,
+        default=10,
+        show_default=True,
+        metavar="MINUTES",
+        help="After which a training function of your own (--train) counts as stuck.",
+    ),
 ]
 
 
@@ -55,9 +64,19 @@ def run_options(command: Command) -> Command:
 def _with_run(command: Command) -> Command:
     @wraps(command)
     def taking(
-        *, device_batch: int | None, memory_gib: float | None, checkpoint_every: int | None, **others: Any
+        *,
+        device_batch: int | None,
+        memory_gib: float | None,
+        checkpoint_every: int | None,
+        silence_minutes: float,
+        **others: Any,
     ) -> None:
-        run = RunOptions(device_batch=device_batch, memory_gib=memory_gib, checkpoint_every=checkpoint_every)
+        run = RunOptions(
+            device_batch=device_batch,
+            memory_gib=memory_gib,
+            checkpoint_every=checkpoint_every,
+            silence_minutes=silence_minutes,
+        )
         command(run=run, **others)
 
     return taking
@@ -303,6 +322,11 @@ def slot_options(command: Command) -> Command:
             help="Try failed trials again under their own numbers.  [default: where all failed, or several "
             "did and all by the same error]",
         ),
+        click.option(
+            "--accept-changed-code",
+            is_flag=True,
+            help="Go on although the source of a training function (--train) changed.",
+        ),
     ]
     return _added(options, _with_runtime(command))
 
@@ -319,6 +343,7 @@ def _with_runtime(command: Command) -> Command:
         address: str | None,
         wait_for_nodes: float,
         retry_failed: bool | None,
+        accept_changed_code: bool,
         **others: Any,
     ) -> None:
         runtime = Runtime(
@@ -330,6 +355,7 @@ def _with_runtime(command: Command) -> Command:
             address=address,
             wait_for_nodes=wait_for_nodes,
             retry_failed=retry_failed,
+            accept_changed_code=accept_changed_code,
         )
         command(runtime=runtime, **others)
 

@@ -20,7 +20,17 @@ __all__ = ["search"]
 
 SECTIONS = {
     "What is searched": (
-        *("architectures", "schedulers", "experiment", "space", "train_space", "fixed", "no_baseline"),
+        *(
+            "architectures",
+            "train",
+            "objective",
+            "schedulers",
+            "experiment",
+            "space",
+            "train_space",
+            "fixed",
+            "no_baseline",
+        ),
         *("trials", "sampler", "stopper", "transfer"),
     ),
     "Data": (
@@ -45,6 +55,7 @@ SECTIONS = {
     "The machine or the cluster": (
         *("cpus_per_worker", "gpus_per_worker", "slots", "device_batch", "memory_gib", "checkpoint_every"),
         *("attempts", "retry_failed", "isolation", "address", "wait_for_nodes"),
+        *("silence_minutes", "accept_changed_code"),
     ),
 }
 
@@ -56,6 +67,16 @@ SECTIONS = {
     multiple=True,
     metavar="NAME",
     help=f"{NETWORK}; repeatable.",
+)
+@click.option(
+    "--train",
+    metavar="MODULE:FUNCTION",
+    help="A training function of your own, which is handed a trial, in place of a network.",
+)
+@click.option(
+    "--objective",
+    metavar="NAME",
+    help="What of --train's evaluation is minimised.  [default: the only figure, else loss]",
 )
 @click.option(
     "--experiment",
@@ -101,6 +122,8 @@ def search(
     runtime: Runtime,
     results: str,
     architectures: tuple[str, ...],
+    train: str | None,
+    objective: str | None,
     experiment: str | None,
     schedulers: tuple[str, ...],
     trials: int | None,
@@ -131,6 +154,8 @@ def search(
     request = replace(
         request,
         architectures=architectures,
+        train=train,
+        objective=objective,
         schedulers=schedulers,
         workers=workers,
         sampler=sampler,

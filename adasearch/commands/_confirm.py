@@ -135,6 +135,8 @@ def _run(
     rounds: Iterator[list[Job]], store: Store, runtime: "Runtime", console: Console, images: str | None
 ) -> bool:
     """Make the runs of each round; return False if interrupted."""
+    from adasearch.studies.own_function import check_code  # which brings torch
+
     jobs = next(rounds, None)
     if jobs is None:
         return True
@@ -147,6 +149,8 @@ def _run(
                     f"{getattr(first, name)} and {job.study.study} {getattr(job.study, name)}; give --study"
                 )
     tell = once(partial(say, console))
+    accepted = runtime.accept_changed_code
+    jobs = [replace(job, study=check_code(job.study, accepted, tell)) for job in jobs]
     data = {job.study.study: data_of(job.study, console, tell, images) for job in jobs}
     count = sum(len(job.outstanding) for job in jobs)
     seconds = sum(job.seconds for job in jobs)

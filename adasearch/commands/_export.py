@@ -22,7 +22,7 @@ from adasearch.schedulers.points import Point, path_of, points_text
 from adasearch.schedulers.registry import BASELINE, field_defaults
 from adasearch.store.store import Store
 from adasearch.store.trusted_names import check_stored_names
-from adasearch.training.config import hyperparameters_of
+from adasearch.training.config import OWN_RESERVED, hyperparameters_of
 
 __all__ = ["export"]
 
@@ -113,11 +113,17 @@ def _turns(study: StudyRecord, trial: TrialRecord, store: Store) -> list[Point]:
 
 def _path(study: StudyRecord, trial: TrialRecord, store: Store, sequence_length: int | None) -> SizePath:
     return SizePath(
-        initial=hyperparameters_of(trial.fields_of("train")).batch_size,
+        initial=hyperparameters_of(_settings(study, trial)).batch_size,
         points=_turns(study, trial, store),
         epoch=study.train_examples,
         sequence_length=sequence_length or study.sequence_length,
     )
+
+
+def _settings(study: StudyRecord, trial: TrialRecord) -> dict[str, Value]:
+    """Return a trial's settings of the training, as far as they are not a training function's own."""
+    values = trial.fields_of("train")
+    return {name: values[name] for name in OWN_RESERVED} if study.task == "own" else values
 
 
 def _schedule(
@@ -134,7 +140,10 @@ def _schedule(
         turns = _turns(study, trial, store)
         followed = {name: value for name, value in fields.items() if name in FOLLOWED}
         name, fields = ("ramp", {"points": points_text(turns), **followed}) if turns else (BASELINE, {})
-    settings: dict[str, Value] = asdict(hyperparameters_of(trial.fields_of("train")))
+    settings: dict[str, Value] = asdict(hyperparameters_of(_settings(study, trial)))
+    own = study.task == "own"
+    if own:  # which makes its optimiser itself
+        settings = {name: settings[name] for name in OWN_RESERVED}
     return Schedule(
         schedule_version=VERSION,
         name=name,
@@ -170,6 +179,7 @@ def _schedule(
             fingerprint=study.fingerprint,
             train_examples=study.train_examples,
             precision=study.precision,
+            params=trial.fields_of("train") if own else {},
             versions=dict(trial.versions),
         ),
     )

@@ -6,10 +6,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adasearch.analysis.trajectory_diff import SAME, TOLERANCE, Difference, conditions, differences
+from adasearch.data.spec import DataSpec
 from adasearch.environment import device_name, local_device, versions
 from adasearch.errors import AdasearchError, InputError, ended_by
 from adasearch.io.progress import StepDisplay, say
@@ -25,6 +27,9 @@ from adasearch.store.trials import begin_trial, folder_of
 from adasearch.store.trusted_names import check_stored_names
 from adasearch.studies.identity import check_device
 from adasearch.studies.spans import rungs_of
+
+if TYPE_CHECKING:
+    from adasearch.data.splits import Dataset
 
 __all__ = ["rerun"]
 
@@ -63,7 +68,7 @@ def rerun(
         AdasearchError: the run failed, or it differs from its source beyond the tolerance.
     """
     from adasearch.runs.execute import data_of, with_threads
-    from adasearch.tasks.registry import load_data
+    from adasearch.studies.own_function import check_code
 
     options = options or RunOptions()
     options.check()
@@ -83,8 +88,8 @@ def rerun(
         options = replace(options, device_batch=former[0].device_batch)
     spec = data_of(study, console, partial(say, console), images)
     test = source.phase == "confirm"
-    with StepDisplay(console) as progress:
-        data = load_data(spec, include_test=test, progress=progress)
+    study = check_code(study, True, partial(say, console))
+    data = _loaded(study, spec, test, console)
     folder = folder_of(replace(source, phase="rerun", source_trial_id=source.trial_id))
 
     def continues(trial: TrialRecord) -> bool:
@@ -147,6 +152,16 @@ def _study(store: Store, source: TrialRecord, former: Sequence[IntervalRecord]) 
     if not former:
         raise InputError(f"the intervals of {source.trial_id} are not stored, so there is nothing to compare")
     return study
+
+
+def _loaded(study: StudyRecord, spec: DataSpec, test: bool, console: Console) -> "Dataset | None":
+    """Return a study's data; None where a training function has its own."""
+    from adasearch.data.load import load_dataset
+
+    if study.task == "own":
+        return None
+    with StepDisplay(console) as progress:
+        return load_dataset(spec, include_test=test, progress=progress)
 
 
 def _changed(source: TrialRecord, trial: TrialRecord) -> list[str]:

@@ -59,8 +59,11 @@ def search(
     """
     from adasearch.studies.resolve import on_device, resolve
 
-    if not request.architectures:
-        raise InputError("give --architecture NAME (see 'list architectures') or --experiment NAME")
+    if not request.networks:
+        raise InputError(
+            "give --architecture NAME (see 'list architectures'), --experiment NAME or --train "
+            "MODULE:FUNCTION"
+        )
     runtime.check()
     if (few := trials_note(runtime.trials)) is not None:
         say(console, few)
@@ -73,6 +76,8 @@ def search(
         device=_known_device(runtime),
         threads=runtime.cpus_per_worker,
         results=results,
+        accept_changed_code=runtime.accept_changed_code,
+        silence_seconds=60 * runtime.options.silence_minutes,
     )
     tell = once(partial(say, console))
     with StepDisplay(console) as progress:
@@ -219,7 +224,9 @@ def _claim(
             )
         )
     for study in resolved:
-        if not study.stored and any(source.plan.study.study == study.record.study for source in sources):
+        known = study.defaults.stored
+        new = known is None or known.code != study.record.code
+        if new and any(source.plan.study.study == study.record.study for source in sources):
             store.write_study(study.record)
     return sources
 

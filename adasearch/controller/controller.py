@@ -17,7 +17,7 @@ schedulers of ``torch.optim`` never see it.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from adasearch.controller.arguments import check_arguments, check_loss, check_options, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.curve import Curve, budget_of
-from adasearch.controller.intervals import Intervals
+from adasearch.controller.intervals import IntervalListener, Intervals
 from adasearch.controller.item_by_item import ItemByItem
 from adasearch.controller.loaders import check_loader, examples_of
 from adasearch.controller.micro_batch import MicroBatch
@@ -84,6 +84,8 @@ class BatchSizeController(ItemByItem):
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
             ``update``. A step that it skips gives no signal but counts with its loss; it ends no interval.
+        listener: hears of each interval and evaluates in place of ``evaluate``; a search's trials have one.
+        timed: what signals are measured in, such as a section of a stopwatch.
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
@@ -110,6 +112,8 @@ class BatchSizeController(ItemByItem):
         epochs: float | None = None,
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
+        listener: IntervalListener | None = None,
+        timed: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         check_arguments(
             model,
@@ -161,6 +165,7 @@ class BatchSizeController(ItemByItem):
             world=processes.count,
             rank=processes.rank,
             resumable=True,
+            timed=timed,
             device=self._trained.device,
             preconditioner=preconditioner_of(optimizer),
         )
@@ -187,6 +192,7 @@ class BatchSizeController(ItemByItem):
             watch=self._watch,
             trained=self._trained,
             random=self._random,
+            listener=listener,
         )
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True

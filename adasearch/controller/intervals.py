@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Protocol
 
 from adasearch.controller.arguments import number_of
 from adasearch.controller.micro_batch import MicroBatch
@@ -19,7 +20,30 @@ from adasearch.training.history import history_of, rows_of
 from adasearch.training.optimizer import Update
 from adasearch.training.processes import Processes
 
-__all__ = ["Intervals"]
+__all__ = ["IntervalListener", "Intervals"]
+
+
+class IntervalListener(Protocol):
+    """Who hears of a run's intervals, evaluates at their ends, and says when the run is over."""
+
+    @property
+    def budget(self) -> int:
+        """Examples of the run; the interval that reaches them is the last."""
+        ...
+
+    def begins(self) -> None:
+        """An interval begins."""
+
+    def evaluate(self, examples_seen: int, *, wanted: bool) -> float | None:
+        """An interval's steps are over: return the validation loss if it is wanted, or was due."""
+        ...
+
+    def ends(self, signals: Signals) -> str | None:
+        """Say why nothing is decided after this interval; None if the scheduler is to be asked."""
+        ...
+
+    def decided(self, signals: Signals, decision: Decision, noise_form: str | None, passes: int) -> None:
+        """An interval ended so."""
 
 
 class Intervals:
@@ -48,6 +72,7 @@ class Intervals:
         watch: told what came of each batch and interval.
         trained: what the optimiser updates.
         random: the random numbers to come.
+        listener: in place of ``evaluate``, and told of each interval.
     """
 
     def __init__(
@@ -66,6 +91,7 @@ class Intervals:
         watch: Watch,
         trained: Trained,
         random: RandomNumbers,
+        listener: IntervalListener | None = None,
     ) -> None:
         self._scheduler, self._limits, self._examples = scheduler, limits, examples
         self.initial_batch_size = batch_size
@@ -73,6 +99,7 @@ class Intervals:
         self._evaluate = evaluate
         self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
         self._watch, self._trained, self._random = watch, trained, random
+        self._listener = listener
         self._mark = 0  # in examples, at which the interval ends
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -92,7 +119,10 @@ class Intervals:
             self._trained.look()
             self.lr_scale = self.decision.lr_scale
             self._mark = (self.examples_seen // self._span + 1) * self._span
-            steps = math.ceil((self._mark - self.examples_seen) / part.batch_size)
+            if self._listener is not None:
+                self._listener.begins()
+                self._mark = min(self._mark, self._listener.budget)
+            steps = max(1, math.ceil((self._mark - self.examples_seen) / part.batch_size))
             self._meter.begin(steps, part.batch_size, part.passes)
         self._meter.begin_step(part.batch_size, part.passes)
 
@@ -115,14 +145,7 @@ class Intervals:
     def _decide(self, batch_size: int) -> None:
         """Close the interval: add its row to the history and ask the scheduler."""
         measured = self._meter.finish()
-        val_loss = None
-        if self._evaluate is not None and "val_loss" in self._scheduler.needs:
-            self._sampler.evaluating = True
-            try:
-                found = number_of(self._evaluate(), "what evaluate returns")
-            finally:
-                self._sampler.evaluating = False
-            val_loss = self._processes.sum(found) / self._processes.count
+        val_loss = self._val_loss()
         self.history.append(
             Signals(
                 interval=len(self.history),
@@ -137,7 +160,10 @@ class Intervals:
                 **measured,
             )
         )
-        if self._meter.empty:
+        over = None if self._listener is None else self._listener.ends(self.history[-1])
+        if over is not None:
+            self.decision = hold(self.history[-1], over)
+        elif self._meter.empty:
             self.decision = hold(self.history[-1], "no parameter of the optimiser had a gradient")
         else:
             self.decision = decide(self._scheduler, self.history, self._limits)
@@ -147,6 +173,20 @@ class Intervals:
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)
+        if self._listener is not None:
+            form = self._meter.form if self.history[-1].noise_count else None
+            passes = self._sampler.passes(batch_size)
+            self._listener.decided(self.history[-1], self.decision, form, passes)
+
+    def _val_loss(self) -> float | None:
+        """Return the validation loss, if it is wanted."""
+        wanted = "val_loss" in self._scheduler.needs
+        if self._listener is not None:
+            return self._listener.evaluate(self.examples_seen, wanted=wanted)
+        if self._evaluate is None or not wanted:
+            return None
+        returned = number_of(self._evaluate(), "what evaluate returns")
+        return self._processes.sum(returned) / self._processes.count
 
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on, the sampler's state with it."""

@@ -26,7 +26,7 @@ __all__ = ["data_of", "interval_line", "run_and_keep", "unchanged", "with_thread
 def run_and_keep(
     live: LiveTrial,
     task: TrialTask,
-    data: "Data",
+    data: "Data | None",
     store: Store,
     *,
     device: str,
@@ -36,15 +36,16 @@ def run_and_keep(
 ) -> TrialRecord:
     """Train a trial in this process from what is stored of it to its end, and keep what comes of it.
 
-    ``heard`` is told of each interval, ``say`` of what a person should know; ``scheduler`` None is the
-    task's. After Ctrl-C, or where the store cannot be written, the trial's row says "running", so that it
-    goes on another time.
+    ``data`` are None for a training function of the user's own. ``heard`` is told of each interval, ``say``
+    of what a person should know; ``scheduler`` None is the task's. After Ctrl-C, or where the store cannot be
+    written, the trial's row says "running", so that it goes on another time.
 
     Raises:
         StoreError: the store cannot be written.
     """
     import torch
 
+    from adasearch.functions.train_function import train_function
     from adasearch.training.trial import train_trial
 
     def on_interval(interval: IntervalRecord) -> bool:
@@ -55,7 +56,11 @@ def run_and_keep(
         return True
 
     try:
-        outcome = train_trial(task, data, torch.device(device), on_interval, scheduler=scheduler, say=say)
+        place = torch.device(device)
+        if data is None:
+            outcome = train_function(task, place, on_interval, scheduler=scheduler, say=say)
+        else:
+            outcome = train_trial(task, data, place, on_interval, scheduler=scheduler, say=say)
         assert outcome is not None, "nobody told it to stop"
     except KeyboardInterrupt:
         live.write_intervals()
@@ -129,6 +134,10 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
     """
     from adasearch.tasks.registry import absolute, card_of
 
+    if study.task == "own":
+        if images is not None:
+            raise InputError(f"--images is for images that lie in files but {study.study} is of a function")
+        return DataSpec(source=study.dataset, seed=study.seed)
     source = _moved(study, images)
     spec = DataSpec(
         source=absolute(source),

@@ -12,7 +12,7 @@ from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
 from adasearch.store.trials import close_trial
 from adasearch.training.config import TrainConfig
-from adasearch.training.task import Outcome, TrialTask
+from adasearch.training.task import FunctionTask, Outcome, TrialTask
 
 __all__ = ["LiveTrial"]
 
@@ -68,6 +68,19 @@ class LiveTrial:
             checkpoints=self._store.checkpoint_folder(self.record),
             checkpoint_every=options.checkpoint_every,
             stored=len(self.intervals),
+            function=None if study.task != "own" else self._function(study, options),
+        )
+
+    def _function(self, study: StudyRecord, options: RunOptions) -> FunctionTask:
+        return FunctionTask(
+            params=self.record.fields_of("train"),
+            epochs=study.budget / study.train_examples,
+            examples=study.train_examples,
+            objective=study.objective,
+            phase=self.record.phase,
+            role=self.record.role,
+            code=study.code,
+            silence_seconds=60 * options.silence_minutes,
         )
 
     def add(self, delivered: IntervalRecord) -> bool:

@@ -40,8 +40,10 @@ class ProfileRun:
         """The fields of the training, each fixed or at its default."""
         return {**self.study.train_space.fixed(), **self.study.train_space.first()}
 
-    def data(self) -> "Data":
-        """Return the data set."""
+    def data(self) -> "Data | None":
+        """Return the data set; None for a training function, which has its own."""
+        if self.study.record.task == "own":
+            return None
         from adasearch.tasks.registry import load_data
 
         return load_data(self.study.data, progress=self.progress)

@@ -29,6 +29,8 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
     wanted: list[tuple[Rehearsal, frozenset[str]]] = []
     for study in studies:
         record = study.record
+        if record.task == "own":  # what it is was found by its first steps
+            continue
         training = _first(study.train_space)
         ours = record.architecture in OURS and ":" not in record.scheduler
         if ours and training.get("optimizer") != "muon":  # which not every network has matrices for

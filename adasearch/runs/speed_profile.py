@@ -82,7 +82,10 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
         device_batch=run.options.device_batch,
         memory_limit=run.options.memory_limit or default_limit(),
     )
-    data = run.data().to(torch.device(record.device))
+    found = run.data()
+    if found is None:
+        raise InputError(f"{record.architecture}: a speed profile of a training function is not taken yet")
+    data = found.to(torch.device(record.device))
     what = f"{record.architecture}: batch sizes timed"
     for done, size in enumerate(sizes):
         try:

@@ -121,7 +121,7 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
 
 
 def _train(
-    run: ProfileRun, live: LiveTrial, record: StudyRecord, data: "Data", *, done: int, total: int
+    run: ProfileRun, live: LiveTrial, record: StudyRecord, data: "Data | None", *, done: int, total: int
 ) -> None:
     """Train a run of the profile to its end; ``done`` intervals of ``total`` lie before it."""
     from adasearch.runs.speed import FixedBatch

@@ -2,7 +2,7 @@
 
 A study takes one architecture file (``train/...``) and one scheduler file (``scheduler/...``)::
 
-    scheduler: deba                                  # or  architecture: resnet18
+    scheduler: deba                                  # or  architecture: resnet18, or function: my_loop:train
     fields:
       window: {int: [3, 20], default: 15}
       stability_threshold: {float: [0.01, 1.0], log: true}
@@ -16,6 +16,8 @@ A study takes one architecture file (``train/...``) and one scheduler file (``sc
       cooldown: {int: [0, 10]}                       # intervals that a new size stays at least
       grow_only: {choice: [false, true]}
 
+The fields of a ``function`` are whatever its user named them, beside ``lr`` and ``batch_size``.
+
 A field that the file leaves out keeps the default of its class. ``default`` is the value of the first trial;
 without one it is the class's default if the range holds it, else the middle of the range.
 """
@@ -26,7 +28,7 @@ import reprlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -38,16 +40,18 @@ from adasearch.records import Value
 from adasearch.schedulers.fields import WRAPPERS, field_kinds, fits, wanted
 from adasearch.schedulers.registry import make_scheduler, scheduler_class
 from adasearch.spaces.field import FieldSpace
+from adasearch.training.config import OWN_RESERVED, Hyperparameters
 
 __all__ = ["Space", "load_space", "parse_space", "space_names"]
 
 
 class Space(BaseModel):
-    """The search space of an architecture's training or of a scheduler, as in a YAML file."""
+    """The search space of a training, of a network or of a function, or of a scheduler, as in a YAML file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str | None = None
+    function: str | None = None
     scheduler: str | None = None
     fields: dict[str, FieldSpace] = {}
 
@@ -65,7 +69,7 @@ class Space(BaseModel):
 
     @model_validator(mode="after")
     def _one_owner(self) -> "Space":
-        if (self.architecture is None) == (self.scheduler is None):
+        if sum(each is not None for each in (self.architecture, self.function, self.scheduler)) != 1:
             raise ValueError("give exactly one of architecture: NAME and scheduler: NAME")
         if ":" in (self.scheduler or "") and not re.fullmatch(r"[^\W\d][\w.]*:\w+", str(self.scheduler)):
             raise ValueError(f"scheduler must be a name or module:Class but got {self.scheduler!r}")
@@ -107,7 +111,7 @@ class Space(BaseModel):
         defaults = self._class_defaults()
         searched = self.distributions()
         return {
-            self._key(name): field.first(defaults[name])
+            self._key(name): field.first(defaults.get(name))
             for name, field in self.fields.items()
             if self._key(name) in searched
         }
@@ -186,15 +190,16 @@ class Space(BaseModel):
         }
 
     def _class_defaults(self) -> dict[str, Value]:
-        own = {field.name: field.default for field in dataclasses.fields(self._owner_class())}
+        fields: Any = dataclasses.fields(self._owner_class())
+        own: dict[str, Value] = {field.name: field.default for field in fields}
+        if self.function is not None:
+            return {name: own[name] for name in OWN_RESERVED}
         # Of the wrappers only those that are given: a space without them is the one it always was.
-        return {name: WRAPPERS[name] for name in WRAPPERS if name in self.fields} | own  # type: ignore[return-value]
+        return {name: WRAPPERS[name] for name in WRAPPERS if name in self.fields} | own
 
     def _owner_class(self) -> type:
         if self.scheduler is not None:
             return scheduler_class(self.scheduler)
-        from adasearch.training.config import Hyperparameters
-
         return Hyperparameters
 
     def check(self) -> None:
@@ -203,12 +208,9 @@ class Space(BaseModel):
         Raises:
             InputError: an unknown field, or values that the class refuses.
         """
-        if self.scheduler is not None:
-            kinds = field_kinds(scheduler_class(self.scheduler))
-        else:
-            kinds = get_type_hints(self._owner_class())
+        kinds = self._kinds()
         for name, field in self.fields.items():
-            if name not in kinds:
+            if name not in kinds and self.function is None:
                 raise unknown(f"field of {self.scheduler or 'training'}", name, kinds)
             if field.quantile is not None:
                 known = CALIBRATED.get(self.scheduler or "", {})
@@ -218,7 +220,7 @@ class Space(BaseModel):
                         + "; ".join(f"{owner}: {', '.join(names)}" for owner, names in CALIBRATED.items())
                     )
                 continue
-            for value in field.probes():
+            for value in field.probes() if name in kinds else ():
                 if not fits(kinds[name], value) or (kinds[name] is int and field.float_ is not None):
                     raise InputError(f"field {name} takes {wanted(kinds[name])} but got {value!r}")
         start = f"{self.kind}/"
@@ -228,6 +230,13 @@ class Space(BaseModel):
             for value in () if field.quantile is not None else field.probes():
                 self._try_beside(name, value, own)
         self._try("the first trial", own)
+
+    def _kinds(self) -> dict[str, object]:
+        """Return the kinds of fields by name; a training function alone knows what its others are."""
+        if self.scheduler is not None:
+            return dict(field_kinds(scheduler_class(self.scheduler)))
+        kinds = get_type_hints(Hyperparameters)
+        return kinds if self.function is None else {name: kinds[name] for name in OWN_RESERVED}
 
     def _try_beside(self, name: str, value: Value, first: Mapping[str, Value]) -> None:
         """Try a value beside the class's defaults or, where it does not suit them, the first trial's."""
@@ -240,6 +249,8 @@ class Space(BaseModel):
         try:
             if self.scheduler is not None:
                 make_scheduler(self.scheduler, values)
+            elif self.function is not None:
+                self._owner_class()(**{name: values[name] for name in OWN_RESERVED if name in values})
             else:
                 self._owner_class()(**values)
         except ValueError as error:

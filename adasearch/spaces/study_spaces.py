@@ -1,22 +1,25 @@
 """A study's two search spaces, from files, from the store and from what the user fixed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adasearch.errors import InputError, unknown
-from adasearch.io.yaml_text import parse_yaml
+from adasearch.io.yaml_text import parse_yaml, read_yaml
 from adasearch.records import Limits, Value
 from adasearch.schedulers.by_optimizer import OPTIMIZERS
 from adasearch.schedulers.fields import field_kinds
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.field import scalar
 from adasearch.spaces.space import Space, load_space, parse_space, space_names
+from adasearch.training.config import OWN_RESERVED
 
 __all__ = [
     "GENERAL_SPACE",
     "LANGUAGE_SPACE",
     "Fixed",
     "SpaceSources",
+    "function_space_of",
     "parse_fixed",
     "scheduler_space_of",
     "train_space_of",
@@ -44,12 +47,12 @@ class SpaceSources:
     """Where a study's space is taken from: the first that is there, else the one that comes with adasearch.
 
     Args:
-        given: the file or name that the user gave.
+        given: the file or name that the user gave, or of a training function what such a file holds.
         published: that of an experiment.
         stored: that of a stored study, as JSON.
     """
 
-    given: str | None = None
+    given: str | Mapping[str, object] | None = None
     published: Space | None = None
     stored: str | None = None
 
@@ -102,7 +105,12 @@ def train_space_of(
     scheduler, allowed = scheduler_space.scheduler or "", scheduler_space.lr_schedules()
     for setting in fixed:
         if setting.kind == "train":
-            space = _with_fixed(space, setting, scheduler, limits, allowed)
+            space = _with_fixed(space, setting, limits)
+            if setting.name == "lr_schedule" and setting.value not in allowed:
+                raise InputError(
+                    f"{setting.flag} train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but "
+                    f"got {setting.value!r}"
+                )
     _check_optimizer(space, scheduler_space)
     narrowed = space.with_choices("lr_schedule", allowed)
     only = []
@@ -131,9 +139,47 @@ def _check_optimizer(space: Space, scheduler_space: Space) -> None:
                 )
 
 
+def function_space_of(
+    function: str, limits: Limits, sources: SpaceSources, fixed: Sequence[Fixed]
+) -> tuple[Space, list[str]]:
+    """Return the space of a training function's parameters, and what is to be said of it.
+
+    Without a file of its own ``lr`` and ``batch_size`` are searched as ``GENERAL_SPACE`` says.
+
+    Raises:
+        InputError: a space for another function, or a value that breaks a rule.
+    """
+    given, notes = sources.given, []
+    if given is None and sources.stored is not None:
+        space = parse_space(parse_yaml(sources.stored, "stored space"), "stored space")
+    else:
+        general = load_space("architectures", GENERAL_SPACE)
+        usual = {name: general.fields[name] for name in OWN_RESERVED}
+        if given is None:
+            space = Space(function=function, fields=usual)
+            notes = [f"{function} is searched over {' and '.join(usual)} alone (see --train-space)"]
+        else:
+            origin = f"space {given}" if isinstance(given, str) else "train_space"
+            content = read_yaml(Path(given), origin) if isinstance(given, str) else given
+            if isinstance(content, Mapping) and not {"function", "architecture", "scheduler"} & set(content):
+                content = {"function": function, **content}
+            space = parse_space(content, origin)
+            if space.function not in (function, GENERAL_SPACE):
+                kind = space.function or space.architecture or space.scheduler
+                raise InputError(f"--train-space: {origin} is for {kind}, not {function}")
+            space = space.model_copy(update={"function": function})
+    space, cut = _inside(space, limits, given)
+    for setting in fixed:
+        if setting.kind == "train":
+            space = _with_fixed(space, setting, limits)
+    return space, [*notes, *cut]
+
+
 def _train_space(architecture: str, sources: SpaceSources, general: str) -> tuple[Space, list[str]]:
     """Return the space as it is where it comes from."""
     given = sources.given
+    if isinstance(given, Mapping):
+        raise InputError("train_space must name a file, or a space that comes with adasearch")
     if given is None and sources.published is not None:
         return sources.published, []
     if given is None and sources.stored is not None:
@@ -151,7 +197,7 @@ def _train_space(architecture: str, sources: SpaceSources, general: str) -> tupl
     return space, []
 
 
-def _inside(space: Space, limits: Limits, given: str | None) -> tuple[Space, list[str]]:
+def _inside(space: Space, limits: Limits, given: object) -> tuple[Space, list[str]]:
     """Return a space whose initial batch sizes lie inside the limits."""
     beyond = [s for s in space.ends("batch_size") if not (isinstance(s, int) and limits.admit(s))]
     if not beyond:
@@ -163,23 +209,15 @@ def _inside(space: Space, limits: Limits, given: str | None) -> tuple[Space, lis
     return space.within("batch_size", limits.smallest, limits.largest), [note]
 
 
-def _with_fixed(
-    space: Space, setting: Fixed, scheduler: str, limits: Limits, allowed: Collection[str]
-) -> Space:
-    """Return a space with a field fixed to what the limits and the scheduler allow."""
+def _with_fixed(space: Space, setting: Fixed, limits: Limits) -> Space:
+    """Return a space with a field fixed to what the limits allow."""
     value = setting.value
     if setting.name == "batch_size" and not (isinstance(value, int) and limits.admit(value)):
         raise InputError(
             f"{setting.flag} train/batch_size must lie in {limits.smallest} to {limits.largest} but got "
             f"{value} (see --smallest and --largest)"
         )
-    space = space.with_fixed(setting.name, value, setting.flag)
-    if setting.name == "lr_schedule" and value not in allowed:
-        raise InputError(
-            f"{setting.flag} train/lr_schedule must be one of {sorted(allowed)} for {scheduler} but got "
-            f"{value!r}"
-        )
-    return space
+    return space.with_fixed(setting.name, value, setting.flag)
 
 
 def scheduler_space_of(scheduler: str, sources: SpaceSources, fixed: Sequence[Fixed]) -> Space:
@@ -188,7 +226,7 @@ def scheduler_space_of(scheduler: str, sources: SpaceSources, fixed: Sequence[Fi
     Raises:
         InputError: a space for another scheduler, or a value that breaks a rule.
     """
-    if sources.given is not None and scheduler != BASELINE:
+    if isinstance(sources.given, str) and scheduler != BASELINE:
         space = load_space("schedulers", sources.given, scheduler)
         if space.scheduler != scheduler:
             raise InputError(f"--space {sources.given} is for {space.scheduler}, not {scheduler}")

@@ -37,6 +37,8 @@ def begin_trial(
     workers: int | None = None,
 ) -> TrialRecord:
     """Return a trial of a study that begins now; its role is its phase, and its workers the study's."""
+    if study.code is not None:
+        versions = {**versions, "code": study.code}
     return TrialRecord(
         trial_id=f"{study.study}-{phase}-{number}",
         number=number,

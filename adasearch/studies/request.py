@@ -1,7 +1,7 @@
 """What a user asked for, and the studies that it comes to."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -33,9 +33,14 @@ class Request:
     ``scheduler=file``. The spaces of an ``experiment`` take the place of
     those that come with adasearch. ``scheduled`` holds what an exported schedule fixes. ``device`` is None
     where it is not known yet. ``results`` is the folder that advice names.
+
+    ``train`` names a training function of the user's own in place of ``architectures``, and ``objective``
+    what of its evaluation is minimised; its ``train_space`` may be what such a file holds.
     """
 
     architectures: Sequence[str] = ()
+    train: str | None = None
+    objective: str | None = None
     schedulers: Sequence[str] = ()
     dataset: str | None = None
     image_size: int | None = None
@@ -64,7 +69,7 @@ class Request:
     sampler: Sampler | None = None
     stopper: Stopper | None = None
     space: str | Sequence[str] | None = None
-    train_space: str | None = None
+    train_space: str | Mapping[str, object] | None = None
     fixed: Sequence[str] = ()
     scheduled: Sequence[str] = ()
     study: str | None = None
@@ -74,6 +79,13 @@ class Request:
     clock: Clock | None = None
     device_profile: str | None = None
     results: str = "results"
+    accept_changed_code: bool = False
+    silence_seconds: float = 600.0
+
+    @property
+    def networks(self) -> Sequence[str]:
+        """The architectures, or the training function in place of one."""
+        return self.architectures if self.train is None else (self.train,)
 
     @property
     def source(self) -> str:

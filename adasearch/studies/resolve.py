@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timezone
+from functools import partial
 from operator import attrgetter
 
 from adasearch.callbacks import Progress, Say, no_progress, once
@@ -32,6 +33,7 @@ from adasearch.spaces.space import Space
 from adasearch.spaces.study_spaces import (
     GENERAL_SPACE,
     LANGUAGE_SPACE,
+    Fixed,
     SpaceSources,
     scheduler_space_of,
     train_space_of,
@@ -39,6 +41,8 @@ from adasearch.spaces.study_spaces import (
 from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
 from adasearch.studies.naming import study_name
+from adasearch.studies.own_function import OWN, check_code, function_study, learn
+from adasearch.studies.own_function import check_flags as check_function_flags
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
 from adasearch.studies.settings import limits_of, spans_of
 from adasearch.studies.text_data import check_flags, text_settings
@@ -69,7 +73,10 @@ def resolve(
         InputError: an unknown name, a value that breaks a rule, or a stored study of another identity.
         AdasearchError: the data cannot be downloaded.
     """
+    check_function_flags(request)
     _check(request)
+    if request.train is not None:
+        request = replace(request, dataset=OWN)
     if request.download:
         fetch(request.source)
     cards: dict[DataSpec, Card] = {}
@@ -80,18 +87,48 @@ def resolve(
         return cards[spec]
 
     say = once(say)
+    baseline = [BASELINE] if request.baseline is not False or BASELINE in request.schedulers else []
+    schedulers = list(dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]))
+    if request.train is not None:
+        studies = _of_function(request, request.train, schedulers, stored, say)
+        return [on_device(study, request, profiles, say) for study in studies]
     resolved = []
     for architecture in dict.fromkeys(request.architectures):
-        baseline = [BASELINE] if request.baseline is not False or BASELINE in request.schedulers else []
-        for scheduler in dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]):
+        for scheduler in schedulers:
             defaults = _defaults(request, architecture, scheduler, stored)
             study = _study(request, architecture, scheduler, defaults, card, say)
             resolved.append(on_device(study, request, profiles, say))
     return resolved
 
 
+def _of_function(
+    request: Request, function: str, schedulers: Sequence[str], stored: Lookup, say: Say
+) -> list[ResolvedStudy]:
+    """Return the studies of a training function of the user's own, whose first steps are tried for it."""
+    fixed = request.settings(request.schedulers)
+    defaults = {each: _defaults(request, function, each, stored) for each in schedulers}
+    for each in defaults.values():
+        if each.stored is not None:
+            check_code(each.stored, request.accept_changed_code, say)
+    spaces = {each: _scheduler_space(request, each, defaults[each], fixed) for each in schedulers}
+    learnt = learn(request, [(each, defaults[each], spaces[each]) for each in schedulers], fixed)
+    return [
+        function_study(
+            request,
+            each,
+            defaults[each],
+            learnt,
+            spaces[each],
+            fixed,
+            partial(_name, request, function, each, nothing_stored),
+            say,
+        )
+        for each in schedulers
+    ]
+
+
 def _check(request: Request) -> None:
-    for architecture in request.architectures:
+    for architecture in request.architectures:  # none beside a training function
         kind = _task(request, architecture)
         check_name(kind, architecture, _scale(request))
         check_flags(request, kind)
@@ -186,17 +223,9 @@ def _spaces(
     request: Request, architecture: str, scheduler: str, limits: Limits, defaults: Defaults, say: Say
 ) -> tuple[Space, Space]:
     """Return the spaces of the training and of the scheduler."""
-    stored, former, published = defaults.stored, defaults.former, request.experiment
+    former, published = defaults.former, request.experiment
     fixed = request.settings(request.schedulers)
-    scheduler_space = scheduler_space_of(
-        scheduler,
-        SpaceSources(
-            given=_given_space(request, scheduler),
-            published=published.scheduler_space(scheduler) if published else None,
-            stored=stored.scheduler_space if stored else None,
-        ),
-        fixed,
-    )
+    scheduler_space = _scheduler_space(request, scheduler, defaults, fixed)
     train_space, notes = train_space_of(
         architecture,
         scheduler_space,
@@ -212,6 +241,19 @@ def _spaces(
     for note in notes:
         say(note)
     return train_space, scheduler_space
+
+
+def _scheduler_space(request: Request, scheduler: str, defaults: Defaults, fixed: Sequence[Fixed]) -> Space:
+    stored, published = defaults.stored, request.experiment
+    return scheduler_space_of(
+        scheduler,
+        SpaceSources(
+            given=_given_space(request, scheduler),
+            published=published.scheduler_space(scheduler) if published else None,
+            stored=stored.scheduler_space if stored else None,
+        ),
+        fixed,
+    )
 
 
 def _study(

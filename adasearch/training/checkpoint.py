@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import distributed as dist
@@ -44,6 +44,20 @@ class RunState:
     evaluated: int
 
 
+class Placed(Protocol):
+    """Something that trains on a device, as one of so many processes."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """How many processes there are."""
+        ...
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -68,7 +82,7 @@ class Checkpoints:
         self._say = say
         self._last = time.monotonic()
 
-    def due(self, intervals: int, run: Run) -> bool:
+    def due(self, intervals: int, run: Placed) -> bool:
         """Tell whether a checkpoint is due after so many intervals; every worker is told the same."""
         if self._every is not None:
             return self._every > 0 and intervals % self._every == 0
@@ -86,7 +100,6 @@ class Checkpoints:
             StoreError: the folder cannot be written.
         """
         state = {
-            "identity": [VERSION, *map(text_of, identity)],
             "progress": asdict(progress),
             "device_batch": run.passes.device_batch,
             "step": run.step,
@@ -98,15 +111,19 @@ class Checkpoints:
             "workers": _gathered(_own_state(run)),
         }
         if run.rank == 0:
-            data = io.BytesIO()
-            torch.save(state, data)
-            self._check_place()
-            write_whole(
-                self._files,
-                f"{self._root}/{len(progress.history):08d}.pt",
-                memoryview(sealed(data.getbuffer())),
-            )
-            self._remove_others(len(progress.history))
+            self.write(len(progress.history), state, identity)
+
+    def write(self, intervals: int, state: Mapping[str, Any], identity: Sequence[object]) -> None:
+        """Write a state after so many intervals, and remove older ones; for one of several workers to do.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        data = io.BytesIO()
+        torch.save({"identity": [VERSION, *map(text_of, identity)], **state}, data)
+        self._check_place()
+        write_whole(self._files, f"{self._root}/{intervals:08d}.pt", memoryview(sealed(data.getbuffer())))
+        self._remove_others(intervals)
         self._last = time.monotonic()
 
     def _check_place(self) -> None:
@@ -120,7 +137,12 @@ class Checkpoints:
             raise StoreError(f"cannot write a checkpoint: {study} is not there")
 
     def load(self, run: Run, identity: Sequence[object]) -> RunState | None:
-        """Take ``run`` to the newest checkpoint that counts; None, and the run as it was, if there is none.
+        """Take ``run`` to the newest checkpoint that counts; None, and the run as it was, without any."""
+        state = self.newest(identity)
+        return None if state is None else _restored(run, state)
+
+    def newest(self, identity: Sequence[object]) -> dict[str, Any] | None:
+        """Return the state of the newest checkpoint that counts; None if there is none.
 
         A checkpoint that cannot be read, or is of another run or format, is passed over, and that is said.
         """
@@ -129,7 +151,7 @@ class Checkpoints:
             state = self._read(path)
             why = _why_not(state, identity)
             if why is None:
-                return _restored(run, state)
+                return state
             self._say(f"checkpoint {path.rpartition('/')[2]} is passed over: {why}")
         return None
 

@@ -12,7 +12,10 @@ from adasearch.schedulers.base import LR_SCHEDULES
 from adasearch.schedulers.fields import fits, wanted
 from adasearch.schedulers.run_plan import LrCurve, RunPlan
 
-__all__ = ["Hyperparameters", "TrainConfig", "hyperparameters_of"]
+__all__ = ["OWN_RESERVED", "Hyperparameters", "TrainConfig", "hyperparameters_of"]
+
+OWN_RESERVED = ("batch_size", "lr")
+"""What every training function of the user's own has among its parameters, beside any others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,14 +194,26 @@ class TrainConfig:
         """What a scheduler may know of the run beforehand."""
         return RunPlan(budget=self.budget, interval=self.interval, curve=self.hyperparameters.lr_curve)
 
+    def evaluates(self, before: int, now: int) -> bool:
+        """Tell whether between two numbers of examples seen the cadence, or a further mark, was passed."""
+        if now // self.evaluate_every > before // self.evaluate_every:
+            return True
+        return any(before < mark <= now for mark in self.evaluate_at)
+
     @classmethod
     def of(cls, study: StudyRecord, trial: TrialRecord) -> "TrainConfig":
-        """Return the run that a trial of a study stands for."""
+        """Return the run that a trial of a study stands for.
+
+        A training function of the user's own knows itself what it does with its parameters.
+        """
+        values = trial.fields_of("train")
+        if study.task == "own":
+            values = {name: values[name] for name in OWN_RESERVED}
         return cls(
             architecture=study.architecture,
             scale=study.scale,
             seed=trial.seed,
-            hyperparameters=hyperparameters_of(trial.fields_of("train")),
+            hyperparameters=hyperparameters_of(values),
             budget=study.budget,
             interval=study.interval,
             evaluate_every=study.evaluate_every,

@@ -4,7 +4,7 @@ Tune, the store, a notebook and a test consume the same records; stopping early 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -73,7 +73,7 @@ def train(
         over = run.examples_seen >= config.budget
         found = test = None
         wanted = "val_loss" in rule.needs
-        if over or wanted or _crossed(config, evaluated, run.examples_seen):
+        if over or wanted or config.evaluates(evaluated, run.examples_seen):
             evaluated = run.examples_seen
             with run.clock.section("eval"):
                 found = run.evaluate("val")
@@ -129,7 +129,7 @@ def train(
             raise DivergedError(f"{broken[0]} in interval {signals.interval} (step {signals.step})")
 
 
-def _decision(run: Run, rule: BatchSizeScheduler, history: Sequence[Signals], limits: Limits) -> Decision:
+def _decision(run: Run, rule: BatchSizeScheduler, history: list[Signals], limits: Limits) -> Decision:
     """Ask the scheduler, in every process; they saw the same signals, so different answers are a bug."""
     found = decide(rule, history, limits)
     size, factor = "the batch size", "the learning rate's factor"
@@ -146,10 +146,3 @@ def _extra_seconds(seconds: Mapping[str, float], halved: int, steps: int) -> flo
     others = steps - halved
     whole = seconds["whole"] / others * halved if others and "whole" in seconds else halves / 2
     return max(0.0, halves - whole)
-
-
-def _crossed(config: TrainConfig, before: int, now: int) -> bool:
-    """Tell whether an evaluation is due: a multiple of the cadence, or a further mark, was passed."""
-    if now // config.evaluate_every > before // config.evaluate_every:
-        return True
-    return any(before < mark <= now for mark in config.evaluate_at)

@@ -6,21 +6,11 @@ workers DDP, between as many processes of this machine. What tells nothing of th
 machines, is passed over: too little memory here, or too little time.
 """
 
-import json
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from torch import distributed as dist
 
 from adasearch.errors import InputError, one_line, place_in_user_code
@@ -34,24 +24,16 @@ from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.memory import is_out_of_memory
 from adasearch.training.randomness import random_state, restore_random
+from adasearch.training.side_by_side import side_by_side
 from adasearch.training.task import MAX_ERROR, DivergedError
-from adasearch.user_code import packed, unpack
 
-__all__ = ["OURS", "Rehearsal", "rehearse"]
+__all__ = ["OURS", "Rehearsal", "error_of", "rehearse"]
 
 OURS = frozenset({*ARCHITECTURES, *LANGUAGE})
 """Networks that are tested in all that a search may ask of them."""
 
 SHARE = 4  # examples of a worker: enough for two halves that BatchNorm can take
 STEPS = 3  # two of one interval, whose second shows what DDP missed in the first, and one after a decision
-SECONDS = 300  # for processes that wait for each other
-CODE = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[4])  # this process's: Python's own begins with the current folder
-from adasearch.training.rehearsal import _process
-_process()
-"""
-PROCESSES = max(2, os.cpu_count() or 1)  # at most; what fails among many workers fails among two
 
 HINTS = {
     "Expected to have finished reduction": "with several workers the loss must reach every trained parameter "
@@ -80,7 +62,8 @@ def rehearse(rehearsal: Rehearsal) -> None:
             that is known.
     """
     together = rehearsal.workers > 1
-    error = _together(rehearsal) if together else _error_of(rehearsal)
+    alone = f"{__name__}:error_of"
+    error = side_by_side(alone, rehearsal, rehearsal.workers) if together else error_of(rehearsal)
     if error is not None:
         hint = next((f"; {hint}" for text, hint in HINTS.items() if text in error), "")
         among = f" among {rehearsal.workers} workers" if together else ""
@@ -89,7 +72,7 @@ def rehearse(rehearsal: Rehearsal) -> None:
         raise InputError(f"{what} fails in the first steps of every trial{among}: {shown}{hint}")
 
 
-def _error_of(rehearsal: Rehearsal) -> str | None:
+def error_of(rehearsal: Rehearsal) -> str | None:
     """Return what went wrong in this process, in one line."""
     before = random_state([])
     try:
@@ -136,64 +119,3 @@ def _train(rehearsal: Rehearsal) -> None:
             f"{said[0]}: what the network keeps in its state must be tensors, numbers, texts, and lists and "
             "dictionaries of them"
         )
-
-
-def _together(rehearsal: Rehearsal) -> str | None:
-    """Return what went wrong first in one of as many processes as there are workers."""
-    world = min(rehearsal.workers, PROCESSES)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with TemporaryDirectory() as folder:
-        running = []
-        try:
-            for rank in range(world):
-                process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", CODE, folder, str(rank), str(world), json.dumps(sys.path)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env=environment,
-                )
-                running.append(process)
-                assert process.stdin is not None
-                with process.stdin:
-                    process.stdin.write(pickle.dumps((packed(), rehearsal)))
-            deadline = time.monotonic() + SECONDS
-            while time.monotonic() < deadline:
-                told = sorted(Path(folder).glob("*.error"), key=lambda path: path.stat().st_mtime_ns)
-                codes = [process.poll() for process in running]
-                if told and (text := told[0].read_text()):
-                    return text
-                if -signal.SIGKILL in codes:  # by the kernel, for want of memory
-                    return None
-                if dead := [code for code in codes if code]:
-                    return f"a worker process ended with code {dead[0]}"
-                if all(code == 0 for code in codes):
-                    return None
-                time.sleep(0.05)
-            return None
-        finally:
-            for process in running:
-                process.kill()
-                process.wait()
-
-
-def _process() -> None:
-    """Be one of the processes: told what to do on standard input, and where to meet by the arguments."""
-    folder, rank, world = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    given, rehearsal = pickle.loads(sys.stdin.buffer.read())
-    unpack(given)
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/meet",
-        rank=rank,
-        world_size=world,
-        timeout=timedelta(seconds=SECONDS),
-    )
-    error = _error_of(rehearsal)
-    if error is not None:
-        draft = Path(folder, f"{rank}.draft")
-        draft.write_text(error)
-        draft.rename(Path(folder, f"{rank}.error"))
-        os._exit(0)  # a group of which others wait cannot be left in good order
-    dist.destroy_process_group()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from adasearch.data.spec import DataSpec
 from adasearch.errors import one_line, place_in_user_code
-from adasearch.records import Cause, Limits, Status, Value
+from adasearch.records import Cause, Limits, Params, Status, Value
 from adasearch.training.config import TrainConfig
 
-__all__ = ["MAX_ERROR", "DivergedError", "Outcome", "TrialTask", "failed"]
+__all__ = ["MAX_ERROR", "DivergedError", "FunctionTask", "Outcome", "TrialTask", "failed"]
 
 MAX_ERROR = 400  # characters of an error in a trial's row
 MAX_TRACEBACK = 20_000  # characters that are kept of it, from its end
@@ -17,6 +17,31 @@ MAX_TRACEBACK = 20_000  # characters that are kept of it, from its end
 
 class DivergedError(ArithmeticError):
     """A loss became NaN or infinite; the message says which and when."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionTask:
+    """What a training function of the user's own is told beside a run's configuration.
+
+    Args:
+        params: of its space, by name.
+        epochs: length of the run.
+        examples: of its training data, which the study was made with; None in a rehearsal, which finds out.
+        objective: what of its evaluation is minimised; None in a rehearsal.
+        phase: of the trial: "search", "confirm", "rerun".
+        role: of the trial.
+        code: digest of its module; None lets any pass.
+        silence_seconds: without a sign of it after which it counts as stuck.
+    """
+
+    params: Params
+    epochs: float
+    examples: int | None = None
+    objective: str | None = None
+    phase: str = "search"
+    role: str = "search"
+    code: str | None = None
+    silence_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +58,7 @@ class TrialTask:
         checkpoints: folder or URI of the trial's checkpoints.
         checkpoint_every: intervals between two of them; None for one every 30 seconds, 0 for none.
         stored: intervals of this trial that are known already; training begins at or before their end.
+        function: of a training function of the user's own, which ``config.architecture`` names; None else.
     """
 
     trial_id: str
@@ -44,6 +70,7 @@ class TrialTask:
     checkpoints: str
     checkpoint_every: int | None = None
     stored: int = 0
+    function: FunctionTask | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

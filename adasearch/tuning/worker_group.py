@@ -4,14 +4,18 @@ A fresh ``TorchTrainer.fit()`` costs tens of seconds of process starts and impor
 Tune sees an ordinary class Trainable and never kills a running trainer: stopping is cooperative.
 """
 
+import os
 import threading
+import time
 import uuid
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import ray
 from ray import tune
 
+from adasearch.callbacks import Say
 from adasearch.environment import device_name
 from adasearch.errors import StoreError, one_line
 from adasearch.records import IntervalRecord
@@ -30,6 +34,7 @@ HEARTBEAT_SECONDS = 1.0  # a step returns after so long even without news, so th
 IDLE_SECONDS = 2.0  # workers ask for a task so often; the other ranks wait in a collective meanwhile
 GROUP_TIMEOUT_SECONDS = 60
 FRESH_SECONDS = 600  # for former workers to finish their interval and free what the next ones need
+LEAD_SECONDS = 5  # that rank 0 has to tell that a training function is stuck
 STARTS = 2  # tries to bring up a worker group for one trial
 WORKER_RESTARTS = 8  # in the life of a worker group; attempts are counted per trial by the mailbox
 
@@ -200,7 +205,6 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
     from ray.train import get_context
 
     from adasearch.training.passes import PassTooLarge
-    from adasearch.training.trial import train_trial
 
     alone = get_context().get_world_size() == 1
     if device.type == "cuda":
@@ -219,10 +223,8 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
             ray.get(mailbox.note.remote(sequence, text))
 
     try:
-        data = _dataset(task.data, device, task.config.test)
-        return train_trial(
-            task, data, device, on_interval, threads=torch.get_num_threads(), halted=halted, say=say
-        )
+        stuck = partial(_leave_stuck, sequence, mailbox, lead)
+        return _train(task, device, on_interval, halted=halted, say=say, stuck=stuck)
     except StoreError as error:  # on rank 0, which writes the checkpoints, or on all that read them
         ray.get(mailbox.end.remote(sequence, Outcome(status="failed", unwritten=str(error))))
         if alone:
@@ -236,6 +238,38 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
             return failed(error)  # another process would fail in the same way
         ray.get(mailbox.note_failure.remote(sequence, failed(error)))
         raise  # other ranks may wait in a collective, or the device be unusable: Ray Train restarts them
+
+
+def _leave_stuck(sequence: int, mailbox: Any, lead: bool, outcome: Outcome) -> None:
+    """Tell how a trial ends whose function is stuck, and end this process: no thread of it can be ended."""
+    if lead:
+        ray.get(mailbox.end.remote(sequence, outcome))
+    else:
+        time.sleep(LEAD_SECONDS)
+    os._exit(1)  # Ray Train starts another
+
+
+def _train(
+    task: TrialTask,
+    device: Any,
+    on_interval: Callable[[IntervalRecord], bool],
+    *,
+    halted: Callable[[], bool],
+    say: Say,
+    stuck: Callable[[Outcome], None],
+) -> Outcome | None:
+    """Train a task in the built-in loop, or let the user's training function do it."""
+    import torch
+
+    from adasearch.functions.train_function import train_function
+    from adasearch.training.trial import train_trial
+
+    if task.function is not None:
+        return train_function(task, device, on_interval, halted=halted, say=say, stuck=stuck)
+    data = _dataset(task.data, device, task.config.test)
+    return train_trial(
+        task, data, device, on_interval, threads=torch.get_num_threads(), halted=halted, say=say
+    )
 
 
 def _from_lead(value: _T | None, device: Any) -> _T:

@@ -1,0 +1,229 @@
+"""Training functions as users write them, right and wrong."""
+
+import random
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader, TensorDataset
+
+from adasearch import Trial
+
+EXAMPLES = 200
+
+
+def two_clouds(examples: int = EXAMPLES, seed: int = 0) -> TensorDataset:
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(examples) % 2
+    return TensorDataset(torch.randn(examples, 8, generator=draw) + 0.7 * labels[:, None], labels)
+
+
+def network(dropout: float) -> nn.Module:
+    layers = nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 2)
+    return nn.Sequential(*layers)
+
+
+class Parts:
+    """The beginning of every function below."""
+
+    def __init__(self, trial: Trial, examples: int = EXAMPLES, figures: str = "loss error") -> None:
+        self.data = two_clouds(examples)
+        self.model = trial.prepare(network(float(trial.value("dropout", 0.1))))
+        self.optimizer = AdamW(self.model.parameters(), lr=trial.lr)
+        self.held_out = two_clouds(100, seed=1).tensors
+        self.figures = figures.split()
+        self.controller = trial.controller(self.model, self.optimizer, self.data, evaluate=self.evaluate)
+        self.loader = DataLoader(self.data, batch_sampler=self.controller.sampler)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        self.model.eval()
+        output = self.model(self.held_out[0])
+        loss = nn.functional.cross_entropy(output, self.held_out[1])
+        wrong = output.argmax(dim=1) != self.held_out[1]
+        found = {"loss": loss.item(), "error": wrong.double().mean().item(), "margin": output.std().item()}
+        return {name: found[name] for name in self.figures}
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        inputs, labels = batch
+        return nn.functional.cross_entropy(self.model(inputs), labels)
+
+
+def plain(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
+
+
+def resumes(trial: Trial) -> None:
+    """Draws random numbers of all kinds, and has a schedule; some batches are left out."""
+    parts = Parts(trial)
+    controller = parts.controller
+    curve = controller.curve(lambda optimizer, steps: CosineAnnealingLR(optimizer, steps))
+    trial.checkpoint(model=parts.model, optimizer=parts.optimizer, curve=curve)
+    for batch in trial.batches(parts.loader):
+        if random.random() < 0.1 and trial.world_size == 1:
+            continue
+        inputs, labels = batch
+        inputs = inputs + 0.1 * torch.from_numpy(np.random.randn(*inputs.shape)).float()
+        controller.step(parts.loss((inputs, labels)))
+
+
+def epochs(trial: Trial) -> None:
+    """A loop over epochs, each of which is left early now and then."""
+    parts = Parts(trial)
+    for epoch in range(1000):
+        for number, batch in enumerate(trial.batches(parts.loader)):
+            parts.controller.step(parts.loss(batch))
+            if number == 3 and epoch == 1:
+                break
+
+
+def with_test(trial: Trial) -> None:
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(
+        model, optimizer, data, evaluate=lambda: 0.5, test=lambda: {"loss": 0.25, "other": 1.0}
+    )
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+# Wrong ones
+
+
+def never_reports(trial: Trial) -> None:
+    del trial
+
+
+def no_loop(trial: Trial) -> None:
+    Parts(trial)
+
+
+def returns_early(trial: Trial) -> None:
+    parts = Parts(trial)
+    for number, batch in enumerate(trial.batches(parts.loader)):
+        parts.controller.step(parts.loss(batch))
+        if number == 4:
+            return
+
+
+def raises(trial: Trial) -> None:
+    plain_until(trial, 4)
+    raise ZeroDivisionError("no luck")
+
+
+def plain_until(trial: Trial, steps: int) -> None:
+    parts = Parts(trial)
+    for number, batch in enumerate(trial.batches(parts.loader)):
+        if number == steps:
+            return
+        parts.controller.step(parts.loss(batch))
+
+
+def exits(trial: Trial) -> None:
+    plain_until(trial, 1)
+    sys.exit(3)
+
+
+def own_passes(trial: Trial) -> None:
+    """Goes over the controller's batches, where no search can stop it."""
+    parts = Parts(trial)
+    for _ in range(100):
+        for batch in parts.controller.batches(parts.loader):
+            parts.controller.step(parts.loss(batch))
+
+
+def no_batch(trial: Trial) -> None:
+    parts = Parts(trial)
+    parts.controller.step(parts.loss(parts.data[:4]))
+
+
+def swallows(trial: Trial) -> None:
+    """Goes on whatever happens."""
+    parts = Parts(trial)
+    while True:
+        with suppress(Exception):
+            for batch in trial.batches(parts.loader):
+                parts.controller.step(parts.loss(batch))
+
+
+def sleeps(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
+        if trial.phase != "rehearsal":
+            time.sleep(600)
+
+
+def bad_state(trial: Trial) -> None:
+    class Keeps:
+        def state_dict(self) -> dict[str, object]:
+            return {"model": network(0.0)}
+
+        def load_state_dict(self, state: dict[str, object]) -> None:
+            del state
+
+    parts = Parts(trial)
+    trial.checkpoint(keeps=Keeps())
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
+
+
+def no_state(trial: Trial) -> None:
+    Parts(trial)
+    trial.checkpoint(model=3)  # type: ignore[arg-type]
+
+
+def late_checkpoint(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(parts.loader):
+        trial.checkpoint(model=parts.model)
+        parts.controller.step(parts.loss(batch))
+
+
+def two_controllers(trial: Trial) -> None:
+    Parts(trial)
+    Parts(trial)
+
+
+def percent(trial: Trial) -> None:
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(model, optimizer, data, evaluate=lambda: {"error": 12.5})
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+def grows(trial: Trial) -> None:
+    """Has other data in every trial."""
+    parts = Parts(trial, examples=EXAMPLES + trial.seed)
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
+
+
+NUMBER = 3
+NUMBER = 3
+
+
+def one_figure(trial: Trial) -> None:
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(model, optimizer, data, evaluate=lambda: 7.5)
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+def asleep(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
+        time.sleep(600)
