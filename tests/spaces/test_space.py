@@ -16,7 +16,7 @@ from adasearch.errors import InputError
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import Value
 from adasearch.schedulers import SCHEDULERS, make_scheduler, scheduler_class
-from adasearch.schedulers.fields import field_names
+from adasearch.schedulers.fields import WRAPPERS, field_names
 from adasearch.spaces.space import Space, load_space, parse_space, space_names
 from adasearch.training.config import Hyperparameters
 
@@ -40,7 +40,8 @@ def assert_sound(space: Space) -> None:
     assert not first.keys() & fixed.keys()
     quantiles = space.quantiles()
     prefixes = {name: "quantile" if name in quantiles else space.kind for name in owner_fields(space)}
-    assert {*first, *fixed} == {f"{prefix}/{name}" for name, prefix in prefixes.items()}
+    wrappers = {f"{space.kind}/{name}" for name in WRAPPERS}
+    assert {*first, *fixed} - wrappers == {f"{prefix}/{name}" for name, prefix in prefixes.items()}
     create_trial(params=dict(first), distributions=distributions, value=0.0)  # refuses what lies outside
 
 
@@ -52,15 +53,17 @@ def bare(params: dict[str, Value]) -> dict[str, Value]:
 
 
 def test_every_network_and_scheduler_has_a_space() -> None:
-    assert {*ARCHITECTURES, "any"} == set(space_names("architectures"))
-    assert {*SCHEDULERS, "deba_short", "deba_quantile"} == set(space_names("schedulers"))
+    assert {*ARCHITECTURES, "any", "vit_b_16_muon"} == set(space_names("architectures"))
+    others = {"deba_short", "deba_quantile", "goodput_adam", "noise_scale_adam", "ramp_power"}
+    assert {*SCHEDULERS, *others} == set(space_names("schedulers"))
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_shipped_space_is_sound(kind: Kind, name: str) -> None:
     space = load_space(kind, name)
     assert_sound(space)
-    assert (space.architecture if kind == "architectures" else space.scheduler) in (name, "deba")
+    owner = space.architecture if kind == "architectures" else space.scheduler
+    assert name == owner or name.startswith(f"{owner}_")
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
@@ -82,7 +85,8 @@ def test_first_point_of_a_shipped_scheduler_builds_it(name: str) -> None:
     assert space.scheduler is not None
     point = bare({**space.fixed(), **space.first()})
     scheduler = make_scheduler(space.scheduler, point)
-    own = {field: value for field, value in point.items() if field not in space.quantiles()}
+    left_out = {*space.quantiles(), *WRAPPERS}
+    own = {field: value for field, value in point.items() if field not in left_out}
     assert {field: getattr(scheduler, field) for field in own} == own
 
 
