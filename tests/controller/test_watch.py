@@ -294,6 +294,15 @@ def test_tokens_of_which_every_example_has_as_many_need_no_weight() -> None:
     )
 
 
+def test_gradients_that_are_cleared_before_the_update_are_told() -> None:
+    run = Run("constant")
+    with one_line("the gradients were cleared behind controller.backward()"):
+        for inputs, labels in run.items(1):
+            if run.controller.backward(mean(run.model(inputs), labels)):
+                run.optimizer.zero_grad()
+                run.controller.update()
+
+
 # --- learning rates ---------------------------------------------------------------------------------------
 
 SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int], LRScheduler]] = {
