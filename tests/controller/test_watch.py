@@ -233,6 +233,29 @@ def test_framework_that_holds_the_optimizer_back_is_refused() -> None:
     assert wrapper.param_groups[0]["lr"] == 0.1
 
 
+def test_wrapper_that_is_no_whole_optimizer_trains_as_it_would() -> None:
+    class Doubled(torch.optim.Optimizer):
+        """Derives from it for its type alone, as wrappers do."""
+
+        def __init__(self, base: torch.optim.Optimizer) -> None:
+            self.base, self.param_groups = base, base.param_groups
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            self.base.step()
+            self.base.step()
+
+    def trained(make: Callable[[nn.Module], torch.optim.Optimizer]) -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Linear(6, 3)
+        controller = BatchSizeController(model, make(model), data(), "constant", batch_size=16)
+        for inputs, labels in controller.batches(DataLoader(data(), batch_sampler=controller.sampler)):
+            controller.step(mean(model(inputs), labels))
+        return model.weight.detach()
+
+    doubled = trained(lambda model: Doubled(torch.optim.SGD(model.parameters(), lr=0.1)))
+    torch.testing.assert_close(doubled, trained(lambda model: torch.optim.SGD(model.parameters(), lr=0.2)))
+
+
 def test_error_in_the_optimizer_that_the_loop_catches_gives_the_rate_back() -> None:
     run = Run(Script(sizes=(), scales=(0.5, 0.5, 0.5)), interval=0.25)
     fails: list[bool] = [False] * 6 + [True] + [False] * 9
