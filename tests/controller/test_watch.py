@@ -326,6 +326,13 @@ def test_gradients_that_are_cleared_before_the_update_are_told() -> None:
                 run.controller.update()
 
 
+def test_sampler_that_the_loop_resizes_is_told() -> None:
+    run = Run(Constant()).passes(1)
+    run.controller.sampler.resize(16)
+    with one_line("the sampler was resized to 16 beside the controller, which decided 8"):
+        run.passes(2)
+
+
 # --- learning rates ---------------------------------------------------------------------------------------
 
 SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int], LRScheduler]] = {
@@ -437,6 +444,14 @@ def test_schedule_stepped_with_each_part_is_told() -> None:
     with one_line("the learning rate was changed between two parts of a batch"):
         # Not before the first update, which torch itself minds.
         run.passes(1, after=lambda _: curve.step() if run.controller.steps else None)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curve_of_the_controllers_that_the_loop_steps_too_is_told(name: str) -> None:
+    run = Run(Constant(), epochs=6)
+    curve = run.controller.curve(SCHEDULES[name])
+    with one_line("a curve of controller.curve() was stepped by the loop, too"):
+        run.passes(2, after=lambda _: curve.step())
 
 
 @pytest.mark.parametrize("way", ["with each epoch", "by progress", "at a constant size"])
