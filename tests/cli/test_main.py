@@ -126,7 +126,7 @@ BAD_SETTINGS = [
     (["--set", "train/batch_size=8"], "--set train/batch_size must lie in 16 to 143 but got 8"),
     (
         ["--smallest", "64", "--largest", "32"],
-        "largest must be at least smallest but got smallest=64, largest=32",
+        "--smallest must be at most --largest but got 64 and 32",
     ),
     (["--largest", "8"], "largest must be at least smallest but got smallest=16, largest=8"),
     (["--subset", "100"], "largest must be at least smallest but got smallest=16, largest=12"),
