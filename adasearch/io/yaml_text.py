@@ -81,7 +81,8 @@ _PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yam
 
 def plain_error(error: ErrorDetails) -> str:
     """Return pydantic's finding as one line that names place, rule and value."""
-    place = " ".join(str(part) for part in error["loc"] if part != "fields")
+    inner = [part for part in error["loc"] if part != "fields"]
+    place = " ".join(str(part) for part in inner or error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key"

@@ -126,7 +126,7 @@ BAD_SETTINGS = [
     (["--set", "train/batch_size=8"], "--set train/batch_size must lie in 16 to 143 but got 8"),
     (
         ["--smallest", "64", "--largest", "32"],
-        "largest must be at least smallest but got smallest=64, largest=32",
+        "--smallest must be at most --largest but got 64 and 32",
     ),
     (["--largest", "8"], "largest must be at least smallest but got smallest=16, largest=8"),
     (["--subset", "100"], "largest must be at least smallest but got smallest=16, largest=12"),
@@ -303,11 +303,10 @@ def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
             "--scheduler",
         ),
         (["train", "--architecture", "resnet18", "--architecture=vgg11_bn"], "--architecture"),
-        (["search", "--epochs", "3", "--epochs", "5"], "--epochs"),
-        (["compare", "--results", "a", "--results", "b"], "--results"),
+        (["search", "--architecture", "resnet18", "--study", "a", "--study", "b"], "--study"),
     ],
 )
-def test_option_of_one_value_that_is_given_twice_is_refused(
+def test_option_that_takes_one_value_here_and_several_elsewhere_is_refused_if_given_twice(
     shell: Shell, words: list[str], says: str
 ) -> None:
     shell.refuses(*words, says=f"{says} takes one value but was given 2 times")
