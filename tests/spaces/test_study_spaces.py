@@ -307,3 +307,10 @@ def test_space_for_another_owner_is_refused(space_file: Path) -> None:
     space_file.write_text("scheduler: deba")
     with pytest.raises(InputError, match="is for a scheduler"):
         train_space(given=str(space_file))
+
+
+def test_setting_without_its_part_is_told_which_it_would_be() -> None:
+    with pytest.raises(InputError, match=r"but got 'lr=0.1'; did you mean train/lr=0.1\?"):
+        parse_fixed("lr=0.1", ["deba"])
+    with pytest.raises(InputError, match=r"did you mean scheduler/window=3\?"):
+        parse_fixed("window=3", ["deba"])
