@@ -59,9 +59,10 @@ def limits_of(request: Request, defaults: Defaults, *, examples: int, workers: i
             largest=defaults.pick(request.largest, lambda study: study.largest, None),
         )
     except ValueError as error:
+        each = f", and begin at 2 for each of {workers} workers" if workers > 1 else ""
         raise InputError(
             f"{error} (the training split has {examples} examples, and sizes reach an eighth of it by "
-            "default; see --smallest and --largest)"
+            f"default{each}; see --smallest and --largest)"
         ) from error
     if limits.smallest < 2 * workers:
         raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")

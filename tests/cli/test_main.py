@@ -289,7 +289,8 @@ def test_flags_of_search_stand_in_groups(shell: Shell) -> None:
     headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert len(headings) >= 5
     last = text.partition("\nOptions:\n")[2]
-    assert [line.split()[0] for line in last.splitlines() if line.startswith("  -")] == ["-h,"]
+    shown = [line.split()[0] for line in last.splitlines() if line.startswith("  -")]
+    assert shown in (["-h,"], ["--help"])  # click keeps what the first context of the process was told
     shown = [line.split()[0] for line in text.splitlines() if line.startswith("  -")]
     for parameter in cli.commands["search"].params:
         assert shown.count(parameter.opts[0]) == 1
