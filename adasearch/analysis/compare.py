@@ -15,6 +15,7 @@ from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
+from adasearch.spaces.fixed_fields import fixed_elsewhere
 from adasearch.store.store import Store
 
 __all__ = [
@@ -95,6 +96,7 @@ def compare(
             *_failed(found, store.name),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
+            *(wrapped(line, width) for line in _fixed(found.chosen, settings)),
             *(wrapped(line, width) for line in _agreement(settings, [column.key for column in columns[2:]])),
             *(wrapped(line, width) for line in _units(found.chosen)),
             "",
@@ -132,6 +134,25 @@ def settings_columns(settings: Sequence[Mapping[str, object]], trials: Sequence[
     ordered = sorted(searched, key=lambda name: name.startswith("train/"))
     heads = [Column("architecture", "architecture"), Column("scheduler", "scheduler")]
     return [*heads, *(Column(name, _header(name)) for name in ordered)]
+
+
+def _fixed(studies: Sequence[StudyRecord], settings: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return what of the settings was not searched but fixed, by ``--set``, a space or a limit."""
+    told: dict[str, list[str]] = {}
+    for study in studies:
+        names = fixed_elsewhere(study)
+        row = next(
+            (
+                r
+                for r in settings
+                if (r["architecture"], r["scheduler"]) == (study.architecture, study.scheduler)
+            ),
+            {},
+        )
+        line = ", ".join(f"{name}={row[name]}" for name in names if name in row)
+        if line:
+            told.setdefault(line, []).append(f"{study.architecture} {study.scheduler}")
+    return [f"not searched: {line} ({', '.join(of)})" for line, of in told.items()]
 
 
 def _header(name: str) -> str:

@@ -1,8 +1,7 @@
 """``adasearch predict``: from stored profiles and studies to guesses, and how good such guesses were."""
 
-import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
@@ -19,20 +18,15 @@ from adasearch.analysis.prediction import (
     pays,
     predict,
 )
+from adasearch.analysis.profile_advice import profile_line, told, without_profile
 from adasearch.analysis.selection import pick_trials
-from adasearch.analysis.shipped import SHIPPED_NOTE, ceiling_said, shipped_outcomes
+from adasearch.analysis.shipped import NOTES, SHIPPED_NOTE, shipped_outcomes
 from adasearch.errors import InputError
 from adasearch.io.advice import command
 from adasearch.io.tables import Column, render, times
 from adasearch.io.text import wrapped
 from adasearch.profiles.clock import profile_of
-from adasearch.profiles.profile import (
-    Setting,
-    SpeedProfile,
-    StabilityProfile,
-    default_name,
-    profile_command,
-)
+from adasearch.profiles.profile import Setting, SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
@@ -132,9 +126,12 @@ def predict_table(
     known = {each.architecture for each in traits}
     for name in architectures:
         if name not in known:
-            raise InputError(_without_profile(store, name, known))
+            raise InputError(without_profile(store, name, known))
     if not traits:
-        raise InputError(f"no network has a speed and a stability profile in {store.name}; see 'profile'")
+        raise InputError(
+            f"no network has a speed and a stability profile in {store.name}; '{profile_line(store)}' takes "
+            "those of one"
+        )
     wanted = [each for each in traits if not architectures or each.architecture in architectures]
     known_elsewhere, guesses = False, []
     for scheduler in schedulers or DEFAULT:
@@ -150,7 +147,7 @@ def predict_table(
     table = _table(rows, COLUMNS, form, "Before any search", width)
     if form in ("csv", "json"):
         return table
-    told = {_traits(*pair): _told(*pair, store.name, width) for pair in profiles}
+    said = {_traits(*pair): told(_traits(*pair), *pair, store.name, width) for pair in profiles}
     shown = dict.fromkeys(each.traits for each in guesses)
     notes = [
         *([MODEL_NOTE] if any(ceilings[each] for each in shown) else []),
@@ -160,7 +157,7 @@ def predict_table(
     return "\n".join(
         [
             table,
-            *(line for each in shown for line in told[each]),
+            *(line for each in shown for line in said[each]),
             "",
             *(wrapped(note, width) for note in notes),
             "how good such guesses were:",
@@ -168,54 +165,6 @@ def predict_table(
             "",
         ]
     )
-
-
-def _told(speed: SpeedProfile, steady: StabilityProfile, results: str, width: int | None) -> list[str]:
-    """Return what the profiles of a network say by themselves, in words."""
-    found = ceilings_of(speed.curve, steady)
-    lines = [
-        wrapped("; ".join([ceiling_said(_traits(speed, steady)), *(found.said() if found else [])]), width)
-    ]
-    size = speed.rising_at
-    if size is not None and size < steady.train_examples:
-        further = profile_command(
-            speed.setting,
-            results,
-            subset=steady.subset,
-            seed=steady.seed or None,
-            kind="speed",
-            device_profile=None if speed.profile == default_name(speed.setting) else speed.profile,
-            largest=min(2 * size, steady.train_examples),
-        )
-        lines.append(f"  {further}")
-    return lines
-
-
-def _without_profile(store: Store, name: str, known: Iterable[str]) -> str:
-    """Return that a network has no profiles, and how it gets them, on the folder's own images."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" did you mean {near[0]!r}?" if near else ""
-    studies = store.studies()
-    own = [each for each in studies if each.architecture == name] or studies
-    stored = [each.setting for each in ProfileStore(store.name).speed()]
-    if own:
-        line = profile_command(replace(own[0], architecture=name), store.name)
-    elif stored:
-        line = profile_command(replace(stored[0], architecture=name), store.name)
-    else:
-        line = command("profile", results=store.name, architecture=name)
-    return f"{name} has no speed and stability profile in {store.name};{hint} '{line}' takes them"
-
-
-NOTES = [
-    "ceiling: throughput at the best timed batch size over that at the default one, by the speed profile",
-    "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what "
-    "the store knows of other networks, and no speed-up beyond the ceiling",
-    "pays: five percent faster or more, at most a point worse, over the whole range; may pay: on average; "
-    "unlikely: not on average; not worth it: nowhere in the range, or the ceiling is below 1.05x: a larger "
-    "batch than the default one is no faster here; a dash: not known, or not at equal error, so that times "
-    "do not compare",
-]
 
 
 def _of_study(

@@ -5,12 +5,23 @@ from pathlib import Path
 
 from adasearch.analysis.prediction import Gain, Traits, worth_growing
 
-__all__ = ["SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
+__all__ = ["NOTES", "SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
 
 SHIPPED_NOTE = (
     "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
     "4,000 images of CIFAR-10, one CPU core) stand beside them"
 )
+
+NOTES = [
+    "ceiling: throughput at the best timed batch size over that at the default one, by the speed profile",
+    "speed-up and change of error (points): against a tuned constant batch, with their 90 % range, from what "
+    "the store knows of other networks, and no speed-up beyond the ceiling",
+    "pays: five percent faster or more, at most a point worse, over the whole range; may pay: on average; "
+    "unlikely: not on average; not worth it: nowhere in the range, or the ceiling is below 1.05x: a larger "
+    "batch than the default one is no faster here; a dash: not known, or not at equal error, so that times "
+    "do not compare",
+]
+"""What the columns of guesses mean."""
 
 
 def shipped_outcomes() -> list[Gain]:

@@ -37,7 +37,10 @@ OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
 
 
 class _Commands(click.Group):
-    """Refuses an option that is given twice and takes one value, of which the last would count unsaid."""
+    """Refuses several values of an option that other commands take several times and this one once.
+
+    Of other options the last counts, as everywhere: a script may add to what it always gives.
+    """
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -49,11 +52,18 @@ class _Commands(click.Group):
                 parser = command.make_parser(click.Context(command, parent=ctx, info_name=name))
                 _, _, given = parser.parse_args(list(rest))
             for option, times in Counter(given).items():
-                if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_flag):
+                one = isinstance(option, click.Option) and not option.multiple
+                if one and times > 1 and set(option.opts) & self._repeatable():
                     raise click.UsageError(
                         f"{option.opts[0]} takes one value but was given {times} times", ctx
                     )
         return name, command, rest
+
+    def _repeatable(self) -> set[str]:
+        every = [option for command in self.commands.values() for option in command.params]
+        return {
+            name for each in every if isinstance(each, click.Option) and each.multiple for name in each.opts
+        }
 
 
 @click.group(

@@ -144,6 +144,10 @@ class BatchSizeController(ItemByItem):
                 )
             self._trained.reduce_by(self._ddp)
         check_optimizer(optimizer, model)
+        if device_batch is not None and getattr(self._ddp, "static_graph", False):
+            raise InputError(
+                "DistributedDataParallel(static_graph=True) cannot accumulate: leave it or device_batch out"
+            )
         if whole_batches:
             check_whole(self.scheduler, device_batch, shared=processes.count > 1)
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
@@ -197,7 +201,7 @@ class BatchSizeController(ItemByItem):
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True
         self._resumed = False
-        self._scaler, self._unscaled = scaler, False
+        self._scaler, self._unscaled, self._measured = scaler, False, False
         if self._ddp is not None and self._meter.hooked:
             show_gradients(self._ddp, self._meter)
 

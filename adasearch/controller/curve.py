@@ -85,12 +85,20 @@ class Curve:
     def move(self, examples_seen: int) -> None:
         """Take the schedule to be where it belongs, after its state was loaded."""
         self._place = self._at(examples_seen)
+        self._last: int | None = None  # step of the schedule, once the controller saw it
 
-    def follow(self, examples_seen: int) -> None:
-        """Step the schedule to where it belongs."""
+    def follow(self, examples_seen: int) -> bool:
+        """Step the schedule to where it belongs; tell whether it is where it was left."""
+        alone = self._last in (None, self._step)
         while self._place < self._at(examples_seen):
             self._schedule.step()
             self._place += 1
+        self._last = self._step
+        return alone
+
+    @property
+    def _step(self) -> int | None:
+        return getattr(self._schedule, "last_epoch", None)  # chained ones have none
 
     def _at(self, examples_seen: int) -> int:
         return min(examples_seen * self._steps // self._budget, self._steps - 1)

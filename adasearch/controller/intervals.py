@@ -124,6 +124,11 @@ class Intervals:
                 self._mark = min(self._mark, self._listener.budget)
             steps = max(1, math.ceil((self._mark - self.examples_seen) / part.batch_size))
             self._meter.begin(steps, part.batch_size, part.passes)
+        elif not self._meter.running and self._sampler.batch_size != self.decision.batch_size:
+            self._watch.say(
+                f"the sampler was resized to {self._sampler.batch_size} beside the controller, which decided "
+                f"{self.decision.batch_size}: such batches are not measured, and nothing is decided any more"
+            )
         self._meter.begin_step(part.batch_size, part.passes)
 
     def end(self, batch_size: int, *, updated: bool, ends: bool, shown: int) -> None:

@@ -29,6 +29,7 @@ class ItemByItem(Readings):
     _update: Update
     _scaler: GradScaler | None
     _unscaled: bool  # whether it divided gradients of which no update came
+    _measured: bool  # whether the batch at hand left a gradient
     _first_lr: Any  # at the first part of the batch
     _settled: bool  # whether the item at hand went backward or was left out
     _updates_itself: bool  # whether the loop calls step(), and not backward() and update()
@@ -38,6 +39,11 @@ class ItemByItem(Readings):
         if not (self.part.last and self._settled):
             raise RuntimeError(
                 "the batch is not complete: call update() where controller.backward(loss) is true"
+            )
+        if self._measured and not self._update.any_gradient():
+            self._watch.say(
+                "the gradients were cleared behind controller.backward(), so controller.update() changes "
+                "nothing: the controller clears them itself"
             )
         self.before_update()
         try:
@@ -80,7 +86,7 @@ class ItemByItem(Readings):
         self._gradient.begin(part)
         if name := self._trained.forgotten(self._watch.others_update):
             self._watch.say(
-                f"parameter {name!r} was thawed or added, but no optimizer updates it: give it "
+                f"parameter {name!r} was thawed, added or replaced, but no optimizer updates it: give it "
                 "to the controller's with add_param_group(), or build a new controller with the new optimizer"
             )
         return part
@@ -103,6 +109,7 @@ class ItemByItem(Readings):
                 "item an update, as Lightning does, needs whole_batches=True"
             )
         self._gradient.complete(part.batch_size)
+        self._measured = self._update.any_gradient()
         self._unscaled = self._scaler is not None
 
     def before_update(self) -> None:
@@ -134,7 +141,11 @@ class ItemByItem(Readings):
         self._intervals.end(batch_size, updated=updated, ends=ends, shown=shown)
         if self.steps:  # before the first update torch takes a schedule's step for a mistake
             for curve in self._curves:
-                curve.follow(self._constantly(self.examples_seen))
+                if not curve.follow(self._constantly(self.examples_seen)):
+                    self._watch.say(
+                        "a curve of controller.curve() was stepped by the loop, too, and ends at the wrong "
+                        "rate: the controller steps it"
+                    )
 
     def _leave_out(self) -> bool:
         part = self._unsettled()

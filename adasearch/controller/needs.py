@@ -40,6 +40,7 @@ def scheduler_of(
         raise InputError(
             f"scheduler {type(built).__name__} follows the plan of a run (length and learning rate), which"
             " the controller does not know; a searched run's sizes are at hand as the points of a ramp"
+            " (adasearch export --as ramp)"
         )
     missing = missing_signals(built.needs, evaluated=evaluated)
     if missing:

@@ -48,7 +48,8 @@ class Trained:
         self._former: dict[int, nn.Parameter] = {}  # all that the model ever had, so that no id comes again
         self._found: list[nn.Parameter] = []
         self._others: list[nn.Parameter] = []  # of the model, and not the optimiser's
-        self._idle: set[int] = set()  # of these, what was frozen when it was seen first
+        self._outside: list[nn.Parameter] = []  # the optimiser's, and of no model
+        self._idle: set[int] = set()  # of the others, what joins the training later, or may have been meant
         self._left: Counter[int] = Counter()  # batches in which these had a gradient
         self.look()
 
@@ -83,15 +84,17 @@ class Trained:
         self._told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
         held = {id(p): p for p, _ in self._told}
         model = {id(p): p for p in self._model.parameters()}
-        known = self._former or model  # all of them at first
+        strange = [p for key, p in held.items() if key not in self._former and key not in model]
+        # Of the first model none joins later, unless the optimiser was built for another one.
+        known = self._former or ({} if strange else model)
         self._idle -= held.keys()
         self._idle |= {
             key for key, p in model.items() if key not in held and (not p.requires_grad or key not in known)
         }
         self._former |= model
         inside = [p for key, p in model.items() if key in held]
-        outside = [p for key, p in held.items() if key not in self._former]
-        self._found = [p for p in chain(inside, outside) if p.requires_grad]
+        self._outside = [p for key, p in held.items() if key not in self._former]
+        self._found = [p for p in chain(inside, self._outside) if p.requires_grad]
         self._others = [p for key, p in model.items() if key not in held]
         self._check_reduced()
 
@@ -123,8 +126,9 @@ class Trained:
             InputError: a parameter is not averaged over the processes.
         """
         self()
+        unmeant = all(p.grad is None for p in self._outside)  # parameters of a loss have one
         for p in self._others:
-            if p.grad is not None and id(p) in self._idle:
+            if p.grad is not None and unmeant and id(p) in self._idle:
                 self._left[id(p)] += 1
             p.grad = None
 

@@ -50,16 +50,19 @@ class Watch:
         self._said: set[str] = set()
         self._steps = _Steps()
         inner = getattr(optimizer, "optimizer", optimizer)  # of accelerate's wrapper
-        if isinstance(inner, Optimizer):
-            for handle in (
+        try:
+            handles = [
                 inner.register_step_pre_hook(self._steps.note_begin),
                 inner.register_step_post_hook(self._steps.note_end),
-            ):
-                weakref.finalize(self, handle.remove)
+            ]
+        except AttributeError:  # a wrapper that is no Optimizer, or does not call its initialiser
+            handles = []
+        self._counted = bool(handles)
+        for handle in handles:
+            weakref.finalize(self, handle.remove)
         shared = register_optimizer_step_post_hook(self._steps.note_other)
         weakref.finalize(self, shared.remove)
         self._steps.own = weakref.ref(inner)
-        self._counted = isinstance(inner, Optimizer)
         self._made = 0  # steps before the update under way
         self._unused: int | None = 0  # items passed over; None once one was used
         self._looked = False  # at a loss

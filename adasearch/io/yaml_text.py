@@ -79,14 +79,25 @@ class _PlainLoader(yaml.SafeLoader):
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yaml_int)
 
 
+KINDS = {
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be a text",
+}
+"""What a person is told in place of what pydantic says of a value of another kind."""
+
+
 def plain_error(error: ErrorDetails) -> str:
     """Return pydantic's finding as one line that names place, rule and value."""
-    place = " ".join(str(part) for part in error["loc"] if part != "fields")
+    inner = [part for part in error["loc"] if part != "fields"]
+    place = " ".join(str(part) for part in inner or error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key"
     elif error["type"] in ("dict_type", "model_type"):
         message = f"must be a mapping but got {reprlib.repr(error['input'])}"
     elif error["type"] != "value_error":
-        message += f" but got {reprlib.repr(error['input'])}"
+        message = f"{KINDS.get(error['type'], message)} but got {reprlib.repr(error['input'])}"
     return text_of(f"{place}: {message}".removeprefix(": "))

@@ -69,7 +69,10 @@ def parse_fixed(text: str, schedulers: Sequence[str], flag: str = "--set") -> Fi
     name, equals, raw = text.partition("=")
     kind, slash, bare = name.partition("/")
     if not (equals and slash and bare) or kind not in ("train", "scheduler"):
-        raise InputError(f"{flag} must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}")
+        known = {field for each in schedulers for field in field_kinds(scheduler_class(each))}
+        near = f"{'scheduler' if name in known else 'train'}/{text}"
+        hint = f"; did you mean {near}?" if equals and not slash else ""
+        raise InputError(f"{flag} must be train/FIELD=VALUE or scheduler/FIELD=VALUE but got {text!r}{hint}")
     try:
         value = scalar(parse_yaml(raw, flag))
     except ValueError as error:

@@ -4,7 +4,6 @@ Every setting is resolved in one order: what the user gave, the stored study, th
 same network and data, our default. So the same command always goes on with what is there.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timezone
@@ -44,7 +43,7 @@ from adasearch.studies.naming import study_name
 from adasearch.studies.own_function import OWN, check_code, function_study, learn
 from adasearch.studies.own_function import check_flags as check_function_flags
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
-from adasearch.studies.settings import limits_of, spans_of
+from adasearch.studies.settings import check_numbers, limits_of, spans_of
 from adasearch.studies.text_data import check_flags, text_settings
 from adasearch.tasks.registry import Card, absolute, card_of, check_name, kind_of, task_of
 
@@ -136,15 +135,7 @@ def _check(request: Request) -> None:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
     _given_space(request, BASELINE)
-    for name in ("subset", "workers", "smallest", "largest"):
-        value = getattr(request, name)
-        if value is not None and not 1 <= value < 2**31:
-            rule = "be at least 1" if value < 1 else "lie in 1 to 2^31 - 1"
-            raise InputError(f"--{name} must {rule} but got {value}")
-    if request.epochs is not None and not 0 < request.epochs < math.inf:
-        raise InputError(f"--epochs must be greater than 0 but got {request.epochs}")
-    if request.seed is not None and not 0 <= request.seed < 2**31:
-        raise InputError(f"--seed must lie in 0 to 2^31 - 1 but got {request.seed}")
+    check_numbers(request)
     if request.study is not None and (request.study in RESERVED or slug(request.study) != request.study):
         raise InputError(
             f"--study must be letters, digits, '_', '.' or '-' and not reserved but got {request.study!r}"

@@ -8,12 +8,48 @@ from adasearch.records import Limits
 from adasearch.studies.request import Defaults, Request
 from adasearch.studies.spans import examples_of
 
-__all__ = ["EPOCHS", "Spans", "limits_of", "spans_of"]
+__all__ = ["EPOCHS", "Spans", "check_numbers", "limits_of", "spans_of"]
 
 EPOCHS = 20.0
 TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once
 TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
 TEXT_SMALLEST = 4  # sequences; each has many tokens
+
+
+def check_numbers(request: Request) -> None:
+    """Refuse numbers that break a rule whatever the data are, before any are read.
+
+    Raises:
+        InputError: which.
+    """
+    for name in ("subset", "workers", "smallest", "largest"):
+        value = getattr(request, name)
+        if value is not None and not 1 <= value < 2**31:
+            rule = "be at least 1" if value < 1 else "lie in 1 to 2^31 - 1"
+            raise InputError(f"--{name} must {rule} but got {value}")
+    if request.epochs is not None and not 0 < request.epochs < math.inf:
+        raise InputError(f"--epochs must be greater than 0 but got {request.epochs}")
+    if request.seed is not None and not 0 <= request.seed < 2**31:
+        raise InputError(f"--seed must lie in 0 to 2^31 - 1 but got {request.seed}")
+    for text, flag in (
+        (request.budget, "--budget"),
+        (request.interval, "--interval"),
+        (request.evaluate_every, "--evaluate-every"),
+    ):
+        if text is not None and not text.endswith("tokens"):  # which only a language task has
+            examples_of(text, 1, flag)
+    interval, epochs = request.interval, request.epochs
+    if (
+        interval is not None
+        and epochs is not None
+        and not interval.endswith(("ex", "tokens"))
+        and float(interval) > epochs
+    ):
+        raise InputError(f"--interval must be at most the run's {epochs:g} epochs but got {interval}")
+    if request.smallest is not None and request.largest is not None and request.smallest > request.largest:
+        raise InputError(
+            f"--smallest must be at most --largest but got {request.smallest} and {request.largest}"
+        )
 
 
 def limits_of(
@@ -38,9 +74,10 @@ def limits_of(
             largest=defaults.pick(request.largest, lambda study: study.largest, None),
         )
     except ValueError as error:
+        each = f", and begin at 2 for each of {workers} workers" if workers > 1 else ""
         raise InputError(
             f"{error} (the training split has {examples} examples, and sizes reach an eighth of it by "
-            "default; see --smallest and --largest)"
+            f"default{each}; see --smallest and --largest)"
         ) from error
     if limits.smallest < 2 * workers:
         raise InputError(f"--smallest must be at least 2 x workers = {2 * workers} but got {limits.smallest}")

@@ -55,8 +55,7 @@ def train(
         raise ValueError(f"the initial batch_size={hyper.batch_size} lies outside {limits}")
     scheduler = fitted(scheduler, OPTIMIZERS[hyper.optimizer])
     rule = planned(scheduler, config.plan)
-    device = torch.device(device)
-    run = Run(config, rule.needs, data.to(device), device, followed_of(rule))
+    run = Run(config, rule.needs, data.to(torch.device(device)), torch.device(device), followed_of(rule))
     history: list[Signals] = []
     decision = Decision(batch_size=hyper.batch_size, lr_scale=1.0, action="hold", reason="initial batch size")
     evaluated = 0

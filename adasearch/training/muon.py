@@ -3,8 +3,8 @@
 PyTorch's Muon (Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024) takes matrices alone,
 and its users leave embeddings and the output layer to AdamW. Here the same: a trained weight of two
 dimensions goes to Muon, unless it is an embedding's or that of the last linear layer, the head. Convolutions
-have four dimensions and go to AdamW, as do biases, norms, tokens and positions; Jordan's own code flattens
-convolutions, which torch 2.14 does not.
+have four dimensions and go to AdamW, as does all that is no matrix; Jordan's own code flattens convolutions,
+which torch 2.14 does not. A head that borrows its embedding's weight is left out with that.
 
 One learning rate and one weight decay serve both parts: Muon's update is scaled to the root mean square of
 AdamW's, ``0.2 * sqrt(max(rows, columns))``, for that purpose (Liu et al., "Muon is scalable for LLM

@@ -102,7 +102,7 @@ class Update:
         Raises:
             InputError: the loop did so already.
         """
-        if self._scaler is None or not self._any_gradient():
+        if self._scaler is None or not self.any_gradient():
             return 1.0
         scale = self._scaler.get_scale()
         try:
@@ -154,7 +154,7 @@ class Update:
             ) from error
 
     def _step(self) -> bool:
-        if self._scaler is None or not self._any_gradient():  # a scaler refuses to step without one
+        if self._scaler is None or not self.any_gradient():  # a scaler refuses to step without one
             self._optimizer.step()
             return True
         scale = self._scaler.get_scale()
@@ -162,7 +162,8 @@ class Update:
         self._scaler.update()
         return self._scaler.get_scale() >= scale  # it falls where a step was skipped, and only there
 
-    def _any_gradient(self) -> bool:
+    def any_gradient(self) -> bool:
+        """Tell whether any of the optimiser's parameters has a gradient."""
         groups = self._optimizer.param_groups
         return any(p.grad is not None for group in groups for p in group["params"])
 

@@ -18,6 +18,7 @@ from adasearch.errors import InputError
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedule_file import load_schedule
+from adasearch.spaces.fixed_fields import fixed_elsewhere
 from adasearch.store import Store
 from tests.profile_rows import speed_of
 from tests.rows import at_marks, enough, interval_at, study_of, trial_of
@@ -289,6 +290,15 @@ def test_settings_of_controls_are_not_searched_ones(store: Store) -> None:
     odd = confirming("mean_batch", CANDIDATE, error=0.11, seconds=50, first=30, seeds=1)[0]
     store.write_trial(replace(odd, params=SETTINGS | {"train/batch_size": 40}))
     assert "batch_size" not in compare(store).partition("Settings of these trials")[2]
+
+
+def test_settings_that_the_user_fixed_are_told_and_nothing_stored_is_imported(store: Store) -> None:
+    given = {"scheduler": "deba", "fields": {"window": {"fixed": 3}, "growth": {"float": [1.2, 3.0]}}}
+    store.write_study(replace(DEBA, scheduler_space=json.dumps(given)))
+    for trial in SEARCH:
+        store.write_trial(replace(trial, params={**trial.params, "scheduler/window": 3}))
+    assert "not searched: scheduler/window=3 (resnet18 deba)" in compare(store)
+    assert fixed_elsewhere(replace(DEBA, scheduler="no_such:Thing", scheduler_space="{]")) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from adasearch.errors import InputError
 from adasearch.records import Limits
 from adasearch.schedule_file import load_schedule
 from adasearch.schedulers import make_scheduler
+from adasearch.schedulers.follow import Followed, followed_of
 from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
 from adasearch.studies.request import Defaults, Request, departures, with_schedule
@@ -175,6 +176,23 @@ def test_export_refuses(store: Store, tmp_path: Path, study: str, trial: str | N
     with pytest.raises(InputError, match=says):
         export(store, study, output=str(tmp_path / "found.yaml"), trial_id=trial)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_follows_the_size_is_kept_and_other_software_is_not_told_half(
+    store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(store.name, tmp_path / "results")
+    followed, name = Store(str(tmp_path / "results")), f"{STUDY}-search-1"
+    trial, _ = followed.find_trial(name)
+    followed.write_trial(
+        dataclasses.replace(trial, params={**trial.params, "scheduler/wrappers.beta2": True})
+    )
+    with pytest.raises(InputError, match=f"hf has no words for wrappers.beta2, which {name} had"):
+        export(followed, STUDY, output=str(tmp_path / "steps.txt"), form="hf", trial_id=name)
+    for form in ("rule", "ramp"):
+        export(followed, STUDY, output=str(tmp_path / "found.yaml"), form=form, trial_id=name)
+        rule = load_schedule(tmp_path / "found.yaml").scheduler
+        assert followed_of(rule) == Followed(beta2=True)
 
 
 def test_export_refuses_what_cannot_be_written_and_what_is_not_complete(tmp_path: Path) -> None:

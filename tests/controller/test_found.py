@@ -109,3 +109,36 @@ def test_found_schedule_trains_as_in_the_search(digits: Dataset, settings: dict[
 def test_rate_of_a_found_schedule_is_that_at_the_progress() -> None:
     found = schedule(lr_schedule="cosine", warmup=0.5)
     assert [round(found.lr(each), 4) for each in (0.0, 0.25, 0.5, 0.75, 1.0)] == [0.0, 0.01, 0.02, 0.01, 0.0]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_found_optimizer_behind_a_scaler_begins_afresh_where_its_first_step_is_skipped(
+    optimizer: str,
+) -> None:
+    def run(*, scaled: bool) -> torch.Tensor:
+        torch.manual_seed(1)
+        model = nn.Linear(4, 2)
+        found = schedule(momentum=0.9, optimizer=optimizer)
+        controller = BatchSizeController(
+            model,
+            found.optimizer(model, scaled=scaled),
+            range(EXAMPLES),
+            found.scheduler,
+            batch_size=found.batch_size,
+            limits=found.limits,
+            epochs=found.epochs,
+            scaler=torch.amp.GradScaler("cpu", init_scale=2.0**8) if scaled else None,
+        )
+        loader: DataLoader[int] = DataLoader(range(EXAMPLES), batch_sampler=controller.sampler)  # type: ignore[arg-type]
+        for number, indices in enumerate(controller.batches(loader)):
+            inputs = torch.sin(indices[:, None] * torch.arange(1.0, 5.0))
+            loss = nn.functional.cross_entropy(model(inputs), indices % 2)
+            if number == 0 and not scaled:
+                continue
+            overflow = model.weight.register_hook(lambda grad, n=number: grad * torch.inf if n == 0 else grad)
+            controller.step(loss)
+            overflow.remove()
+        assert controller.steps == EXAMPLES // 16 - 1
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    torch.testing.assert_close(run(scaled=True), run(scaled=False), rtol=1e-5, atol=1e-7)

@@ -334,6 +334,12 @@ def _process(rank: int, folder: str) -> None:
         if rank == 0:  # alone, and before its forward pass
             with pytest.raises(InputError, match="under DDP a process cannot leave a batch out"):
                 run.passes(1, {0})
+        fixed = DistributedDataParallel(nn.Linear(6, 3), static_graph=True)
+        sgd = torch.optim.SGD(fixed.parameters(), lr=0.1)
+        with pytest.raises(
+            InputError, match=r"\(static_graph=True\) cannot accumulate: leave it or device_batch"
+        ):
+            BatchSizeController(fixed, sgd, data(), "constant", batch_size=8, device_batch=4)
         torch.save(found, f"{folder}/{rank}")
         dist.barrier()  # no process leaves while another is still in a collective
     finally:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import random
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -25,6 +26,7 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba
 from adasearch.schedulers.noise_scale import NoiseScale
+from adasearch.training.randomness import check_random, random_state, restore_random
 
 EXAMPLES = 60
 LIMITS = Limits(smallest=4, largest=24)
@@ -346,3 +348,25 @@ def test_sum_of_gradients_of_another_network_is_refused() -> None:
     state["interval"]["mean_gradient"] = []
     with pytest.raises(InputError, match="must be there, since the scheduler needs it"):
         Loop(SCHEDULERS["mean gradient"]).controller.load_state_dict(state)
+
+
+def test_random_numbers_of_a_gpu_that_is_not_there_are_checked_and_passed_over() -> None:
+    state = random_state([])
+    sixteen = b64encode(bytes(range(16))).decode()  # the seed and the place of Philox
+    check_random({**state, "cuda": {"cuda:99": sixteen}})
+    restore_random({**state, "cuda": {"cuda:99": sixteen}})
+    for cuda in ({"cuda:0": b64encode(bytes(15)).decode()}, {"cpu": sixteen}, {"cuda:0": 3}):
+        with pytest.raises(InputError, match="random-number states are damaged or made up"):
+            check_random({**state, "cuda": cuda})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_random_numbers_of_a_gpu_go_on_from_a_checkpoint() -> None:
+    device = torch.device("cuda:0")
+    torch.rand(5, device=device)
+    state = random_state([device])
+    check_random(state)
+    expected = torch.rand(5, device=device)
+    torch.cuda.manual_seed(3)
+    restore_random(state)
+    assert torch.equal(torch.rand(5, device=device), expected)

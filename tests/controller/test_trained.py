@@ -599,7 +599,7 @@ def of_body(body: nn.Module, model: nn.Module) -> torch.optim.Optimizer:
 
 @pytest.mark.parametrize("other", [none, of_all, of_body])
 def test_layer_that_was_thawed_and_that_nobody_updates_is_told(other: Any) -> None:
-    says = r"parameter '0\.weight' was thawed or added, but no optimizer updates it: give it to"
+    says = r"parameter '0\.weight' was thawed, added or replaced, but no optimizer updates it: give it to"
     with pytest.warns(UserWarning, match=says) as told:
         Thawing(other).run()
     assert len(told) == 1
@@ -633,5 +633,32 @@ def test_layer_that_is_added_and_that_nobody_updates_is_told() -> None:
             for inputs, labels in controller.batches(loader):
                 controller.step(nn.functional.cross_entropy(model(inputs), labels))
 
-    with pytest.warns(UserWarning, match=r"parameter '1\.weight' was thawed or added"):
+    with pytest.warns(UserWarning, match=r"parameter '1\.weight' was thawed, added or replaced"):
         run()
+
+
+def test_optimizer_of_before_a_layer_was_replaced_is_told() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[2] = nn.Linear(8, 3)  # for other classes, and too late
+    controller = BatchSizeController(
+        model, optimizer, numbers(), "constant", batch_size=8, limits=Limits(smallest=8, largest=8)
+    )
+
+    def run() -> None:
+        for inputs, labels in controller.batches(DataLoader(numbers(), batch_sampler=controller.sampler)):
+            controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+    with pytest.warns(UserWarning, match=r"parameter '2\.weight' was thawed, added or replaced, but no"):
+        run()
+
+
+def test_parameters_of_a_loss_beside_a_probe_are_left_alone() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    scale = nn.Parameter(torch.ones(()))
+    optimizer = torch.optim.SGD([*model[2].parameters(), scale], lr=0.1)
+    controller = BatchSizeController(
+        model, optimizer, numbers(), "constant", batch_size=8, limits=Limits(smallest=8, largest=8)
+    )
+    for inputs, labels in controller.batches(DataLoader(numbers(), batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs) * scale, labels))

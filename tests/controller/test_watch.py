@@ -233,6 +233,29 @@ def test_framework_that_holds_the_optimizer_back_is_refused() -> None:
     assert wrapper.param_groups[0]["lr"] == 0.1
 
 
+def test_wrapper_that_is_no_whole_optimizer_trains_as_it_would() -> None:
+    class Doubled(torch.optim.Optimizer):
+        """Derives from it for its type alone, as wrappers do."""
+
+        def __init__(self, base: torch.optim.Optimizer) -> None:
+            self.base, self.param_groups = base, base.param_groups
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            self.base.step()
+            self.base.step()
+
+    def trained(make: Callable[[nn.Module], torch.optim.Optimizer]) -> Tensor:
+        torch.manual_seed(0)
+        model = nn.Linear(6, 3)
+        controller = BatchSizeController(model, make(model), data(), "constant", batch_size=16)
+        for inputs, labels in controller.batches(DataLoader(data(), batch_sampler=controller.sampler)):
+            controller.step(mean(model(inputs), labels))
+        return model.weight.detach()
+
+    doubled = trained(lambda model: Doubled(torch.optim.SGD(model.parameters(), lr=0.1)))
+    torch.testing.assert_close(doubled, trained(lambda model: torch.optim.SGD(model.parameters(), lr=0.2)))
+
+
 def test_error_in_the_optimizer_that_the_loop_catches_gives_the_rate_back() -> None:
     run = Run(Script(sizes=(), scales=(0.5, 0.5, 0.5)), interval=0.25)
     fails: list[bool] = [False] * 6 + [True] + [False] * 9
@@ -292,6 +315,22 @@ def test_tokens_of_which_every_example_has_as_many_need_no_weight() -> None:
     Run("constant", device_batch=4).passes(
         1, loss=lambda output, labels: mean(output.repeat(3, 1), labels.repeat(3))
     )
+
+
+def test_gradients_that_are_cleared_before_the_update_are_told() -> None:
+    run = Run("constant")
+    with one_line("the gradients were cleared behind controller.backward()"):
+        for inputs, labels in run.items(1):
+            if run.controller.backward(mean(run.model(inputs), labels)):
+                run.optimizer.zero_grad()
+                run.controller.update()
+
+
+def test_sampler_that_the_loop_resizes_is_told() -> None:
+    run = Run(Constant()).passes(1)
+    run.controller.sampler.resize(16)
+    with one_line("the sampler was resized to 16 beside the controller, which decided 8"):
+        run.passes(2)
 
 
 # --- learning rates ---------------------------------------------------------------------------------------
@@ -405,6 +444,14 @@ def test_schedule_stepped_with_each_part_is_told() -> None:
     with one_line("the learning rate was changed between two parts of a batch"):
         # Not before the first update, which torch itself minds.
         run.passes(1, after=lambda _: curve.step() if run.controller.steps else None)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curve_of_the_controllers_that_the_loop_steps_too_is_told(name: str) -> None:
+    run = Run(Constant(), epochs=6)
+    curve = run.controller.curve(SCHEDULES[name])
+    with one_line("a curve of controller.curve() was stepped by the loop, too"):
+        run.passes(2, after=lambda _: curve.step())
 
 
 @pytest.mark.parametrize("way", ["with each epoch", "by progress", "at a constant size"])

@@ -147,3 +147,13 @@ def test_one_command_runs_an_experiment_and_flags_override_it(tmp_path: Path) ->
     assert adabatch.params["train/lr"] == 0.02
     assert adabatch.params["scheduler/period"] == 1
     assert adabatch.final_batch_size == 64  # doubled from 32 once, then at the largest
+
+
+def test_value_of_another_kind_is_told_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("architectures: resnet18\nepochs: many\n")
+    with pytest.raises(InputError, match="architectures: must be a list but got 'resnet18'"):
+        load_experiment(str(file))
+    file.write_text("epochs: [3]\n")
+    with pytest.raises(InputError, match=r"epochs: must be a number but got \[3\]"):
+        load_experiment(str(file))

@@ -333,3 +333,10 @@ def test_what_not_every_optimiser_allows_is_refused(scheduler: str, fixed: list[
     with pytest.raises(InputError, match=message):
         train_space(scheduler=scheduler, fixed=fixed)
     train_space(scheduler=scheduler, fixed=[fixed[0], "train/optimizer=adamw"])
+
+
+def test_setting_without_its_part_is_told_which_it_would_be() -> None:
+    with pytest.raises(InputError, match=r"but got 'lr=0.1'; did you mean train/lr=0.1\?"):
+        parse_fixed("lr=0.1", ["deba"])
+    with pytest.raises(InputError, match=r"did you mean scheduler/window=3\?"):
+        parse_fixed("window=3", ["deba"])

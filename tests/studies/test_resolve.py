@@ -194,3 +194,22 @@ def test_a_study_is_the_same_on_another_device_but_for_the_device() -> None:
     study = resolved(REQUEST)[1]
     moved = on_device(study, replace(REQUEST, device="cuda"), (), lambda text: None)
     assert moved.record == replace(study.record, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"interval": "often"}, "--interval must be epochs"),
+        ({"interval": "-1"}, "--interval must be greater than 0"),
+        ({"evaluate_every": "x"}, "--evaluate-every must be epochs"),
+        ({"interval": "3", "epochs": 2}, "--interval must be at most the run's 2 epochs but got 3"),
+        ({"smallest": 64, "largest": 32}, "--smallest must be at most --largest but got 64 and 32"),
+        ({"largest": 0}, "--largest must be at least 1"),
+    ],
+)
+def test_numbers_that_no_data_could_mend_are_refused_before_any_are_read(
+    changed: dict[str, object], says: str
+) -> None:
+    asked = replace(REQUEST, dataset="folder:no/such/folder", **changed)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=says):
+        resolve(asked, nothing_stored, lambda text: None)

@@ -25,7 +25,8 @@ from adasearch.schedulers import BatchSizeScheduler
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.schedulers.constant import Constant
 from adasearch.schedulers.deba import Deba
-from adasearch.signal_sets import MEAN_GRADIENT, NOISE, PER_STEP
+from adasearch.schedulers.follow import Follow
+from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, NOISE, PER_STEP, PRECONDITIONED
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.task import DivergedError
@@ -64,6 +65,20 @@ RUNS: dict[str, tuple[TrainConfig, BatchSizeScheduler]] = {
     "noise per example": (replace(VIT, interval=21, budget=84, per_example=True), Observer()),
     "noise, batch norm": (replace(VIT, architecture="resnet18", budget=150), Observer()),
     "noise, no groups": (replace(VIT, budget=150), Observer(needs=frozenset({"batch_grad_sq_norm"}))),
+    "preconditioned": (
+        replace(
+            VIT,
+            hyperparameters=Hyperparameters(batch_size=21, lr=0.003, optimizer="adamw"),
+            device_batch=64,
+            interval=21,
+            budget=168,
+        ),
+        Observer(needs=MOMENTS | PRECONDITIONED),
+    ),
+    "muon": (
+        replace(VIT, hyperparameters=Hyperparameters(batch_size=21, lr=0.003, optimizer="muon"), budget=150),
+        Follow(scheduler=GROWING, beta2=True, weight_decay=True),
+    ),
     "diverged": (replace(VIT, hyperparameters=Hyperparameters(batch_size=21, lr=1e200)), Constant()),
 }
 EXACT = ["uneven passes", "one pass", "mean gradient"]  # neither BatchNorm nor infinities
@@ -212,6 +227,19 @@ def test_two_workers_measure_the_noise_of_the_same_examples(
     torch.testing.assert_close(together[0][0][name].state, alone[name].state, rtol=1e-9, atol=1e-12)
 
 
+def test_two_workers_measure_the_noise_of_preconditioned_gradients_as_one_does(
+    together: Seen, alone: Outcomes
+) -> None:
+    shared = together[0][0]["preconditioned"].records
+    for two, one in zip(shared, alone["preconditioned"].records, strict=True):
+        assert (two.noise_form, one.noise_form) == ("workers", "halves")
+        for field in sorted(MOMENTS | PRECONDITIONED):
+            assert getattr(two.signals, field) == pytest.approx(getattr(one.signals, field), rel=1e-6), field
+    first, *_, last = shared
+    assert first.signals.preconditioned_noise == pytest.approx(first.signals.grad_noise, rel=1e-9)
+    assert last.signals.preconditioned_noise != pytest.approx(last.signals.grad_noise, rel=0.1)
+
+
 def test_workers_with_several_passes_are_one_group_each(
     together: Seen, digits: Dataset, alone: Outcomes
 ) -> None:
@@ -236,7 +264,7 @@ def test_measuring_noise_takes_time_but_not_all_of_it(together: Seen) -> None:
 
 def test_hook_is_registered_only_where_workers_are_groups(together: Seen) -> None:
     hooked = {name for name, outcome in together[0][0].items() if outcome.hooks}
-    assert hooked == {"noise, one pass", "noise, passes", "noise, batch norm"}
+    assert hooked == {"noise, one pass", "noise, passes", "noise, batch norm", "preconditioned"}
     record = together[0][0]["noise, no groups"].records[0]
     assert record.noise_form is None
     assert record.signals.noise_count == 3
@@ -250,7 +278,7 @@ def test_one_more_gradient_is_reduced_on_few_steps(together: Seen) -> None:
     assert record.signals.noise_count == 1, "of an interval of three steps"
 
 
-@pytest.mark.parametrize("name", [*EXACT, "batch norm"])
+@pytest.mark.parametrize("name", [*EXACT, "batch norm", "muon"])
 def test_all_workers_end_with_the_same_network(name: str, together: Seen) -> None:
     """BatchNorm's statistics included: each worker saw other examples, so they are averaged."""
     first, second = (seen[name].state for seen, _ in together)

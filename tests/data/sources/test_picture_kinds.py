@@ -219,6 +219,16 @@ def test_of_several_frames_the_first_is_shown(kind: str, options: dict[str, Any]
     close(blob, np.full(3, 10))
 
 
+def test_ycck_jpegs_show_their_ink() -> None:
+    ink = np.kron(RNG.integers(0, 256, (2, 2, 4)), np.ones((8, 8, 1))).astype(np.uint8)
+    stored = np.dstack([np.asarray(of(ink[..., :3]).convert("YCbCr")), 255 - ink[..., 3]])
+    image = Image.frombytes("CMYK", (SIDE, SIDE), (255 - stored).tobytes())  # which Pillow inverts
+    blob = bytearray(saved(image, "JPEG", quality=100, subsampling=0))
+    blob[blob.index(b"Adobe") + 11] = 2  # how the colours are coded
+    paper = 255.0 - ink
+    close(bytes(blob), paper[..., :3] * paper[..., 3:] / 255, most=3)
+
+
 def test_the_picture_that_an_animation_has_for_old_viewers_is_no_frame() -> None:
     frames = [of(np.full((SIDE, SIDE, 3), value, np.uint8)) for value in (10, 90, 200)]
     blob = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True)
