@@ -456,6 +456,19 @@ def test_tokenizer_makes_the_tokens_and_ends_each_document(tmp_path: Path) -> No
     assert found.objective_se == pytest.approx(math.sqrt(0.5 * 5 / 4 / 5))
 
 
+def test_tokens_are_made_once_and_anew_where_the_cache_is_damaged(tmp_path: Path, cache_dir: Path) -> None:
+    write_tokenizer(tmp_path / "words.json")
+    (tmp_path / "a.txt").write_text("w1 w2 w3 " * 200)
+    told = {"tokenizer": str(tmp_path / "words.json"), "sequence_length": 8}
+    first, again = (load(f"text:{tmp_path / 'a.txt'}", **told) for _ in range(2))
+    (kept,) = cache_dir.rglob("tokens.npy")
+    assert isinstance(again.train.blocks[0], np.memmap)
+    kept.write_bytes(kept.read_bytes()[:-100])
+    other = load(f"text:{tmp_path / 'a.txt'}", **told)
+    assert first.fingerprint == again.fingerprint == other.fingerprint
+    assert len(np.load(kept)) == 601
+
+
 def test_tokens_beyond_a_tokenizers_vocabulary_are_refused(tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "words.json")
     np.full(400, 32, dtype="<u2").tofile(tmp_path / "a.bin")
