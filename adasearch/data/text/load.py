@@ -123,7 +123,9 @@ def _of_text(
     assert train is not None, "documents without a split are for training"
     vocabulary = BYTES if tokenizer is None else tokenizer.vocabulary
     unit = "bytes" if tokenizer is None else f"tokens of {vocabulary:,}"
-    return (train, part("validation"), part("test")), vocabulary, f"{len(documents):,} documents, {unit}"
+    many = "s" if len(documents) > 1 else ""
+    what = f"{len(documents):,} document{many}, {unit}"
+    return (train, part("validation"), part("test")), vocabulary, what
 
 
 def _of_files(place: str, tokenizer: Tokenizer | None, progress: Progress) -> tuple[Parts, int, str]:
@@ -147,7 +149,8 @@ def _of_files(place: str, tokenizer: Tokenizer | None, progress: Progress) -> tu
 
     train = part("train")
     assert train is not None
-    what = f"{len(files):,} files of {files[0].tokens.dtype}, tokens of {vocabulary:,}"
+    many = "s" if len(files) > 1 else ""
+    what = f"{len(files):,} file{many} of {files[0].tokens.dtype}, tokens of {vocabulary:,}"
     return (train, part("validation"), part("test")), vocabulary, what
 
 
