@@ -79,6 +79,8 @@ def interval_line(record: IntervalRecord, objective: str = ERROR, sequence_lengt
         error = f"  {named(objective)} {shown(record.val_error, objective):>7}"
     elif record.val_error is not None:
         error = f"  validation {shown(record.val_error, objective)}"
+        if (bits := record.metrics.get("bits_per_byte")) is not None:
+            error += f" ({bits:.4g} bits a byte)"
     change = (
         ""
         if decision.action == "hold"

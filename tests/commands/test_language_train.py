@@ -1,5 +1,6 @@
 """``adasearch train`` and ``rerun`` of a language model: what they print, and what is kept."""
 
+import math
 import re
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def test_run_is_told_in_tokens_and_losses(trained: str) -> None:
     assert [int(each.replace(",", "")) % 32 for each in seen] == [0] * 4
     assert int(seen[-1].replace(",", "")) >= 7680
     assert float(losses[-1]) < float(losses[0])
+    bits = re.findall(r"\((\S+) bits a byte\)", trained)
+    assert [float(each) for each in bits] == pytest.approx(
+        [float(each) / math.log(2) for each in held_out], rel=1e-3
+    )
     assert re.search(rf"-train-0: loss {held_out[-1]} in [\d.]+ s of training", trained)
     assert "1 document, bytes: 16,201 training, 900 validation, 900 test tokens" in trained
     (trial,) = Store("results").trials("train")
