@@ -151,7 +151,7 @@ def training_options(command: Command) -> Command:
             "--smallest",
             type=int,
             metavar="N",
-            help="Least batch size.  [default: 16, at least 2 per worker]",
+            help="Least batch size.  [default: 16, of text 4, at least 2 per worker]",
         ),
         click.option(
             "--largest",

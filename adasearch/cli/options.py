@@ -49,7 +49,7 @@ STUDIES = click.option(
 
 NETWORK = (
     "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
-    "or module:function of your own"
+    "a language model (gpt), or module:function of your own"
 )
 RESULTS = click.option(
     "--results",

@@ -16,7 +16,7 @@ __all__ = ["catalogue"]
 LISTED_SIZE = 32  # pixels
 ARCHITECTURES_TITLE = (
     f"At {LISTED_SIZE}x{LISTED_SIZE} pixels and 10 classes. Also: any classification network of torchvision "
-    "(--scale full), module:function"
+    "(--scale full), module:function. Language models: gpt, gpt_rms, gpt_rotary, gpt_rms_rotary"
 )
 
 

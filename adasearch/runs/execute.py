@@ -85,6 +85,8 @@ def interval_line(record: IntervalRecord, objective: str = ERROR, sequence_lengt
         error = f"  {named(objective)} {shown(record.val_error, objective):>7}"
     elif record.val_error is not None:
         error = f"  validation {shown(record.val_error, objective)}"
+        if (bits := record.metrics.get("bits_per_byte")) is not None:
+            error += f" ({bits:.4g} bits a byte)"
     change = (
         ""
         if decision.action == "hold"
@@ -168,11 +170,12 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
 def _moved(study: StudyRecord, images: str | None) -> str:
     """Return a study's source at the place where it lies now."""
     from adasearch.data.sources.registry import KINDS
+    from adasearch.data.text.kinds import PLACED
 
     if images is None:
         return study.source
     kind = study.source.partition(":")[0]
-    if kind not in KINDS or kind == "digits":
+    if kind not in {*KINDS, *PLACED} - {"digits"}:
         raise InputError(
             f"--images is for images that lie in files but {study.study} was searched on {study.source}"
         )

@@ -19,7 +19,7 @@ from adasearch.tasks.base import Evaluation, HeldOut
 
 __all__ = ["Language"]
 
-PASS_TOKENS = 8192  # a pass on a CPU, and an evaluation's; larger ones gain no speed
+PASS_TOKENS = 4096  # of a pass on a CPU, and of an evaluation; larger ones gain no speed
 PASS_LOGITS = 2**26  # of them at most: 256 MiB in single precision
 
 

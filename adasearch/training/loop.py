@@ -77,10 +77,8 @@ def train(
             with run.clock.section("eval"):
                 found = run.evaluate("val")
         if over and config.test:
-            assert run.data.test is not None, "the data were loaded without their test split"
             with run.clock.section("eval"):
                 test = run.evaluate("test")
-        val_loss = None if found is None else found.loss
         signals = Signals(
             interval=len(history),
             epoch=run.examples_seen / len(data.train),
@@ -90,11 +88,11 @@ def train(
             batch_size=batch_size,
             lr=run.lr,
             lr_scale=lr_scale,
-            val_loss=val_loss,
+            val_loss=None if found is None else found.loss,
             **measured,
         )
         history.append(signals)
-        losses = {"train_loss": signals.train_loss, "val_loss": val_loss}
+        losses = {"train_loss": signals.train_loss, "val_loss": signals.val_loss}
         broken = [f"{name} is {loss}" for name, loss in losses.items() if loss and not math.isfinite(loss)]
         with run.clock.section("resize"):
             ended = broken[0] if broken else "end of the budget" if over else None

@@ -272,6 +272,29 @@ def test_documents_are_split_whole_and_without_overlap(tmp_path: Path) -> None:
     assert again.fingerprint == data.fingerprint == other.fingerprint
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_documents_of_any_length_leave_no_split_without_a_sequence(tmp_path: Path, seed: int) -> None:
+    lengths = np.random.default_rng(seed).integers(1, 300, size=40)
+    for number, length in enumerate(lengths):
+        (tmp_path / f"{number}.txt").write_text("a" * int(length))
+    for length in (8, 64, 250):
+        data = load(f"text:{tmp_path}", seed=seed, sequence_length=length)
+        assert data.test is not None
+        parts = (data.train, data.val, data.test)
+        assert min(map(len, parts)) >= 1
+        assert sum(part.tokens for part in parts) == int(lengths.sum()) + 40
+
+
+def test_file_of_tokens_that_changed_has_another_fingerprint(tmp_path: Path, cache_dir: Path) -> None:
+    tokens = (np.arange(400) + 20_000).astype("<u2")
+    tokens.tofile(tmp_path / "a.bin")
+    first, again = (load(f"tokens:{tmp_path / 'a.bin'}").fingerprint for _ in range(2))
+    assert list(cache_dir.rglob("*.json"))
+    tokens[7] += 1
+    tokens.tofile(tmp_path / "a.bin")
+    assert first == again != load(f"tokens:{tmp_path / 'a.bin'}").fingerprint
+
+
 def test_one_text_is_split_in_contiguous_blocks(tmp_path: Path) -> None:
     whole = bytes(np.random.default_rng(0).integers(97, 122, size=5000, dtype=np.uint8))
     (tmp_path / "a.txt").write_bytes(whole)
@@ -352,7 +375,8 @@ def test_shards_of_tokens_are_one_line_and_names_tell_their_splits(tmp_path: Pat
 
 def test_subset_is_drawn_and_keeps_something_to_validate_with() -> None:
     data = load("python_source", sequence_length=128, subset=400)
-    assert (len(data.train), len(data.val)) == (400, 100)
+    assert data.test is not None
+    assert (len(data.train), len(data.val), len(data.test)) == (400, 100, 400)
     assert data.vocabulary == 256
 
 
@@ -454,6 +478,19 @@ def test_tokenizer_makes_the_tokens_and_ends_each_document(tmp_path: Path) -> No
     found = Language(vocabulary=32, sequence_length=8).evaluation(data, "val", (2.0, 4.5, 0.5))
     assert found.metrics["bits_per_byte"] == pytest.approx(2.0 / math.log(2) * 41 / len(rows[1]))
     assert found.objective_se == pytest.approx(math.sqrt(0.5 * 5 / 4 / 5))
+
+
+def test_tokens_are_made_once_and_anew_where_the_cache_is_damaged(tmp_path: Path, cache_dir: Path) -> None:
+    write_tokenizer(tmp_path / "words.json")
+    (tmp_path / "a.txt").write_text("w1 w2 w3 " * 200)
+    told = {"tokenizer": str(tmp_path / "words.json"), "sequence_length": 8}
+    first, again = (load(f"text:{tmp_path / 'a.txt'}", **told) for _ in range(2))
+    (kept,) = cache_dir.rglob("tokens.npy")
+    assert isinstance(again.train.blocks[0], np.memmap)
+    kept.write_bytes(kept.read_bytes()[:-100])
+    other = load(f"text:{tmp_path / 'a.txt'}", **told)
+    assert first.fingerprint == again.fingerprint == other.fingerprint
+    assert len(np.load(kept)) == 601
 
 
 def test_tokens_beyond_a_tokenizers_vocabulary_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A token ends each document: a zero byte, or the tokenizer's ``<|endoftext|>`` or
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from adasearch.callbacks import Progress
 from adasearch.data.text.documents import Document
+from adasearch.data.text.token_cache import kept_tokens
 from adasearch.data.text.tokens import Tokens
 from adasearch.errors import InputError, one_line
 
@@ -66,6 +68,9 @@ class Tokenizer:
 
     def tokens(self, documents: Sequence[Document], progress: Progress) -> Tokens:
         """Return the tokens of some texts; bytes that are no UTF-8 become replacement characters."""
+        return kept_tokens(documents, self.digest, partial(self._made, documents, progress))
+
+    def _made(self, documents: Sequence[Document], progress: Progress) -> Tokens:
         kind = np.uint16 if self.vocabulary <= 2**16 else np.uint32
         pieces = list(self._encoded(documents, kind, progress))
         lengths = [len(piece) for piece in pieces]

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from adasearch.errors import InputError
 
-__all__ = ["TEXT_SOURCES", "absolute", "is_text"]
+__all__ = ["PLACED", "TEXT_SOURCES", "absolute", "is_text"]
 
 TEXT_SOURCES = {
     "python_source": "for language models: the standard library's own source code, byte by byte; no download",
     "text:PATH": "for language models: a file, a folder or a glob of text; bytes, or --tokenizer FILE",
     "tokens:PATH": "for language models: flat files of uint16 or uint32, as nanoGPT and OLMo have them",
 }
-_PLACED = frozenset(usage.partition(":")[0] for usage in TEXT_SOURCES if ":" in usage)
+PLACED = frozenset(usage.partition(":")[0] for usage in TEXT_SOURCES if ":" in usage)
+"""Those that name a place."""
 
 
 def is_text(source: str) -> bool:
@@ -30,8 +31,8 @@ def absolute(source: str) -> str:
         InputError: a source that names no place and must, or names one and must not.
     """
     kind, _, place = source.partition(":")
-    if kind in _PLACED and not place:
+    if kind in PLACED and not place:
         raise InputError(f"dataset {kind} needs a place: {kind}:PATH")
-    if kind not in _PLACED and place:
+    if kind not in PLACED and place:
         raise InputError(f"dataset {kind} has no place but got {source!r}")
     return f"{kind}:{Path(place).expanduser().absolute()}" if place else kind

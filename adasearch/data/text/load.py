@@ -1,8 +1,10 @@
 """From a source of text or tokens to the splits of a language task."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -123,44 +125,51 @@ def _of_text(
     assert train is not None, "documents without a split are for training"
     vocabulary = BYTES if tokenizer is None else tokenizer.vocabulary
     unit = "bytes" if tokenizer is None else f"tokens of {vocabulary:,}"
-    return (train, part("validation"), part("test")), vocabulary, f"{len(documents):,} documents, {unit}"
+    many = "s" if len(documents) > 1 else ""
+    what = f"{len(documents):,} document{many}, {unit}"
+    return (train, part("validation"), part("test")), vocabulary, what
 
 
 def _of_files(place: str, tokenizer: Tokenizer | None, progress: Progress) -> tuple[Parts, int, str]:
     files = token_files(place, progress)
-    highest = 0
+    highest, sums = 0, dict[Path, int]()
     for done, file in enumerate(files):
-        progress("looking for the largest token", done, len(files))
-        top = _highest(file)
+        progress("looking through the tokens", done, len(files))
+        top, sums[file.path] = _looked_at(file)
         highest = max(highest, top)
         if tokenizer is not None and top >= tokenizer.vocabulary:
             raise InputError(
                 f"{file.path} has token {top:,}, but the tokenizer knows {tokenizer.vocabulary:,}"
             )
-    progress("looking for the largest token", len(files), len(files))
+    progress("looking through the tokens", len(files), len(files))
     vocabulary = highest + 1 if tokenizer is None else tokenizer.vocabulary
     named = any(file.split == "train" for file in files) and len({file.split for file in files}) > 1
 
     def part(split: str) -> Tokens | None:
-        mine = [each.tokens for each in files if (each.split if named else "train") == split]
-        return Tokens(blocks=mine) if mine else None
+        mine = [each for each in files if (each.split if named else "train") == split]
+        known = " ".join(f"{len(each.tokens)}:{sums[each.path]:08x}" for each in mine)
+        return Tokens(blocks=[each.tokens for each in mine], known_sum=known) if mine else None
 
     train = part("train")
     assert train is not None
-    what = f"{len(files):,} files of {files[0].tokens.dtype}, tokens of {vocabulary:,}"
+    many = "s" if len(files) > 1 else ""
+    what = f"{len(files):,} file{many} of {files[0].tokens.dtype}, tokens of {vocabulary:,}"
     return (train, part("validation"), part("test")), vocabulary, what
 
 
-def _highest(file: TokenFile) -> int:
-    """Return the largest token of a file, which is kept: a large file takes a while to read."""
+def _looked_at(file: TokenFile) -> tuple[int, int]:
+    """Return a file's largest token and its checksum, which are kept: a large file takes a while to read."""
     state = file.path.stat()
-    key = f"largest token {file.path.absolute()} {state.st_size} {state.st_mtime_ns}"
+    key = f"tokens {file.path.absolute()} {state.st_size} {state.st_mtime_ns}"
     kept = kept_numbers(key)
     if kept is None:
-        tops = [int(file.tokens[start : start + PIECE].max()) for start in range(0, len(file.tokens), PIECE)]
-        kept = [[max(tops, default=0)]]
+        top = checksum = 0
+        for start in range(0, len(file.tokens), PIECE):
+            piece = np.ascontiguousarray(file.tokens[start : start + PIECE])
+            top, checksum = max(top, int(piece.max())), zlib.crc32(piece.data, checksum)
+        kept = [[top, checksum]]
         keep_numbers(key, kept)
-    return int(kept[0][0])
+    return int(kept[0][0]), int(kept[0][1])
 
 
 def _digest(parts: Parts, vocabulary: int, length: int) -> str:
@@ -169,7 +178,7 @@ def _digest(parts: Parts, vocabulary: int, length: int) -> str:
 
 
 def _subset(data: TextData, spec: DataSpec) -> TextData:
-    """Return as many training sequences as were asked for, and in proportion to validate with."""
+    """Return the training sequences asked for, in proportion to validate with, and no more to test."""
     wanted = spec.subset
     if wanted is None:
         return data
@@ -184,7 +193,12 @@ def _subset(data: TextData, spec: DataSpec) -> TextData:
     def some(split: Sequences, count: int) -> Sequences:
         return replace(split, chosen=np.sort(draw.permutation(len(split))[:count]))
 
-    return replace(data, train=some(data.train, wanted), val=some(data.val, min(least, len(data.val))))
+    return replace(
+        data,
+        train=some(data.train, wanted),
+        val=some(data.val, least),
+        test=None if data.test is None else some(data.test, max(wanted, least)),
+    )
 
 
 def _understood(data: TextData, spec: DataSpec, splits: Splits, what: str) -> str:

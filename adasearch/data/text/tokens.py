@@ -21,11 +21,13 @@ class Tokens:
         blocks: (tokens,) of unsigned integers, in memory or mapped from files.
         ends: where each document ends in the only block, (documents,); None where documents are not known.
         sizes: bytes of each document's text, or of each block's where ``ends`` is None; None if not known.
+        known_sum: their :attr:`checksum`, where it is known already.
     """
 
     blocks: Sequence[np.ndarray]
     ends: np.ndarray | None = None
     sizes: np.ndarray | None = None
+    known_sum: str | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.blocks))
@@ -38,6 +40,8 @@ class Tokens:
     @property
     def checksum(self) -> str:
         """What differs where any token does, or the borders."""
+        if self.known_sum is not None:
+            return self.known_sum
         return " ".join(
             f"{len(block)}:{zlib.crc32(np.ascontiguousarray(block).data):08x}" for block in self.blocks
         )
@@ -118,7 +122,10 @@ def _documents(tokens: Tokens, parts: int, target: int, seed: int) -> list[np.nd
     order = np.random.default_rng(seed).permutation(len(lengths))
     order = order[lengths[order] <= target]
     reached = np.cumsum(lengths[order])
-    if not len(reached) or reached[-1] < (parts + 1) * target:
-        return []
-    borders = np.searchsorted(reached, [target * part for part in range(1, parts + 1)]) + 1
-    return [np.sort(part) for part in np.split(order, borders)[:parts]]
+    found, start = [], 0
+    for _ in range(parts):
+        wanted = target + (reached[start - 1] if start else 0)
+        stop = int(np.searchsorted(reached, wanted)) + 1
+        found.append(np.sort(order[start:stop]))
+        start = stop
+    return found if start < len(order) else []
