@@ -9,7 +9,7 @@ another seed would not change: their difference counts as known.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -19,6 +19,7 @@ from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
 from adasearch.analysis.verdicts import PairedVerdict
 from adasearch.enough import MIN_PAIRS, hardly_learnt
 from adasearch.errors import InputError
+from adasearch.objective import ERROR, ERROR_MARGIN, is_fraction
 
 __all__ = [
     "ERROR_MARGIN",
@@ -34,7 +35,6 @@ __all__ = [
     "verdict",
 ]
 
-ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
 QUESTIONS = ("p_error", "p_time", "p_equal_error", "p_equal_time")
 """What is asked of pairs; each has a p value of that name."""
@@ -93,14 +93,16 @@ def speedup_of(pairs: Paired | None) -> Estimate | None:
     return pairs.log_speed.exp()
 
 
-def check_margin(margin: float) -> None:
-    """Refuse a difference of errors that cannot count as none.
+def check_margin(margin: float | None, objectives: Iterable[str] = (ERROR,)) -> None:
+    """Refuse a difference of errors that cannot count as none; None stands for the usual ones.
 
     Raises:
-        InputError: it does not lie between 0 and 1.
+        InputError: it is not greater than 0, or of fractions not less than 1.
     """
-    if not 0 < margin < 1:
-        raise InputError(f"--margin must lie between 0 and 1 but got {margin:g}")
+    fractions = any(map(is_fraction, objectives))
+    if margin is not None and not 0 < margin < (1 if fractions else math.inf):
+        rule = "lie between 0 and 1" if fractions else "be greater than 0"
+        raise InputError(f"--margin must {rule} but got {margin:g}")
 
 
 def paired(
@@ -109,8 +111,12 @@ def paired(
     *,
     margin: float,
     acted: bool = True,
+    objective: str = ERROR,
 ) -> Paired:
-    """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
+    """Compare pairs of (this, the other); ``times`` is None where a clock has none.
+
+    ``objective`` names what is called error here.
+    """
     differences = [this - other for this, other in errors]
     speeds = None if times is None else [math.log(other / this) for this, other in times]
     enough = len(errors) >= MIN_PAIRS
@@ -124,7 +130,8 @@ def paired(
         p_equal_time=_of_times(_within_time, speeds) if enough and speeds is not None else None,
         error_margin=margin,
         acted=acted,
-        learnt=not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
+        learnt=not is_fraction(objective)
+        or not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
     )
 
 

@@ -125,7 +125,7 @@ def rerun(
             data,
             store,
             device=study.device,
-            heard=lambda interval: say(console, interval_line(interval)),
+            heard=lambda interval: say(console, interval_line(interval, live.record.objective)),
             say=partial(say, console),
         )
     if trial.status != "complete":

@@ -108,6 +108,6 @@ def train(
             data,
             store,
             device=record.device,
-            heard=lambda interval: say(console, interval_line(interval)),
+            heard=lambda interval: say(console, interval_line(interval, live.record.objective)),
             say=partial(say, console),
         )

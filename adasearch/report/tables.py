@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
-from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
-from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
+from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns
+from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts, with_word
 from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import describe, settings_rows
 from adasearch.analysis.summary import in_one_sentence
 from adasearch.analysis.verdicts import GAINS, MEANINGS
-from adasearch.io.tables import Column, fraction, number, times
+from adasearch.io.tables import Column, number, times
+from adasearch.objective import headed, named, shown
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["PageTable", "all_tables", "cell_class", "headline", "holds_words", "said", "verdicts", "words"]
@@ -83,8 +84,8 @@ def said(found: Gathered, names: Set[str]) -> list[str]:
         sure = [cells for cells in confirmed if cells["study"] == row.study]
         lines += [
             f"{row.architecture}, {row.scheduler}, over {cells['seeds']} fresh seeds: {cells['words']}; test "
-            f"error {cells['error'] or '-'}, speed-up {cells['gain'] or '-'} against the tuned reference, "
-            f"{cells['gain_default'] or '-'} against the untuned default."
+            f"{named(row.objective)} {cells['error'] or '-'}, speed-up {cells['gain'] or '-'} against the "
+            f"tuned reference, {cells['gain_default'] or '-'} against the untuned default."
             for cells in sure
         ]
         if not sure:
@@ -108,7 +109,8 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
 
 def verdicts(found: Gathered) -> PageTable:
     """Return the table that a reader sees first."""
-    return PageTable(title="Verdicts", columns=VERDICTS, rows=_rows(found))
+    columns = with_word(VERDICTS, headed(row.objective for row in found.rows))
+    return PageTable(title="Verdicts", columns=columns, rows=_rows(found))
 
 
 def _rows(found: Gathered) -> list[dict[str, object]]:
@@ -125,7 +127,7 @@ def _rows(found: Gathered) -> list[dict[str, object]]:
                     "words": row.verdict,
                     "gain": None if row.speedup is None else times(row.speedup),
                     "gain_default": None if row.speedup_default is None else times(row.speedup_default),
-                    "error": None if row.val_error is None else fraction(row.val_error),
+                    "error": None if row.val_error is None else shown(row.val_error, row.objective),
                     "spent": None if row.seconds is None else f"{number(row.seconds)} s",
                     "basis": "one seed, validation split",
                 }
@@ -143,12 +145,11 @@ def all_tables(found: Gathered) -> list[PageTable]:
         PageTable(title=title, columns=columns, rows=rows, note=meaning if not place else "")
         for place, (title, rows, columns) in enumerate(parts)
     ]
-    rows = [asdict(row) for row in found.rows]
     settings = settings_rows(found.rows, found.trials)
     search = PageTable(
         title="Search: one seed, validation split",
-        columns=SEARCH_COLUMNS,
-        rows=rows,
+        columns=search_columns(found.rows),
+        rows=search_cells(found.rows),
         note=" ".join(notes(found.chosen)),
     )
     settled = PageTable(

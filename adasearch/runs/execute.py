@@ -10,6 +10,7 @@ from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.errors import InputError, StoreError
 from adasearch.io.progress import StepDisplay
+from adasearch.objective import ERROR, brief, is_fraction, named
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.store import Store
@@ -75,10 +76,13 @@ def run_and_keep(
     return closed
 
 
-def interval_line(record: IntervalRecord) -> str:
-    """Return what a person sees of an interval as one line."""
+def interval_line(record: IntervalRecord, objective: str = ERROR) -> str:
+    """Return what a person sees of an interval as one line; ``objective`` is what is minimised."""
     signals, decision = record.signals, record.decision
-    error = "" if record.val_error is None else f"  error {record.val_error:6.1%}"
+    error = ""
+    if record.val_error is not None:
+        word = named(objective) if is_fraction(objective) else f"val {named(objective)}"
+        error = f"  {word} {brief(record.val_error, objective):>6}"
     change = (
         ""
         if decision.action == "hold"
