@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
-from adasearch.analysis.confirmed_tables import confirmed_tables, with_word
+from adasearch.analysis.confirmed_tables import confirmed_tables, fraction_cell, objective_cell, with_word
 from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
-from adasearch.objective import headed, is_fraction, shown
+from adasearch.objective import headed, is_fraction
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store.store import Store
@@ -26,15 +26,10 @@ __all__ = [
 ]
 
 
-def _error(value: object) -> str:
-    """Write an objective's value, which may be written already."""
-    return value if isinstance(value, str) else fraction(value)
-
-
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
     Column("scheduler", "scheduler"),
-    Column("val_error", "val error", _error),
+    Column("val_error", "val error", fraction_cell),
     Column("seconds", "seconds", number),
     Column("speedup", "speed-up", times),
     Column("time_saved", "time saved", fraction),
@@ -118,7 +113,7 @@ def search_cells(rows: Sequence[SearchRow]) -> list[dict[str, object]]:
     return [
         {
             **asdict(row),
-            "val_error": None if row.val_error is None else shown(row.val_error, row.objective),
+            "val_error": objective_cell(row.val_error, row.objective),
         }
         for row in rows
     ]

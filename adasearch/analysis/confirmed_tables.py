@@ -13,7 +13,15 @@ from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
 from adasearch.objective import ERROR, headed, is_fraction, named, shown
 
-__all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables", "margin_words", "with_word"]
+__all__ = [
+    "confirmed_notes",
+    "confirmed_parts",
+    "confirmed_tables",
+    "fraction_cell",
+    "margin_words",
+    "objective_cell",
+    "with_word",
+]
 
 MIB = 2**20
 
@@ -52,7 +60,7 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
     return {
         **flat_row(row),
         "error": written_objective(runs.test_error, row.objective),
-        "target_error": None if runs.target_error is None else shown(runs.target_error, row.objective),
+        "target_error": objective_cell(runs.target_error, row.objective),
         "spent": written(runs.seconds, 1, "s"),
         "difference": written_objective(error_of(row.paired), row.objective, difference=True),
         "gain": written(speedup_of(row.paired), 1, "x", digits=2),
@@ -63,6 +71,16 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
         "memory": None if runs.peak_memory_bytes is None else runs.peak_memory_bytes / MIB,
         "reached_of": f"{runs.reached} of {runs.seeds}",
     }
+
+
+def objective_cell(value: float | None, objective: str) -> float | str | None:
+    """Return a value for a column of :func:`fraction_cell`: written, but for a fraction."""
+    return value if value is None or is_fraction(objective) else shown(value, objective)
+
+
+def fraction_cell(value: object) -> str:
+    """Write a fraction; what is written already stays."""
+    return value if isinstance(value, str) else fraction(value)
 
 
 def with_word(columns: Sequence[Column], word: str) -> list[Column]:
@@ -115,7 +133,7 @@ _VERDICT_COLUMNS = [
 ]
 _COST_COLUMNS = [
     *_WHO,
-    Column("target_error", "target"),
+    Column("target_error", "target", fraction_cell),
     Column("reached_of", "reached"),
     Column("target_seconds", "seconds to it", _reached),
     Column("target_examples", "examples", _whole),
