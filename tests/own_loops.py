@@ -274,3 +274,9 @@ def faulty(trial: Trial) -> None:
         if fault != "swallows":
             return
         time.sleep(0.01)
+
+
+def two_figures(trial: Trial) -> None:
+    parts = Parts(trial, figures="error margin")
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))
