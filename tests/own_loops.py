@@ -47,6 +47,8 @@ class Parts:
         loss = nn.functional.cross_entropy(output, self.held_out[1])
         wrong = output.argmax(dim=1) != self.held_out[1]
         found = {"loss": loss.item(), "error": wrong.double().mean().item(), "margin": output.std().item()}
+        if self.figures == ["not a number"]:
+            return {"loss": float("nan")}
         return {name: found[name] for name in self.figures}
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -227,3 +229,54 @@ def asleep(trial: Trial) -> None:
     for batch in trial.batches(parts.loader):
         parts.controller.step(parts.loss(batch))
         time.sleep(600)
+
+
+def slow(trial: Trial) -> None:
+    """The same as ``resumes``, with time to be killed in."""
+    parts = Parts(trial)
+    controller = parts.controller
+    trial.checkpoint(model=parts.model, optimizer=parts.optimizer)
+    for batch in trial.batches(parts.loader):
+        inputs, labels = batch
+        inputs = inputs + 0.1 * torch.from_numpy(np.random.randn(*inputs.shape)).float()
+        controller.step(parts.loss((inputs, labels)))
+        time.sleep(float(trial.value("pause", 0.0)) if trial.phase != "rehearsal" else 0)
+
+
+FAULTS = {
+    "none": "",
+    "raises": "ZeroDivisionError: no luck (own_loops.py, line",
+    "returns": "InputError: the training function returned after 80 of 400 examples",
+    "nan": "val_loss is nan in interval 0",
+    "sleeps": "nothing was heard of the training function for 0.05 minutes (see --silence): no batch, no",
+    "swallows": "nothing was heard of the training function for 0.05 minutes (see --silence): it did not",
+    "exits": "RuntimeError: the training function called sys.exit(3)",
+}
+
+
+def faulty(trial: Trial) -> None:
+    """Goes wrong as its parameter says, but not in its first steps."""
+    fault = "none" if trial.phase == "rehearsal" else str(trial.params["fault"])
+    parts = Parts(trial)
+    if fault == "nan":
+        parts.figures = ["not a number"]
+    while True:
+        for number, batch in enumerate(trial.batches(parts.loader)):
+            parts.controller.step(parts.loss(batch))
+            if number == 4 and fault == "raises":
+                raise ZeroDivisionError("no luck")
+            if number == 4 and fault == "returns":
+                return
+            if number == 4 and fault == "exits":
+                sys.exit(3)
+            if fault == "sleeps":
+                time.sleep(600)
+        if fault != "swallows":
+            return
+        time.sleep(0.01)
+
+
+def two_figures(trial: Trial) -> None:
+    parts = Parts(trial, figures="error margin")
+    for batch in trial.batches(parts.loader):
+        parts.controller.step(parts.loss(batch))

@@ -63,6 +63,25 @@ def test_network_of_the_readme_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     check_model("net_from_the_readme:make_net", "nano", classes=10, image_size=16)
 
 
+def test_training_function_of_the_readme_takes_its_first_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = [block for language, block in BLOCKS if language == "python" and "def train(trial)" in block]
+    (tmp_path / "loop_of_the_readme.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    from adasearch.functions.rehearsal import FunctionRehearsal, Learnt, rehearse_function
+
+    assert rehearse_function(
+        FunctionRehearsal(
+            function="loop_of_the_readme:train",
+            params={"lr": 1e-3, "batch_size": 32},
+            scheduler="deba",
+            fields={},
+            epochs=10,
+        )
+    ) == Learnt(examples=1400, figures=("loss", "error"), tests=False, resumes=True)
+
+
 def test_architectures_of_the_readme_are_those_that_are_listed() -> None:
     (shown,) = [block for _, block in BLOCKS if block.startswith("$ adasearch list architectures")]
     assert shown.partition("\n")[2] == catalogue("architectures", results="results")

@@ -7,8 +7,10 @@ sampler ``grid`` do. Only complete trials of phase search count.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written
+from adasearch.analysis.confirmed_tables import margin_words, with_word
+from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written, written_objective
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
     TIME_MARGIN,
@@ -26,6 +28,7 @@ from adasearch.enough import MIN_PAIRS
 from adasearch.errors import InputError, unknown
 from adasearch.io.tables import Column, render
 from adasearch.io.text import wrapped
+from adasearch.objective import ERROR, headed, margin_of
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord, Value
 
@@ -54,6 +57,8 @@ class LevelRow:
         first: whether it is the study's first level.
         paired: this level against the first; None without pairs. p values are corrected over the levels of
             the study.
+        error_margin: the difference of errors that counts as none.
+        objective: what is called error here.
     """
 
     study: str
@@ -68,6 +73,8 @@ class LevelRow:
     seconds: Estimate | None
     first: bool
     paired: Paired | None
+    error_margin: float = ERROR_MARGIN
+    objective: str = ERROR
 
     @property
     def pairs(self) -> int | None:
@@ -85,17 +92,17 @@ class LevelRow:
 
 
 def by_level(
-    studies: Sequence[StudyRecord], trials: Sequence[TrialRecord], field: str, *, margin: float = ERROR_MARGIN
+    studies: Sequence[StudyRecord], trials: Sequence[TrialRecord], field: str, *, margin: float | None = None
 ) -> list[LevelRow]:
     """Return a row per study and level of ``field``, such as "scheduler/window", in ascending order.
 
     Studies that do not have the field, or had it at one value only, are left out.
 
     Raises:
-        InputError: a margin outside 0 to 1, a field that no study varies, or one of more than ``MAX_LEVELS``
+        InputError: a margin that cannot be, a field that no study varies, or one of more than ``MAX_LEVELS``
             values.
     """
-    check_margin(margin)
+    check_margin(margin, [study.objective for study in studies] or [ERROR])
     rows = []
     for study in sorted(studies, key=lambda study: (study.scheduler, study.architecture, study.study)):
         own = [t for t in trials if (t.study, t.phase) == (study.study, "search") and field in t.params]
@@ -119,12 +126,18 @@ def by_level(
 
 
 def _study_rows(
-    study: StudyRecord, trials: Sequence[TrialRecord], field: str, levels: Sequence[Value], margin: float
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    field: str,
+    levels: Sequence[Value],
+    margin: float | None,
 ) -> list[LevelRow]:
     ended = {level: complete([t for t in trials if t.params[field] == level]) for level in levels}
     known = {level: [t for t in own if t.seconds(study.clock) < float("inf")] for level, own in ended.items()}
     first, *others = levels
-    found = {str(level): _against(known[level], known[first], field, study.clock, margin) for level in others}
+    errors = [trial.known_error for trial in known[first]]
+    own_margin = margin_of(study.objective, margin, median(errors) if errors else None)
+    found = {str(level): _against(known[level], known[first], field, study, own_margin) for level in others}
     compared = corrected({name: each for name, each in found.items() if each is not None})
     return [
         LevelRow(
@@ -140,13 +153,15 @@ def _study_rows(
             seconds=estimate([t.seconds(study.clock) for t in known[level]]) if known[level] else None,
             first=level == first,
             paired=compared.get(str(level)),
+            error_margin=own_margin,
+            objective=study.objective,
         )
         for level in levels
     ]
 
 
 def _against(
-    own: Sequence[TrialRecord], others: Sequence[TrialRecord], field: str, clock: str, margin: float
+    own: Sequence[TrialRecord], others: Sequence[TrialRecord], field: str, study: StudyRecord, margin: float
 ) -> Paired | None:
     """Return trials of one level compared with those of the first, None without a pair."""
     partners = {_key(trial, field): trial for trial in others}
@@ -154,8 +169,8 @@ def _against(
     if not pairs:
         return None
     errors = [(one.known_error, other.known_error) for one, other in pairs]
-    times = [(one.seconds(clock), other.seconds(clock)) for one, other in pairs]
-    return paired(errors, times, margin=margin)
+    times = [(one.seconds(study.clock), other.seconds(study.clock)) for one, other in pairs]
+    return paired(errors, times, margin=margin, objective=study.objective)
 
 
 def _key(trial: TrialRecord, field: str) -> tuple[object, ...]:
@@ -174,7 +189,6 @@ def level_table(
     rows: Sequence[LevelRow],
     form: str,
     *,
-    margin: float = ERROR_MARGIN,
     mark: str = "",
     width: int | None = None,
 ) -> str:
@@ -182,16 +196,17 @@ def level_table(
     if form in ("csv", "json"):
         return render([_raw(row) for row in rows], [], form)
     clocks = " and ".join(sorted({row.clock for row in rows}))
+    margins = " or ".join(dict.fromkeys(margin_words(row.error_margin, row.objective) for row in rows))
     note = (
         f"means over complete trials, and {1 - LEVEL:.0%} bootstrap intervals; time by the {clocks} clock; "
         "vs first: in pairs with the first level that share the seed and every other parameter; speed-up: "
         f"its time over this level's; verdicts: t tests at {LEVEL:g}, Holm-corrected over a study's levels; "
-        f"equal: within {100 * margin:g} pp of error or {math.expm1(TIME_MARGIN):.0%} of time; too few "
+        f"equal: within {margins} or {math.expm1(TIME_MARGIN):.0%} of time; too few "
         f"seeds: below {MIN_PAIRS} pairs"
     )
     table = render(
         [_cells(row) for row in rows],
-        _COLUMNS,
+        with_word(_COLUMNS, headed(row.objective for row in rows)),
         form,
         title=f"{rows[0].field}, level by level{mark}",
         width=width,
@@ -204,9 +219,9 @@ def _cells(row: LevelRow) -> dict[str, object]:
     return {
         **_raw(row),
         "level": str(row.level),
-        "error": written(row.val_error, 100, "%"),
+        "error": written_objective(row.val_error, row.objective),
         "spent": written(row.seconds, 1, "s"),
-        "difference": written(error_of(row.paired), 100, "pp", sign="+"),
+        "difference": written_objective(error_of(row.paired), row.objective, difference=True),
         "speedup": written(speedup_of(row.paired), 1, "x", digits=2),
     }
 

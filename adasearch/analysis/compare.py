@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
-from adasearch.analysis.confirmed_tables import confirmed_tables
+from adasearch.analysis.confirmed_tables import confirmed_tables, fraction_cell, objective_cell, with_word
 from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import Gathered, gather, mark
-from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
+from adasearch.objective import headed, is_fraction
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.fixed_fields import fixed_elsewhere
@@ -22,14 +22,17 @@ __all__ = [
     "SEARCH_COLUMNS",
     "compare",
     "notes",
+    "search_cells",
+    "search_columns",
     "settings_columns",
     "unfinished",
 ]
 
+
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
     Column("scheduler", "scheduler"),
-    Column("val_error", "val error", fraction),
+    Column("val_error", "val error", fraction_cell),
     Column("seconds", "seconds", number),
     Column("speedup", "speed-up", times),
     Column("time_saved", "time saved", fraction),
@@ -50,7 +53,7 @@ def compare(
     studies: Sequence[str] | None = None,
     form: str = "text",
     force: bool = False,
-    margin: float = ERROR_MARGIN,
+    margin: float | None = None,
     clock: str | None = None,
     device_profile: str | None = None,
     width: int | None = None,
@@ -58,7 +61,8 @@ def compare(
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
-    unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none.
+    unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none,
+    None for one point of a fraction and half a percent of the reference's of a loss.
     ``clock`` and ``device_profile`` judge by other seconds than the studies', as
     :func:`~adasearch.profiles.clock.judged` does. ``width`` is the room for text, in characters; None for
     any.
@@ -67,7 +71,6 @@ def compare(
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    check_margin(margin)
     found = gather(
         store, studies=studies, force=force, margin=margin, clock=clock, device_profile=device_profile
     )
@@ -75,8 +78,8 @@ def compare(
         return render(_raw(found), SEARCH_COLUMNS, form)
     rows, trials, marked = found.rows, found.trials, mark(found.unlike)
     table = render(
-        [asdict(row) for row in rows],
-        SEARCH_COLUMNS,
+        search_cells(rows),
+        search_columns(rows),
         form,
         title=f"Search: one seed, validation split{marked}",
         width=width,
@@ -104,14 +107,33 @@ def compare(
     )
 
 
+def search_columns(rows: Sequence[SearchRow]) -> list[Column]:
+    """Return the columns of the search table, which call the objective what it is."""
+    return with_word(SEARCH_COLUMNS, headed(row.objective for row in rows))
+
+
+def search_cells(rows: Sequence[SearchRow]) -> list[dict[str, object]]:
+    """Return the rows of the search table as people read them."""
+    return [
+        {
+            **asdict(row),
+            "val_error": objective_cell(row.val_error, row.objective),
+        }
+        for row in rows
+    ]
+
+
 def _raw(found: Gathered) -> list[dict[str, object]]:
     """Return the rows of both tables with their settings; every row has every key."""
     params = {trial.trial_id: trial.params for trial in found.trials}
     rows: list[dict[str, object]] = [
-        *({**_numbers(flat_row(row)), **params[row.trial_id]} for row in found.evidence),
+        *(
+            {**_numbers(flat_row(row)), **params[row.trial_id], "objective": row.objective}
+            for row in found.evidence
+        ),
         *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in found.rows),
     ]
-    keys = dict.fromkeys(key for row in rows for key in row)
+    keys = dict.fromkeys(key for row in rows for key in row if key != "objective") | {"objective": None}
     alike = {"not_alike": found.unlike} if found.unlike else {}
     return [{key: row.get(key) for key in keys} | alike for row in rows]
 
@@ -197,13 +219,15 @@ def _agree(values: Iterable[object]) -> bool:
 def notes(studies: Sequence[StudyRecord]) -> list[str]:
     """Return what the columns of the search table mean."""
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
+    fractions = any(is_fraction(study.objective) for study in studies)
+    doubt = f", or no error is below {MAX_ERROR:.0%}" if fractions else ""
     return [
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the "
         "reference, the fastest constant trial within one standard error of the best; vs default: against "
         "the untuned default constant; a dash: its error lies above that bound, so that times do not "
         "compare, or it made no change of batch size, so that it is a constant run of other settings",
         "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
-        f"{MIN_TRIALS} trials of it or of the constant batch ended, or no error is below {MAX_ERROR:.0%}",
+        f"{MIN_TRIALS} trials of it or of the constant batch ended{doubt}",
     ]
 
 

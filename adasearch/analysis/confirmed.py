@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.paired_tests import QUESTIONS, Paired, error_of, speedup_of, verdict
 from adasearch.analysis.verdicts import ConfirmedVerdict, SearchVerdict
+from adasearch.objective import ERROR
 
 __all__ = ["ConfirmedRow", "RunSummary", "flat_row", "whole_verdict"]
 
@@ -66,6 +67,7 @@ class ConfirmedRow:
             control in a control's; None without pairs. p values are corrected over the table.
         default: in the candidate's own row the same against the untuned default.
         error_margin: the difference of errors that counts as none.
+        objective: what is called error here.
         search_verdict: what the search said of the candidate.
     """
 
@@ -83,6 +85,7 @@ class ConfirmedRow:
     default: Paired | None
     error_margin: float
     search_verdict: SearchVerdict
+    objective: str = ERROR
 
     @property
     def table(self) -> str:

@@ -7,10 +7,11 @@ from statistics import fmean, median
 
 from adasearch.analysis.confirmed import ConfirmedRow, RunSummary
 from adasearch.analysis.estimates import estimate
-from adasearch.analysis.paired_tests import ERROR_MARGIN, Paired, corrected, paired
+from adasearch.analysis.paired_tests import Paired, corrected, paired
 from adasearch.analysis.selection import Pick, pick_trials
 from adasearch.analysis.time_to_target import median_reached, to_target
 from adasearch.analysis.verdicts import SearchVerdict
+from adasearch.objective import margin_of
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -30,6 +31,7 @@ class _Case:
     runs: Mapping[str, Runs]
     all: Mapping[str, Sequence[TrialRecord]]
     target: float | None
+    margin: float
 
 
 def confirmed_rows(
@@ -37,13 +39,14 @@ def confirmed_rows(
     trials: Sequence[TrialRecord],
     intervals: Mapping[str, Sequence[IntervalRecord]],
     *,
-    margin: float = ERROR_MARGIN,
+    margin: float | None = None,
     chosen: Collection[str] | None = None,
 ) -> list[ConfirmedRow]:
     """Return per confirmed candidate its own row and then those of its controls.
 
     ``intervals`` are those of the confirming runs, by trial. p values are corrected over all ``studies``, of
-    which the ``chosen`` have rows (default: all).
+    which the ``chosen`` have rows (default: all). ``margin`` is the difference of errors that counts as none,
+    None for the usual one of each objective.
     """
     picks = pick_trials(studies, trials)
     cases: list[_Case] = []
@@ -55,17 +58,19 @@ def confirmed_rows(
     against: dict[str, dict[str, Paired]] = {}
     roles = dict.fromkeys(role for case in cases for role in case.runs if role != "candidate")
     for role in roles:  # each control's column of verdicts is a family of tests
-        found = {case.candidate: _compared(case, role, margin) for case in cases if role in case.runs}
+        found = {case.candidate: _compared(case, role) for case in cases if role in case.runs}
         against[role] = corrected({name: each for name, each in found.items() if each is not None})
     for case in cases:
         if chosen is not None and case.study.study not in chosen:
             continue
         compared = {role: each[case.candidate] for role, each in against.items() if case.candidate in each}
-        rows += [_row(case, role, compared, intervals, margin) for role in case.runs]
+        rows += [_row(case, role, compared, intervals) for role in case.runs]
     return rows
 
 
-def _cases(study: StudyRecord, confirming: Sequence[TrialRecord], pick: Pick, margin: float) -> list[_Case]:
+def _cases(
+    study: StudyRecord, confirming: Sequence[TrialRecord], pick: Pick, margin: float | None
+) -> list[_Case]:
     by_role: dict[str, list[TrialRecord]] = {}
     for trial in confirming:
         by_role.setdefault(trial.role, []).append(trial)
@@ -86,6 +91,7 @@ def _cases(study: StudyRecord, confirming: Sequence[TrialRecord], pick: Pick, ma
         }
         errors = [t.val_error for t in runs.get("reference", {}).values() if t.val_error is not None]
         chosen = pick.trial is not None and pick.trial.trial_id == name
+        own_margin = margin_of(study.objective, margin, median(errors) if errors else None)
         found.append(
             _Case(
                 study=study,
@@ -93,7 +99,8 @@ def _cases(study: StudyRecord, confirming: Sequence[TrialRecord], pick: Pick, ma
                 search_verdict=pick.verdict if chosen else "chosen by name",
                 runs=runs,
                 all=every,
-                target=median(errors) + margin if errors else None,
+                target=median(errors) + own_margin if errors else None,
+                margin=own_margin,
             )
         )
     return found
@@ -103,7 +110,7 @@ def _newest_source(runs: Sequence[TrialRecord]) -> str | None:
     return max(runs, key=lambda trial: trial.number).source_trial_id
 
 
-def _compared(case: _Case, role: str, margin: float) -> Paired | None:
+def _compared(case: _Case, role: str) -> Paired | None:
     this, other, clock = case.runs["candidate"], case.runs[role], case.study.clock
     common = sorted(this.keys() & other.keys())
     if not common:
@@ -112,7 +119,13 @@ def _compared(case: _Case, role: str, margin: float) -> Paired | None:
     timed = all(0 < time < math.inf for pair in times for time in pair)
     errors = [(_tested(this[seed]), _tested(other[seed])) for seed in common]
     acted = any(trial.adaptations for trial in this.values())
-    return paired(errors, times if timed else None, margin=margin, acted=acted)
+    return paired(
+        errors,
+        times if timed else None,
+        margin=case.margin,
+        acted=acted,
+        objective=case.study.objective,
+    )
 
 
 def _tested(trial: TrialRecord) -> float:
@@ -125,7 +138,6 @@ def _row(
     role: str,
     compared: Mapping[str, Paired],
     intervals: Mapping[str, Sequence[IntervalRecord]],
-    margin: float,
 ) -> ConfirmedRow:
     study, first, own = case.study, case.all[role][0], role == "candidate"
     return ConfirmedRow(
@@ -141,8 +153,9 @@ def _row(
         runs=_summary(case, role, intervals),
         paired=compared.get("reference" if own else role),
         default=compared.get("default") if own else None,
-        error_margin=margin,
+        error_margin=case.margin,
         search_verdict=case.search_verdict,
+        objective=study.objective,
     )
 
 

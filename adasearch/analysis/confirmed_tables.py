@@ -1,17 +1,28 @@
 """The tables of what was confirmed, as people read them."""
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
-from adasearch.analysis.estimates import LEVEL, written
+from adasearch.analysis.estimates import LEVEL, written, written_objective
 from adasearch.analysis.paired_tests import TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
 from adasearch.io.text import wrapped
+from adasearch.objective import ERROR, headed, is_fraction, named, shown
 
-__all__ = ["confirmed_notes", "confirmed_parts", "confirmed_tables"]
+__all__ = [
+    "confirmed_notes",
+    "confirmed_parts",
+    "confirmed_tables",
+    "fraction_cell",
+    "margin_words",
+    "objective_cell",
+    "with_word",
+]
 
 MIB = 2**20
 
@@ -27,6 +38,8 @@ def confirmed_parts(
         ("What the candidates took", candidates, _COST_COLUMNS),
         ("The candidates against their controls", controls, _CONTROL_COLUMNS),
     ]
+    word = headed(row.objective for row in rows)
+    parts = [(title, cells, with_word(columns, word)) for title, cells, columns in parts]
     return [part for part in parts if part[1]]
 
 
@@ -47,17 +60,50 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
     runs = row.runs
     return {
         **flat_row(row),
-        "error": written(runs.test_error, 100, "%"),
+        "error": written_objective(runs.test_error, row.objective),
+        "target_error": objective_cell(runs.target_error, row.objective),
         "spent": written(runs.seconds, 1, "s"),
-        "difference": written(error_of(row.paired), 100, "pp", sign="+"),
+        "difference": written_objective(error_of(row.paired), row.objective, difference=True),
         "gain": written(speedup_of(row.paired), 1, "x", digits=2),
-        "difference_default": written(error_of(row.default), 100, "pp", sign="+"),
+        "difference_default": written_objective(error_of(row.default), row.objective, difference=True),
         "gain_default": written(speedup_of(row.default), 1, "x", digits=2),
         "words": whole_verdict(row),
         "outcome": None if row.idle else row.outcome,
         "memory": None if runs.peak_memory_bytes is None else runs.peak_memory_bytes / MIB,
         "reached_of": f"{runs.reached} of {runs.seeds}",
     }
+
+
+def objective_cell(value: float | None, objective: str) -> float | str | None:
+    """Return a value for a column of :func:`fraction_cell`: written, but for a fraction."""
+    return value if value is None or is_fraction(objective) else shown(value, objective)
+
+
+def fraction_cell(value: object) -> str:
+    """Write a fraction; what is written already stays."""
+    return value if isinstance(value, str) else fraction(value)
+
+
+def with_word(columns: Sequence[Column], word: str) -> list[Column]:
+    """Return columns whose headers call the objective what it is."""
+    if word == ERROR:
+        return list(columns)
+    return [replace(each, header=re.sub(r"\berror\b", word, each.header)) for each in columns]
+
+
+def margin_words(margin: float, objective: str) -> str:
+    """Return a difference of an objective in words.
+
+    >>> margin_words(0.01, "error"), margin_words(0.0125, "loss")
+    ('1 pp of error', '0.0125 of loss')
+    """
+    if is_fraction(objective):
+        return f"{100 * margin:g} pp of error"
+    return f"{margin:.3g} of {named(objective)}"
+
+
+def _fractions(rows: Sequence[ConfirmedRow]) -> bool:
+    return any(is_fraction(row.objective) for row in rows)
 
 
 def _reached(value: object) -> str:
@@ -88,7 +134,7 @@ _VERDICT_COLUMNS = [
 ]
 _COST_COLUMNS = [
     *_WHO,
-    Column("target_error", "target", fraction),
+    Column("target_error", "target", fraction_cell),
     Column("reached_of", "reached"),
     Column("target_seconds", "seconds to it", _reached),
     Column("target_examples", "examples", _whole),
@@ -118,18 +164,19 @@ _CONTROL_COLUMNS = [
 def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
     """Return what the columns mean, and which runs are missing."""
     clocks = " and ".join(sorted({row.runs.clock for row in rows}))
-    margin = 100 * rows[0].error_margin
+    margin = " or ".join(dict.fromkeys(margin_words(row.error_margin, row.objective) for row in rows))
+    points = margin.removesuffix(" of error")
+    doubt = f"; too few to say: both errors above {MAX_ERROR:.0%}" if _fractions(rows) else ""
     notes = [
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals, each of its row alone; time by "
         f"the {clocks} clock",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table, so that an "
-        f"interval alone proves nothing; equal: within {margin:g} pp of error or "
+        f"interval alone proves nothing; equal: within {margin} or "
         f"{math.expm1(TIME_MARGIN):.0%} of time (TOST); perhaps worse: the error's interval lies above 0 but "
-        f"the corrected test does not say so; too few seeds: below {MIN_PAIRS} pairs; too few to say: both "
-        f"errors above {MAX_ERROR:.0%}",
-        f"a dash in place of a speed-up: an error more than {margin:g} pp or (perhaps) higher, so that times "
+        f"the corrected test does not say so; too few seeds: below {MIN_PAIRS} pairs{doubt}",
+        f"a dash in place of a speed-up: an error more than {points} or (perhaps) higher, so that times "
         "do not compare, or no change of batch size, so that it is a constant run of other settings",
-        f"target: the reference's median validation error and {margin:g} pp, median over seeds, "
+        f"target: the reference's median validation error and {points}, median over seeds, "
         f"'{NOT_REACHED}' unless more than half got there; mean_batch: constant at the candidate's mean size "
         "in the search; decay: the candidate's path as learning-rate decay instead of growth",
     ]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LEVEL", "Estimate", "alike", "estimate", "flat", "written"]
+from adasearch.objective import ERROR, is_fraction
+
+__all__ = ["LEVEL", "Estimate", "alike", "estimate", "flat", "written", "written_objective"]
 
 LEVEL = 0.05  # of the tests, and 1 - LEVEL of the intervals
 RESAMPLES = 9999
@@ -70,7 +72,23 @@ def written(
     """
     if value is None:
         return None
-    text = f"{factor * value.mean:{sign}.{digits}f} {unit}".replace(" x", "x")
+    text = f"{factor * value.mean:{sign}.{digits}f} {unit}".replace(" x", "x").rstrip()
     if value.low is None or value.high is None:
         return text
     return f"{text} [{factor * value.low:{sign}.{digits}f}, {factor * value.high:{sign}.{digits}f}]"
+
+
+def written_objective(
+    value: Estimate | None, objective: str = ERROR, *, difference: bool = False
+) -> str | None:
+    """Write a mean of an objective, or of a difference of it, and its interval.
+
+    >>> written_objective(Estimate(0.1)), written_objective(Estimate(0.01), difference=True)
+    ('10.0 %', '+1.0 pp')
+    >>> written_objective(Estimate(2.5, 2.25, 2.75), "loss")
+    '2.5000 [2.2500, 2.7500]'
+    """
+    sign = "+" if difference else ""
+    if is_fraction(objective):
+        return written(value, 100, "pp" if difference else "%", sign=sign)
+    return written(value, 1, "", digits=4, sign=sign)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.confirmed_runs import confirmed_rows
-from adasearch.analysis.paired_tests import ERROR_MARGIN
+from adasearch.analysis.paired_tests import check_margin
 from adasearch.analysis.search_table import SearchRow, search_rows
 from adasearch.analysis.selection import baseline_of
 from adasearch.errors import InputError, unknown
+from adasearch.objective import ERROR
 from adasearch.profiles.clock import intervals_of, judged, remodelled
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
@@ -76,18 +77,19 @@ def gather(
     *,
     studies: Sequence[str] | None = None,
     force: bool = False,
-    margin: float = ERROR_MARGIN,
+    margin: float | None = None,
     clock: str | None = None,
     device_profile: str | None = None,
 ) -> Gathered:
     """Return what some studies of a results folder (None: all) say.
 
-    ``margin`` is the difference of errors that counts as none.
+    ``margin`` is the difference of errors that counts as none; None for the usual ones.
 
     Raises:
-        InputError: as :func:`select` does.
+        InputError: as :func:`select` does, or a margin that cannot be.
     """
     found = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    check_margin(margin, [study.objective for study in found.chosen] or [ERROR])
     names = {record.study for record in found.chosen}
     return Gathered(
         chosen=found.chosen,
@@ -155,7 +157,7 @@ def _trials(store: Store, studies: Sequence[StudyRecord], device_profile: str | 
 
 
 def _evidence(
-    store: Store, found: Selection, margin: float, device_profile: str | None
+    store: Store, found: Selection, margin: float | None, device_profile: str | None
 ) -> list[ConfirmedRow]:
     """Return the rows of what was confirmed; reads the intervals of the chosen studies' runs alone."""
     intervals: dict[str, Sequence[IntervalRecord]] = {}

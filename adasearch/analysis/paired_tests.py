@@ -9,7 +9,7 @@ clock), which another seed would not change: their difference counts as known.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
@@ -19,6 +19,7 @@ from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
 from adasearch.analysis.verdicts import PairedVerdict
 from adasearch.enough import MIN_PAIRS, hardly_learnt
 from adasearch.errors import InputError
+from adasearch.objective import ERROR, ERROR_MARGIN, is_fraction
 
 __all__ = [
     "ERROR_MARGIN",
@@ -34,7 +35,6 @@ __all__ = [
     "verdict",
 ]
 
-ERROR_MARGIN = 0.01  # errors that differ by less are equal: one point
 TIME_MARGIN = math.log(1.05)  # times whose ratio is nearer to 1 are equal: five percent
 ROUNDING = 1e-12
 """Logarithms of ratios below it are of equal times."""
@@ -105,17 +105,21 @@ def speedup_of(pairs: Paired | None) -> Estimate | None:
     return pairs.log_speed.exp()
 
 
-def check_margin(margin: float) -> None:
-    """Refuse a difference of errors that cannot count as none.
+def check_margin(margin: float | None, objectives: Iterable[str] = (ERROR,)) -> None:
+    """Refuse a difference of errors that cannot count as none; None stands for the usual ones.
 
     Raises:
-        InputError: it does not lie between 0 and 1.
+        InputError: it is not greater than 0, or of fractions not less than 1.
     """
-    if not 0 < margin < 1:
+    if margin is None:
+        return
+    if any(map(is_fraction, objectives)) and not 0 < margin < 1:
         raise InputError(
             "--margin is a difference of errors as a fraction, such as 0.01 for one point: it must lie "
             f"between 0 and 1, both left out, but got {margin:g}"
         )
+    if not 0 < margin < math.inf:
+        raise InputError(f"--margin must be greater than 0 but got {margin:g}")
 
 
 def paired(
@@ -124,8 +128,12 @@ def paired(
     *,
     margin: float,
     acted: bool = True,
+    objective: str = ERROR,
 ) -> Paired:
-    """Compare pairs of (this, the other); ``times`` is None where a clock has none."""
+    """Compare pairs of (this, the other); ``times`` is None where a clock has none.
+
+    ``objective`` names what is called error here.
+    """
     differences = [this - other for this, other in errors]
     speeds = None if times is None else [math.log(other / this) for this, other in times]
     enough = len(errors) >= MIN_PAIRS
@@ -140,7 +148,8 @@ def paired(
         p_equal_time=_times_are_equal(speeds) if enough and speeds is not None else None,
         error_margin=margin,
         acted=acted,
-        learnt=not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
+        learnt=not is_fraction(objective)
+        or not hardly_learnt(fmean(each) for each in zip(*errors, strict=True)),
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.selection import Pick, complete, pick_trials, searched
 from adasearch.analysis.verdicts import SearchVerdict
+from adasearch.objective import ERROR, named, shown
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -49,6 +50,7 @@ class SearchRow:
     failed: int
     acted: int
     verdict: SearchVerdict
+    objective: str = ERROR
 
 
 def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list[SearchRow]:
@@ -77,9 +79,10 @@ def describe(row: SearchRow) -> str:
     who = f"{row.architecture}, {row.scheduler}"
     if row.val_error is None or row.seconds is None:
         return f"{who}: none of {row.trials} trials is complete."
-    result = f"{100 * row.val_error:.1f} % validation error in {row.seconds:.1f} s"
+    word = named(row.objective)
+    result = f"{shown(row.val_error, row.objective)} validation {word} in {row.seconds:.1f} s"
     if row.verdict == "no gain in search":
-        return f"{who}: no gain; the lowest error of {row.complete} complete trials is {result}."
+        return f"{who}: no gain; the lowest {word} of {row.complete} complete trials is {result}."
     faster = row.scheduler != BASELINE and row.speedup is not None
     speed = f", {row.speedup:.2f} times as fast as the reference" if faster else ""
     return f"{who}: {result}{speed} ({row.verdict}, chosen from {row.complete} complete trials)."
@@ -114,6 +117,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
         failed=sum(trial.status == "failed" for trial in trials),
         acted=sum(trial.adaptations > 0 for trial in ended),
         verdict=pick.verdict,
+        objective=study.objective,
     )
 
 

@@ -27,9 +27,8 @@ __all__ = ["compare"]
 @click.option(
     "--margin",
     type=float,
-    default=0.01,
-    show_default=True,
-    help="Difference of errors, as a fraction, that counts as none.",
+    help="Difference of errors, as a fraction, or of losses that counts as none.  [default: 0.01; of a loss "
+    "half a percent of the reference's]",
 )
 @click.option(
     "--importance",
@@ -55,7 +54,7 @@ def compare(
     clock: Clock | None,
     device_profile: str | None,
     force: bool,
-    margin: float,
+    margin: float | None,
     importance: bool,
     evaluator: Evaluator | None,
     by: str | None,

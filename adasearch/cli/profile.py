@@ -22,6 +22,7 @@ __all__ = ["profile"]
 @click.option(
     "--architecture", "architectures", multiple=True, metavar="NAME", help=f"{NETWORK}; repeatable."
 )
+@click.option("--train", metavar="MODULE:FUNCTION", help="A training function of your own, in its place.")
 @click.option(
     "--kind",
     type=click.Choice(get_args(ProfileKind)),
@@ -56,6 +57,7 @@ def profile(
     run: RunOptions,
     results: str,
     architectures: tuple[str, ...],
+    train: str | None,
     kind: ProfileKind | None,
     intervals: int | None,
     seeds: int,
@@ -80,8 +82,10 @@ def profile(
     """
     from adasearch import commands
 
-    if sum((bool(architectures), export is not None, take_in is not None)) != 1:
-        raise InputError("give one of --architecture NAME (see 'list architectures'), --export and --import")
+    if sum((bool(architectures), train is not None, export is not None, take_in is not None)) != 1:
+        raise InputError(
+            "give one of --architecture NAME (see 'list architectures'), --train, --export and --import"
+        )
     if export is not None:
         written = commands.export_profiles(results, export, name)
         click.echo(f"{counted(written, 'profile')} written to {export}")
@@ -98,7 +102,7 @@ def profile(
         space=request.spaces[0] if request.spaces else "deba",
     )
     found = commands.profile(
-        replace(request, architectures=architectures, space=None),
+        replace(request, architectures=architectures, train=train, space=None),
         wish,
         results=results,
         # What is said on the way goes to stderr where the table is for a machine.

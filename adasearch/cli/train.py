@@ -9,7 +9,7 @@ from adasearch.choices import Clock
 from adasearch.cli.groups import training_options
 from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
 from adasearch.errors import AdasearchError, ended_by
-from adasearch.objective import named, shown
+from adasearch.objective import brief, named
 from adasearch.runtime import RunOptions
 
 if TYPE_CHECKING:
@@ -71,7 +71,5 @@ def train(
     trial = commands.train(request, results=results, console=console_of(), options=run)
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, results)}")
-    value = shown(trial.known_error, trial.objective)
-    click.echo(
-        f"{trial.trial_id}: {named(trial.objective)} {value} in {trial.train_seconds:.1f} s of training"
-    )
+    error = f"{named(trial.objective)} {brief(trial.known_error, trial.objective)}"
+    click.echo(f"{trial.trial_id}: {error} in {trial.train_seconds:.1f} s of training")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adasearch.analysis.compare import compare as tables
 from adasearch.analysis.gather import mark, select
-from adasearch.analysis.paired_tests import ERROR_MARGIN, check_margin
+from adasearch.analysis.paired_tests import check_margin
 from adasearch.choices import Clock, Evaluator, Format
 from adasearch.errors import InputError
 from adasearch.store.store import Store
@@ -18,7 +18,7 @@ def compare(
     studies: Sequence[str] | None = None,
     form: Format = "text",
     force: bool = False,
-    margin: float = ERROR_MARGIN,
+    margin: float | None = None,
     clock: Clock | None = None,
     device_profile: str | None = None,
     importance: bool = False,
@@ -39,7 +39,8 @@ def compare(
         raise InputError("give one of --importance and --by FIELD")
     if evaluator is not None and not importance:
         raise InputError("--evaluator goes with --importance")
-    check_margin(margin)
+    if importance:
+        check_margin(margin)
     if not importance and by is None:
         return tables(
             store,
@@ -56,7 +57,7 @@ def compare(
         from adasearch.analysis.ablation import by_level, level_table
 
         levels = by_level(selected.chosen, selected.trials, by, margin=margin)
-        return level_table(levels, form, margin=margin, mark=mark(selected.unlike), width=width)
+        return level_table(levels, form, mark=mark(selected.unlike), width=width)
     from adasearch.analysis.importance import importance_rows, importance_table  # half a second
 
     rows = importance_rows(selected.chosen, selected.trials, evaluator=evaluator or "fanova")

@@ -126,7 +126,13 @@ def profile(
     length = wish.intervals or longest_window(space) + AFTER_WINDOW
     store = Store(results)
     store.check_writable()
-    request = replace(request, schedulers=("constant",), baseline=False, device=local_device())
+    request = replace(
+        request,
+        schedulers=("constant",),
+        baseline=False,
+        device=local_device(),
+        silence_seconds=60 * options.silence_minutes,
+    )
     stability, speed = [], []
     with StepDisplay(console) as progress:
         studies = resolve(request, nothing_stored, partial(say, console), progress)

@@ -1,5 +1,6 @@
 """What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from adasearch import callbacks
 from adasearch.io.text import printable
+from adasearch.objective import brief, headed, named
 from adasearch.records import IntervalRecord, TrialRecord
 
 __all__ = ["START_SECONDS", "Goal", "SearchDisplay", "StepDisplay", "duration", "room", "say", "steps"]
@@ -104,7 +106,7 @@ class SearchDisplay:
         self._running.pop(trial.trial_id, None)
         self._ended += 1
         if trial.status == "complete" and trial.val_error is not None:
-            self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, 1.0))
+            self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, math.inf))
         self._bar.update(self._task, advance=1, left=self._left())
         done = self._bar.tasks[0]
         say(self._console, f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}")
@@ -130,7 +132,8 @@ class SearchDisplay:
         if self._began is None:
             self._bar.update(self._task, left=self._left())
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for name in ("running", "done", "batch", "train loss", "error", "best of study"):
+        word = headed(running.trial.objective for running in self._running.values())
+        for name in ("running", "done", "batch", "train loss", word, "best of study"):
             table.add_column(name, justify="left" if name == "running" else "right")
         for running in list(self._running.values()):
             last = running.last
@@ -140,8 +143,8 @@ class SearchDisplay:
                 f"{self._share(running):.0%}",
                 "-" if last is None else str(last.decision.batch_size),
                 "-" if last is None else f"{last.signals.train_loss:.3f}",
-                "-" if running.val_error is None else f"{running.val_error:.1%}",
-                "-" if best is None else f"{best:.1%}",
+                "-" if running.val_error is None else brief(running.val_error, running.trial.objective),
+                "-" if best is None else brief(best, running.trial.objective),
             )
         return Group(table, self._bar)
 
@@ -197,7 +200,7 @@ def _line(trial: TrialRecord) -> str:
     if trial.error:
         parts.append(trial.error)
     if trial.val_error is not None:
-        parts.append(f"error {trial.val_error:.1%}")
+        parts.append(f"{named(trial.objective)} {brief(trial.val_error, trial.objective)}")
     if trial.train_seconds is not None:
         parts.append(f"{trial.train_seconds:.1f} s")
     if trial.adaptations:

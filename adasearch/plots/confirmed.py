@@ -13,6 +13,7 @@ from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.estimates import Estimate
 from adasearch.analysis.paired_tests import error_of, speedup_of
 from adasearch.analysis.search_table import SearchRow
+from adasearch.objective import ERROR, brief, headed, is_fraction, named
 from adasearch.plots.axes import left_title, legend, name_rows, plain_axes, plain_ticks, short
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.schedulers.registry import BASELINE
@@ -30,7 +31,7 @@ class Reached:
     """When the confirming runs of one role reached the target.
 
     ``seconds`` holds one entry per complete run, infinite if it never did, and ``ended`` the whole time of
-    each. ``target`` is the validation error that was fixed in advance.
+    each. ``target`` is the validation error that was fixed in advance, of the ``objective``.
     """
 
     role: str
@@ -38,6 +39,11 @@ class Reached:
     seconds: Sequence[float]
     ended: Sequence[float]
     seeds: Sequence[int]
+    objective: str = ERROR
+
+
+def _unit(objective: str) -> float:
+    return 100 if is_fraction(objective) else 1
 
 
 def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
@@ -56,7 +62,7 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
         look = NOTEBOOK.look(schedulers.index(row.scheduler))
         for axes, found, unit in (
             (left, speedup_of(row.paired), 1),
-            (right, error_of(row.paired), 100),
+            (right, error_of(row.paired), _unit(row.objective)),
         ):
             if found is not None:
                 _mark(axes, place, found, *look, unit=unit).set_gid(f"{row.study} {row.role}")
@@ -70,10 +76,12 @@ def against_controls(rows: Sequence[ConfirmedRow]) -> Figure:
     left_title(left, "Speed-up")
     right.axvline(0, color=NOTEBOOK.grey, lw=0.8, ls=":")
     if controls:
-        margin = 100 * controls[0].error_margin
+        margin = _unit(controls[0].objective) * controls[0].error_margin
         right.axvspan(-margin, margin, color=NOTEBOOK.grey, alpha=0.15, lw=0)
-    right.set_xlabel("test error, points above the control's")
-    left_title(right, "Difference of error")
+    word = headed(row.objective for row in controls)
+    points = "points " if all(is_fraction(row.objective) for row in controls) else ""
+    right.set_xlabel(f"test {word}, {points}above the control's")
+    left_title(right, f"Difference of {word}")
     return figure
 
 
@@ -162,7 +170,8 @@ def draw_reached(case: Sequence[Reached], *, clock: str, style: Style) -> Drawn 
     figure.supxlabel(f"training time (s, {clock} clock)", fontsize=10)
     figure.supylabel("seeds at the target (%)", fontsize=10)
     note = (
-        f"Target: a validation error of {candidate.target:.1%}, fixed by the reference. Blue: the candidate, "
+        f"Target: a validation {named(candidate.objective)} of "
+        f"{brief(candidate.target, candidate.objective)}, fixed by the reference. Blue: the candidate, "
         f"{sum(map(math.isfinite, candidate.seconds))} of {len(candidate.seconds)} seeds got there. "
         "Bands: 95 % Wilson intervals."
     )

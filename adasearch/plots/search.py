@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from adasearch.analysis.search_table import complete_trials, pareto_front, search_rows
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.verdicts import SearchVerdict
+from adasearch.objective import brief, is_fraction, named, shown
 from adasearch.plots.axes import beside, left_title, legend, percents, short, thinned
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.records import StudyRecord, TrialRecord
@@ -58,7 +59,9 @@ def draw_front(
     """
     figure, axes = style.axes(3.8)
     points = complete_trials(studies, trials).astype({"val_error": float, "seconds": float})
-    points = points[np.isfinite(points["seconds"])].assign(percent=100 * points["val_error"])
+    objective = studies[0].objective
+    unit = 100 if is_fraction(objective) else 1
+    points = points[np.isfinite(points["seconds"])].assign(drawn=unit * points["val_error"])
     # A trial may name another than its study: rows come from wherever.
     schedulers = sorted({*(study.scheduler for study in studies), *points["scheduler"]} - {BASELINE})
     looks = {BASELINE: style.look(None)} | {name: style.look(schedulers.index(name)) for name in schedulers}
@@ -68,34 +71,40 @@ def draw_front(
         if own.empty:
             continue
         front = pareto_front(own, "seconds").sort_values("seconds")
-        axes.plot(front["seconds"], front["percent"], drawstyle="steps-post", color=colour, lw=1.4,
+        axes.plot(front["seconds"], front["drawn"], drawstyle="steps-post", color=colour, lw=1.4,
                   gid=f"{name} front")  # fmt: skip
         if not style.labels:
             some = own.iloc[thinned(len(own))]
             own = pd.concat([some, front[~front.index.isin(some.index)]])
-        marks = axes.plot(own["seconds"], own["percent"], shape, color=colour, alpha=0.65, mew=0, ms=5.5,
+        marks = axes.plot(own["seconds"], own["drawn"], shape, color=colour, alpha=0.65, mew=0, ms=5.5,
                           label=short(name), gid=f"{name} trials")  # fmt: skip
-        tips.append((marks[0], [f"{row['trial_id']}: {_outcome(row)}" for row in own.to_dict("records")]))
+        tips.append(
+            (marks[0], [f"{row['trial_id']}: {_outcome(row, objective)}" for row in own.to_dict("records")])
+        )
     drawn = sum(len(texts) for _, texts in tips)
-    tips += _ring(axes, points[points["trial_id"].isin(list(standing))], standing, looks, labels=style.labels)
+    tips += _ring(
+        axes, points[points["trial_id"].isin(list(standing))], standing, looks, style.labels, objective
+    )
     note = "Lines: Pareto fronts. Rings: what stands for each study."
     bounds = [
         pick.error_bound for pick in pick_trials(studies, trials).values() if pick.error_bound is not None
     ]
     if bounds:
-        axes.axhline(100 * bounds[0], color=style.grey, lw=0.9, ls=":", zorder=1, gid="E")
-        note += f" Dotted: up to an error of {bounds[0]:.1%} a trial counts as equally good."
+        axes.axhline(unit * bounds[0], color=style.grey, lw=0.9, ls=":", zorder=1, gid="E")
+        limit = f"{_article(objective)} of {brief(bounds[0], objective)}"
+        note += f" Dotted: up to {limit} a trial counts as equally good."
     if drawn < len(points):
         note += f" {drawn} of {len(points)} trials are drawn, all of the fronts among them."
-    percents(axes)
+    if is_fraction(objective):
+        percents(axes)
     axes.set_xlabel(f"training time of one trial (s, {studies[0].clock} clock)")
-    axes.set_ylabel("validation error (%)")
+    axes.set_ylabel(f"validation {named(objective)}{' (%)' if is_fraction(objective) else ''}")
     if style.labels:
         axes.margins(x=0)
         low, high = axes.get_xlim()  # and room for the names left and right of the outermost trials
         axes.set_xlim(low - 0.35 * (high - low), high + 0.25 * (high - low))
         for bound in bounds[:1]:
-            beside(axes, f"E = {100 * bound:.1f} %", 100 * bound)
+            beside(axes, f"E = {shown(bound, objective)}", unit * bound)
     elif tips:
         legend(figure)
     return Drawn(figure, tips, note)
@@ -106,21 +115,21 @@ def _ring(
     points: pd.DataFrame,
     standing: Mapping[str, str],
     looks: Mapping[str, tuple[str, str]],
-    *,
     labels: bool,
+    objective: str,
 ) -> Tips:
     """Draw rings around some trials, with their names where there is room for labels."""
     tips: Tips = []
     ringed = points.sort_values(["seconds", "val_error"])
     for place, row in enumerate(ringed.to_dict("records")):
         (colour, _), label = looks[row["scheduler"]], standing[row["trial_id"]]
-        marks = axes.plot([row["seconds"]], [row["percent"]], "o", mfc="none", mec=colour, mew=1.6, ms=12,
+        marks = axes.plot([row["seconds"]], [row["drawn"]], "o", mfc="none", mec=colour, mew=1.6, ms=12,
                           gid=f"{row['scheduler']} row")  # fmt: skip
-        tips.append((marks[0], [f"{label}: {row['trial_id']}, {_outcome(row)}"]))
+        tips.append((marks[0], [f"{label}: {row['trial_id']}, {_outcome(row, objective)}"]))
         if labels:  # the fastest has its name on its left, and the others on their right
             axes.annotate(
                 label,
-                (row["seconds"], row["percent"]),
+                (row["seconds"], row["drawn"]),
                 xytext=(6 if place else -6, -7),
                 textcoords="offset points",
                 ha="left" if place else "right",
@@ -134,5 +143,11 @@ def _ring(
     return tips
 
 
-def _outcome(row: Mapping[Hashable, Any]) -> str:
-    return f"error {row['val_error']:.2%}, {row['seconds']:.4g} s"
+def _outcome(row: Mapping[Hashable, Any], objective: str) -> str:
+    value = row["val_error"]
+    told = f"{value:.2%}" if is_fraction(objective) else shown(value, objective)
+    return f"{named(objective)} {told}, {row['seconds']:.4g} s"
+
+
+def _article(objective: str) -> str:
+    return f"an {named(objective)}" if named(objective)[0] in "aeiou" else f"a {named(objective)}"

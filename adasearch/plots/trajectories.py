@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adasearch.analysis.trajectory import changes
+from adasearch.objective import is_fraction, named
 from adasearch.plots.axes import (
     left_title,
     legend,
@@ -81,25 +82,28 @@ def draw_trajectories(runs: Sequence[DrawnRun], *, clock: str | None, style: Sty
     figure = style.figure(5.2)
     batches, rates, errors = map(plain_axes, figure.subplots(3, sharex=True, height_ratios=(1.3, 0.9, 1.1)))
     tips: Tips = []
+    objective = runs[0].trial.objective
+    unit = 100 if is_fraction(objective) else 1
     for run in runs:
         (colour, _), line = style.look(run.series), "--" if run.role == "default" else "-"
         ends = run.seconds if clock else [record.signals.examples_seen for record in run.intervals]
         tips += _draw_sizes(batches, run.label, run.intervals, ends, line, colour=colour, style=style)
         lr = [(end, record.signals.lr) for end, record in zip(ends, run.intervals, strict=True)]
-        percent = [
-            (end, 100 * record.val_error)
+        drawn = [
+            (end, unit * record.val_error)
             for end, record in zip(ends, run.intervals, strict=True)
             if record.val_error is not None
         ]
-        for axes, pairs in ((rates, lr), (errors, percent)):
+        for axes, pairs in ((rates, lr), (errors, drawn)):
             some = [pairs[i] for i in thinned(len(pairs))]
             axes.plot([end for end, _ in some], [each for _, each in some], line, color=colour, lw=1.4)
     sizes(batches)
     batches.set_ylabel("batch size")
     rates.set_ylabel("learning rate")
     rates.set_ylim(bottom=0)
-    errors.set_ylabel("val error (%)")
-    percents(errors)
+    errors.set_ylabel(f"val {named(objective)}{' (%)' if is_fraction(objective) else ''}")
+    if is_fraction(objective):
+        percents(errors)
     over_examples(errors, f"training time (s, {clock} clock)" if clock else "training examples seen")
     figure.align_ylabels()
     legend(figure)

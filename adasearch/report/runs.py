@@ -94,6 +94,7 @@ def reached_cases(
                 seconds=spent,
                 ended=[sum(record.seconds(study.clock) for record in each) for each in rows],
                 seeds=[trial.seed for trial in runs],
+                objective=row.objective,
             )
         )
     return [case for case in cases if case and case[0].role == "candidate"]

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
-from adasearch.analysis.compare import SEARCH_COLUMNS, notes, settings_columns
-from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts
+from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns
+from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts, with_word
 from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import SearchRow, describe, settings_rows
 from adasearch.analysis.summary import in_one_sentence
 from adasearch.analysis.verdicts import GAINS, MEANINGS
-from adasearch.io.tables import Column, fraction, number, times
+from adasearch.io.tables import Column, number, times
+from adasearch.objective import headed, named, shown
 from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["PageTable", "all_tables", "cell_class", "headline", "holds_words", "said", "verdicts", "words"]
@@ -89,8 +90,8 @@ def said(found: Gathered, names: Set[str]) -> list[str]:
         sure = [cells for cells in confirmed if cells["study"] == row.study]
         lines += [
             f"{row.architecture}, {row.scheduler}, over {cells['seeds']} fresh seeds: {cells['words']}; test "
-            f"error {cells['error'] or '-'}, speed-up {cells['gain'] or '-'} against the tuned reference, "
-            f"{cells['gain_default'] or '-'} against the untuned default."
+            f"{named(row.objective)} {cells['error'] or '-'}, speed-up {cells['gain'] or '-'} against the "
+            f"tuned reference, {cells['gain_default'] or '-'} against the untuned default."
             for cells in sure
         ]
         if not sure:
@@ -116,12 +117,17 @@ def verdicts(found: Gathered) -> list[PageTable]:
     """Return the tables that a reader sees first: what was confirmed, and what a search alone says."""
     sure = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
     checked = {cells["study"] for cells in sure}
+    searched = [row for row in found.rows if row.study not in checked]
     tables = [
-        PageTable(title="Verdicts: fresh seeds, test split", columns=CONFIRMED, rows=sure),
+        PageTable(
+            title="Verdicts: fresh seeds, test split",
+            columns=with_word(CONFIRMED, headed(row.objective for row in found.evidence)),
+            rows=sure,
+        ),
         PageTable(
             title="Verdicts of the search: one seed, validation split",
-            columns=SEARCHED,
-            rows=[_searched(row) for row in found.rows if row.study not in checked],
+            columns=with_word(SEARCHED, headed(row.objective for row in searched)),
+            rows=[_searched(row) for row in searched],
         ),
     ]
     return [table for table in tables if table.rows]
@@ -133,7 +139,7 @@ def _searched(row: SearchRow) -> dict[str, object]:
         "words": row.verdict,
         "gain": None if row.speedup is None else times(row.speedup),
         "gain_default": None if row.speedup_default is None else times(row.speedup_default),
-        "error": None if row.val_error is None else fraction(row.val_error),
+        "error": None if row.val_error is None else shown(row.val_error, row.objective),
         "spent": None if row.seconds is None else f"{number(row.seconds)} s",
     }
 
@@ -148,12 +154,11 @@ def all_tables(found: Gathered) -> list[PageTable]:
         PageTable(title=title, columns=columns, rows=rows, note=meaning if not place else "")
         for place, (title, rows, columns) in enumerate(parts)
     ]
-    rows = [asdict(row) for row in found.rows]
     settings = settings_rows(found.rows, found.trials)
     search = PageTable(
         title="Search: one seed, validation split",
-        columns=SEARCH_COLUMNS,
-        rows=rows,
+        columns=search_columns(found.rows),
+        rows=search_cells(found.rows),
         note="; ".join(notes(found.chosen)),
     )
     settled = PageTable(

@@ -10,7 +10,7 @@ from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.errors import InputError, StoreError, traceback_in_user_code
 from adasearch.io.progress import StepDisplay
-from adasearch.objective import ERROR, is_fraction, named, shown
+from adasearch.objective import ERROR, brief, is_fraction, named
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.store.store import Store
@@ -81,10 +81,9 @@ def interval_line(record: IntervalRecord, objective: str = ERROR, sequence_lengt
     """Return what a person sees of an interval as one line; of sequences in tokens."""
     signals, decision = record.signals, record.decision
     error = ""
-    if record.val_error is not None and is_fraction(objective):
-        error = f"  {named(objective)} {shown(record.val_error, objective):>7}"
-    elif record.val_error is not None:
-        error = f"  validation {shown(record.val_error, objective)}"
+    if record.val_error is not None:
+        word = named(objective) if is_fraction(objective) else f"val {named(objective)}"
+        error = f"  {word} {brief(record.val_error, objective):>6}"
         if (bits := record.metrics.get("bits_per_byte")) is not None:
             error += f" ({bits:.4g} bits a byte)"
     change = (

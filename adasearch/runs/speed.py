@@ -5,12 +5,13 @@ clocks: events on a GPU, synchronised once per block of steps. Run it alone on t
 """
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from scipy import stats
 
+from adasearch.functions.train_function import train_function
 from adasearch.profiles.modelled_time import signals_paid
 from adasearch.profiles.profile import SpeedPoint
 from adasearch.records import Decision, IntervalRecord, Limits, Signals
@@ -20,6 +21,7 @@ from adasearch.tasks.base import Data
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.memory import PeakMemory
+from adasearch.training.task import TrialTask
 
 __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 
@@ -71,7 +73,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
 def measure_point(
     config: TrainConfig,
     batch_size: int,
-    data: Data,
+    data: Data | TrialTask,
     device: str,
     *,
     most_seconds: float,
@@ -80,41 +82,52 @@ def measure_point(
     """Time one batch size: steps that measure nothing, then each signal set.
 
     Blocks of steps are timed until the interval of the median is narrow (2 %), or ``most_seconds`` are spent.
-    The first block of each is not counted. ``heard`` is called after each block.
+    The first block of each is not counted. ``heard`` is called after each block. A training function of the
+    user's own comes as a task in place of ``data``: its own steps are timed, through its controller.
 
     Raises:
         torch.OutOfMemoryError: not even the smallest pass fits.
     """
     memory = PeakMemory(torch.device(device))
     steps = BLOCK_STEPS[0]
-    probe = next(_blocks(config, batch_size, steps, frozenset(), data, device))
+    (probe,) = _taken(_Blocks(config, batch_size, steps, frozenset()), data, device, lambda _: False)
     lasting = _plain(probe) / steps
     steps = min(max(steps, round(BLOCK_SECONDS / lasting)), BLOCK_STEPS[1])
     found: list[float] = []
     spent, interval = 0.0, (lasting, lasting, lasting)
     device_batch = probe.device_batch
-    for record in _blocks(config, batch_size, steps, frozenset(), data, device):
+
+    def time_steps(record: IntervalRecord) -> bool:
+        nonlocal device_batch, spent, interval
         device_batch = record.device_batch
         found.append(_plain(record) / steps)
         spent += record.train_seconds
         heard()
-        if len(found) >= MIN_BLOCKS:
-            interval = median_interval(found)
-            narrow = (interval[2] - interval[1]) / 2 <= NARROW * interval[0]
-            if narrow or spent > most_seconds or len(found) >= MAX_BLOCKS:
-                break
+        if len(found) < MIN_BLOCKS:
+            return True
+        interval = median_interval(found)
+        narrow = (interval[2] - interval[1]) / 2 <= NARROW * interval[0]
+        return not (narrow or spent > most_seconds or len(found) >= MAX_BLOCKS)
+
+    _taken(_Blocks(config, batch_size, steps, frozenset()), data, device, time_steps)
     measuring = {}
     for name, signals in SIGNAL_SETS.items():
         needs = frozenset(signals) | (MOMENTS if name == "products" else frozenset())
         each: list[float] = []
-        spent = 0.0
-        for record in _blocks(config, batch_size, max(steps, SIGNAL_STEPS), needs, data, device):
-            times = sum(signals_paid(record.signals, max(steps, SIGNAL_STEPS)).values())
-            each.append(record.measure_seconds / max(1, times))
+        spent, count = 0.0, max(steps, SIGNAL_STEPS)
+
+        def time_measuring(record: IntervalRecord) -> bool:
+            nonlocal spent
+            times = sum(signals_paid(record.signals, count).values())  # noqa: B023 - called at once
+            cost = record.measure_seconds
+            if isinstance(data, TrialTask) and record.noise_form == "passes":  # its batches come in parts
+                cost += max(0.0, _plain(record) - count * interval[0])  # noqa: B023
+            each.append(cost / max(1, times))  # noqa: B023
             spent += record.train_seconds
             heard()
-            if len(each) >= MIN_BLOCKS or spent > most_seconds / 4:
-                break
+            return len(each) < MIN_BLOCKS and spent <= most_seconds / 4  # noqa: B023
+
+        _taken(_Blocks(config, batch_size, count, needs), data, device, time_measuring)
         measuring[name] = statistics.median(each)
     return SpeedPoint(
         batch_size=batch_size,
@@ -132,19 +145,70 @@ def _plain(record: IntervalRecord) -> float:
     return record.train_seconds - record.measure_seconds - record.resize_seconds
 
 
-def _blocks(
-    config: TrainConfig, batch_size: int, steps: int, needs: frozenset[str], data: Data, device: str
-) -> Iterator[IntervalRecord]:
-    """Yield blocks of steps as intervals, the first one, which warms up, left out."""
-    span = batch_size * steps
-    hyper = replace(
-        config.hyperparameters, batch_size=batch_size, lr=SETTLED_LR, lr_schedule="constant", warmup=0.0
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Blocks of so many steps at a batch size."""
+
+    config: TrainConfig
+    batch_size: int
+    steps: int
+    needs: frozenset[str]
+
+    @property
+    def timed(self) -> TrainConfig:
+        """The run whose intervals they are, the first one of which warms up."""
+        span = self.batch_size * self.steps
+        hyper = replace(
+            self.config.hyperparameters,
+            batch_size=self.batch_size,
+            lr=SETTLED_LR,
+            lr_schedule="constant",
+            warmup=0.0,
+        )
+        whole = span * (MAX_BLOCKS + 2)
+        return replace(
+            self.config,
+            hyperparameters=hyper,
+            budget=whole,
+            interval=span,
+            evaluate_every=whole,
+            evaluate_at=(),
+        )
+
+
+def _taken(
+    blocks: _Blocks, data: Data | TrialTask, device: str, take: Callable[[IntervalRecord], bool]
+) -> list[IntervalRecord]:
+    """Train block after block until ``take`` has enough; return what it took."""
+    taken: list[IntervalRecord] = []
+
+    def on_interval(record: IntervalRecord) -> bool:
+        taken.append(record)
+        return take(record)
+
+    limits = Limits(smallest=blocks.batch_size, largest=blocks.batch_size)
+    scheduler = FixedBatch(blocks.needs)
+    if not isinstance(data, TrialTask):
+        records = train(blocks.timed, scheduler, limits, data, device=device)
+        next(records)
+        for record in records:
+            if not on_interval(record):
+                break
+        return taken
+    told = data.function
+    assert told is not None, "the task is of a function"
+    assert told.examples is not None, "its study knows them"
+    params = {**told.params, "lr": SETTLED_LR, "batch_size": blocks.batch_size}
+    task = replace(
+        data,
+        config=blocks.timed,
+        limits=limits,
+        function=replace(told, params=params, epochs=blocks.timed.budget / told.examples),
     )
-    whole = span * (MAX_BLOCKS + 2)
-    timed = replace(
-        config, hyperparameters=hyper, budget=whole, interval=span, evaluate_every=whole, evaluate_at=()
+    train_function(
+        task,
+        torch.device(device),
+        lambda record: record.signals.interval == 0 or on_interval(record),
+        scheduler=scheduler,
     )
-    limits = Limits(smallest=batch_size, largest=batch_size)
-    records = train(timed, FixedBatch(needs), limits, data, device=device)
-    next(records)
-    yield from records
+    return taken

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from adasearch.errors import InputError, few
 from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, default_name, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
+from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.profile_run import ProfileRun
 from adasearch.store.trials import begin_trial
 
@@ -72,8 +73,10 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
     import torch
 
     from adasearch.runs.speed import measure_point
+    from adasearch.tasks.base import Data
     from adasearch.training.config import TrainConfig
     from adasearch.training.memory import default_limit
+    from adasearch.training.task import TrialTask
 
     record = run.study.record
     trial = begin_trial(record, phase="profile", number=0, params=run.params, seed=record.seed, versions={})
@@ -82,10 +85,13 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
         device_batch=run.options.device_batch,
         memory_limit=run.options.memory_limit or default_limit(),
     )
-    found = run.data()
-    if found is None:
-        raise InputError(f"{record.architecture}: a speed profile of a training function is not taken yet")
-    data = found.to(torch.device(record.device))
+    loaded = run.data()
+    data: Data | TrialTask
+    if loaded is None:
+        options = replace(run.options, checkpoint_every=0)
+        data = LiveTrial(trial, run.store).task(record, run.study.data, options)
+    else:
+        data = loaded.to(torch.device(record.device))
     what = f"{record.architecture}: batch sizes timed"
     for done, size in enumerate(sizes):
         try:

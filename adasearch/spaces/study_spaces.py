@@ -147,12 +147,13 @@ def function_space_of(
 ) -> tuple[Space, list[str]]:
     """Return the space of a training function's parameters, and what is to be said of it.
 
-    Without a file of its own ``lr`` and ``batch_size`` are searched as ``GENERAL_SPACE`` says.
+    Where nobody says how, ``lr`` and ``batch_size`` are searched as ``GENERAL_SPACE`` says.
 
     Raises:
         InputError: a space for another function, or a value that breaks a rule.
     """
     given, notes = sources.given, []
+    mine: set[str] = set()
     if given is None and sources.stored is not None:
         space = parse_space(parse_yaml(sources.stored, "stored space"), "stored space")
     else:
@@ -170,8 +171,9 @@ def function_space_of(
             if space.function not in (function, GENERAL_SPACE):
                 kind = space.function or space.architecture or space.scheduler
                 raise InputError(f"--train-space: {origin} is for {kind}, not {function}")
-            space = space.model_copy(update={"function": function})
-    space, cut = _inside(space, limits, given)
+            mine = set(space.fields)
+            space = space.model_copy(update={"function": function, "fields": {**usual, **space.fields}})
+    space, cut = _inside(space, limits, given if "batch_size" in mine else None)
     for setting in fixed:
         if setting.kind == "train":
             space = _with_fixed(space, setting, limits)

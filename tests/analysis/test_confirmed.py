@@ -276,7 +276,7 @@ def test_columns_stay_those_that_others_read(store: Store) -> None:
         speedup_default_low speedup_default_high time_saved_default verdict_default search_verdict
         verdict
     """.split()
-    assert heads.split(",") == [*known, *SETTINGS, "trials", "complete", "pruned", "acted"]
+    assert heads.split(",") == [*known, *SETTINGS, "trials", "complete", "pruned", "acted", "objective"]
 
 
 def test_a_wider_margin_is_another_test(store: Store) -> None:
