@@ -172,8 +172,8 @@ TITLED = {
 
 
 def ran(code: str, folder: Path) -> str:
-    (folder / "code.py").write_text(code)
-    run = [sys.executable, "code.py"]
+    (folder / "of_the_page.py").write_text(code)
+    run = [sys.executable, "of_the_page.py"]
     done = subprocess.run(run, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
