@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-language check test soak lint docs notebooks bench bench-quick clean
+.PHONY: help setup demo demo-language check test test-oldest test-newest soak lint docs pages notebooks bench bench-quick clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -35,6 +35,12 @@ check: $(READY) lint ## Run lint, types and every test that needs no Ray (a few 
 test: check ## Run what "make check" runs, and the tests on Ray (under 15 minutes).
 	$(BIN)/python -m pytest -m "ray and not soak"
 
+test-oldest: ## Run tests, a small demo and a search with the oldest versions that setup.cfg admits, in .venv/oldest.
+	PYTHON=$(PYTHON) .ci/versions oldest
+
+test-newest: ## The same with the newest, in .venv/newest.
+	PYTHON=$(PYTHON) .ci/versions newest
+
 soak: $(READY) ## Run what "make test" leaves out: long searches, faults at random moments (up to an hour).
 	$(BIN)/python -m pytest -m soak
 
@@ -45,6 +51,10 @@ lint: $(READY) ## Run ruff and mypy.
 
 docs: $(READY) ## Build the documentation's site in docs/site, links checked (under a minute).
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
+
+pages: $(READY) ## Write anew what README and pages show of the code and of the stored study: tables and pictures.
+	$(BIN)/python docs/hooks/site_made.py
+	$(BIN)/python docs/hooks/site_pictures.py
 
 notebooks: $(READY) ## Run the notebooks again on the stored results and keep their outputs.
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb

@@ -1,28 +1,64 @@
-"""The wheel holds the package, its types and the search spaces, and works from another directory."""
+"""Source archive and wheel hold the package, its types and the search spaces, and say what they are."""
 
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.metadata import Metadata
+
+from adasearch import __version__
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source archive, and with the wheel that is built from that archive alone."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     ignored = shutil.ignore_patterns(".*", "results", "build", "dist", "*.egg-info", "data")
     shutil.copytree(ROOT, source, symlinks=True, ignore=ignored)
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)]
     subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("adasearch-*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path) -> Path:
+    (wheel,) = built.glob("adasearch-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+        archive.extractall(built / "site")
+    return built / "site"
+
+
+def test_metadata_are_valid_and_those_of_the_project(built: Path, unpacked: Path) -> None:
+    (archive,) = built.glob("adasearch-*.tar.gz")
+    name = archive.name.removesuffix(".tar.gz")
+    with tarfile.open(archive) as files:
+        told = files.extractfile(f"{name}/PKG-INFO")
+        assert told is not None
+        source = Metadata.from_email(told.read(), validate=True)  # as an index would check them
+        assert {f"{name}/README.md", f"{name}/LICENSE"} <= set(files.getnames())
+    wheel = Metadata.from_email((unpacked / f"{name}.dist-info" / "METADATA").read_bytes(), validate=True)
+    for found in (source, wheel):
+        assert (found.name, str(found.version)) == ("adasearch", __version__)
+        assert found.description_content_type == "text/markdown"
+        assert found.description is not None
+        assert found.description.strip() == (ROOT / "README.md").read_text().strip()
+        assert found.license_expression or found.license == "Apache-2.0"
+        needs = {need.name for need in found.requires_dist or []}
+        assert {"ray", "torch", "optuna", "pyarrow"} <= needs
+        assert {"notebooks", "report", "dashboard", "s3", "lightning"} <= set(found.provides_extra or [])
+
+
+def test_citation_names_the_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cited["version"], cited["license"]) == (__version__, "Apache-2.0")
 
 
 def test_wheel_holds_search_spaces_templates_and_types(unpacked: Path) -> None:

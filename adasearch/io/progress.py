@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -45,15 +45,18 @@ class _Running:
 class SearchDisplay:
     """Shows running trials, the best error per study so far, and the time left."""
 
-    def __init__(self, console: Console, goals: Sequence[Goal]) -> None:
+    def __init__(
+        self, console: Console, goals: Sequence[Goal], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
+        self._now = now
         self._budgets = {goal.study: goal.budget for goal in goals}
         self._best = {goal.study: goal.best for goal in goals if goal.best is not None}
         finished = sum(min(goal.finished, goal.trials) for goal in goals)
         self._outstanding = sum(goal.trials for goal in goals) - finished
         self._ended = 0
         self._running: dict[str, _Running] = {}
-        self._opened = time.monotonic()
+        self._opened = self._now()
         self._began: float | None = None
         self._bar = Progress(
             TextColumn("trials"),
@@ -65,7 +68,7 @@ class SearchDisplay:
         self._task = self._bar.add_task(
             "", total=finished + self._outstanding, completed=finished, left="workers are starting"
         )
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, get_renderable=self.__rich__, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "SearchDisplay":
         if self._console.is_terminal:
@@ -85,7 +88,7 @@ class SearchDisplay:
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         """Take in an interval of a running trial."""
         if self._began is None:
-            self._began = time.monotonic()
+            self._began = self._now()
             if not self._console.is_terminal:
                 self._console.print("training")
         running = self._running[trial.trial_id]
@@ -115,12 +118,12 @@ class SearchDisplay:
 
     def _left(self) -> str:
         if self._began is None:
-            waited = duration(time.monotonic() - self._opened)
+            waited = duration(self._now() - self._opened)
             return f"workers are starting, {waited} so far, usually {duration(START_SECONDS)} or less"
         done = self._ended + sum(self._share(running) for running in self._running.values())
         if done <= 0:
             return "training"
-        spent = time.monotonic() - self._began
+        spent = self._now() - self._began
         return f"about {duration(spent / done * (self._outstanding - done))} left"
 
     def _share(self, running: _Running) -> float:
@@ -128,7 +131,8 @@ class SearchDisplay:
             return 0.0
         return min(1.0, running.last.signals.examples_seen / self._budgets[running.trial.study])
 
-    def _render(self) -> RenderableType:
+    def __rich__(self) -> RenderableType:
+        """Return the table of what runs, and the bar of the search."""
         if self._began is None:
             self._bar.update(self._task, left=self._left())
         table = Table(box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""The batch that fits a learning-rate schedule: ``B_t`` proportional to ``eta_t / sqrt(tail_t)``.
+"""The batch that fits a learning-rate schedule, by ``eta_t / sqrt(tail_t)`` (Li, Bu, Xu; arXiv 2607.27731).
 
 With eta the run's learning rate and ``tail_t`` its sum from step t to the last. Minimising the noise term
 ``sum_t eta_t^2 / (B_t tail_t)`` of a bound for the last iterate at a fixed number of examples gives this

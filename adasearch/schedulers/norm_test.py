@@ -1,4 +1,4 @@
-"""Norm and inner-product tests: grow until the batch gradient is sure enough.
+"""Norm and inner-product tests: grow until the batch gradient is sure enough (Lau et al., arXiv 2402.11215).
 
 AdAdaGrad (Lau, Liu, Kolar; arXiv 2402.11215) and, in the worker form, DDP-Norm (Lau et al., 2412.21124).
 With g the batch gradient and g_i one example's::

@@ -30,11 +30,10 @@ def test_a_terminal_shows_a_bar_for_each_step() -> None:
     assert "decoding" in out.getvalue()
 
 
-def test_a_terminal_shows_how_long_workers_have_been_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_how_long_workers_have_been_starting() -> None:
     now = 100.0
-    monkeypatch.setattr("adasearch.io.progress.time.monotonic", lambda: now)
     out = io.StringIO()
     goal = Goal(study="s", budget=100, trials=2, finished=0, best=None)
-    with SearchDisplay(Console(file=out, width=200, force_terminal=True), [goal]):
+    with SearchDisplay(Console(file=out, width=200, force_terminal=True), [goal], lambda: now):
         now += 12
     assert "workers are starting, 12 s so far, usually 40 s or less" in out.getvalue()
