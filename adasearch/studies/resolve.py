@@ -135,7 +135,8 @@ def _check(request: Request) -> None:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
     _given_space(request, BASELINE)
-    check_numbers(request)
+    text = any(_task(request, each) == "language" for each in request.architectures)
+    check_numbers(request, tokens=text)
     if request.study is not None and (request.study in RESERVED or slug(request.study) != request.study):
         raise InputError(
             f"--study must be letters, digits, '_', '.' or '-' and not reserved but got {request.study!r}"

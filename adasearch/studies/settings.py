@@ -16,8 +16,10 @@ TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
 TEXT_SMALLEST = 4  # sequences; each has many tokens
 
 
-def check_numbers(request: Request) -> None:
+def check_numbers(request: Request, *, tokens: bool) -> None:
     """Refuse numbers that break a rule whatever the data are, before any are read.
+
+    ``tokens`` says that spans may be in tokens.
 
     Raises:
         InputError: which.
@@ -36,8 +38,8 @@ def check_numbers(request: Request) -> None:
         (request.interval, "--interval"),
         (request.evaluate_every, "--evaluate-every"),
     ):
-        if text is not None and not text.endswith("tokens"):  # which only a language task has
-            examples_of(text, 1, flag)
+        if text is not None:
+            examples_of(text, 1, flag, 1 if tokens else None)
     interval, epochs = request.interval, request.epochs
     if (
         interval is not None
