@@ -28,7 +28,7 @@ __all__ = [
 GENERAL_SPACE = "any"
 """The space of architectures that have no file of their own."""
 
-LANGUAGE_SPACE = "language"
+LANGUAGE_SPACE = "any_language"
 """The space of language models, ours among them."""
 
 

@@ -318,7 +318,7 @@ def test_estimates_are_unbiased(form: str, size: int, passes: int, monkeypatch: 
     """
     # Each example's own gradient comes from here, not from the cross entropy.
     monkeypatch.setattr(
-        "adasearch.signals.noise.example_gradients", lambda network: lambda rows, labels: [[rows]]
+        "adasearch.signals.noise.example_gradients", lambda network, loss: lambda rows, labels: [[rows]]
     )
     d, s, draws = 4, 1.5, 6000
     u = torch.tensor([0.5, -0.3, 0.2, 0.1])

@@ -53,7 +53,7 @@ def bare(params: dict[str, Value]) -> dict[str, Value]:
 
 
 def test_every_network_and_scheduler_has_a_space() -> None:
-    assert {*ARCHITECTURES, "any", "language", "vit_b_16_muon"} == set(space_names("architectures"))
+    assert {*ARCHITECTURES, "any", "any_language", "vit_b_16_muon"} == set(space_names("architectures"))
     others = {"deba_short", "deba_quantile", "goodput_adam", "noise_scale_adam", "ramp_power"}
     assert {*SCHEDULERS, *others} == set(space_names("schedulers"))
 

@@ -31,7 +31,8 @@ def test_unknown_source_is_refused_with_the_nearest_known(source: str, hint: str
 
 
 def test_every_kind_is_listed_as_it_is_written() -> None:
-    assert [usage.partition(":")[0].partition("[")[0] for usage in SOURCES] == [*KINDS, "module"]
+    names = [usage.partition(":")[0].partition("[")[0] for usage in SOURCES]
+    assert names == [*KINDS, "module", "python_source", "text", "tokens"]
 
 
 @pytest.mark.parametrize("kind", ["cifar10", "cifar100", "fashion_mnist"])
