@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Clock
 from adasearch.cli.groups import training_options
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, LOG, NETWORK, console_of
 from adasearch.errors import AdasearchError, ended_by
 from adasearch.runtime import RunOptions
 
@@ -32,6 +32,7 @@ __all__ = ["train"]
 @training_options
 @CLOCK
 @DEVICE_PROFILE
+@LOG
 def train(
     *,
     request: "Request",
@@ -42,6 +43,7 @@ def train(
     schedule: str | None,
     clock: Clock | None,
     device_profile: str | None,
+    log: tuple[str, ...],
 ) -> None:
     """Train once, without Ray, every field at its default unless set.
 
@@ -67,7 +69,7 @@ def train(
         request = with_schedule(request, found)
         if other:
             click.echo(f"{schedule} was found in another run than one with {other}", err=True)
-    trial = commands.train(request, results=results, console=console_of(), options=run)
+    trial = commands.train(request, results=results, console=console_of(), options=run, log=log)
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, results)}")
     click.echo(f"{trial.trial_id}: error {trial.val_error:.1%} in {trial.train_seconds:.1f} s of training")

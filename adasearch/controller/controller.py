@@ -39,7 +39,7 @@ from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
 from adasearch.controller.watch import Watch, check_optimizer
 from adasearch.errors import InputError, require, shortened
-from adasearch.records import Limits, Value
+from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.by_optimizer import fitted
 from adasearch.schedulers.follow import followed_of
@@ -84,6 +84,8 @@ class BatchSizeController(ItemByItem):
             scheduler needs ``val_loss``.
         scaler: of losses in half precision; the controller calls its ``scale``, ``unscale_``, ``step`` and
             ``update``. A step that it skips gives no signal but counts with its loss; it ends no interval.
+        log: called by the first process after each decision with the history, the interval last, and the
+            decision: see :class:`adasearch.trackers.RunLog`.
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
@@ -110,6 +112,7 @@ class BatchSizeController(ItemByItem):
         epochs: float | None = None,
         evaluate: Callable[[], float] | None = None,
         scaler: GradScaler | None = None,
+        log: Callable[[Sequence[Signals], Decision], object] | None = None,
     ) -> None:
         check_arguments(
             model,
@@ -121,7 +124,7 @@ class BatchSizeController(ItemByItem):
             seed=seed,
             evaluate=evaluate,
         )
-        check_options(scaler=scaler, drop_last=drop_last, whole_batches=whole_batches)
+        check_options(scaler=scaler, log=log, drop_last=drop_last, whole_batches=whole_batches)
         batch_size, seed = int(batch_size), int(seed)  # NumPy's numbers belong in no checkpoint
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         epochs = None if epochs is None else number_of(epochs, "epochs")
@@ -191,6 +194,7 @@ class BatchSizeController(ItemByItem):
             watch=self._watch,
             trained=self._trained,
             random=self._random,
+            log=log if processes.rank == 0 else None,
         )
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True

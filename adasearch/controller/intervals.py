@@ -1,7 +1,7 @@
 """The intervals of a loop of one's own: what was counted and measured in each, and what was decided then."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from adasearch.controller.arguments import number_of
@@ -48,6 +48,7 @@ class Intervals:
         watch: told what came of each batch and interval.
         trained: what the optimiser updates.
         random: the random numbers to come.
+        log: told of each interval and what was decided after it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Intervals:
         watch: Watch,
         trained: Trained,
         random: RandomNumbers,
+        log: Callable[[Sequence[Signals], Decision], object] | None,
     ) -> None:
         self._scheduler, self._limits, self._examples = scheduler, limits, examples
         self.initial_batch_size = batch_size
@@ -73,6 +75,7 @@ class Intervals:
         self._evaluate = evaluate
         self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
         self._watch, self._trained, self._random = watch, trained, random
+        self._log = log
         self._mark = 0  # in examples, at which the interval ends
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -152,6 +155,8 @@ class Intervals:
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)
+        if self._log is not None:
+            self._log(tuple(self.history), self.decision)
 
     def state_dict(self) -> ControllerState:
         """Return all that is needed to go on, the sampler's state with it."""
