@@ -27,9 +27,9 @@ class MLflow:
         self._folder.mkdir(parents=True, exist_ok=True)
         server = os.environ.get("MLFLOW_TRACKING_URI")
         self._artifacts = None if server else (self._folder / "artifacts").as_uri()
-        with defaults_in_environment(MLFLOW_DISABLE_TELEMETRY="true"), _quiet():
+        with defaults_in_environment(MLFLOW_DISABLE_TELEMETRY="true"):
             from mlflow import MlflowClient
-
+        with _quiet():
             self._client = MlflowClient(server or f"sqlite:///{self._folder / 'mlflow.db'}")
             self._client.search_experiments(max_results=1)  # makes the tables, which takes seconds
         self._experiments: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from wandb import Run
 
 __all__ = ["WandB"]
+
+WRITING_SECONDS = 5.0  # for which a run that has finished may still be written
 
 
 class WandB:
@@ -30,8 +33,7 @@ class WandB:
         if run in self._runs:
             self._runs.pop(run).finish()
         own = identity(str(self._folder), run)
-        for former in self._folder.glob(f"*run-*-{own}"):
-            shutil.rmtree(former)
+        self._remove(own)
         settings = self._wandb.Settings(
             silent=True,
             console="off",
@@ -52,6 +54,13 @@ class WandB:
                 config=dict(params),
                 settings=settings,
             )
+
+    def _remove(self, own: str) -> None:
+        """Remove the files of a former run; W&B writes the last of them a moment after it has finished."""
+        until = time.monotonic() + WRITING_SECONDS
+        while (found := list(self._folder.glob(f"*run-*-{own}"))) and time.monotonic() < until:
+            for former in found:
+                shutil.rmtree(former, ignore_errors=True)
 
     def add(self, run: str, point: Point) -> None:
         """See :class:`adasearch.trackers.base.Tracker`."""

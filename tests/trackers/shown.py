@@ -1,6 +1,7 @@
 """Reads what trackers wrote, by their own libraries, as (steps, values) per name and run."""
 
 import struct
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,21 @@ def read_wandb(folder: Path) -> dict[str, Shown]:
 
     from wandb.proto.wandb_internal_pb2 import Record
 
+    def records(file: Path) -> list[Any]:
+        """A run's records once the last is there: the service writes it after the run has finished."""
+        until = time.monotonic() + 20
+        while True:
+            parts = records_of(file.read_bytes(), start=7, block=32768)
+            found: list[Any] = [Record.FromString(each) for each in parts]
+            if any(each.HasField("exit") for each in found):
+                return found
+            assert time.monotonic() < until, f"{file} is not whole"
+            time.sleep(0.1)
+
     shown: dict[str, Shown] = {}
     for file in sorted((folder / "wandb").glob("offline-run-*/run-*.wandb")):
         run = Shown()
-        for each in records_of(file.read_bytes(), start=7, block=32768):
-            record: Any = Record.FromString(each)
+        for record in records(file):
             if record.HasField("run"):
                 assert record.run.display_name not in shown, "one run of a name"
                 shown[record.run.display_name] = run

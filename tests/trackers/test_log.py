@@ -11,7 +11,7 @@ import pytest
 from adasearch import commands
 from adasearch.doctor.examine import examine
 from adasearch.errors import InputError
-from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.records import IntervalRecord, Params, TrialRecord
 from adasearch.store import Store
 from adasearch.trackers.log import TrialLog, check_log, trial_log
 from tests.rows import START, STUDY, interval_at, trial_of
@@ -19,7 +19,7 @@ from tests.trackers.shown import READERS, Shown, read_tensorboard
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
 
-PARAMS = {"train/lr": 0.125, "train/momentum": 0.5, "scheduler/window": 5, "scheduler/rule": "settle"}
+PARAMS: Params = {"train/lr": 0.125, "train/momentum": 0.5, "scheduler/window": 5, "scheduler/rule": "settle"}
 TRIAL = trial_of(STUDY, 0, status="running", params=PARAMS)
 ROWS = [
     replace(interval_at(0, val_error=0.5), metrics={"top5_error": 0.125}),
@@ -74,8 +74,8 @@ def test_a_trial_is_shown_as_it_is_stored(name: str, store: Store) -> None:
     assert run.points["schedule/batch_size"] == [(400 * (n + 1), 32.0) for n in range(3)]
     assert run.points["decision/change"] == [(400, 0.0), (800, 1.0), (1200, 0.0)]
     assert [step for step, _ in run.points["seconds/train"]] == [400, 800, 1200]
-    lr = [(row.signals.examples_seen, pytest.approx(row.signals.lr)) for row in ROWS]
-    assert run.points["schedule/lr"] == lr
+    rates = [value for _, value in run.points["schedule/lr"]]
+    assert rates == pytest.approx([row.signals.lr for row in ROWS])
     assert run.reasons == {row.signals.examples_seen: row.decision.reason for row in ROWS}
     told_params = {name: run.params[name] for name in PARAMS}
     assert {name: float(told_params[name]) for name in PARAMS if name != "scheduler/rule"} == {
