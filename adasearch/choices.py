@@ -19,6 +19,7 @@ __all__ = [
     "ScheduleForm",
     "Stopper",
     "Task",
+    "TrackerName",
 ]
 
 Scale = Literal["nano", "full"]
@@ -26,6 +27,7 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Clock = Literal["measured", "modelled"]
 Sampler = Literal["tpe", "random", "grid"]
 Stopper = Literal["halving", "none"]
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 Task = Literal["images", "language", "own"]
 Isolation = Literal["pooled", "fresh"]
 Controls = Literal["reference", "matched", "all"]

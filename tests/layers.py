@@ -56,6 +56,7 @@ ROOMS = {
     "schedulers": Room("user_code"),
     "testing": Room("schedulers"),
     "store": Room("io user_code", slow="yes"),
+    "trackers": Room("store io"),
     "signals": Room(torch="yes", but=(("sampled_steps", "no"),)),
     "data": Room("user_code", torch="yes", but=(("spec", "no"),)),
     "networks": Room("signals user_code", torch="yes"),
@@ -98,8 +99,8 @@ ROOMS = {
     ),
     "report": Room("analysis plots profiles store schedulers io", slow="yes"),
     "commands": Room(
-        "runs tuning studies analysis plots schedule_file report doctor spaces profiles store training tasks "
-        "data networks schedulers io environment runtime",
+        "runs tuning trackers studies analysis plots schedule_file report doctor spaces profiles store "
+        "training tasks data networks schedulers io environment runtime",
         torch="lazily",
         slow="yes",
     ),

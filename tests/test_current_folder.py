@@ -33,6 +33,7 @@ COMMANDS = {
     "rerun": "rerun none --results .",
     "search": "search --architecture resnet18 --set train/lr=-1",
     "train": "train --architecture resnet18 --subset 1",
+    "watch": "watch . --once",
 }
 # Libraries, modules of Python's own, and libraries that others try to import and do without.
 PLANTED = (

@@ -137,7 +137,7 @@ FLAGS = {
     name: [option for each in command.params for option in each.opts]
     for name, command in cli.commands.items()
 }
-QUICK = sorted(cli.commands.keys() - {"dashboard"})
+QUICK = sorted(cli.commands.keys() - {"dashboard", "watch"})
 
 
 @st.composite

@@ -32,6 +32,7 @@ READERS = {
     "rerun": "rerun none --results RESULTS",
     "search": "search --architecture resnet18 --results RESULTS --trials 1 --subset 120",
     "train": "train --architecture resnet18 --results RESULTS --subset 120 --epochs 0.1 --dataset digits",
+    "watch": "watch RESULTS --once",
 }
 SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 

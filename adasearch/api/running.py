@@ -18,7 +18,7 @@ from adasearch.api.options import (
     run_options,
 )
 from adasearch.api.results import Results, StoredTrial, load
-from adasearch.choices import Controls, ProfileKind
+from adasearch.choices import Controls, ProfileKind, TrackerName
 from adasearch.errors import AdasearchError
 from adasearch.runtime import TRIALS
 
@@ -42,6 +42,7 @@ def search(
     epochs: float | None = None,
     interval: float | str | None = None,
     results: str = "results",
+    log: "TrackerName | Sequence[TrackerName]" = (),
     quiet: bool = False,
     **options: "Unpack[SearchOptions]",
 ) -> Results:
@@ -60,6 +61,8 @@ def search(
         epochs: length of a trial; 20, or that of the stored study, if left out.
         interval: between two decisions, in epochs (0.5) or examples ("2000ex"); 1 if left out.
         results: folder or URI of the results.
+        log: trackers that are told of each trial while it runs, one or several of "tensorboard", "mlflow" and
+            "wandb"; their files lie in ``<results>/logs/``.
         quiet: print nothing.
         options: see :class:`adasearch.api.options.SearchOptions`.
 
@@ -80,7 +83,7 @@ def search(
     ) as request:
         runtime = as_runtime(options, trials=trials)
         with _console(quiet) as console:
-            if not commands.search(request, runtime, results=results, console=console):
+            if not commands.search(request, runtime, results=results, console=console, log=one_or_more(log)):
                 raise KeyboardInterrupt("the search was interrupted; the same call goes on with it")
     return load(results)
 
@@ -93,6 +96,7 @@ def confirm(
     seeds: int = 5,
     controls: Controls = "matched",
     images: str | None = None,
+    log: "TrackerName | Sequence[TrackerName]" = (),
     quiet: bool = False,
     **options: "Unpack[RuntimeOptions]",
 ) -> Results:
@@ -105,6 +109,7 @@ def confirm(
         seeds: runs of each.
         controls: "matched", or "all" of them.
         images: where the images lie now, if they have moved.
+        log: as of :func:`search`.
         quiet: print nothing.
         options: see :class:`adasearch.api.options.RuntimeOptions`.
 
@@ -128,6 +133,7 @@ def confirm(
             seeds=seeds,
             controls=controls,
             images=images,
+            log=one_or_more(log),
         )
     if not whole:
         raise KeyboardInterrupt("the confirmation was interrupted; the same call goes on with it")
@@ -142,6 +148,7 @@ def train(
     epochs: float | None = None,
     interval: float | str | None = None,
     results: str = "results",
+    log: "TrackerName | Sequence[TrackerName]" = (),
     quiet: bool = False,
     **options: "Unpack[Options]",
 ) -> StoredTrial:
@@ -153,6 +160,7 @@ def train(
         epochs: likewise.
         interval: likewise.
         results: likewise.
+        log: likewise.
         quiet: likewise.
         scheduler: one; constant by default.
         options: see :class:`adasearch.api.options.Options`.
@@ -173,7 +181,9 @@ def train(
         ) as request,
         _console(quiet) as console,
     ):
-        trial = commands.train(request, results=results, console=console, options=run_options(options))
+        trial = commands.train(
+            request, results=results, console=console, options=run_options(options), log=one_or_more(log)
+        )
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
     return load(results).trial(trial.trial_id)

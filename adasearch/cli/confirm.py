@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
-from adasearch.cli.options import IMAGES, RESULTS, WIDE, console_of
+from adasearch.cli.options import IMAGES, LOG, RESULTS, WIDE, console_of
 from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import RunOptions, Runtime
@@ -55,6 +55,7 @@ __all__ = ["confirm"]
 @slot_options
 @run_options
 @RESULTS
+@LOG
 @WIDE
 def confirm(
     *,
@@ -67,6 +68,7 @@ def confirm(
     runtime: Runtime,
     run: RunOptions,
     results: str,
+    log: tuple[str, ...],
     wide: bool,
 ) -> None:
     """Run each study's candidate and its controls on fresh seeds, and evaluate them on the test split.
@@ -94,6 +96,7 @@ def confirm(
         until_clear=until_clear,
         wide=wide,
         images=images,
+        log=log,
     )
     if not whole:
         raise Interrupted

@@ -26,6 +26,7 @@ from adasearch.cli.report import report
 from adasearch.cli.rerun import rerun
 from adasearch.cli.search import search
 from adasearch.cli.train import train
+from adasearch.cli.watch import watch
 from adasearch.errors import INTERRUPTED, AdasearchError, InputError, Interrupted, StoreError, one_line
 from adasearch.io.damage import each_once
 from adasearch.io.text import cut, printable, redacted
@@ -97,7 +98,7 @@ for command in (
         predict,
         profile,
     ),
-    *(report, rerun),
+    *(report, rerun, watch),
 ):
     cli.add_command(command)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from adasearch.choices import Clock, Format
+from adasearch.choices import Clock, Format, TrackerName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ __all__ = [
     "FOLDER",
     "FORMAT",
     "IMAGES",
+    "LOG",
     "NETWORK",
     "RESULTS",
     "STUDIES",
@@ -70,6 +71,13 @@ IMAGES = click.option(
     "--images",
     metavar="PATH",
     help="Where the images lie now, if they have moved; they must be the same.  [default: where they lay]",
+)
+LOG = click.option(
+    "--log",
+    multiple=True,
+    type=click.Choice(get_args(TrackerName)),
+    help="Show runs in this tracker, too, while they go on: files in <results>/logs/, without account or "
+    "network (pip install 'adasearch[NAME]'); repeatable.",
 )
 WIDE = click.option(
     "--wide", is_flag=True, help="Print tables with a line per row, even if the terminal is narrower."

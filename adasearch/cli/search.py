@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Clock, Sampler, Stopper
 from adasearch.cli.groups import runtime_options, training_options
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, WIDE, console_of
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, LOG, NETWORK, WIDE, console_of
 from adasearch.cli.sections import InSections
 from adasearch.errors import Interrupted
 from adasearch.runtime import TRIALS, RunOptions, Runtime
@@ -51,7 +51,7 @@ SECTIONS = {
         ),
         *("precision", "compile", "per_example"),
     ),
-    "Where results lie, and what judges them": ("results", "study", "clock", "device_profile", "wide"),
+    "Where results lie, and what judges them": ("results", "study", "clock", "device_profile", "log", "wide"),
     "The machine or the cluster": (
         *("cpus_per_worker", "gpus_per_worker", "slots", "device_batch", "memory_gib", "checkpoint_every"),
         *("attempts", "retry_failed", "isolation", "address", "wait_for_nodes"),
@@ -114,6 +114,7 @@ SECTIONS = {
 @click.option("--study", metavar="PREFIX", help="Prefix of the studies' names.")
 @CLOCK
 @DEVICE_PROFILE
+@LOG
 @WIDE
 def search(
     *,
@@ -135,6 +136,7 @@ def search(
     study: str | None,
     clock: Clock | None,
     device_profile: str | None,
+    log: tuple[str, ...],
     wide: bool,
 ) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
@@ -170,5 +172,5 @@ def search(
         request = with_experiment(request, published)
         trials = published.at(request.scale).trials if trials is None else trials
     runtime = replace(runtime, trials=TRIALS if trials is None else trials, transfer=transfer, options=run)
-    if not commands.search(request, runtime, results=results, console=console_of(), wide=wide):
+    if not commands.search(request, runtime, results=results, console=console_of(), wide=wide, log=log):
         raise Interrupted

@@ -7,7 +7,7 @@ import click
 
 from adasearch.choices import Clock
 from adasearch.cli.groups import training_options
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, NETWORK, console_of
+from adasearch.cli.options import CLOCK, DEVICE_PROFILE, LOG, NETWORK, console_of
 from adasearch.errors import AdasearchError, ended_by
 from adasearch.objective import brief, named
 from adasearch.runtime import RunOptions
@@ -33,6 +33,7 @@ __all__ = ["train"]
 @training_options
 @CLOCK
 @DEVICE_PROFILE
+@LOG
 def train(
     *,
     request: "Request",
@@ -43,6 +44,7 @@ def train(
     schedule: str | None,
     clock: Clock | None,
     device_profile: str | None,
+    log: tuple[str, ...],
 ) -> None:
     """Train once, without Ray, every field at its default unless set.
 
@@ -68,7 +70,7 @@ def train(
         request = with_schedule(request, found)
         if other:
             click.echo(f"{schedule} was found in another run than one with {other}", err=True)
-    trial = commands.train(request, results=results, console=console_of(), options=run)
+    trial = commands.train(request, results=results, console=console_of(), options=run, log=log)
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, results)}")
     error = f"{named(trial.objective)} {brief(trial.known_error, trial.objective)}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from adasearch.commands._rerun import rerun
     from adasearch.commands._search import search
     from adasearch.commands._train import train
+    from adasearch.commands._watch import watch
     from adasearch.runtime import Runtime
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "rerun",
     "search",
     "train",
+    "watch",
 ]
 
 __getattr__ = lazily(

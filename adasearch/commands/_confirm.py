@@ -25,6 +25,7 @@ from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
 from adasearch.studies.controls import FRESH
 from adasearch.studies.retry import nothing_completed, with_retried
+from adasearch.trackers.log import check_log, trial_log
 
 if TYPE_CHECKING:
     from adasearch.runtime import Runtime
@@ -51,12 +52,13 @@ def confirm(
     wide: bool = False,
     images: str | None = None,
     until_clear: bool = False,
+    log: Sequence[str] = (),
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
 
     Tables keep to a terminal's width unless ``wide``; ``images`` is where they lie now, if they have moved.
     With ``until_clear`` a study has no more than ``seeds``, and as many as make its answer clear; see
-    :mod:`adasearch.analysis.sequential`.
+    :mod:`adasearch.analysis.sequential`. ``log`` names trackers, as of a search.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -64,6 +66,7 @@ def confirm(
         AdasearchError: Ray cannot be reached, the store cannot be written, or no run of a study completed.
     """
     runtime.check()
+    check_log(log, results)
     if not 1 <= seeds < FRESH:
         raise InputError(f"--seeds must be at least 1 but got {seeds}")
     if (few := seeds_note(seeds)) is not None:
@@ -81,7 +84,7 @@ def confirm(
         rounds = _until_clear(again, store, seeds, console)
     else:
         rounds = iter([outstanding] if (outstanding := _outstanding(jobs)) else [])
-    if not _run(rounds, store, runtime, console, images):
+    if not _run(rounds, store, runtime, console, images, log):
         return False
     records = store.studies()
     baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
@@ -132,7 +135,12 @@ def _answer(store: Store, job: Job, level: float) -> SequentialAnswer | None:
 
 
 def _run(
-    rounds: Iterator[list[Job]], store: Store, runtime: "Runtime", console: Console, images: str | None
+    rounds: Iterator[list[Job]],
+    store: Store,
+    runtime: "Runtime",
+    console: Console,
+    images: str | None,
+    log: Sequence[str],
 ) -> bool:
     """Make the runs of each round; return False if interrupted."""
     from adasearch.studies.own_function import check_code  # which brings torch
@@ -161,6 +169,7 @@ def _run(
     )
     with on_ray(runtime, store, console, [job.study for job in jobs]) as cluster:
         from adasearch.tuning.engine import run_trials  # which imports ray
+        from adasearch.tuning.search_state import Listeners
 
         settings, slots = cluster.slots(first)
         if slots > 1:
@@ -168,8 +177,10 @@ def _run(
         for each in chain([jobs], rounds):
             with ExitStack() as locks:
                 sources = [_claim(job, data[job.study.study], store, locks, runtime) for job in each]
+                told = locks.enter_context(trial_log(log, store, tell))
                 with SearchDisplay(console, [_goal(source) for source in sources]) as display:
-                    if not run_trials(sources, store, settings, slots=slots, listener=display):
+                    heard = Listeners((display, told))
+                    if not run_trials(sources, store, settings, slots=slots, listener=heard):
                         return False
     return True
 

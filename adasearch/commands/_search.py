@@ -27,6 +27,7 @@ from adasearch.store.locks import StudyLocked
 from adasearch.store.store import Store
 from adasearch.studies.identity import check_device
 from adasearch.studies.retry import nothing_completed, tell_retried, with_retried
+from adasearch.trackers.log import check_log, trial_log
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request, ResolvedStudy
@@ -43,11 +44,13 @@ def search(
     console: Console,
     wide: bool = False,
     points: Sequence[Params] | None = None,
+    log: Sequence[str] = (),
 ) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
     Failed trials are tried again as the runtime says. Tables keep to a terminal's width unless ``wide``.
     ``points`` are tried first in each study, in place of those that a search usually begins with.
+    Trackers that ``log`` names are told of each trial; their files lie in ``<results>/logs/``.
 
     The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
     need is taken first.
@@ -65,6 +68,7 @@ def search(
             "MODULE:FUNCTION"
         )
     runtime.check()
+    check_log(log, results)
     if (few := trials_note(runtime.trials)) is not None:
         say(console, few)
     store = Store(results)
@@ -95,6 +99,7 @@ def search(
     with on_ray(runtime, store, console, [study.record for study in resolved]) as cluster:
         from adasearch.spaces.optuna_trials import quiet_optuna
         from adasearch.tuning.engine import run_trials  # which imports ray
+        from adasearch.tuning.search_state import Listeners
 
         gpus = cluster.capacity.gpus if runtime.gpus_per_worker is None else runtime.gpus_per_worker
         request = replace(request, device="cuda" if gpus else "cpu")
@@ -104,8 +109,9 @@ def search(
         settings, slots = cluster.slots(resolved[0].record)
         with quiet_optuna():
             sources = _claim(request, resolved, runtime, store, cluster.locks, console, points)
-            with SearchDisplay(console, _goals(sources)) as display:
-                whole = run_trials(sources, store, settings, slots=slots, listener=display)
+            with trial_log(log, store, tell) as told, SearchDisplay(console, _goals(sources)) as display:
+                heard = Listeners((display, told))
+                whole = run_trials(sources, store, settings, slots=slots, listener=heard)
     if whole:
         _print_tables(resolved, store, console, wide)
     return whole

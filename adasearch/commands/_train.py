@@ -1,5 +1,6 @@
 """``adasearch train``: one run without Ray, kept in ``<results>/train/``."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import thresholds
-from adasearch.records import TrialRecord
+from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.runs.execute import interval_line, run_and_keep, unchanged
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.open_trial import open_trial
@@ -22,6 +23,7 @@ from adasearch.schedulers.run_plan import unreached
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial
 from adasearch.studies.identity import check_device, same_study
+from adasearch.trackers.log import check_log, trial_log
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
@@ -30,12 +32,17 @@ __all__ = ["train"]
 
 
 def train(
-    request: "Request", *, results: str, console: Console, options: RunOptions | None = None
+    request: "Request",
+    *,
+    results: str,
+    console: Console,
+    options: RunOptions | None = None,
+    log: Sequence[str] = (),
 ) -> TrialRecord:
     """Train one run without Ray, its fields at their defaults or as fixed; keep it in ``<results>/train/``.
 
     The batch size is constant unless the request names a scheduler. The same run, if it was interrupted, goes
-    on from its last checkpoint.
+    on from its last checkpoint. ``log`` names trackers, as of a search.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -51,6 +58,7 @@ def train(
         raise InputError("give --architecture NAME (see 'list architectures') or --schedule FILE")
     options = options or RunOptions()
     options.check()
+    check_log(log, results)
     store = Store(results)
     store.check_writable()
     speeds = ProfileStore(results).speed()
@@ -107,18 +115,24 @@ def train(
         rule = make_scheduler(trial.scheduler, trial.fields_of("scheduler"))
         if late := unreached(rule, record.budget, record.budget / record.train_examples):
             say(console, f"{trial.scheduler}: {late}")
+        told = held.enter_context(trial_log(log, store, partial(say, console)))
+        told.started(trial)
+
+        def heard(interval: IntervalRecord) -> None:
+            say(console, interval_line(interval, record.objective, record.sequence_length))
+            told.progressed(trial, live.intervals[-1])
+
         trial = run_and_keep(
             live,
             live.task(record, study.data, options),
             data,
             store,
             device=record.device,
-            heard=lambda interval: say(
-                console, interval_line(interval, record.objective, record.sequence_length)
-            ),
+            heard=heard,
             say=partial(say, console),
             scheduler=rule,
         )
+        told.ended(trial)
         if trial.status == "complete" and trial.scheduler != BASELINE and not trial.adaptations:
             say(console, unchanged(live.intervals))
         return trial

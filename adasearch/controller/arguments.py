@@ -49,7 +49,7 @@ def check_arguments(
     )
 
 
-def check_options(*, scaler: GradScaler | None, **flags: bool) -> None:
+def check_options(*, scaler: GradScaler | None, log: object, **flags: bool) -> None:
     """Check the kinds of what is beside them.
 
     Raises:
@@ -58,6 +58,12 @@ def check_options(*, scaler: GradScaler | None, **flags: bool) -> None:
     scales = all(callable(getattr(scaler, name, None)) for name in ("scale", "unscale_", "step", "update"))
     _check(
         ("scaler", scaler, scaler is None or scales, "a torch.amp.GradScaler or None"),
+        (
+            "log",
+            log,
+            log is None or callable(log),
+            "a function, such as adasearch.trackers.RunLog(...), or None",
+        ),
         *((name, flag, isinstance(flag, (bool, np.bool)), "True or False") for name, flag in flags.items()),
     )
 

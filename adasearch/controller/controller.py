@@ -39,7 +39,7 @@ from adasearch.controller.state_check import check_state
 from adasearch.controller.trained import Trained, parallel_in
 from adasearch.controller.watch import Watch, check_optimizer
 from adasearch.errors import InputError, require, shortened
-from adasearch.records import Limits, Value
+from adasearch.records import Decision, Limits, Signals, Value
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.by_optimizer import fitted
 from adasearch.schedulers.follow import followed_of
@@ -86,6 +86,8 @@ class BatchSizeController(ItemByItem):
             ``update``. A step that it skips gives no signal but counts with its loss; it ends no interval.
         listener: hears of each interval and evaluates in place of ``evaluate``; a search's trials have one.
         timed: what signals are measured in, such as a section of a stopwatch.
+        log: called by the first process after each decision with the history, the interval last, and the
+            decision: see :class:`adasearch.trackers.RunLog`.
 
     Raises:
         InputError: an unknown scheduler or field, a size outside the limits or one in them that cannot be
@@ -114,6 +116,7 @@ class BatchSizeController(ItemByItem):
         scaler: GradScaler | None = None,
         listener: IntervalListener | None = None,
         timed: Callable[[], AbstractContextManager[object]] = nullcontext,
+        log: Callable[[Sequence[Signals], Decision], object] | None = None,
     ) -> None:
         check_arguments(
             model,
@@ -125,7 +128,7 @@ class BatchSizeController(ItemByItem):
             seed=seed,
             evaluate=evaluate,
         )
-        check_options(scaler=scaler, drop_last=drop_last, whole_batches=whole_batches)
+        check_options(scaler=scaler, log=log, drop_last=drop_last, whole_batches=whole_batches)
         batch_size, seed = int(batch_size), int(seed)  # NumPy's numbers belong in no checkpoint
         require(0 < interval < math.inf, "interval must be greater than 0 epochs", interval=interval)
         epochs = None if epochs is None else number_of(epochs, "epochs")
@@ -197,6 +200,7 @@ class BatchSizeController(ItemByItem):
             trained=self._trained,
             random=self._random,
             listener=listener,
+            log=log if processes.rank == 0 else None,
         )
         self._part: MicroBatch | None = None
         self._settled = self._updates_itself = True

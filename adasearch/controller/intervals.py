@@ -1,7 +1,7 @@
 """The intervals of a loop of one's own: what was counted and measured in each, and what was decided then."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
@@ -73,6 +73,7 @@ class Intervals:
         trained: what the optimiser updates.
         random: the random numbers to come.
         listener: in place of ``evaluate``, and told of each interval.
+        log: told of each interval and what was decided after it.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Intervals:
         trained: Trained,
         random: RandomNumbers,
         listener: IntervalListener | None = None,
+        log: Callable[[Sequence[Signals], Decision], object] | None = None,
     ) -> None:
         self._scheduler, self._limits, self._examples = scheduler, limits, examples
         self.initial_batch_size = batch_size
@@ -100,6 +102,7 @@ class Intervals:
         self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
         self._watch, self._trained, self._random = watch, trained, random
         self._listener = listener
+        self._log = log
         self._mark = 0  # in examples, at which the interval ends
         self.history: list[Signals] = []
         self.decision = Decision(
@@ -182,15 +185,22 @@ class Intervals:
             form = self._meter.form if self.history[-1].noise_count else None
             passes = self._sampler.passes(batch_size)
             self._listener.decided(self.history[-1], self.decision, form, passes)
+        if self._log is not None:
+            self._log(tuple(self.history), self.decision)
 
     def _val_loss(self) -> float | None:
         """Return the validation loss, if it is wanted."""
         wanted = "val_loss" in self._scheduler.needs
-        if self._listener is not None:
-            return self._listener.evaluate(self.examples_seen, wanted=wanted)
-        if self._evaluate is None or not wanted:
+        if self._listener is None and (self._evaluate is None or not wanted):
             return None
-        returned = number_of(self._evaluate(), "what evaluate returns")
+        self._sampler.evaluating = True
+        try:
+            if self._listener is not None:
+                return self._listener.evaluate(self.examples_seen, wanted=wanted)
+            assert self._evaluate is not None
+            returned = number_of(self._evaluate(), "what evaluate returns")
+        finally:
+            self._sampler.evaluating = False
         return self._processes.sum(returned) / self._processes.count
 
     def state_dict(self) -> ControllerState:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pyarrow.fs as pafs
 from filelock import FileLock, Timeout
 
@@ -56,6 +57,23 @@ class Locks:
                 raise _held(study, self._owner(study)) from error
             except OSError as error:
                 raise StoreError(f"cannot lock {lock}: {error.strerror or error}") from error
+
+    def held(self, study: str) -> bool | None:
+        """Tell by what its holder left word of whether a study is held; no lock is taken, which one may want.
+
+        None where that cannot be told here: the holder is of another host, or access is wanting.
+        """
+        if not self._local:
+            try:
+                backend = backend_for(self._files, self._name, self._lease_file(study), to_read=True)
+                return holder_on(backend) is not None
+            except StoreError:
+                return None
+        if not (owner := self._named_owner(study)):
+            return False
+        host, _, process = owner.removeprefix("host ").rpartition(", process ")
+        known = host == socket.gethostname() and process.isdecimal()
+        return psutil.pid_exists(int(process)) if known else None
 
     def check(self) -> None:
         """Check that whatever this process holds is its own still, on an object store while a write lasts.
@@ -131,12 +149,14 @@ class Locks:
         return f"{self._root}/.leases/{study}.json"
 
     def _owner(self, study: str) -> str:
+        return self._named_owner(study) or "it has just begun or ended"
+
+    def _named_owner(self, study: str) -> str:
         try:
             owner = Path(self._root, study, ".owner")
-            who = printable(owner.read_text(errors="replace")[:200]) if owner.is_file() else ""
+            return printable(owner.read_text(errors="replace")[:200]) if owner.is_file() else ""
         except OSError:
-            who = ""
-        return who or "it has just begun or ended"
+            return ""
 
 
 def _what_is_gone(lock: Path) -> str:

@@ -28,7 +28,7 @@ from adasearch.store.parquet_file import PartError, parquet_bytes
 from adasearch.store.record_reader import records_in, say_skipped
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of, with_params
 from adasearch.store.schemas import SCHEMAS, Table
-from adasearch.store.trials import RESERVED, folder_of
+from adasearch.store.trials import LOGS, RESERVED, folder_of
 
 __all__ = ["Store"]
 
@@ -244,7 +244,7 @@ class Store:
         """Return every folder of tables by name: studies, ``train`` and ``profiles``."""
         found = listed(self._files, self._root)
         names = [item.base_name for item in found if item.type == pafs.FileType.Directory]
-        return [name for name in names if is_name(name)]
+        return [name for name in names if is_name(name) and name != LOGS]
 
     def _records(
         self, folder: str, table: Table, record_of: Callable[[dict[str, Any]], R], name: str | None = None

@@ -6,10 +6,13 @@ from datetime import datetime, timezone
 
 from adasearch.records import IntervalRecord, Params, Status, StudyRecord, TrialRecord
 
-__all__ = ["PROFILES", "RESERVED", "begin_trial", "close_trial", "folder_of"]
+__all__ = ["LOGS", "PROFILES", "RESERVED", "begin_trial", "close_trial", "folder_of"]
 
 PROFILES = "profiles"
 """The folder of the results with profiles and their runs."""
+
+LOGS = "logs"
+"""The folder of the results with files of trackers, which no reader of ours looks into."""
 
 FOLDERS = {"train": "train", "profile": PROFILES}  # of the trials that belong to no search, by phase
 

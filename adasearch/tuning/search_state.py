@@ -19,7 +19,7 @@ from adasearch.tuning.place import Place
 from adasearch.tuning.stopper import Rungs
 from adasearch.tuning.trial_source import TrialPlan, TrialSource
 
-__all__ = ["SearchListener", "SearchState"]
+__all__ = ["Listeners", "SearchListener", "SearchState"]
 
 
 class SearchListener(Protocol):
@@ -39,6 +39,38 @@ class SearchListener(Protocol):
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial ended, and its row is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Several that hear the same, one after the other."""
+
+    listeners: Sequence[SearchListener]
+
+    def started(self, trial: TrialRecord) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.started(trial)
+
+    def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.progressed(trial, record)
+
+    def restarted(self, trial: TrialRecord) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.restarted(trial)
+
+    def noted(self, trial: TrialRecord, text: str) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.noted(trial, text)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.ended(trial)
 
 
 LOST = 2  # trials in a row that end a search if the reason lies outside of them

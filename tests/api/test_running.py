@@ -16,6 +16,7 @@ from adasearch.api.options import as_request
 from adasearch.errors import InputError
 from adasearch.schedulers.constant import Constant
 from adasearch.user_code import load_own
+from tests.trackers.shown import read_tensorboard
 
 SMALL: Any = {"subset": 160, "epochs": 1, "interval": 0.5, "quiet": True}
 
@@ -79,6 +80,20 @@ def test_a_local_class_is_a_scheduler(tmp_path: Path) -> None:
 
     run = adasearch.train("resnet18", scheduler=Mine, results=str(tmp_path), **SMALL)
     assert run.scheduler.startswith("python:")
+
+
+def test_a_run_is_shown_in_a_tracker(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX", reason="it comes with ray[tune]")
+    run = adasearch.train("resnet18", results=str(tmp_path), log="tensorboard", **SMALL)
+    shown = read_tensorboard(tmp_path / "logs")[run.trial_id]
+    assert [step for step, _ in shown.points["train/loss"]] == [
+        each.signals.examples_seen for each in run.records()
+    ]
+    assert len(adasearch.load(str(tmp_path)).trials()) == 0  # of searches: the logs are no study
+    with pytest.raises(InputError, match="unknown tracker 'tb'"):
+        adasearch.search("resnet18", log="tb", results=str(tmp_path))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown option 'log'"):
+        adasearch.profile("resnet18", log="wandb", results=str(tmp_path))  # type: ignore[call-arg]
 
 
 def test_unknown_options_are_refused_with_the_nearest() -> None:

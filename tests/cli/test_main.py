@@ -668,6 +668,27 @@ def test_interrupted_training_says_what_is_kept(shell: Shell, monkeypatch: pytes
     )
 
 
+@pytest.mark.parametrize("name", ["search", "train", "confirm"])
+def test_trackers_are_taken_several_times_and_checked(
+    name: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [name, *(["--architecture", "resnet18"] if name != "confirm" else [])]
+    shell.refuses(*arguments, "--log", "tensorbord", says="'tensorbord' is not one of")
+    remote = [*arguments, "--results", "gs://bucket/results", "--log", "tensorboard"]
+    shell.refuses(*remote, says="must be a local one but is gs://bucket/results")
+    monkeypatch.setattr("adasearch.trackers.log.find_spec", lambda library: None)
+    shell.refuses(*arguments, "--log", "mlflow", says="pip install 'adasearch[mlflow]'")
+    told: list[object] = []
+
+    def called(*_: object, log: object, **__: object) -> None:
+        told.append(log)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, name, called)
+    shell(*arguments, "--log", "tensorboard", "--log", "wandb")
+    assert told == [("tensorboard", "wandb")]
+
+
 # --- search, up to the engine -----------------------------------------------------------------------
 
 

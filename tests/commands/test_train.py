@@ -13,6 +13,7 @@ from adasearch.records import Signals, TrialRecord
 from adasearch.runtime import RunOptions
 from adasearch.store import Store
 from adasearch.studies.request import Request
+from tests.trackers.shown import read_tensorboard
 
 REQUEST = Request(
     architectures=("tests.own_nets:good",), subset=100, epochs=3, interval="0.5", smallest=16, largest=32
@@ -83,3 +84,18 @@ def test_a_request_without_a_network_is_refused_and_nothing_is_written(results: 
     with pytest.raises(InputError, match="give --architecture NAME"):
         run(Request(), results)
     assert not Path(results).exists()
+
+
+def test_a_run_that_goes_on_is_in_a_tracker_once(results: str) -> None:
+    pytest.importorskip("tensorboardX", reason="it comes with ray[tune]")
+    console = Console(file=Cut(3), width=200)
+    with pytest.raises(KeyboardInterrupt):
+        train(REQUEST, results=results, console=console, options=OPTIONS, log=["tensorboard"])
+    console = Console(file=io.StringIO(), width=200)
+    trial = train(REQUEST, results=results, console=console, options=OPTIONS, log=["tensorboard"])
+    (run,) = read_tensorboard(Path(results) / "logs").values()
+    seen = [signals.examples_seen for signals in signals_of(results, trial)]
+    assert [step for step, _ in run.points["train/loss"]] == seen
+    assert run.points["val/error"][-1][1] == pytest.approx(trial.val_error)
+    assert run.status == "complete"
+    assert run.params["trial/phase"] == "train"

@@ -80,6 +80,7 @@ def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri:
         assert f"host {socket.gethostname()}, process {process.pid}" in str(caught.value)
         with pytest.raises(StudyLocked):
             store.locks.check_free("held")
+        assert store.locks.held("held") is True
         with store.locks.hold("another"):
             pass
         assert examine(store).findings == []
@@ -87,6 +88,7 @@ def test_study_is_held_by_one_process_and_free_at_once_when_that_was_killed(uri:
         process.wait()
         assert "stale lease" in examine(store).findings[0].line()
         store.locks.check_free("held")
+        assert store.locks.held("held") is False
         with store.locks.hold("held"):
             assert examine(store).findings == []
     assert examine(Store(uri)).findings == []
