@@ -161,7 +161,7 @@ def test_course_of_another_length_differs(store: Store) -> None:
 
 
 def test_interrupted_rerun_goes_on_under_its_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(interval: IntervalRecord) -> str:
+    def interrupt(interval: IntervalRecord, objective: str) -> str:
         if interval.signals.interval == 4:
             raise KeyboardInterrupt
         return ""
@@ -174,7 +174,7 @@ def test_interrupted_rerun_goes_on_under_its_number(store: Store, monkeypatch: p
     assert next(trial for trial in store.trials(DEBA) if trial.phase == "rerun").status == "running"
     heard: list[int] = []
 
-    def hear(interval: IntervalRecord) -> str:
+    def hear(interval: IntervalRecord, objective: str) -> str:
         heard.append(interval.signals.interval)
         return ""
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from adasearch import load_schedule
+from adasearch.errors import InputError
 from adasearch.functions.train_function import train_function
 from adasearch.records import IntervalRecord
 from adasearch.runs.live_trial import LiveTrial
@@ -137,3 +139,41 @@ def test_what_a_function_does_wrong_is_one_failed_row_each_and_nothing_hangs(tmp
             _, _, file = str(trial.error).partition("; traceback: ")
             told = Path(tmp_path, "results", file).read_text()
             assert ("own_loops.py" in told) != (fault == "returns")  # which is seen after its end
+
+
+def test_search_of_a_function_is_confirmed_repeated_replayed_exported_and_reported(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(ROOT)}
+    flags = (
+        "--train tests.own_loops:with_test_data --scheduler noise_scale --trials 1 --epochs 4 --interval 0.5"
+    )
+    study, said = "tests.own_loops-with_test_data-noise_scale-own", {}
+    for command in (
+        f"search {flags} --interval 0.5 --objective loss --slots 1 --smallest 16 --largest 64 --set train/batch_size=16",
+        "confirm --seeds 1 --controls all --slots 1",
+        f"rerun {study}-search-0",
+        f"replay {study}-search-0 --scheduler cabs",
+        f"export {study} --output schedule.yaml",
+        "report --output report.html",
+        "compare --format json",
+    ):
+        found = run(*command.split(), "--results", "results", cwd=tmp_path, env=env)
+        assert found.code == 0, command + found.out + found.err
+        said[command.split()[0]] = found.out
+    store = Store(str(tmp_path / "results"))
+    confirmed = [trial for trial in store.trials(study) if trial.phase == "confirm"]
+    assert {trial.role for trial in confirmed} == {
+        *("candidate", "reference", "mean_batch", "decay", "largest", "adabatch")
+    }
+    assert {trial.status for trial in confirmed} == {"complete"}
+    assert {trial.test_error for trial in confirmed}.isdisjoint({trial.val_error for trial in confirmed})
+    candidate = next(trial for trial in confirmed if trial.role == "candidate")
+    assert candidate.adaptations > 0
+    assert "equal in all" in said["rerun"]
+    assert "noise" in said["replay"]
+    rows = json.loads(said["compare"])["rows"]
+    assert {row["objective"] for row in rows} == {"loss"}
+    schedule = load_schedule(tmp_path / "schedule.yaml")
+    assert schedule.provenance.params["batch_size"] == 16 == schedule.batch_size
+    with pytest.raises(InputError, match="makes its own optimizer"):
+        schedule.optimizer(torch.nn.Linear(1, 1))
+    assert "validation loss" in (tmp_path / "report.html").read_text()
