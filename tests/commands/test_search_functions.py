@@ -148,7 +148,7 @@ def test_search_of_a_function_is_confirmed_repeated_replayed_exported_and_report
     )
     study, said = "tests.own_loops-with_test_data-noise_scale-own", {}
     for command in (
-        f"search {flags} --interval 0.5 --objective loss --slots 1 --smallest 16 --largest 64 --set train/batch_size=16",
+        f"search {flags} --interval 0.5 --slots 1 --smallest 16 --largest 64 --set train/batch_size=16",
         "confirm --seeds 1 --controls all --slots 1",
         f"rerun {study}-search-0",
         f"replay {study}-search-0 --scheduler cabs",
