@@ -280,3 +280,20 @@ def two_figures(trial: Trial) -> None:
     parts = Parts(trial, figures="error margin")
     for batch in trial.batches(parts.loader):
         parts.controller.step(parts.loss(batch))
+
+
+def with_test_data(trial: Trial) -> None:
+    data, held_out, test = two_clouds(), two_clouds(100, seed=1), two_clouds(100, seed=2)
+    model = trial.prepare(network(0.1))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+
+    @torch.no_grad()
+    def loss_on(other: TensorDataset) -> float:
+        model.eval()
+        return nn.functional.cross_entropy(model(other.tensors[0]), other.tensors[1]).item()
+
+    controller = trial.controller(
+        model, optimizer, data, evaluate=lambda: loss_on(held_out), test=lambda: loss_on(test)
+    )
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))

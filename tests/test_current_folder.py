@@ -19,6 +19,7 @@ FORMS = {
 }
 STUDY = "resnet18-nano-deba-digits"
 COMMANDS = {
+    "advise": "advise --architecture resnet18 --seeds 1",
     "compact": "compact .",
     "compare": "compare --results .",
     "confirm": f"confirm --results . --study {STUDY} --seeds 0",

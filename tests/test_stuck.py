@@ -18,6 +18,7 @@ from tests.profile_rows import speed_of
 
 STUDY = "resnet18-nano-deba-digits"
 READERS = {
+    "advise": "advise --architecture resnet18 --results RESULTS --subset 120 --dataset digits",
     "compact": "compact RESULTS",
     "compare": "compare --results RESULTS",
     "confirm": f"confirm --results RESULTS --study {STUDY} --seeds 0",

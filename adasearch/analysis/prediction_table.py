@@ -25,6 +25,7 @@ from adasearch.errors import InputError
 from adasearch.io.advice import command
 from adasearch.io.tables import Column, render, times
 from adasearch.io.text import wrapped
+from adasearch.objective import is_fraction
 from adasearch.profiles.clock import profile_of
 from adasearch.profiles.profile import Setting, SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
@@ -59,7 +60,7 @@ def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
 def outcomes_of(store: Store) -> list[Gain]:
     """Return what each adaptive study was worth beside its reference: as confirmed, else as searched.
 
-    Studies without a reference, a complete trial or both profiles are left out.
+    Studies without a reference, a complete trial or both profiles are left out, and those of a loss.
     """
     gathered = gather(store, force=True)
     picks = pick_trials(gathered.studies, gathered.trials)
@@ -75,8 +76,8 @@ def outcomes_of(store: Store) -> list[Gain]:
     for study in gathered.studies:
         pick, row = picks[study.study], rows.get(study.study)
         traits = _of_study(study, speed, steady)
-        if study.scheduler == BASELINE or traits is None:
-            continue
+        if study.scheduler == BASELINE or traits is None or not is_fraction(study.objective):
+            continue  # a loss is on another scale than errors
         pairs = None if row is None else row.paired
         ratio = None if pairs is None else pairs.log_speed  # whatever its error, to learn from
         if pairs is not None and ratio is not None:

@@ -46,7 +46,7 @@ def donors_of(
     found = []
     for other in studies:
         chosen = picks[other.study].trial
-        same = _network(other) == _network(study)
+        same = _network(other) == _network(study) or other.task != study.task
         if other.scheduler == study.scheduler and not same and chosen is not None:
             found.append(Donor(study=other, params=chosen.params))
     return found

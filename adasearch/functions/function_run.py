@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from adasearch.controller.arguments import number_of
 from adasearch.controller.controller import BatchSizeController
 from adasearch.controller.loaders import examples_of
-from adasearch.errors import InputError, few
+from adasearch.errors import InputError
+from adasearch.functions.evaluation import LOSS, Evaluate, figures_of, objective_in
 from adasearch.functions.saved import SavedStates, Stateful
-from adasearch.objective import is_fraction
 from adasearch.records import Decision, IntervalRecord, Signals
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.training.processes import Processes
@@ -21,15 +20,9 @@ from adasearch.training.randomness import seed_random
 from adasearch.training.stopwatch import Stopwatch
 from adasearch.training.task import TrialTask
 
-__all__ = ["LOSS", "Evaluate", "FunctionRun"]
-
-Evaluate = Callable[[], float | Mapping[str, float]]
-"""Returns the objective, or several figures by name."""
+__all__ = ["FunctionRun"]
 
 T = TypeVar("T")
-
-LOSS = "loss"
-"""What a function's only figure is called, and which of several is the validation loss."""
 
 MOST_EMPTY = 100_000  # further loops over batches after the end; nobody means as many
 
@@ -222,24 +215,24 @@ class FunctionRun:
         if end or wanted or self.task.config.evaluates(self._evaluated, examples_seen):
             self._evaluated = examples_seen
             with self._clock.section("eval"):
-                self._values = self._figures(self._evaluate)
+                self._values = self._found(self._evaluate)
         self._test_error = None
         if end and self.task.config.test:
             with self._clock.section("eval"):
-                found = self._figures(self._test or self._evaluate)
-                self._test_error = found[self._objective(found)]
+                found = self._found(self._test or self._evaluate)
+                self._test_error = found[objective_in(self.function.objective, found)]
         self._resize = self._clock.section("resize")
         self._resize.__enter__()
         if self._values is None:
             return None
-        return self._values.get(LOSS, self._values[self._objective(self._values)])
+        return self._values.get(LOSS, self._values[objective_in(self.function.objective, self._values)])
 
     def ends(self, signals: Signals) -> str | None:
         """Say that the budget is used, or which value is not finite."""
         objective = self.function.objective or LOSS
         found = {"train_loss": signals.train_loss, "val_loss": signals.val_loss}
         if self._values is not None:
-            found[objective] = self._values[self._objective(self._values)]
+            found[objective] = self._values[objective_in(self.function.objective, self._values)]
         broken = [f"{name} is {each}" for name, each in found.items() if each and not math.isfinite(each)]
         if broken:
             self.broken = f"{broken[0]} in interval {signals.interval} (step {signals.step})"
@@ -251,7 +244,7 @@ class FunctionRun:
         self._resize.__exit__(None, None, None)
         seconds = self._clock.read()
         figures = dict(self._values or {})
-        objective = self._objective(figures) if figures else LOSS
+        objective = objective_in(self.function.objective, figures) if figures else LOSS
         value = figures.pop(objective, None)
         se = figures.pop(f"{objective}_se", None)
         self.hear()
@@ -293,34 +286,9 @@ class FunctionRun:
         if not self.over:
             self._start()
 
-    def _objective(self, figures: Mapping[str, float]) -> str:
-        """Return which of the figures is minimised."""
-        wanted = self.function.objective
-        if wanted is None:
-            return LOSS if LOSS in figures else next(iter(figures))
-        if wanted in figures:
-            return wanted
-        raise InputError(f"evaluate returns {few(list(figures))}, and not the objective {wanted!r}")
-
-    def _figures(self, evaluate: Evaluate) -> dict[str, float]:
-        """Return what an evaluation finds by name, averaged over the processes, and train on as before."""
+    def _found(self, evaluate: Evaluate) -> dict[str, float]:
         assert self._model is not None
         self.hear()
-        modes = [(module, module.training) for module in self._model.modules()]
-        returned = evaluate()
-        for module, mode in modes:
-            module.training = mode
+        found = figures_of(evaluate, self.function.objective, self._model, self._processes)
         self.hear()
-        if not isinstance(returned, Mapping):
-            returned = {self.function.objective or LOSS: returned}
-        if not returned:
-            raise InputError("evaluate returns no figure")
-        figures = {str(name): number_of(each, f"evaluate's {name}") for name, each in returned.items()}
-        mean = {name: self._processes.sum(each) / self.world for name, each in figures.items()}
-        objective = self._objective(mean)
-        if is_fraction(objective) and not 0 <= mean[objective] <= 1 and math.isfinite(mean[objective]):
-            raise InputError(
-                f"evaluate's {objective} must be a fraction in 0 to 1, as its name says, but is "
-                f"{mean[objective]:g}"
-            )
-        return mean
+        return found

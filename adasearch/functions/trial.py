@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from adasearch.controller.controller import BatchSizeController
 from adasearch.errors import InputError
-from adasearch.functions.function_run import Evaluate, FunctionRun
+from adasearch.functions.evaluation import Evaluate
+from adasearch.functions.function_run import FunctionRun
 from adasearch.functions.saved import Stateful
 from adasearch.records import Limits, Params, Value
 

@@ -9,7 +9,7 @@ from adasearch.choices import Task
 from adasearch.data.load import DataCard
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError, few
-from adasearch.functions.function_run import LOSS
+from adasearch.functions.evaluation import LOSS
 from adasearch.functions.rehearsal import FunctionRehearsal, Learnt, rehearse_function
 from adasearch.functions.source import digest_of, function_of
 from adasearch.records import Limits, StudyRecord, Value

@@ -10,6 +10,7 @@ import pytest
 from adasearch.errors import InputError
 from adasearch.functions.source import digest_of
 from adasearch.records import StudyRecord
+from adasearch.studies.naming import import_paths
 from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.resolve import nothing_stored, resolve
 
@@ -38,6 +39,7 @@ def test_study_of_a_function_is_what_its_first_steps_showed() -> None:
     assert (deba.train_examples, deba.budget, deba.interval) == (200, 800, 200)
     assert deba.code == digest_of(PLAIN) == constant.code
     assert (deba.smallest, deba.largest) == (16, 25)
+    assert import_paths(deba) == [PLAIN]  # which travels to a cluster's workers
 
 
 def test_space_of_a_function_has_any_names() -> None:

@@ -1,0 +1,154 @@
+"""What a search's trial of a training function costs, against the same loop without adasearch.
+
+The language model of ``docs/examples/nano_gpt.py``, whole intervals in turn: a loop of plain PyTorch, and its
+training function as a trial that measures nothing, DEBA's signals, or the noise scale between the two halves
+of each batch. Network, batches' size and optimiser are the same; each is in a thread of its own, of which one
+at a time goes on. Aims: at most 2 % with DEBA's signals, 5 % with the noise scale.
+"""
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
+
+import torch
+from torch.utils.data import DataLoader
+
+from adasearch.data.spec import DataSpec
+from adasearch.functions.train_function import train_function
+from adasearch.io.tables import Column
+from adasearch.records import IntervalRecord, Limits
+from adasearch.runs.speed import FixedBatch
+from adasearch.signal_sets import PER_STEP, SIGNAL_SETS
+from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.task import FunctionTask, TrialTask
+from common import Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, positive, spread
+from measuring import percent_more
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
+import nano_gpt
+
+ARMS = {"nothing": frozenset(), "deba": PER_STEP, "noise scale": frozenset(SIGNAL_SETS["noise"])}
+BATCH = 8  # sequences of 128 tokens
+
+
+class Turns:
+    """A work in a thread of its own, which takes one interval when it is called.
+
+    Args:
+        work: calls what it is given at the end of each interval.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], None]], object]) -> None:
+        self._go: queue.Queue[None] = queue.Queue()
+        self._done: queue.Queue[None] = queue.Queue()
+        self._thread = threading.Thread(target=work, args=(self._wait,), daemon=True)
+
+    def _wait(self) -> None:
+        self._done.put(None)
+        self._go.get()
+
+    def __call__(self) -> None:
+        """Take an interval; the first call sets up, too, and does not count."""
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._go.put(None)
+        self._done.get()
+
+
+def plain(steps: int, end: Callable[[], None]) -> None:
+    """Train as one does without adasearch."""
+    data = nano_gpt.Blocks(nano_gpt.TEXT[:48_000])
+    model = nano_gpt.GPT()
+    decayed = [p for p in model.parameters() if p.dim() >= 2]
+    others = [p for p in model.parameters() if p.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95))
+    device, done = torch.device("cpu"), 0
+    while True:
+        for batch in DataLoader(data, batch_size=BATCH, shuffle=True, drop_last=True):
+            optimizer.zero_grad()
+            nano_gpt.loss_of(model, batch, device).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            done += 1
+            if done % steps == 0:
+                end()
+
+
+def trial(needs: frozenset[str], steps: int, rounds: int, end: Callable[[], None]) -> None:
+    """Let the training function of the same loop run a trial that measures some signals."""
+    examples = len(nano_gpt.Blocks(nano_gpt.TEXT[:48_000]))
+    budget = BATCH * steps * (rounds + 2)
+    config = TrainConfig(
+        architecture="nano_gpt:train",
+        scale="nano",
+        seed=0,
+        hyperparameters=Hyperparameters(batch_size=BATCH, lr=1e-4),
+        budget=budget,
+        interval=BATCH * steps,
+        evaluate_every=budget,
+    )
+    task = TrialTask(
+        trial_id="bench",
+        config=config,
+        scheduler="constant",
+        scheduler_fields={},
+        limits=Limits(smallest=BATCH, largest=BATCH),
+        data=DataSpec(source="own"),
+        checkpoints=f"{gettempdir()}/no/checkpoints",
+        checkpoint_every=0,
+        function=FunctionTask(
+            params={"lr": 1e-4, "batch_size": BATCH}, epochs=budget / examples, examples=examples
+        ),
+    )
+
+    def on_interval(record: IntervalRecord) -> bool:
+        del record
+        end()
+        return True
+
+    train_function(task, torch.device("cpu"), on_interval, scheduler=FixedBatch(needs))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = clocked(parser_of(__doc__, "own_loop"))
+    parser.add_argument("--rounds", type=positive, help="in place of 30, or with --quick of 3")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    nano_gpt.BLOCK = 128
+    steps, rounds = (8, 3) if arguments.quick else (32, 30)
+    rounds = arguments.rounds or rounds
+    works: dict[str, Callable[[], object]] = {"plain": Turns(partial(plain, steps))}
+    works |= {name: Turns(partial(trial, needs, steps, rounds)) for name, needs in ARMS.items()}
+    found = interleaved(works, rounds, clock_of(arguments))
+    rows: list[Row] = [
+        {
+            "batch_size": BATCH,
+            "steps": steps,
+            "signals": name,
+            **spread([each / steps for each in found["plain"]]).columns("plain_step_seconds"),
+            **per(seconds, found["plain"]).columns("ratio"),
+        }
+        for name, seconds in found.items()
+        if name != "plain"
+    ]
+    columns = [
+        Column("batch_size", "batch"),
+        Column("steps", "steps"),
+        Column("plain_step_seconds", "ms a step", in_units(1e3, 1)),
+        Column("signals", "measured"),
+        Column("ratio", "over plain loop", percent_more),
+        Column("ratio_low", "low", percent_more),
+        Column("ratio_high", "high", percent_more),
+    ]
+    keep(rows, columns, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
