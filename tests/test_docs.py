@@ -156,6 +156,14 @@ assert len(trials) == everything.trials()["study"].str.contains("-deba-").sum() 
 """,
     "extending.md": "assert seven_or_not()",
     "language.md": "import torch; assert bigrams(9, 4)(torch.zeros(2, 4).long()).shape == (2, 4, 9)",
+    "own_training.md": """
+if __name__ == "__main__":
+    from adasearch.functions.rehearsal import FunctionRehearsal, rehearse_function
+    first = {"lr": 1e-3, "batch_size": 32}
+    told = FunctionRehearsal(function="of_the_page:train", params=first, scheduler="deba", fields={}, epochs=10)
+    found = rehearse_function(told)
+    assert (found.examples, found.figures, found.resumes) == (1400, ("loss", "error"), True)
+""",
     "networks.md": "import torch; assert make_net(10, 16)(torch.zeros(2, 3, 16, 16)).shape == (2, 10)",
     "python.md": """
 from pathlib import Path
@@ -169,6 +177,7 @@ TITLED = {
     "loop.md": {"to resume", "with schedule.yaml"},
     "python.md": {"starts Ray", "in a loop of your own"},
     "store.md": {"not run"},
+    "trackers.md": {"not run"},
 }
 
 

@@ -315,7 +315,7 @@ def test_confirming_runs_are_no_trials_of_the_search(
     assert stop.value.code == 1
     assert "a search goes on" in capsys.readouterr().err
     main(["list", "studies", "--results", results])
-    assert "confirming" in capsys.readouterr().out
+    assert "runs of confirm" in capsys.readouterr().out
 
 
 # --- on real workers --------------------------------------------------------------------------------
