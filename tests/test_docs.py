@@ -160,8 +160,8 @@ assert len(trials) == everything.trials()["study"].str.contains("-deba-").sum() 
 if __name__ == "__main__":
     from adasearch.functions.rehearsal import FunctionRehearsal, rehearse_function
     first = {"lr": 1e-3, "batch_size": 32}
-    told = FunctionRehearsal(function="of_the_page:train", params=first, scheduler="deba", fields={}, epochs=10)
-    found = rehearse_function(told)
+    named = {"function": "of_the_page:train", "scheduler": "deba", "fields": {}, "epochs": 10}
+    found = rehearse_function(FunctionRehearsal(params=first, **named))
     assert (found.examples, found.figures, found.resumes) == (1400, ("loss", "error"), True)
 """,
     "networks.md": "import torch; assert make_net(10, 16)(torch.zeros(2, 3, 16, 16)).shape == (2, 10)",
