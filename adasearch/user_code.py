@@ -9,21 +9,24 @@ An object that no import can find, such as a function of a notebook, is known by
 
 import difflib
 import importlib
+import inspect
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
 from adasearch.errors import InputError, one_line
 
-__all__ = ["find_own", "give", "load_own", "packed", "unpack"]
+__all__ = ["find_own", "give", "load_own", "packed", "source_of_given", "unpack"]
 
 GIVEN = "python"
 """The module, which is none, of objects that were given."""
 
 _given: dict[str, object] = {}
+_sources: dict[str, str] = {}  # of those, as far as it is known
 
 MAX_ERROR = 300  # characters of what a user's module raises
 
@@ -88,7 +91,15 @@ def give(thing: object, name: str | None = None) -> str:
     bare = (name or own or type(thing).__name__).rpartition(".")[2]
     given = f"{GIVEN}:{re.sub(r'[^0-9A-Za-z]+', '_', bare).strip('_')}"
     _given[given] = thing
+    _sources[given] = ""
+    with suppress(OSError, TypeError):
+        _sources[given] = inspect.getsource(thing)  # type: ignore[arg-type]
     return given
+
+
+def source_of_given(name: str) -> str | None:
+    """Return the source of an object that was given, as far as it is known; None for any other name."""
+    return _sources.get(name)
 
 
 def _found(module: str, attribute: str) -> object:
@@ -107,7 +118,7 @@ def packed() -> bytes:
     import cloudpickle  # type: ignore[import-untyped]
 
     try:
-        return bytes(cloudpickle.dumps(_given))
+        return bytes(cloudpickle.dumps((_given, _sources)))
     except Exception as error:
         raise InputError(
             f"an object that was given cannot be sent to the workers: {one_line(error)[:MAX_ERROR]}"
@@ -119,7 +130,9 @@ def unpack(objects: bytes) -> None:
     if objects:
         import cloudpickle
 
-        _given.update(cloudpickle.loads(objects))
+        given, sources = cloudpickle.loads(objects)
+        _given.update(given)
+        _sources.update(sources)
 
 
 def _hint(error: BaseException, module: str, attribute: str) -> str:

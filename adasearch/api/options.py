@@ -50,6 +50,10 @@ class Options(TypedDict, total=False):
         study: what stands before the study's name.
         clock, device_profile: the seconds that judge.
         device_batch, memory_gib, checkpoint_every: see :class:`adasearch.runtime.RunOptions`.
+        budget: in place of ``epochs``, such as "2000000tokens".
+        sequence_length, tokenizer: of a language task.
+        objective: of a training function, which of its figures is minimised.
+        silence_minutes: after which a training function counts as stuck.
     """
 
     image_size: int
@@ -78,6 +82,11 @@ class Options(TypedDict, total=False):
     device_batch: int
     memory_gib: float
     checkpoint_every: int
+    budget: str
+    sequence_length: int
+    tokenizer: str
+    objective: str
+    silence_minutes: float
 
 
 class RuntimeOptions(TypedDict, total=False):
@@ -110,6 +119,7 @@ class _Searched(TypedDict, total=False):
     sampler: Sampler
     stopper: Stopper
     transfer: bool
+    accept_changed_code: bool
     slots: int
     cpus_per_worker: int
     gpus_per_worker: float
@@ -127,6 +137,7 @@ class SearchOptions(Options, _Searched, total=False):
         baseline: whether the constant batch is searched, too.
         sampler, stopper: how trials are proposed, and stopped early.
         transfer: try first what suited other networks and data.
+        accept_changed_code: go on although a training function changed.
     """
 
 
@@ -148,6 +159,7 @@ def as_request(
     epochs: float | None,
     interval: "float | str | None",
     options: Mapping[str, Any],
+    train: Any = None,
 ) -> "Iterator[Request]":
     """Yield what the user asked for; spaces that are dictionaries lie in files meanwhile.
 
@@ -162,13 +174,16 @@ def as_request(
     with TemporaryDirectory() as folder:
         if (space := given.pop("space", None)) is not None:
             given["space"] = _spaces(space, names, Path(folder))
-        if isinstance(space := given.get("train_space"), Mapping):
+        if isinstance(space := given.get("train_space"), Mapping) and train is not None:
+            given["train_space"] = _fields(space)
+        elif isinstance(space, Mapping):
             network = _named(one_or_more(networks)[0])
             given["train_space"] = _file(Path(folder, "train_space.yaml"), space, architecture=network)
         yield Request(
-            architectures=tuple(_names(networks)),
+            architectures=() if train is not None and networks is None else tuple(_names(networks)),
+            train=None if train is None else _named(train),
             schedulers=tuple(names),
-            dataset=_dataset(data),
+            dataset=None if train is not None and data is None else _dataset(data),
             epochs=epochs,
             interval=None if interval is None else str(interval),
             fixed=tuple(f"{name}={_text(value)}" for name, value in options.get("set", {}).items()),
@@ -254,18 +269,22 @@ def _spaces(space: Any, schedulers: Sequence[str], folder: Path) -> "str | list[
 
 
 def _file(path: Path, space: Mapping[str, Any], **owner: str) -> str:
-    """Write a space of fields; a plain value is one that is fixed."""
-    if "fields" not in space:
-        plain = (bool, int, float, str)
-        space = {
-            **owner,
-            "fields": {
-                name: {"fixed": each} if isinstance(each, plain) else dict(each)
-                for name, each in space.items()
-            },
-        }
-    path.write_text(yaml.safe_dump(dict(space)), encoding="utf-8")
+    """Write a space to a file."""
+    space = _fields(space)
+    path.write_text(yaml.safe_dump(dict(owner | space)), encoding="utf-8")
     return str(path)
+
+
+def _fields(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a space with its fields under "fields"; a plain value is one that is fixed."""
+    if "fields" in space:
+        return dict(space)
+    plain = (bool, int, float, str)
+    return {
+        "fields": {
+            name: {"fixed": each} if isinstance(each, plain) else dict(each) for name, each in space.items()
+        }
+    }
 
 
 def _text(value: Value) -> str:

@@ -3,10 +3,12 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from adasearch import commands
+from adasearch.analysis.search_table import SearchRow
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from adasearch.limits import Limits
 
 __all__ = ["Results", "StoredTrial", "Study", "load"]
+
+SEARCHED = tuple(field.name for field in fields(SearchRow))
 
 
 def load(path: str) -> "Results":
@@ -244,10 +248,12 @@ class Results:
     def table(self, *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the rows of the search table: of each study the trial that counts, beside its baseline.
 
+        Its columns are those of :class:`~adasearch.analysis.search_table.SearchRow`, and the parameters.
+
         Raises:
             InputError: an unknown study.
         """
-        return self._compared(study, lambda table: table == "search")
+        return self._compared(study, lambda table: table == "search", SEARCHED)
 
     def confirmed(self, *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the rows of what was confirmed: candidates and controls on fresh seeds, paired by seed.
@@ -257,12 +263,19 @@ class Results:
         """
         return self._compared(study, lambda table: table != "search")
 
-    def _compared(self, study: str | Sequence[str] | None, wanted: Callable[[str], bool]) -> "pd.DataFrame":
+    def _compared(
+        self,
+        study: str | Sequence[str] | None,
+        wanted: Callable[[str], bool],
+        columns: Sequence[str] = (),
+    ) -> "pd.DataFrame":
+        """Return rows of ``compare`` with these columns, and further ones that hold anything."""
         import pandas as pd
 
         text = commands.compare(self.store, studies=self._chosen(study), form="json", force=True)
         rows = pd.DataFrame([row for row in json.loads(text)["rows"] if wanted(row["table"])])
-        return rows.dropna(axis="columns", how="all").drop(columns="table", errors="ignore")
+        kept = [name for name in rows.columns if name in columns or rows[name].notna().any()]
+        return rows[[name for name in kept if name != "table"]]
 
     def text(self, *, study: str | Sequence[str] | None = None) -> str:
         """Return the tables of ``adasearch compare`` as it prints them."""

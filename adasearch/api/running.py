@@ -34,9 +34,10 @@ Set = str | Callable[[], Any] | tuple[Any, Any]
 
 
 def search(
-    network: Name | Sequence[Name],
-    data: Set = "digits",
+    network: Name | Sequence[Name] | None = None,
+    data: Set | None = None,
     *,
+    train: Name | None = None,
     scheduler: Name | Sequence[Name] = "deba",
     trials: int = TRIALS,
     epochs: float | None = None,
@@ -55,7 +56,10 @@ def search(
         network: a name of ``adasearch list architectures``, ``module:function``, or a function of ``classes``
             and ``image_size`` that returns a network; one or several.
         data: what ``--dataset`` takes, a function that returns ``(train, test)``, or such a pair of map-style
-            data sets of (image, label).
+            data sets of (image, label); "digits" if left out.
+        train: a training function of one's own in place of network and data: ``module:function``, or the
+            function itself; it is handed a :class:`adasearch.Trial`. ``train_space`` may then be a dictionary
+            of fields of any names.
         scheduler: a name of ``adasearch list schedulers``, ``module:Class``, or a class; one or several.
         trials: of each study in all; those that are stored count.
         epochs: length of a trial; 20, or that of the stored study, if left out.
@@ -78,8 +82,9 @@ def search(
         best = found.best("resnet18", "deba")
     """
     check(options, SearchOptions)
+    data = "digits" if data is None and train is None else data
     with as_request(
-        network, data, schedulers=scheduler, epochs=epochs, interval=interval, options=options
+        network, data, train=train, schedulers=scheduler, epochs=epochs, interval=interval, options=options
     ) as request:
         runtime = as_runtime(options, trials=trials)
         with _console(quiet) as console:

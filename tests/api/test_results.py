@@ -58,6 +58,7 @@ def test_the_table_has_the_trial_that_counts_of_each_study(found: adasearch.Resu
     assert table["trial_id"].tolist()[1] == found.best("resnet18", "deba").trial_id
     assert "reference" in table["verdict"].tolist()
     assert "table" not in table.columns
+    assert {"speedup", "time_saved", "speedup_default", "mean_batch_size"} <= set(table.columns)
 
 
 def test_confirmed_rows_are_candidates_and_controls(found: adasearch.Results) -> None:

@@ -14,8 +14,9 @@ from torch.utils.data import TensorDataset
 import adasearch
 from adasearch.api.options import as_request
 from adasearch.errors import InputError
+from adasearch.functions.source import digest_of
 from adasearch.schedulers.constant import Constant
-from adasearch.user_code import load_own
+from adasearch.user_code import give, load_own, packed, unpack
 from tests.trackers.shown import read_tensorboard
 
 SMALL: Any = {"subset": 160, "epochs": 1, "interval": 0.5, "quiet": True}
@@ -173,3 +174,36 @@ def test_a_script_searches_its_own_objects_and_is_left_as_it_was(tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines()[-1] == "['complete', 'complete', 'complete', 'complete'] 3"
+
+
+def first(trial: adasearch.Trial) -> None:
+    raise NotImplementedError
+
+
+def test_a_training_function_stands_for_network_and_data(tmp_path: Path) -> None:
+    space = {"dropout": {"float": [0.0, 0.5]}, "depth": 3}
+    with as_request(
+        None, None, schedulers="deba", epochs=2, interval=None, options={"train_space": space}, train=first
+    ) as request:
+        assert request.networks == (f"{__name__}:first",)
+        assert request.dataset is None
+        assert request.train_space == {"fields": {"dropout": {"float": [0.0, 0.5]}, "depth": {"fixed": 3}}}
+
+
+def test_the_digest_of_a_function_of_a_notebook_is_that_of_its_source() -> None:
+    def second(trial: adasearch.Trial) -> None:
+        raise ValueError
+
+    name = give(second)
+    before = digest_of(name)
+    unpack(packed())  # as a worker does, which has no source
+    assert digest_of(name) == before
+
+    def changed() -> Any:
+        def second(trial: adasearch.Trial) -> None:
+            raise TypeError
+
+        return second
+
+    assert give(changed()) == name
+    assert digest_of(name) != before
