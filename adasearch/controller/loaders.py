@@ -74,8 +74,8 @@ def check_loader(loader: object, sampler: ResizableBatchSampler, examples: int) 
     every = getattr(loader, "snapshot_every_n_steps", 1)  # torchdata's
     if every != 1 and getattr(loader, "next_iter_state", None) is not None:
         raise InputError(
-            f"the loader was given a state and snapshot_every_n_steps={every}, by which it leaves items out: give it "
-            "snapshot_every_n_steps=1, or load the controller's state alone, which holds the loader's place"
+            f"the loader was given a state and has snapshot_every_n_steps={every}, by which it leaves items "
+            "out: give it snapshot_every_n_steps=1, or load the controller's state alone, which has its place"
         )
     ordered = getattr(loader, "in_order", True) or getattr(loader, "num_workers", 0) == 0
     require(ordered, "the loader must hand out items in the order they were drawn", in_order=False)

@@ -42,9 +42,7 @@ def main() -> tuple[BatchSizeController, nn.Module]:
                 loss = nn.functional.cross_entropy(model(inputs), labels)
             controller.step(loss)  # in place of accelerator.backward and optimizer.step
         for last in controller.history[-1:]:
-            accelerator.print(
-                f"epoch {epoch + 1}  batch {last.batch_size:3d}  loss {last.train_loss:.4f}"
-            )
+            accelerator.print(f"epoch {epoch + 1}  batch {last.batch_size:3d}  loss {last.train_loss:.4f}")
     return controller, network
 
 
