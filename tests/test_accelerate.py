@@ -61,3 +61,27 @@ def test_optimizer_that_scales_by_itself_is_refused() -> None:
     with pytest.raises(InputError, match=r"give optimizer\.optimizer, and scaler=accelerator\.scaler"):
         BatchSizeController(net, wrapped, data, "constant", **OPTIONS)
     BatchSizeController(net, wrapped.optimizer, data, "constant", scaler=scaler, **OPTIONS)
+
+
+def accumulated() -> str:
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(gradient_accumulation_steps=2)
+    net, data = network(), digits()
+    model, optimizer = accelerator.prepare(net, torch.optim.SGD(net.parameters(), lr=0.05))
+    controller = BatchSizeController(model, optimizer, data, "constant", **OPTIONS)
+    try:
+        for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
+            with accelerator.accumulate(model):
+                controller.step(nn.functional.cross_entropy(model(inputs), labels))
+    except RuntimeError as error:
+        return str(error)
+    return "taken"
+
+
+def test_accumulation_by_accelerate_is_refused_in_two_processes(tmp_path: Path) -> None:
+    for said in together(accumulated, folder=tmp_path):
+        assert said == (
+            "optimizer.step() made no update: a framework accumulates by itself (accelerate's accumulate), "
+            "but the controller does that: leave it out, and give device_batch="
+        )
