@@ -190,7 +190,11 @@ class Intervals:
             return self._listener.evaluate(self.examples_seen, wanted=wanted)
         if self._evaluate is None or not wanted:
             return None
-        returned = number_of(self._evaluate(), "what evaluate returns")
+        self._sampler.evaluating = True
+        try:
+            returned = number_of(self._evaluate(), "what evaluate returns")
+        finally:
+            self._sampler.evaluating = False
         return self._processes.sum(returned) / self._processes.count
 
     def state_dict(self) -> ControllerState:
