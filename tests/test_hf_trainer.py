@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from adasearch import BatchSizeController
 from adasearch.errors import InputError
 from tests.frameworks import OPTIONS, SIZES, Course, course, digits, example, network, together
+from tests.pages import block
 
 pytest.importorskip("transformers", reason="pip install 'adasearch[transformers]'")
 
@@ -74,6 +75,17 @@ def test_two_processes_do_as_a_plain_loop(tmp_path: Path) -> None:
 def test_two_processes_go_on_from_a_checkpoint_in_mid_epoch(tmp_path: Path) -> None:
     for found, _ in together(cut_and_resumed, str(tmp_path), folder=tmp_path):
         found.check(with_linear_rate())
+
+
+def test_code_of_the_page_runs(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    found = example("hf_trainer")
+    options = {"output_dir": str(tmp_path), "num_train_epochs": 1, "save_strategy": "no", "use_cpu": True}
+    args = TrainingArguments(per_device_train_batch_size=32, report_to=[], disable_tqdm=True, **options)
+    names = {"model": found["Classifier"](), "data": found["Digits"](), "args": args}
+    exec(block("ecosystem.md", "with transformers"), names)
+    assert names["trainer"].controller.progress == 1
 
 
 def test_max_steps_are_examples_at_the_first_batch_size(tmp_path: Path) -> None:

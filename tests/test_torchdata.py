@@ -1,14 +1,17 @@
 """torchdata's StatefulDataLoader, which keeps a place of its own."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from adasearch import BatchSizeController
 from adasearch.errors import InputError
-from tests.frameworks import OPTIONS, digits, network
+from tests.frameworks import OPTIONS, Course, course, digits, network, together
 
 stateful = pytest.importorskip(
     "torchdata.stateful_dataloader", reason="pip install 'adasearch[torchdata]'"
@@ -21,7 +24,10 @@ class Run:
     """A loop of an epoch that notes which examples it saw, and may be cut."""
 
     def __init__(self, workers: int, **loader: Any) -> None:
-        self.model, data = network(), digits()
+        self.model: nn.Module = network()
+        data = digits()
+        if dist.is_initialized():
+            self.model = DistributedDataParallel(self.model)
         data.tensors += (torch.arange(len(data)),)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=0.9)
         self.controller = BatchSizeController(
@@ -47,11 +53,11 @@ class Run:
     NAMES = "model", "optimizer", "controller", "loader"
 
 
-def cut_at_a_pending_change(workers: int, **loader: Any) -> tuple[Run, dict[str, Any]]:
-    """Return a run that decided on a size of which nothing was handed out."""
-    run, size = Run(workers, **loader), 32
+def cut_at_a_pending_change(workers: int, *, share: int = 32, **loader: Any) -> tuple[Run, dict[str, Any]]:
+    """Return a run that decided on a size of which nothing was handed out; ``share`` is a process's."""
+    run = Run(workers, **loader)
     run.go_on(until=15)  # 0.25 epochs of 1797 examples in batches of 32 end with the 15th
-    assert (run.controller.batch_size, len(run.seen[-1])) == (64, size)
+    assert (run.controller.batch_size, len(run.seen[-1])) == (64, share)
     return run, run.states()
 
 
@@ -87,3 +93,19 @@ def test_loaders_state_by_which_items_would_be_left_out_is_refused() -> None:
     other.load(states)
     with pytest.raises(InputError, match="give it snapshot_every_n_steps=1"):
         other.go_on()
+
+
+def cut_and_resumed() -> Course:
+    dist.init_process_group("gloo")
+    _, states = cut_at_a_pending_change(2, share=16)
+    other = Run(2)
+    other.load(states)
+    other.go_on()
+    return course(other.controller, other.model)
+
+
+def test_two_processes_that_resume_do_as_a_plain_loop(tmp_path: Path) -> None:
+    expected = Run(2)  # which draws as far ahead
+    expected.go_on()
+    for found in together(cut_and_resumed, folder=tmp_path):
+        found.check(course(expected.controller, expected.model))
