@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from adasearch import BatchSizeController
+from adasearch import BatchSizeController, Limits
 from adasearch.errors import InputError
 from tests.frameworks import OPTIONS, SIZES, Course, course, digits, example, network, together
 from tests.pages import block
@@ -75,6 +75,56 @@ def test_two_processes_do_as_a_plain_loop(tmp_path: Path) -> None:
 def test_two_processes_go_on_from_a_checkpoint_in_mid_epoch(tmp_path: Path) -> None:
     for found, _ in together(cut_and_resumed, str(tmp_path), folder=tmp_path):
         found.check(with_linear_rate())
+
+
+class Words(Dataset[dict[str, torch.Tensor]]):
+    """Sentences of chance."""
+
+    def __init__(self) -> None:
+        self.words = torch.randint(50, (640, 16), generator=torch.Generator().manual_seed(0))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self.words[index], "labels": self.words[index]}
+
+
+def language_model(folder: str, processes: int) -> Course:
+    from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
+
+    torch.manual_seed(0)
+    dropout = dict.fromkeys(["resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.0)
+    size = {"vocab_size": 50, "n_positions": 16, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    model = GPT2LMHeadModel(GPT2Config(**size, **dropout, bos_token_id=0, eos_token_id=0))
+    args = TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=3,
+        per_device_train_batch_size=32 // processes,
+        warmup_steps=5,
+        learning_rate=1e-2,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        save_strategy="no",
+    )
+    limits = Limits(smallest=32, largest=128, multiple_of=processes)
+    adaptive = {"scheduler": "adabatch", "fields": {"period": 1}, "limits": limits}
+    trainer = example("hf_trainer")["AdaptiveTrainer"](
+        model=model, args=args, train_dataset=Words(), adaptive=adaptive
+    )
+    trainer.train()
+    assert trainer.state.epoch == 3
+    return course(trainer.controller, model)
+
+
+def test_language_model_with_warm_up_and_clipping_is_the_same_in_two_processes(tmp_path: Path) -> None:
+    """Its loss is a mean over the tokens of all processes, which the Trainer sees to."""
+    expected = language_model(str(tmp_path), 1)
+    assert expected.sizes == [32, 64, 128]
+    for found in together(language_model, str(tmp_path), 2, folder=tmp_path):
+        assert found.sizes == expected.sizes
+        assert found.losses == pytest.approx(expected.losses, rel=1e-4)
 
 
 def test_code_of_the_page_runs(tmp_path: Path) -> None:
