@@ -73,6 +73,7 @@ ROOMS = {
         torch="yes",
         but=(("source", "no"), ("watchdog", "no")),
     ),
+    "integrations": Room("controller", torch="yes"),
     "doctor": Room("store profiles io", slow="yes"),
     "spaces": Room("profiles schedulers training.config io", slow="yes"),
     "analysis": Room("store profiles spaces schedulers io", slow="yes"),

@@ -174,6 +174,7 @@ assert Path("front.png").stat().st_size > 1000 and scheduler.cooldown == 2 and 5
 """,
 }
 TITLED = {
+    "ecosystem.md": {"with transformers"},
     "loop.md": {"to resume", "with schedule.yaml"},
     "python.md": {"starts Ray", "in a loop of your own"},
     "store.md": {"not run"},

@@ -67,7 +67,8 @@ def test_two_processes_go_on_from_a_checkpoint_in_mid_epoch(tmp_path: Path) -> N
 def test_lightning_callback_grows_and_learns(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("lightning", reason="pip install 'adasearch[lightning]'")
     found = runpy.run_path(str(EXAMPLES / "lightning_callback.py"))
-    history = found["main"]().history
+    adaptive, _ = found["main"]()
+    history = adaptive.controller.history
     assert [row.batch_size for row in history] == [32, 32, 64, 64, 128, 128, 224, 224]
     assert history[-1].train_loss < 0.15 < 1 < history[0].train_loss
     curve = [0.025 * (1 + torch.cos(torch.tensor(torch.pi * epoch / 8)).item()) for epoch in range(8)]

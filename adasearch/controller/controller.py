@@ -165,6 +165,7 @@ class BatchSizeController(ItemByItem):
             weights=None if weights is None else weights_of(weights),
             drop_last=drop_last,
         )
+        self.sampler.controlled = True
         self._random = RandomNumbers(self._trained.devices, self.sampler, processes)
         self._meter = IntervalMeter(
             self._trained,

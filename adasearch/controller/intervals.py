@@ -222,7 +222,7 @@ class Intervals:
 
     def load_state_dict(self, state: ControllerState) -> None:
         """Go on where another loop's were."""
-        self._sampler.load_state_dict(state["sampler"])
+        self._sampler.restore(state["sampler"])
         self.steps = state["steps"]
         self.lr_scale = state["lr_scale"]
         self.decision = Decision(**state["decision"])

@@ -92,8 +92,17 @@ class ItemByItem(Readings):
         return part
 
     def record(self, loss: Tensor) -> None:
-        """Count the mean loss of the part at hand."""
-        part = self._unsettled()
+        """Count the mean loss of the part at hand.
+
+        Raises:
+            InputError: several processes have unequal shares of the batch, which DDP averages as equal ones.
+        """
+        part, processes = self._unsettled(), self.sampler.num_replicas
+        if part.batch_size % processes:
+            raise InputError(
+                f"a framework weighs all {processes} processes alike, so they cannot share a batch of "
+                f"{part.batch_size}: give limits=Limits(..., multiple_of={processes})"
+            )
         check_loss(loss, backward=False)
         self._watch.used()
         self._watch.look_at(loss, part)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sized
 from contextlib import suppress
 
 from torch import distributed as dist
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset
 
+from adasearch.controller.sampler import ResizableBatchSampler
 from adasearch.errors import InputError, require
 
 __all__ = ["check_loader", "check_processes", "examples_of"]
@@ -42,7 +43,7 @@ def check_processes(count: int) -> None:
         )
 
 
-def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> None:
+def check_loader(loader: object, sampler: ResizableBatchSampler, examples: int) -> None:
     """Refuse a loader that is known to hand out something else than ``sampler`` draws.
 
     A wrapper that does not tell (a progress bar, a prefetcher) is taken: whether it draws is seen then.
@@ -58,15 +59,23 @@ def check_loader(loader: object, sampler: Sampler[list[int]], examples: int) -> 
     found = getattr(loader, "batch_sampler", sampler)
     if getattr(loader, "sampler", None) is sampler:
         raise InputError("give the loader batch_sampler=controller.sampler, not sampler=")
-    if getattr(found, "batch_sampler", None) is sampler:
+    dispatches = sampler.num_replicas > 1 and type(loader).__name__ == "DataLoaderDispatcher"  # accelerate's
+    if dispatches or getattr(found, "batch_sampler", None) is sampler:
+        sharer = loader if dispatches else found
         raise InputError(
-            f"the loader's {type(found).__name__} shares the batches out once more, but controller.sampler "
+            f"the loader's {type(sharer).__name__} shares the batches out once more, but controller.sampler "
             "does so itself: leave the loader out of what accelerate prepares"
         )
     if found is not sampler:
         raise InputError(
             "build the loader with batch_sampler=controller.sampler, and let no framework replace it: "
             "Ray Train takes add_dist_sampler=False, Lightning use_distributed_sampler=False"
+        )
+    every = getattr(loader, "snapshot_every_n_steps", 1)  # torchdata's
+    if every != 1 and getattr(loader, "next_iter_state", None) is not None:
+        raise InputError(
+            f"the loader was given a state and has snapshot_every_n_steps={every}, by which it leaves items "
+            "out: give it snapshot_every_n_steps=1, or load the controller's state alone, which has its place"
         )
     ordered = getattr(loader, "in_order", True) or getattr(loader, "num_workers", 0) == 0
     require(ordered, "the loader must hand out items in the order they were drawn", in_order=False)

@@ -105,6 +105,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._drawings = Drawings()
         self._taken: MicroBatch | None = None
         self.evaluating = False  # nobody may draw meanwhile
+        self.controlled = False  # a controller puts it where it was, with restore(); no loader does
         draw, self._digest = None, None
         if weights is not None:
             fits = weights.shape == (examples,)
@@ -272,6 +273,26 @@ class ResizableBatchSampler(Sampler[list[int]]):
         return state if self._digest is None else {**state, "weights": self._digest}
 
     def load_state_dict(self, state: SamplerState) -> None:
+        """Go on where another sampler was, as :meth:`restore` does; of a controller's the place is checked.
+
+        torchdata's loaders call this with the state of when an item was *drawn*: what was finished and
+        decided since is not in it, so the controller's own state holds.
+
+        Raises:
+            InputError: the other sampler's stream was another one, or it was further than the controller's.
+        """
+        if not self.controlled:
+            self.restore(state)
+            return
+        check_place(state)
+        at_hand = next(iter(self._drawings.live.sizes), self._batch_size)
+        if state["offset"] + sum(state["drawn"]) > self._offset + at_hand:
+            raise InputError(
+                "the loader's state is of a later place than the controller's: load the state that "
+                "controller.state_dict() gave with it, before the loop"
+            )
+
+    def restore(self, state: SamplerState) -> None:
         """Go on where another sampler of the same data, seed and ``drop_last`` was.
 
         The number of processes and ``device_batch`` may differ.

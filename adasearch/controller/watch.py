@@ -26,11 +26,16 @@ LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
-    """Refuse an optimiser that updates no parameter of the model.
+    """Refuse an optimiser that updates no parameter of the model, or scales losses by itself.
 
     Raises:
-        InputError: it does not.
+        InputError: it is such.
     """
+    if getattr(optimizer, "optimizer", None) is not None and getattr(optimizer, "scaler", None) is not None:
+        raise InputError(
+            "accelerate's optimizer scales the loss by itself, and the controller does, too: give "
+            "optimizer.optimizer, and scaler=accelerator.scaler"
+        )
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if held.isdisjoint(id(p) for p in model.parameters()):
         raise InputError("the optimizer has no parameter of the model: build it from model.parameters()")

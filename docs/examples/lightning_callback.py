@@ -1,4 +1,4 @@
-"""A callback that gives a Lightning trainer an adaptive batch size (automatic optimisation, one process)."""
+"""A callback that gives a Lightning trainer an adaptive batch size, in one process or under DDP."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 import lightning
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from adasearch import BatchSizeController
+from adasearch import BatchSizeController, Limits
 
 EPOCHS = 8
 
@@ -20,32 +21,71 @@ EPOCHS = 8
 class AdaptiveBatchSize(lightning.Callback):
     """Tell a controller what the trainer does; the controller's state lies in the trainer's checkpoints.
 
-    Give the trainer's loader ``batch_sampler=controller.sampler``, :class:`Unsized` around it, and the
-    controller ``whole_batches=True``: Lightning makes every item of the loader an update.
-    Train in float32 or bfloat16: the callback does not hear of updates that the scaler of float16 skips.
+    Lightning makes every item of the loader an update, so the batches come whole, and it wraps the model when
+    the fit starts, so the controller is built then: give ``trainer.fit`` this callback's :meth:`loader`.
+
+    Args:
+        data: the data set.
+        options: of the controller; under DDP the sizes must be multiples of the number of processes.
     """
 
-    def __init__(self, controller: BatchSizeController, optimizer: Optimizer) -> None:
-        self.controller = controller
+    controller: BatchSizeController
+
+    def __init__(self, data: TensorDataset, **options: Any) -> None:
+        self.data = data
+        self._options = options
+        self._saved: Any = None
+        self._updated = True
+
+    def loader(self, **options: Any) -> "Batches":
+        """Return the loader for ``trainer.fit``; ``options`` are of the ``DataLoader``."""
+        return Batches(self, options)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Build the controller around what the strategy made of the model."""
+        if trainer.accumulate_grad_batches != 1:
+            raise ValueError("leave accumulate_grad_batches out: the controller makes the batches as large")
+        if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+            raise ValueError('an adaptive batch size needs one device, or Trainer(strategy="ddp")')
+        model, (optimizer,) = trainer.strategy.model, trainer.optimizers
+        assert model is not None
+        self.controller = BatchSizeController(
+            model, optimizer, self.data, whole_batches=True, **self._options
+        )
+        if self._saved is not None:
+            self.controller.load_state_dict(self._saved)
         # Right after the update, before Lightning steps the learning-rate curve.
-        optimizer.register_step_post_hook(lambda *_: controller.after_update())
+        optimizer.register_step_post_hook(self._after_update)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Learn the size of the batch."""
         self.controller.begin()
+        self._updated = False
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Learn its loss."""
-        self.controller.record(loss)
+        """Learn its loss, which is scaled by now in float16."""
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self.controller.record(loss if scaler is None else loss / scaler.get_scale())
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Measure the gradient and couple the learning rate."""
+        """Measure the gradient, which is unscaled by now, and couple the learning rate."""
         self.controller.measure()
         self.controller.before_update()
+
+    def _after_update(self, *_: object) -> None:
+        self._updated = True
+        self.controller.after_update()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count a batch whose update the scaler of float16 skipped."""
+        if not self._updated:
+            self.controller.after_update(updated=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new permutation of the examples."""
@@ -56,19 +96,31 @@ class AdaptiveBatchSize(lightning.Callback):
         return {"controller": self.controller.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
-        self.controller.load_state_dict(state_dict["controller"])
+        """Keep it until the controller is built."""
+        self._saved = state_dict["controller"]
 
 
-class Unsized:
-    """A loader without its length, which Lightning would ask for once and end every epoch by."""
+class Batches:
+    """A loader without its length, which Lightning would ask for once and end every epoch by.
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self.loader = loader
+    It is no ``DataLoader``, of which Lightning would replace the sampler. Its place is in the controller's
+    state.
+    """
+
+    def __init__(self, callback: AdaptiveBatchSize, options: dict[str, Any]) -> None:
+        self.callback, self.options = callback, options
 
     def __iter__(self) -> Iterator[Any]:
-        """Hand out what the loader does."""
-        return iter(self.loader)
+        """Hand out the rest of the epoch."""
+        sampler = self.callback.controller.sampler
+        return iter(DataLoader(self.callback.data, batch_sampler=sampler, **self.options))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell Lightning that an epoch may go on from its middle."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Leave it to the controller."""
 
 
 class Digits(LightningModule):
@@ -90,31 +142,35 @@ class Digits(LightningModule):
         return [self.sgd], [CosineAnnealingLR(self.sgd, T_max=EPOCHS)]
 
 
-def main() -> BatchSizeController:
-    """Train, print the course, and return the controller."""
+def main(devices: int = 1, *, epochs: int = EPOCHS, checkpoint: str | None = None, **options: Any) -> Any:
+    """Train, print the course, and return callback and model; ``options`` are of the ``Trainer``."""
     images, digits = load_digits(return_X_y=True)
     data = TensorDataset(torch.tensor(images / 16, dtype=torch.float32), torch.tensor(digits))
     torch.manual_seed(0)
     model = Digits()
-    controller = BatchSizeController(
-        model, model.sgd, data, "adabatch", {"period": 2}, batch_size=32, whole_batches=True
+    adaptive = AdaptiveBatchSize(
+        data,
+        scheduler="adabatch",
+        fields={"period": 2},
+        batch_size=32,  # of all processes together
+        limits=Limits(smallest=16, largest=224, multiple_of=devices),
     )
-    loader = DataLoader(data, batch_sampler=controller.sampler)
     trainer = Trainer(
-        max_epochs=EPOCHS,
+        max_epochs=epochs,
         accelerator="cpu",
-        callbacks=[AdaptiveBatchSize(controller, model.sgd)],
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        **{"enable_checkpointing": False, **options, "callbacks": [adaptive, *options.get("callbacks", ())]},
     )
-    trainer.fit(model, Unsized(loader))
-    for row in controller.history:
+    trainer.fit(model, adaptive.loader(), ckpt_path=checkpoint)
+    for row in adaptive.controller.history:
         print(
             f"epoch {row.epoch:5.2f}  batch {row.batch_size:3d}  lr {row.lr:.4f}  loss {row.train_loss:.3f}"
         )
-    return controller
+    return adaptive, model
 
 
 if __name__ == "__main__":
