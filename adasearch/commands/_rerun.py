@@ -29,7 +29,7 @@ from adasearch.studies.identity import check_device
 from adasearch.studies.spans import rungs_of
 
 if TYPE_CHECKING:
-    from adasearch.data.splits import Dataset
+    from adasearch.tasks.base import Data
 
 __all__ = ["rerun"]
 
@@ -154,14 +154,14 @@ def _study(store: Store, source: TrialRecord, former: Sequence[IntervalRecord]) 
     return study
 
 
-def _loaded(study: StudyRecord, spec: DataSpec, test: bool, console: Console) -> "Dataset | None":
+def _loaded(study: StudyRecord, spec: DataSpec, test: bool, console: Console) -> "Data | None":
     """Return a study's data; None where a training function has its own."""
-    from adasearch.data.load import load_dataset
+    from adasearch.tasks.registry import load_data
 
     if study.task == "own":
         return None
     with StepDisplay(console) as progress:
-        return load_dataset(spec, include_test=test, progress=progress)
+        return load_data(spec, include_test=test, progress=progress)
 
 
 def _changed(source: TrialRecord, trial: TrialRecord) -> list[str]:

@@ -5,6 +5,7 @@ nothing that the store names.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from importlib import resources
 
@@ -26,7 +27,7 @@ def fixed_elsewhere(study: StudyRecord) -> list[str]:
             "train",
             study.train_space,
             {field.name: field.default for field in dataclasses.fields(Hyperparameters)},
-            _ours("architectures", study.architecture) or _ours("architectures", "any"),
+            _ours("architectures", study.architecture) or _ours("architectures", _general(study)),
         )
     ]
     if study.scheduler in SCHEDULERS:
@@ -40,6 +41,10 @@ def fixed_elsewhere(study: StudyRecord) -> list[str]:
     ]
 
 
+def _general(study: StudyRecord) -> str:
+    return "any_language" if study.task == "language" else "any"
+
+
 def _ours(kind: str, name: str) -> dict[str, object]:
     file = resources.files("adasearch") / "search_spaces" / kind / f"{name}.yaml"
     return _fixed(file.read_text(encoding="utf-8")) if is_name(name) and file.is_file() else {}
@@ -48,9 +53,12 @@ def _ours(kind: str, name: str) -> dict[str, object]:
 def _fixed(text: str) -> dict[str, object]:
     """Return the fixed fields of a space; none of one that cannot be read."""
     try:
-        content = parse_yaml(text, "space")
-    except InputError:
-        return {}
+        content = json.loads(text)  # as a store holds it; YAML would take 1e-08 for a text
+    except (ValueError, RecursionError):
+        try:
+            content = parse_yaml(text, "space")
+        except InputError:
+            return {}
     fields = content.get("fields") if isinstance(content, Mapping) else None
     return {
         str(name): space["fixed"]

@@ -80,7 +80,7 @@ def test_margin_beyond_one_is_for_losses_alone(store: Store, tmp_path: Path) -> 
         compare(store, margin=0)
     other = Store(str(tmp_path / "fractions"))
     other.write_study(study_of("constant"))
-    with pytest.raises(InputError, match=r"--margin must lie between 0 and 1 but got 1\.5"):
+    with pytest.raises(InputError, match=r"it must lie between 0 and 1, both left out, but got 1\.5"):
         compare(other, margin=1.5)
 
 

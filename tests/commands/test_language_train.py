@@ -32,7 +32,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_run_is_told_in_tokens_and_losses(trained: str) -> None:
     lines = re.findall(
-        r"^tokens +([\d,]+)  batch +([\d,]+)  lr \S+  loss (\S+)  validation (\S+)", trained, re.M
+        r"^tokens +([\d,]+)  batch +([\d,]+)  lr \S+  loss (\S+)  val loss +(\S+)", trained, re.M
     )
     seen, sizes, losses, held_out = zip(*lines, strict=True)
     assert len(lines) == 4

@@ -18,7 +18,7 @@ def a_study(architecture: str, optimizer: str) -> Any:
         record=record,
         train_space=space,
         scheduler_space=load_space("schedulers", "deba"),
-        card=SimpleNamespace(classes=10, image_size=16),
+        card=SimpleNamespace(classes=10, image_size=16, task="images"),
     )
 
 
