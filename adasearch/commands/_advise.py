@@ -30,7 +30,7 @@ from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Point, points_text
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.studies.settings import EPOCHS
+from adasearch.studies.settings import EPOCHS, TEXT_EPOCHS
 
 if TYPE_CHECKING:
     from adasearch.studies.request import Request
@@ -85,6 +85,8 @@ def advise(
         raise InputError("give --architecture NAME (see 'list architectures')")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
+    if request.budget is not None:
+        raise InputError(f"advise counts in epochs: give --epochs in place of --budget {request.budget}")
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)
@@ -134,7 +136,13 @@ class _Advice:
 
     def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
-        request = replace(self._request, epochs=self._request.epochs or EPOCHS, study=None)
+        from adasearch.tasks.registry import kind_of  # which brings torch
+
+        kind = kind_of(
+            self._request.source, self._architecture, sequences=self._request.sequence_length is not None
+        )
+        usual = TEXT_EPOCHS if kind == "language" else EPOCHS
+        request = replace(self._request, epochs=self._request.epochs or usual, study=None)
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),

@@ -8,7 +8,7 @@ from adasearch.records import Limits
 from adasearch.studies.request import Defaults, Request
 from adasearch.studies.spans import examples_of
 
-__all__ = ["EPOCHS", "Spans", "check_numbers", "limits_of", "spans_of"]
+__all__ = ["EPOCHS", "TEXT_EPOCHS", "Spans", "check_numbers", "limits_of", "spans_of"]
 
 EPOCHS = 20.0
 TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once

@@ -52,6 +52,7 @@ def test_noise_that_stands_still_leaves_no_path() -> None:
     [
         ({"architectures": ()}, 12, "give --architecture"),
         ({"schedulers": ("deba",)}, 12, "derives its schedules itself"),
+        ({"epochs": None, "budget": "2ex"}, 12, "give --epochs in place of --budget 2ex"),
         ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
     ],
 )
