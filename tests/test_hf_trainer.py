@@ -94,9 +94,19 @@ def language_model(folder: str, processes: int) -> Course:
     from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
 
     torch.manual_seed(0)
-    dropout = dict.fromkeys(["resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.0)
-    size = {"vocab_size": 50, "n_positions": 16, "n_embd": 32, "n_layer": 1, "n_head": 2}
-    model = GPT2LMHeadModel(GPT2Config(**size, **dropout, bos_token_id=0, eos_token_id=0))
+    config = GPT2Config(
+        vocab_size=50,
+        n_positions=16,
+        n_embd=32,
+        n_layer=1,
+        n_head=2,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = GPT2LMHeadModel(config)
     args = TrainingArguments(
         output_dir=folder,
         num_train_epochs=3,
@@ -131,8 +141,15 @@ def test_code_of_the_page_runs(tmp_path: Path) -> None:
     from transformers import TrainingArguments
 
     found = example("hf_trainer")
-    options = {"output_dir": str(tmp_path), "num_train_epochs": 1, "save_strategy": "no", "use_cpu": True}
-    args = TrainingArguments(per_device_train_batch_size=32, report_to=[], disable_tqdm=True, **options)
+    args = TrainingArguments(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=32,
+        num_train_epochs=1,
+        save_strategy="no",
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+    )
     names = {"model": found["Classifier"](), "data": found["Digits"](), "args": args}
     exec(block("ecosystem.md", "with transformers"), names)
     assert names["trainer"].controller.progress == 1

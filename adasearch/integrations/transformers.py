@@ -215,7 +215,8 @@ def _callback(trainer: AdaptiveBatches) -> Any:
         def on_optimizer_step(self, *_: Any, **__: Any) -> None:
             trainer.controller.after_update()
 
-        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+        def on_step_end(self, *given: Any, **_: Any) -> None:
+            _args, state, control = given
             controller = trainer.controller
             state.epoch = controller.examples_seen / len(trainer._trainer.train_dataset)
             over = controller.progress >= 1
