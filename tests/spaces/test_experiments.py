@@ -10,6 +10,7 @@ import pytest
 from adasearch.choices import Scale
 from adasearch.cli.main import main
 from adasearch.errors import InputError
+from adasearch.networks.language import LANGUAGE
 from adasearch.networks.registry import ARCHITECTURES
 from adasearch.records import Value
 from adasearch.schedulers import SCHEDULERS
@@ -33,14 +34,14 @@ def request_of(name: str, scale: Scale | None = None, *, smallest: int, largest:
 @pytest.mark.parametrize("scale", ["nano", "full"])
 def test_every_experiment_names_what_exists_and_says_where_each_value_is_from(name: str, scale: str) -> None:
     experiment = load_experiment(name).at(scale)
-    assert set(experiment.architectures or ()) <= set(ARCHITECTURES)
+    assert set(experiment.architectures or ()) <= {*ARCHITECTURES, *LANGUAGE}
     assert set(experiment.schedulers or ()) <= set(SCHEDULERS)
     for architecture in experiment.architectures or ():
         space = experiment.train_space(architecture)
         assert (space is None) == (experiment.train is None)
     whole = (FOLDER / f"{name}.yaml").read_text().partition("\nnano:")[0]
     for line in whole.splitlines():
-        if line.strip() and not line.startswith(("#", "about:", "train:", "schedulers:", "scale:")):
+        if line.strip() and not line.lstrip().startswith(("#", "about:", "train:", "schedulers:", "scale:")):
             marked = any(f"[{mark}]" in line for mark in ("code", "paper", "review", "summary", "ours"))
             bare = line.endswith(":") or line.startswith(("  - ", "dataset: folder"))
             assert marked or bare, line
