@@ -12,15 +12,13 @@ from adasearch.api.options import (
     RuntimeOptions,
     SearchOptions,
     as_request,
-    as_runtime,
     check,
     one_or_more,
-    run_options,
 )
 from adasearch.api.results import Results, StoredTrial, load
 from adasearch.choices import Controls, ProfileKind, TrackerName
 from adasearch.errors import AdasearchError
-from adasearch.runtime import TRIALS
+from adasearch.runtime import TRIALS, RunOptions, record_of, runtime_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +84,7 @@ def search(
     with as_request(
         network, data, train=train, schedulers=scheduler, epochs=epochs, interval=interval, options=options
     ) as request:
-        runtime = as_runtime(options, trials=trials)
+        runtime = runtime_of({**options, "trials": trials})
         with _console(quiet) as console:
             if not commands.search(request, runtime, results=results, console=console, log=one_or_more(log)):
                 raise KeyboardInterrupt("the search was interrupted; the same call goes on with it")
@@ -130,7 +128,7 @@ def confirm(
     check(options, RuntimeOptions)
     with _console(quiet) as console:
         whole = commands.confirm(
-            as_runtime(options),
+            runtime_of(options),
             results=_path(results),
             console=console,
             studies=one_or_more(study),
@@ -187,7 +185,11 @@ def train(
         _console(quiet) as console,
     ):
         trial = commands.train(
-            request, results=results, console=console, options=run_options(options), log=one_or_more(log)
+            request,
+            results=results,
+            console=console,
+            options=record_of(RunOptions, options),
+            log=one_or_more(log),
         )
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
@@ -229,7 +231,9 @@ def profile(
         as_request(network, data, schedulers=(), epochs=None, interval=None, options=options) as request,
         _console(quiet) as console,
     ):
-        commands.profile(request, wish, results=results, console=console, options=run_options(options))
+        commands.profile(
+            request, wish, results=results, console=console, options=record_of(RunOptions, options)
+        )
     return load(results)
 
 
@@ -296,7 +300,7 @@ def advise(
         ) as request,
         _console(quiet) as console,
     ):
-        return commands.advise(request, as_runtime(options), results=results, console=console, seeds=seeds)
+        return commands.advise(request, runtime_of(options), results=results, console=console, seeds=seeds)
 
 
 def compare(results: "str | Results", *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
