@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
-from adasearch.analysis.gather import gather
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.prediction import (
     MIN_NETWORKS,
     Checked,
@@ -62,7 +62,7 @@ def outcomes_of(store: Store) -> list[Gain]:
 
     Studies without a reference, a complete trial or both profiles are left out, and those of a loss.
     """
-    gathered = gather(store, force=True)
+    gathered = gather(store, Scope(force=True))
     picks = pick_trials(gathered.studies, gathered.trials)
     chosen = {name: pick.trial.trial_id for name, pick in picks.items() if pick.trial}
     rows = {

@@ -283,10 +283,10 @@ class Results:
 
     def verdicts(self) -> list[str]:
         """Return a sentence on each study that is not a baseline."""
-        from adasearch.analysis.gather import gather
+        from adasearch.analysis.gather import Scope, gather
         from adasearch.analysis.search_table import describe
 
-        rows = gather(self.store, force=True).rows
+        rows = gather(self.store, Scope(force=True)).rows
         return [f"{row.study}: {describe(row)}" for row in rows if row.scheduler != "constant"]
 
     def best(self, network: str, scheduler: str) -> StoredTrial:
@@ -319,10 +319,10 @@ class Results:
 
     def best_of(self, study: str) -> StoredTrial:
         """Return the trial that stands for a study, by its name; see :meth:`best`."""
-        from adasearch.analysis.gather import select
+        from adasearch.analysis.gather import Scope, select
         from adasearch.analysis.selection import pick_trials
 
-        found = select(self.store, studies=[study], force=True)
+        found = select(self.store, Scope(studies=[study], force=True))
         trial = pick_trials(found.studies, found.trials)[study].trial
         if trial is None:
             raise InputError(f"study {study} has no complete trial")
@@ -377,10 +377,10 @@ class Results:
         """Return the parameters of the trial that counts of each study, a column each."""
         import pandas as pd
 
-        from adasearch.analysis.gather import gather
+        from adasearch.analysis.gather import Scope, gather
         from adasearch.analysis.search_table import settings_rows
 
-        found = gather(self.store, force=True)
+        found = gather(self.store, Scope(force=True))
         return pd.DataFrame(settings_rows(found.rows, found.trials)).set_index(["architecture", "scheduler"])
 
     def profiles(self) -> "pd.DataFrame":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
-from adasearch.analysis.gather import gather
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import baseline_of
 from adasearch.analysis.sequential import SequentialAnswer, answer, level_at, looks
 from adasearch.callbacks import once
@@ -88,7 +88,7 @@ def confirm(
         return False
     records = store.studies()
     baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
-    table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
+    table = compare(store, Scope(studies=[*names, *baselines], force=True), width=room(console, wide))
     say(console, table)
     for job in jobs:
         made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
@@ -127,7 +127,7 @@ def _until_clear(
 
 def _answer(store: Store, job: Job, level: float) -> SequentialAnswer | None:
     """Return what a study's candidate shows beside its reference on the seeds that were made."""
-    rows = gather(store, studies=[job.study.study], force=True).evidence
+    rows = gather(store, Scope(studies=[job.study.study], force=True)).evidence
     candidates = {run.source_trial_id for run in job.runs if run.role == "candidate"}
     own = [row for row in rows if row.role == "candidate" and row.source_trial_id in candidates]
     found = [None if row.paired is None else answer(row.paired, level) for row in own]

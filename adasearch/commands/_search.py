@@ -10,6 +10,7 @@ from rich.console import Console
 
 from adasearch._version import __version__
 from adasearch.analysis.compare import compare
+from adasearch.analysis.gather import Scope
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
 from adasearch.commands._on_ray import on_ray, options_as_before
@@ -151,7 +152,7 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    say(console, compare(store, studies=names, force=True, width=room(console, wide)))
+    say(console, compare(store, Scope(studies=names, force=True), width=room(console, wide)))
     for name in names:
         searched = [trial for trial in store.trials(name) if trial.phase == "search"]
         if (why := nothing_completed(name, searched)) is not None:
