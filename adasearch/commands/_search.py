@@ -13,7 +13,7 @@ from adasearch.analysis.compare import compare
 from adasearch.analysis.gather import Scope
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
-from adasearch.commands._on_ray import on_ray, options_as_before
+from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.enough import trials_note
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
@@ -181,12 +181,8 @@ def _claim(
     points: Sequence[Params] | None,
 ) -> "list[OptunaSource]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
-    from adasearch.profiles.clock import curve_of
     from adasearch.studies.identity import check_identity
-    from adasearch.studies.spans import rungs_of
     from adasearch.tuning.optuna_source import OptunaSource
-    from adasearch.tuning.stopper import RECALLED
-    from adasearch.tuning.trial_source import TrialPlan
 
     sources = []
     for study in resolved:
@@ -200,25 +196,12 @@ def _claim(
             continue
         # Under the lock: another search may have written the study since it was resolved.
         former = store.trials(name)
-        stored = with_retried(former, "search", runtime.retry_failed)
-        tell_retried(name, former, stored, partial(say, console))
-        check_identity(store.study(name), study.record, stored)
-        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
+        plan = trial_plan(study.record, study.data, former, "search", runtime, store)
+        tell_retried(name, former, plan.stored, partial(say, console))
+        check_identity(store.study(name), study.record, plan.stored)
+        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in former} - {__version__}):
             which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
             say(console, f"{which}, whose measured seconds may not compare with those to come")
-        plan = TrialPlan(
-            study=study.record,
-            data=study.data,
-            trials=runtime.trials,
-            stored=stored,
-            intervals=store.intervals(
-                name, [trial.trial_id for trial in former if trial.status == "running"]
-            ),
-            recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
-            options=options_as_before(runtime.options, stored, store, name),
-            threads=runtime.cpus_per_worker,
-            curve=curve_of(store, study.record),
-        )
         stability = study.record.stability_profile
         sources.append(
             OptunaSource(
