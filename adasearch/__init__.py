@@ -9,8 +9,9 @@ from adasearch.lazy import lazily
 TYPE_CHECKING = False  # that of typing, which `python -m` would take from the current folder; see __main__
 
 if TYPE_CHECKING:
-    from adasearch.api.results import Results, StoredTrial, Study, load
+    from adasearch.api.results import Results, load
     from adasearch.api.running import advise, compare, confirm, predict, profile, search, train
+    from adasearch.api.stored import StoredTrial, Study
     from adasearch.controller import BatchSizeController
     from adasearch.functions.trial import Trial
     from adasearch.limits import Limits
@@ -45,7 +46,8 @@ __getattr__ = lazily(
         "Limits": "adasearch.limits",
         "SCHEDULERS": "adasearch.schedulers",
         "make_scheduler": "adasearch.schedulers",
-        **dict.fromkeys(["Results", "StoredTrial", "Study", "load"], "adasearch.api.results"),
+        **dict.fromkeys(["Results", "load"], "adasearch.api.results"),
+        **dict.fromkeys(["StoredTrial", "Study"], "adasearch.api.stored"),
         **dict.fromkeys(
             ["advise", "compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
         ),

@@ -15,7 +15,8 @@ from adasearch.api.options import (
     check,
     one_or_more,
 )
-from adasearch.api.results import Results, StoredTrial, load
+from adasearch.api.results import Results, load
+from adasearch.api.stored import StoredTrial
 from adasearch.choices import Controls, ProfileKind, TrackerName
 from adasearch.errors import AdasearchError
 from adasearch.runtime import TRIALS, RunOptions, record_of, runtime_of
