@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["StoredTrial", "Study"]
 
 
-class StoredTrial:
+class _Stored:
+    record: Any
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field of the record."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.record, name)
+
+
+class StoredTrial(_Stored):
     """A trial of a results folder.
 
     Attributes:
@@ -25,17 +35,13 @@ class StoredTrial:
         train: of its training, such as ``lr`` and ``batch_size``.
     """
 
+    record: TrialRecord
+
     def __init__(self, record: TrialRecord, store: Store) -> None:
         self.record = record
         self.fields: dict[str, Value] = record.fields_of("scheduler")
         self.train: dict[str, Value] = record.fields_of("train")
         self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field of the record."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.record, name)
 
     def __repr__(self) -> str:
         """Tell which trial it is, and how it ended."""
@@ -79,22 +85,18 @@ class StoredTrial:
         return text(_ended(found)) + drawn + table(rows)
 
 
-class Study:
+class Study(_Stored):
     """A study of a results folder: one network, one scheduler, one data set.
 
     Attributes:
         record: its identity, see :class:`adasearch.records.StudyRecord`; its fields are attributes here, too.
     """
 
+    record: StudyRecord
+
     def __init__(self, record: StudyRecord, store: Store) -> None:
         self.record = record
         self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field of the record."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.record, name)
 
     def __repr__(self) -> str:
         """Tell which study it is."""
