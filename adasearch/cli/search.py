@@ -1,5 +1,6 @@
 """The command ``adasearch search``."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -8,7 +9,6 @@ import click
 from adasearch.choices import Sampler, Stopper
 from adasearch.cli.groups import runtime_options, training_options
 from adasearch.cli.options import ARCHITECTURES, CLOCK, DEVICE_PROFILE, LOG, WIDE, console_of
-from adasearch.cli.sections import InSections
 from adasearch.errors import Interrupted
 from adasearch.runtime import TRIALS, record_of, runtime_of
 
@@ -55,6 +55,30 @@ SECTIONS = {
         *("silence_minutes", "accept_changed_code"),
     ),
 }
+
+
+class InSections(click.Command):
+    """A command that shows its options under headings.
+
+    Args:
+        sections: names of options' values by heading, in order; what is in none comes last, as "Options".
+    """
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        known = {parameter.name for parameter in self.params}
+        lost = {name for names in sections.values() for name in names} - known
+        assert not lost, f"no options of these names: {sorted(lost)}"
+        self._sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section's options as a list of definitions."""
+        grouped = {name for names in self._sections.values() for name in names}
+        rest = [each.name or "" for each in self.get_params(ctx) if each.name not in grouped]
+        for heading, names in {**self._sections, "Options": rest}.items():
+            records = [each.get_help_record(ctx) for each in self.get_params(ctx) if each.name in names]
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record is not None])
 
 
 @click.command(cls=InSections, sections=SECTIONS)

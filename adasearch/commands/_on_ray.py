@@ -103,7 +103,7 @@ def trial_plan(
 ) -> "TrialPlan":
     """Return what there is to do of a study, whose stored trials are ``former``, in a phase of it."""
     from adasearch.profiles.clock import curve_of
-    from adasearch.studies.spans import rungs_of
+    from adasearch.studies.settings import rungs_of
     from adasearch.tuning.stopper import RECALLED
     from adasearch.tuning.trial_source import TrialPlan
 
