@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import confirmed_tables, fraction_cell, objective_cell, with_word
+from adasearch.analysis.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import EVERYTHING, Gathered, Scope, gather, mark
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.analysis.time_to_target import NOT_REACHED
-from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
 from adasearch.objective import headed, is_fraction

@@ -33,20 +33,16 @@ from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store.store import Store
 
-__all__ = ["outcomes_of", "predict_table", "traits_of"]
+__all__ = ["outcomes_of", "predict_table"]
 
 DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
 
 
-def traits_of(store: Store) -> list[Traits]:
-    """Return the traits of every network and data set that has both profiles, the newest of each.
+def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
+    """Return the profiles of every network and data set that has both, the newest of each.
 
     A stability profile with a run that diverged predicts nothing, and is left out.
     """
-    return [_traits(*pair) for pair in _profiles_of(store)]
-
-
-def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
     profiles = ProfileStore(store.name)
     speed = {_key(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
     steady = {

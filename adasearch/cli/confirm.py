@@ -4,10 +4,10 @@ from typing import Any, get_args
 
 import click
 
+from adasearch.analysis.enough import MIN_PAIRS
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
 from adasearch.cli.options import IMAGES, LOG, RESULTS, WIDE, console_of
-from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
 from adasearch.runtime import runtime_of
 

@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import click
 
+from adasearch.analysis.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.choices import Isolation, Precision, Scale
 from adasearch.cli.options import RESULTS
-from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.runtime import TRIALS
 
 __all__ = ["run_options", "runtime_options", "slot_options", "training_options"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
+from adasearch.analysis.enough import seeds_note
 from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import baseline_of
 from adasearch.analysis.sequential import SequentialAnswer, answer, level_at, looks
@@ -17,7 +18,6 @@ from adasearch.callbacks import once
 from adasearch.choices import Controls
 from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.data.spec import DataSpec
-from adasearch.enough import seeds_note
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import START_SECONDS, Goal, SearchDisplay, duration, room, say
 from adasearch.runs.execute import data_of

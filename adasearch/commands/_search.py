@@ -10,11 +10,11 @@ from rich.console import Console
 
 from adasearch._version import __version__
 from adasearch.analysis.compare import compare
+from adasearch.analysis.enough import trials_note
 from adasearch.analysis.gather import Scope
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
 from adasearch.commands._on_ray import on_ray, trial_plan
-from adasearch.enough import trials_note
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
