@@ -9,8 +9,9 @@ from adasearch.lazy import lazily
 TYPE_CHECKING = False  # that of typing, which `python -m` would take from the current folder; see __main__
 
 if TYPE_CHECKING:
+    from adasearch.api.reading import compare, predict
     from adasearch.api.results import Results, load
-    from adasearch.api.running import advise, compare, confirm, predict, profile, search, train
+    from adasearch.api.running import advise, confirm, profile, search, train
     from adasearch.api.stored import StoredTrial, Study
     from adasearch.controller import BatchSizeController
     from adasearch.functions.trial import Trial
@@ -47,10 +48,9 @@ __getattr__ = lazily(
         "SCHEDULERS": "adasearch.schedulers",
         "make_scheduler": "adasearch.schedulers",
         **dict.fromkeys(["Results", "load"], "adasearch.api.results"),
+        **dict.fromkeys(["compare", "predict"], "adasearch.api.reading"),
         **dict.fromkeys(["StoredTrial", "Study"], "adasearch.api.stored"),
-        **dict.fromkeys(
-            ["advise", "compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
-        ),
+        **dict.fromkeys(["advise", "confirm", "profile", "search", "train"], "adasearch.api.running"),
         "Trial": "adasearch.functions.trial",
         "load_schedule": "adasearch.schedule_file",
     },

@@ -15,6 +15,7 @@ from adasearch.api.options import (
     check,
     one_or_more,
 )
+from adasearch.api.reading import path_of
 from adasearch.api.results import Results, load
 from adasearch.api.stored import StoredTrial
 from adasearch.choices import Controls, ProfileKind, TrackerName
@@ -22,11 +23,10 @@ from adasearch.errors import AdasearchError
 from adasearch.runtime import TRIALS, RunOptions, record_of, runtime_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
     from typing_extensions import Unpack
 
-__all__ = ["advise", "compare", "confirm", "predict", "profile", "search", "train"]
+__all__ = ["advise", "confirm", "profile", "search", "train"]
 
 Name = str | Callable[..., Any]
 Set = str | Callable[[], Any] | tuple[Any, Any]
@@ -130,7 +130,7 @@ def confirm(
     with _console(quiet) as console:
         whole = commands.confirm(
             runtime_of(options),
-            results=_path(results),
+            results=path_of(results),
             console=console,
             studies=one_or_more(study),
             trials=one_or_more(trial),
@@ -141,7 +141,7 @@ def confirm(
         )
     if not whole:
         raise KeyboardInterrupt("the confirmation was interrupted; the same call goes on with it")
-    return load(_path(results))
+    return load(path_of(results))
 
 
 def train(
@@ -238,29 +238,6 @@ def profile(
     return load(results)
 
 
-def predict(
-    results: "str | Results",
-    *,
-    network: str | Sequence[str] = (),
-    scheduler: str | Sequence[str] = (),
-) -> "pd.DataFrame":
-    """Return guesses from profiles whether a growing batch will pay, a row for each network and scheduler.
-
-    Args:
-        results: folder with profiles.
-        network: only these; all that are profiled by default.
-        scheduler: only these.
-
-    Raises:
-        InputError: no profiles, or none of a network that was named.
-
-    Example::
-
-        adasearch.predict("results")
-    """
-    return load(_path(results)).predict(network=network, scheduler=scheduler)
-
-
 def advise(
     network: Name | Sequence[Name],
     data: Set = "digits",
@@ -302,20 +279,6 @@ def advise(
         _console(quiet) as console,
     ):
         return commands.advise(request, runtime_of(options), results=results, console=console, seeds=seeds)
-
-
-def compare(results: "str | Results", *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return the rows of ``adasearch compare``: of each study the trial that counts, and why.
-
-    Example::
-
-        adasearch.compare("results")[["architecture", "scheduler", "val_error", "speedup", "verdict"]]
-    """
-    return load(_path(results)).table(study=study)
-
-
-def _path(results: "str | Results") -> str:
-    return results.path if isinstance(results, Results) else results
 
 
 @contextmanager

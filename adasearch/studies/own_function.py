@@ -11,7 +11,7 @@ from adasearch.errors import InputError, few
 from adasearch.functions.evaluation import LOSS
 from adasearch.functions.rehearsal import FunctionRehearsal, Learnt, rehearse_function
 from adasearch.functions.source import digest_of, function_of
-from adasearch.records import Limits, StudyRecord, Value
+from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.spaces.space import Space
 from adasearch.spaces.study_spaces import function_space_of
@@ -118,9 +118,9 @@ def _learn(studies: Sequence[tuple[Wanted, Space]]) -> Learnt:
         learnt = rehearse_function(
             FunctionRehearsal(
                 function=function,
-                params=_first(train_space),
+                params=train_space.first_values(),
                 scheduler=wanted.scheduler,
-                fields=_first(space),
+                fields=space.first_values(),
                 epochs=epochs,
                 objective=defaults.pick(request.objective, lambda study: study.objective, None),
                 seed=defaults.pick(request.seed, lambda study: study.seed, 0),
@@ -132,13 +132,6 @@ def _learn(studies: Sequence[tuple[Wanted, Space]]) -> Learnt:
     if learnt is None:  # the baseline alone is new
         return _learn([each for each in studies if each[0].scheduler == BASELINE])
     return learnt
-
-
-def _first(space: Space) -> dict[str, Value]:
-    """Return the values of a space's first trial by bare name, but for thresholds given as quantiles."""
-    start = f"{space.kind}/"
-    values = {**space.fixed(), **space.first()}
-    return {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
 
 
 def _study(wanted: Wanted, learnt: Learnt, say: Say) -> ResolvedStudy:
