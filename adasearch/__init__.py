@@ -9,8 +9,10 @@ from adasearch.lazy import lazily
 TYPE_CHECKING = False  # that of typing, which `python -m` would take from the current folder; see __main__
 
 if TYPE_CHECKING:
-    from adasearch.api.results import Results, StoredTrial, Study, load
-    from adasearch.api.running import advise, compare, confirm, predict, profile, search, train
+    from adasearch.api.reading import compare, predict
+    from adasearch.api.results import Results, load
+    from adasearch.api.running import advise, confirm, profile, search, train
+    from adasearch.api.stored import StoredTrial, Study
     from adasearch.controller import BatchSizeController
     from adasearch.functions.trial import Trial
     from adasearch.limits import Limits
@@ -45,10 +47,10 @@ __getattr__ = lazily(
         "Limits": "adasearch.limits",
         "SCHEDULERS": "adasearch.schedulers",
         "make_scheduler": "adasearch.schedulers",
-        **dict.fromkeys(["Results", "StoredTrial", "Study", "load"], "adasearch.api.results"),
-        **dict.fromkeys(
-            ["advise", "compare", "confirm", "predict", "profile", "search", "train"], "adasearch.api.running"
-        ),
+        **dict.fromkeys(["Results", "load"], "adasearch.api.results"),
+        **dict.fromkeys(["compare", "predict"], "adasearch.api.reading"),
+        **dict.fromkeys(["StoredTrial", "Study"], "adasearch.api.stored"),
+        **dict.fromkeys(["advise", "confirm", "profile", "search", "train"], "adasearch.api.running"),
         "Trial": "adasearch.functions.trial",
         "load_schedule": "adasearch.schedule_file",
     },

@@ -1,12 +1,16 @@
 """How runs, searches and confirmations go about on a machine; none of it changes what a study is."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from adasearch.choices import Isolation
 from adasearch.errors import InputError
 
-__all__ = ["TRIALS", "RunOptions", "Runtime"]
+__all__ = ["TRIALS", "RunOptions", "Runtime", "record_of", "runtime_of"]
+
+T = TypeVar("T")
 
 TRIALS = 20  # per study
 
@@ -100,3 +104,18 @@ class Runtime:
         gpus = self.gpus_per_worker
         if gpus is not None and not 0 <= gpus < math.inf:
             raise InputError(f"--gpus-per-worker must be at least 0 but got {gpus:g}")
+
+
+def record_of(kind: type[T], options: Mapping[str, Any]) -> T:
+    """Return a dataclass whose fields have the values of the options of their names; others are passed over.
+
+    >>> record_of(RunOptions, {"device_batch": 8, "seed": 1}).device_batch
+    8
+    """
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: options[name] for name in names if name in options})
+
+
+def runtime_of(options: Mapping[str, Any]) -> Runtime:
+    """Return how a search goes about, and its trials on a device, by options' names."""
+    return replace(record_of(Runtime, options), options=record_of(RunOptions, options))

@@ -17,10 +17,10 @@ from adasearch.records import IntervalRecord, Params, TrialRecord, Value
 from adasearch.store.trials import begin_trial
 from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.resolve import resolve
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 from adasearch.training.config import TrainConfig
 from adasearch.training.task import TrialTask
-from adasearch.tuning.initial_points import initial_points
+from adasearch.tuning.optuna_source import initial_points
 from adasearch.tuning.resources import WorkerGroupSettings
 
 __all__ = ["Course", "End", "Problem", "Stretch", "problem_of", "settings_for"]

@@ -24,7 +24,6 @@ EVERYONE = frozenset(
         "signal_sets",
         "errors",
         "callbacks",
-        "enough",
         "_version",
     }
 )
@@ -105,7 +104,9 @@ ROOMS = {
         torch="lazily",
         slow="yes",
     ),
-    "cli": Room("commands studies.request spaces.experiments schedule_file store.store io runtime"),
+    "cli": Room(
+        "commands analysis.enough studies.request spaces.experiments schedule_file store.store io runtime"
+    ),
     "sources": Room("data", torch="yes"),
     "api": Room(
         "commands store analysis plots report.runs spaces profiles studies.request schedulers io runtime "

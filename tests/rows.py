@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from adasearch.enough import MIN_TRIALS
+from adasearch.analysis.enough import MIN_TRIALS
 from adasearch.records import (
     Action,
     Decision,

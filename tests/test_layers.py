@@ -83,7 +83,7 @@ class K:
     }
 
 
-@pytest.mark.parametrize("part", ["mailbox", "messages", "worker_group"])
+@pytest.mark.parametrize("part", ["mailbox", "worker_group"])
 def test_actors_of_a_slot_start_without_torch(part: str) -> None:
     """There are two a slot beside its workers, and torch takes most of a gigabyte in each."""
     code = f"import sys, adasearch.tuning.{part}; print('torch' in sys.modules)"

@@ -24,6 +24,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adasearch.analysis.compare import compare
+from adasearch.analysis.gather import Scope
 from adasearch.analysis.prediction_table import predict_table
 from adasearch.cli.main import main
 from adasearch.commands import catalogue, export, replay, rerun
@@ -93,8 +94,8 @@ def outside(results: Path) -> dict[str, bytes]:
 def readers(results: Path, place: Path) -> Iterator[Callable[[], object]]:
     """Every command that reads a results folder and starts no training; what they write goes to ``place``."""
     store, trial = Store(str(results)), "resnet18-nano-deba-digits-search-0"
-    yield lambda: [compare(store, form=form, force=True) for form in ("text", "csv", "json")]
-    yield lambda: compare(store, force=True, device_profile="abacus")
+    yield lambda: [compare(store, Scope(force=True), form=form) for form in ("text", "csv", "json")]
+    yield lambda: compare(store, Scope(force=True, device_profile="abacus"))
     yield lambda: catalogue("studies", results=str(results), form="text")
     yield lambda: [list(courses.items()) for courses in (store.intervals(each) for each in store.folders())]
     yield lambda: [distributions_of(study) for study in store.studies()]
@@ -106,9 +107,9 @@ def readers(results: Path, place: Path) -> Iterator[Callable[[], object]]:
     yield lambda: ProfileStore(str(results)).export(str(place / "profiles.parquet"), None)
     yield lambda: ProfileStore(str(place / "other")).take_in(str(place / "profiles.parquet"))
     yield lambda: [store.compact(folder) for folder in store.folders()]
-    yield lambda: compare(store, force=True)
+    yield lambda: compare(store, Scope(force=True))
     yield lambda: list(repair(store, examine(store).findings))
-    yield lambda: compare(store, force=True)
+    yield lambda: compare(store, Scope(force=True))
 
 
 # --- Parquet --------------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_no_name_or_text_is_markup_in_the_report(hostile: Path, tmp_path: Path) 
     from adasearch.report import report
 
     page = tmp_path / "page.html"
-    report(Store(str(hostile)), str(page), progress=lambda *step: None, force=True)
+    report(Store(str(hostile)), str(page), Scope(force=True), progress=lambda *step: None)
     text = page.read_text()
     assert text.count("&lt;script&gt;bad()") > 20  # it is there, as text
     assert "\x1b" not in text

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from adasearch.analysis.confirmed_tables import margin_words, with_word
+from adasearch.analysis.enough import MIN_PAIRS
 from adasearch.analysis.estimates import LEVEL, Estimate, estimate, flat, written, written_objective
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
@@ -24,7 +25,6 @@ from adasearch.analysis.paired_tests import (
 )
 from adasearch.analysis.selection import complete
 from adasearch.analysis.verdicts import LevelVerdict
-from adasearch.enough import MIN_PAIRS
 from adasearch.errors import InputError, unknown
 from adasearch.io.tables import Column, render
 from adasearch.io.text import wrapped

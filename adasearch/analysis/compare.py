@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import confirmed_tables, fraction_cell, objective_cell, with_word
+from adasearch.analysis.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.analysis.failures import failures
-from adasearch.analysis.gather import Gathered, gather, mark
+from adasearch.analysis.gather import EVERYTHING, Gathered, Scope, gather, mark
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.analysis.time_to_target import NOT_REACHED
-from adasearch.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
 from adasearch.objective import headed, is_fraction
@@ -49,31 +49,24 @@ SEARCH_COLUMNS = [
 
 def compare(
     store: Store,
+    scope: Scope = EVERYTHING,
     *,
-    studies: Sequence[str] | None = None,
     form: str = "text",
-    force: bool = False,
     margin: float | None = None,
-    clock: str | None = None,
-    device_profile: str | None = None,
     width: int | None = None,
 ) -> str:
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
     JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none,
-    None for one point of a fraction and half a percent of the reference's of a loss.
-    ``clock`` and ``device_profile`` judge by other seconds than the studies', as
-    :func:`~adasearch.profiles.clock.judged` does. ``width`` is the room for text, in characters; None for
-    any.
+    None for one point of a fraction and half a percent of the reference's of a loss. ``width`` is the room
+    for text, in characters; None for any.
 
     Raises:
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of them.
     """
-    found = gather(
-        store, studies=studies, force=force, margin=margin, clock=clock, device_profile=device_profile
-    )
+    found = gather(store, scope, margin=margin)
     if form in ("csv", "json"):
         return render(_raw(found), SEARCH_COLUMNS, form)
     rows, trials, marked = found.rows, found.trials, mark(found.unlike)

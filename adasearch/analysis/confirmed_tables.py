@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
+from adasearch.analysis.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.analysis.estimates import LEVEL, written, written_objective
 from adasearch.analysis.paired_tests import TIME_MARGIN, error_of, speedup_of
 from adasearch.analysis.time_to_target import NOT_REACHED
-from adasearch.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.io.tables import Column, fraction, number, render
 from adasearch.io.text import wrapped
 from adasearch.objective import ERROR, headed, is_fraction, named, shown

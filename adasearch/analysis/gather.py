@@ -12,6 +12,7 @@ from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.paired_tests import check_margin
 from adasearch.analysis.search_table import SearchRow, search_rows
 from adasearch.analysis.selection import baseline_of
+from adasearch.choices import Clock
 from adasearch.errors import InputError, unknown
 from adasearch.objective import ERROR
 from adasearch.profiles.clock import intervals_of, judged, remodelled
@@ -19,7 +20,7 @@ from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 
-__all__ = ["Gathered", "Selection", "gather", "mark", "select"]
+__all__ = ["EVERYTHING", "Gathered", "Scope", "Selection", "gather", "mark", "select"]
 
 ONE_TABLE = {
     "fingerprint": "data",
@@ -31,6 +32,26 @@ ONE_TABLE = {
     "budget": "budget",
 }
 """What studies of one table have in common, and what to call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which results a table or a page is about, and whose seconds judge them.
+
+    Args:
+        studies: by name; None for all.
+        force: take studies of different data, budgets or splits together.
+        clock, device_profile: judge by other seconds than the studies', as
+            :func:`~adasearch.profiles.clock.judged` does.
+    """
+
+    studies: Sequence[str] | None = None
+    force: bool = False
+    clock: Clock | None = None
+    device_profile: str | None = None
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +93,15 @@ def mark(unlike: str) -> str:
     return f" - NOT ALIKE: {unlike}" if unlike else ""
 
 
-def gather(
-    store: Store,
-    *,
-    studies: Sequence[str] | None = None,
-    force: bool = False,
-    margin: float | None = None,
-    clock: str | None = None,
-    device_profile: str | None = None,
-) -> Gathered:
-    """Return what some studies of a results folder (None: all) say.
+def gather(store: Store, scope: Scope = EVERYTHING, *, margin: float | None = None) -> Gathered:
+    """Return what the studies of a results folder that are asked for say.
 
     ``margin`` is the difference of errors that counts as none; None for the usual ones.
 
     Raises:
         InputError: as :func:`select` does, or a margin that cannot be.
     """
-    found = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    found = select(store, scope)
     check_margin(margin, [study.objective for study in found.chosen] or [ERROR])
     names = {record.study for record in found.chosen}
     return Gathered(
@@ -97,45 +110,36 @@ def gather(
         trials=found.trials,
         unlike=found.unlike,
         rows=[row for row in search_rows(found.studies, found.trials) if row.study in names],
-        evidence=_evidence(store, found, margin, device_profile),
+        evidence=_evidence(store, found, margin, scope.device_profile),
     )
 
 
-def select(
-    store: Store,
-    *,
-    studies: Sequence[str] | None = None,
-    force: bool = False,
-    clock: str | None = None,
-    device_profile: str | None = None,
-) -> Selection:
-    """Choose studies of a results folder by name, all of them by default, and read their trials.
-
-    ``clock`` and ``device_profile`` judge by other seconds than the studies', as
-    :func:`~adasearch.profiles.clock.judged` does.
+def select(store: Store, scope: Scope = EVERYTHING) -> Selection:
+    """Choose studies of a results folder, all of them by default, and read their trials.
 
     Raises:
         InputError: an unknown study, studies of different data, budgets or splits without ``force``, or
             a device profile that is of none of the folder's.
     """
-    if clock == "measured" and device_profile is not None:
-        raise InputError(f"--device-profile {device_profile} goes with --clock modelled, not measured")
+    profile = scope.device_profile
+    if scope.clock == "measured" and profile is not None:
+        raise InputError(f"--device-profile {profile} goes with --clock modelled, not measured")
     stored = store.studies()
     known = {record.study for record in stored}
-    for name in studies or ():
+    for name in scope.studies or ():
         if name not in known:
             raise unknown("study", name, known)
-    names = known if studies is None else set(studies)
+    names = known if scope.studies is None else set(scope.studies)
     unlike = _unlike([record for record in stored if record.study in names])
-    if unlike and not force:
+    if unlike and not scope.force:
         raise InputError(f"{unlike}; choose studies with --study, or --force a table that is marked")
-    folder = judged(store, stored, clock=clock, device_profile=device_profile)
+    folder = judged(store, stored, clock=scope.clock, device_profile=profile)
     with_baselines = _with_baselines(folder, names)
     return Selection(
         folder=folder,
         chosen=[record for record in folder if record.study in names],
         studies=with_baselines,
-        trials=_trials(store, with_baselines, device_profile),
+        trials=_trials(store, with_baselines, profile),
         unlike=unlike,
     )
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
+from adasearch.analysis.enough import MIN_PAIRS, hardly_learnt
 from adasearch.analysis.equal_error import times_compare
 from adasearch.analysis.estimates import LEVEL, Estimate, alike, estimate
 from adasearch.analysis.verdicts import PairedVerdict
-from adasearch.enough import MIN_PAIRS, hardly_learnt
 from adasearch.errors import InputError
 from adasearch.objective import ERROR, ERROR_MARGIN, is_fraction
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
-from adasearch.analysis.gather import gather
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.prediction import (
     MIN_NETWORKS,
     Checked,
@@ -33,20 +33,16 @@ from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store.store import Store
 
-__all__ = ["outcomes_of", "predict_table", "traits_of"]
+__all__ = ["outcomes_of", "predict_table"]
 
 DEFAULT = ("deba",)  # scheduler whose outcomes are guessed
 
 
-def traits_of(store: Store) -> list[Traits]:
-    """Return the traits of every network and data set that has both profiles, the newest of each.
+def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
+    """Return the profiles of every network and data set that has both, the newest of each.
 
     A stability profile with a run that diverged predicts nothing, and is left out.
     """
-    return [_traits(*pair) for pair in _profiles_of(store)]
-
-
-def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
     profiles = ProfileStore(store.name)
     speed = {_key(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
     steady = {
@@ -62,7 +58,7 @@ def outcomes_of(store: Store) -> list[Gain]:
 
     Studies without a reference, a complete trial or both profiles are left out, and those of a loss.
     """
-    gathered = gather(store, force=True)
+    gathered = gather(store, Scope(force=True))
     picks = pick_trials(gathered.studies, gathered.trials)
     chosen = {name: pick.trial.trial_id for name, pick in picks.items() if pick.trial}
     rows = {

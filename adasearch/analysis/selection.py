@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adasearch.analysis.enough import MIN_TRIALS, hardly_learnt
 from adasearch.analysis.verdicts import SearchVerdict
-from adasearch.enough import MIN_TRIALS, hardly_learnt
 from adasearch.objective import ERROR, is_fraction
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from adasearch.enough import MAX_ERROR, MIN_PAIRS, MIN_TRIALS
+from adasearch.analysis.enough import MAX_ERROR, MIN_PAIRS, MIN_TRIALS
 
 __all__ = ["GAINS", "MEANINGS", "ConfirmedVerdict", "LevelVerdict", "PairedVerdict", "SearchVerdict"]
 

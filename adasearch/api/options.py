@@ -12,7 +12,6 @@ import yaml
 from adasearch.choices import Clock, Isolation, Precision, Sampler, Scale, Stopper
 from adasearch.errors import InputError, unknown
 from adasearch.records import Value
-from adasearch.runtime import RunOptions, Runtime
 from adasearch.studies.request import Request
 from adasearch.user_code import give
 
@@ -24,14 +23,18 @@ __all__ = [
     "RuntimeOptions",
     "SearchOptions",
     "as_request",
-    "as_runtime",
     "check",
     "one_or_more",
-    "run_options",
 ]
 
 
-class Options(TypedDict, total=False):
+class _OnDevice(TypedDict, total=False):
+    device_batch: int
+    memory_gib: float
+    checkpoint_every: int
+
+
+class Options(_OnDevice, total=False):
     """What a run may be told, by the names of the command line's flags; see ``adasearch train --help``.
 
     Args:
@@ -79,9 +82,6 @@ class Options(TypedDict, total=False):
     study: str
     clock: Clock
     device_profile: str
-    device_batch: int
-    memory_gib: float
-    checkpoint_every: int
     budget: str
     sequence_length: int
     tokenizer: str
@@ -89,7 +89,7 @@ class Options(TypedDict, total=False):
     silence_minutes: float
 
 
-class RuntimeOptions(TypedDict, total=False):
+class RuntimeOptions(_OnDevice, total=False):
     """How a search goes about on a machine or a cluster; see ``adasearch search --help``.
 
     Args:
@@ -109,29 +109,10 @@ class RuntimeOptions(TypedDict, total=False):
     address: str
     wait_for_nodes: float
     retry_failed: bool
-    device_batch: int
-    memory_gib: float
-    checkpoint_every: int
 
 
-class _Searched(TypedDict, total=False):
-    baseline: bool
-    sampler: Sampler
-    stopper: Stopper
-    transfer: bool
-    accept_changed_code: bool
-    slots: int
-    cpus_per_worker: int
-    gpus_per_worker: float
-    attempts: int
-    isolation: Isolation
-    address: str
-    wait_for_nodes: float
-    retry_failed: bool
-
-
-class SearchOptions(Options, _Searched, total=False):
-    """What a search may be told beside :class:`Options` and :class:`RuntimeOptions`.
+class SearchOptions(Options, RuntimeOptions, total=False):
+    """What a search may be told: :class:`Options`, :class:`RuntimeOptions` and these.
 
     Args:
         baseline: whether the constant batch is searched, too.
@@ -139,6 +120,12 @@ class SearchOptions(Options, _Searched, total=False):
         transfer: try first what suited other networks and data.
         accept_changed_code: go on although a training function changed.
     """
+
+    baseline: bool
+    sampler: Sampler
+    stopper: Stopper
+    transfer: bool
+    accept_changed_code: bool
 
 
 def one_or_more(given: Any) -> list[Any]:
@@ -201,19 +188,6 @@ def check(options: Mapping[str, Any], known: type) -> None:
     for name in options:
         if name not in names:
             raise unknown("option", name, names)
-
-
-def as_runtime(options: Mapping[str, Any], **own: Any) -> Runtime:
-    """Return how a search goes about."""
-    told = {each.name: options[each.name] for each in fields(Runtime) if each.name in options}
-    return Runtime(**told, **own, options=run_options(options))
-
-
-def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """Return how a run goes about."""
-    return RunOptions(
-        **{each.name: options[each.name] for each in fields(RunOptions) if each.name in options}
-    )
 
 
 def _names(given: Any) -> list[str]:

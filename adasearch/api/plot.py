@@ -90,13 +90,13 @@ class Plots:
         Raises:
             InputError: an unknown study, or one that was not confirmed.
         """
-        from adasearch.analysis.gather import gather
+        from adasearch.analysis.gather import Scope, gather
         from adasearch.plots.confirmed import draw_reached
         from adasearch.plots.style import NOTEBOOK
         from adasearch.report.runs import reached_cases
 
         record, store = self._study(study), self._store
-        found = gather(store, studies=[study], force=True)
+        found = gather(store, Scope(studies=[study], force=True))
         cases = reached_cases(record, found.evidence, found.trials, store.intervals(study))
         drawn = draw_reached(cases[0], clock=record.clock, style=NOTEBOOK) if cases else None
         if drawn is None:
@@ -109,10 +109,10 @@ class Plots:
         Raises:
             InputError: nothing was confirmed.
         """
-        from adasearch.analysis.gather import gather
+        from adasearch.analysis.gather import Scope, gather
         from adasearch.plots import against_controls
 
-        rows = gather(self._store, force=True).evidence
+        rows = gather(self._store, Scope(force=True)).evidence
         if not rows:
             raise InputError(f"nothing in {self._store.name} was confirmed; see adasearch.confirm")
         return against_controls(rows)

@@ -1,17 +1,26 @@
 """What a results folder holds, as frames, figures and objects."""
 
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from adasearch import commands
-from adasearch.analysis.search_table import SearchRow
+from adasearch.api.frames import (
+    Names,
+    best_of,
+    chosen,
+    compared,
+    in_polars,
+    optuna_study,
+    rows_of,
+    table_of,
+    verdicts,
+)
+from adasearch.api.stored import StoredTrial, Study
 from adasearch.errors import InputError, unknown
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.records import IntervalRecord, StudyRecord, TrialRecord, Value
+from adasearch.records import Value
 from adasearch.store.schemas import SCHEMAS
 from adasearch.store.store import Store
 
@@ -21,11 +30,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from adasearch.api.plot import Plots
-    from adasearch.limits import Limits
 
-__all__ = ["Results", "StoredTrial", "Study", "load"]
-
-SEARCHED = tuple(field.name for field in fields(SearchRow))
+__all__ = ["Results", "load"]
 
 
 def load(path: str) -> "Results":
@@ -44,116 +50,6 @@ def load(path: str) -> "Results":
         found.plot.pareto()
     """
     return Results(path)
-
-
-class StoredTrial:
-    """A trial of a results folder.
-
-    Attributes:
-        record: its row, see :class:`adasearch.records.TrialRecord`; its fields are attributes here, too.
-        fields: of its scheduler, as ``make_scheduler`` and the controller take them.
-        train: of its training, such as ``lr`` and ``batch_size``.
-    """
-
-    def __init__(self, record: TrialRecord, results: "Results") -> None:
-        self.record = record
-        self.fields: dict[str, Value] = record.fields_of("scheduler")
-        self.train: dict[str, Value] = record.fields_of("train")
-        self._results = results
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field of the record."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.record, name)
-
-    def __repr__(self) -> str:
-        """Tell which trial it is, and how it ended."""
-        return f"<StoredTrial {self.record.trial_id}: {self.record.status}>"
-
-    @property
-    def batch_size(self) -> int:
-        """The batch size that it began with."""
-        return int(self.train["batch_size"])
-
-    @property
-    def limits(self) -> "Limits":
-        """The batch sizes that it kept to."""
-        study = self._results.store.study_of(self.record)
-        if study is None:
-            raise InputError(f"the study of {self.record.trial_id} is not stored")
-        return study.limits
-
-    def intervals(self) -> "pd.DataFrame":
-        """Return its intervals as a frame, one row each, in order."""
-        import pandas as pd
-
-        from adasearch.store.rows import interval_row
-
-        rows = [{"trial_id": self.record.trial_id, **interval_row(each)} for each in self.records()]
-        return pd.DataFrame(rows)
-
-    def records(self) -> list[IntervalRecord]:
-        """Return its intervals as :class:`adasearch.records.IntervalRecord`."""
-        return self._results.store.find_trial(self.record.trial_id)[1]
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows of it."""
-        from adasearch.api.html import picture, table, text
-
-        found = self.record
-        made = self.records()
-        rows = [{"": name, found.trial_id: value} for name, value in {**self.fields, **self.train}.items()]
-        drawn = picture(self._results.plot.batch_sizes(found.trial_id)) if made else ""
-        return text(_ended(found)) + drawn + table(rows)
-
-
-class Study:
-    """A study of a results folder: one network, one scheduler, one data set.
-
-    Attributes:
-        record: its identity, see :class:`adasearch.records.StudyRecord`; its fields are attributes here, too.
-    """
-
-    def __init__(self, record: StudyRecord, results: "Results") -> None:
-        self.record = record
-        self._results = results
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a field of the record."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.record, name)
-
-    def __repr__(self) -> str:
-        """Tell which study it is."""
-        return f"<Study {self.record.study}>"
-
-    def trials(self) -> "pd.DataFrame":
-        """Return its trials as a frame."""
-        return self._results.trials(self.record.study)
-
-    @property
-    def best(self) -> StoredTrial:
-        """The trial that stands for it, as in the table."""
-        return self._results.best_of(self.record.study)
-
-    def to_optuna(self) -> "optuna.Study":
-        """Return it as Optuna's."""
-        return self._results.to_optuna(self.record.study)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows of it."""
-        from adasearch.api.html import picture, table, text
-
-        rows = self._results.table(study=self.record.study)
-        own = rows[rows["study"] == self.record.study]
-        said = [each for each in self._results.verdicts() if each.startswith(f"{self.record.study}: ")]
-        return (
-            text(*(said or [f"{self.record.study}: no trial yet"]))
-            + table(_rows(own), short=True)
-            + picture(self._results.plot.pareto(self.record.study))
-        )
 
 
 class Results:
@@ -191,7 +87,7 @@ class Results:
         record = self.store.study(name)
         if record is None:
             raise unknown("study", name, self.names())
-        return Study(record, self)
+        return Study(record, self.store)
 
     def trial(self, trial_id: str) -> StoredTrial:
         """Return a trial of a study, or of a single run, by its id.
@@ -199,19 +95,13 @@ class Results:
         Raises:
             InputError: there is none such.
         """
-        return StoredTrial(self.store.find_trial(trial_id)[0], self)
+        return StoredTrial(self.store.find_trial(trial_id)[0], self.store)
 
     @overload
-    def trials(
-        self, study: str | Sequence[str] | None = None, *, polars: Literal[False] = False
-    ) -> "pd.DataFrame": ...
+    def trials(self, study: Names = None, *, polars: Literal[False] = False) -> "pd.DataFrame": ...
     @overload
-    def trials(
-        self, study: str | Sequence[str] | None = None, *, polars: Literal[True]
-    ) -> "pl.DataFrame": ...
-    def trials(
-        self, study: str | Sequence[str] | None = None, *, polars: bool = False
-    ) -> "pd.DataFrame | pl.DataFrame":
+    def trials(self, study: Names = None, *, polars: Literal[True]) -> "pl.DataFrame": ...
+    def trials(self, study: Names = None, *, polars: bool = False) -> "pd.DataFrame | pl.DataFrame":
         """Return the trials as a frame of pandas, or of Polars; each parameter is a column, as "train/lr".
 
         Args:
@@ -221,19 +111,13 @@ class Results:
         Raises:
             InputError: an unknown study, or Polars is not installed.
         """
-        return _as_asked(self.store.frame("trials", self._chosen(study)), polars)
+        return self._frame("trials", study, polars)
 
     @overload
-    def intervals(
-        self, study: str | Sequence[str] | None = None, *, polars: Literal[False] = False
-    ) -> "pd.DataFrame": ...
+    def intervals(self, study: Names = None, *, polars: Literal[False] = False) -> "pd.DataFrame": ...
     @overload
-    def intervals(
-        self, study: str | Sequence[str] | None = None, *, polars: Literal[True]
-    ) -> "pl.DataFrame": ...
-    def intervals(
-        self, study: str | Sequence[str] | None = None, *, polars: bool = False
-    ) -> "pd.DataFrame | pl.DataFrame":
+    def intervals(self, study: Names = None, *, polars: Literal[True]) -> "pl.DataFrame": ...
+    def intervals(self, study: Names = None, *, polars: bool = False) -> "pd.DataFrame | pl.DataFrame":
         """Return the intervals of all trials as a frame of pandas, or of Polars: signals, decision, seconds.
 
         Args:
@@ -243,9 +127,9 @@ class Results:
         Raises:
             InputError: an unknown study, or Polars is not installed.
         """
-        return _as_asked(self.store.frame("intervals", self._chosen(study)), polars)
+        return self._frame("intervals", study, polars)
 
-    def table(self, *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    def table(self, *, study: Names = None) -> "pd.DataFrame":
         """Return the rows of the search table: of each study the trial that counts, beside its baseline.
 
         Its columns are those of :class:`~adasearch.analysis.search_table.SearchRow`, and the parameters.
@@ -253,41 +137,23 @@ class Results:
         Raises:
             InputError: an unknown study.
         """
-        return self._compared(study, lambda table: table == "search", SEARCHED)
+        return compared(self.store, study, confirmed=False)
 
-    def confirmed(self, *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    def confirmed(self, *, study: Names = None) -> "pd.DataFrame":
         """Return the rows of what was confirmed: candidates and controls on fresh seeds, paired by seed.
 
         The columns that begin with a test's name are paired differences with their intervals; no row where
         nothing was confirmed.
         """
-        return self._compared(study, lambda table: table != "search")
+        return compared(self.store, study, confirmed=True)
 
-    def _compared(
-        self,
-        study: str | Sequence[str] | None,
-        wanted: Callable[[str], bool],
-        columns: Sequence[str] = (),
-    ) -> "pd.DataFrame":
-        """Return rows of ``compare`` with these columns, and further ones that hold anything."""
-        import pandas as pd
-
-        text = commands.compare(self.store, studies=self._chosen(study), form="json", force=True)
-        rows = pd.DataFrame([row for row in json.loads(text)["rows"] if wanted(row["table"])])
-        kept = [name for name in rows.columns if name in columns or rows[name].notna().any()]
-        return rows[[name for name in kept if name != "table"]]
-
-    def text(self, *, study: str | Sequence[str] | None = None) -> str:
+    def text(self, *, study: Names = None) -> str:
         """Return the tables of ``adasearch compare`` as it prints them."""
-        return commands.compare(self.store, studies=self._chosen(study), force=True)
+        return commands.compare(self.store, studies=chosen(self.store, study), force=True)
 
     def verdicts(self) -> list[str]:
         """Return a sentence on each study that is not a baseline."""
-        from adasearch.analysis.gather import gather
-        from adasearch.analysis.search_table import describe
-
-        rows = gather(self.store, force=True).rows
-        return [f"{row.study}: {describe(row)}" for row in rows if row.scheduler != "constant"]
+        return verdicts(self.store)
 
     def best(self, network: str, scheduler: str) -> StoredTrial:
         """Return the trial that stands for a network and a scheduler, as in the table.
@@ -319,14 +185,7 @@ class Results:
 
     def best_of(self, study: str) -> StoredTrial:
         """Return the trial that stands for a study, by its name; see :meth:`best`."""
-        from adasearch.analysis.gather import select
-        from adasearch.analysis.selection import pick_trials
-
-        found = select(self.store, studies=[study], force=True)
-        trial = pick_trials(found.studies, found.trials)[study].trial
-        if trial is None:
-            raise InputError(f"study {study} has no complete trial")
-        return StoredTrial(trial, self)
+        return StoredTrial(best_of(self.store, study), self.store)
 
     def replay(
         self, trial_id: str, scheduler: str, fields: Mapping[str, Value] | None = None
@@ -336,11 +195,9 @@ class Results:
         Raises:
             InputError: an unknown trial, scheduler or field, or signals that the run did not measure.
         """
-        import pandas as pd
-
         fixed = [f"scheduler/{name}={json.dumps(value)}" for name, value in (fields or {}).items()]
         text = commands.replay(self.store, trial_id, scheduler, fixed=fixed, form="json")
-        return pd.DataFrame(json.loads(text)["rows"])
+        return table_of(text)
 
     def predict(
         self,
@@ -350,37 +207,33 @@ class Results:
         check: bool = False,
     ) -> "pd.DataFrame":
         """Return guesses from the profiles, see :func:`adasearch.predict`; with ``check`` beside outcomes."""
-        import pandas as pd
-
         networks, schedulers = (
             [each] if isinstance(each, str) else list(each) for each in (network, scheduler)
         )
         text = commands.predict(
             self.store, architectures=networks, schedulers=schedulers, check=check, form="json"
         )
-        return pd.DataFrame(json.loads(text)["rows"])
+        return table_of(text)
 
-    def importance(self, *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    def importance(self, *, study: Names = None) -> "pd.DataFrame":
         """Return how much of the objective and the seconds each searched parameter explains (fANOVA).
 
         Raises:
             InputError: an unknown study.
         """
-        import pandas as pd
-
         text = commands.compare(
-            self.store, studies=self._chosen(study), importance=True, form="json", force=True
+            self.store, studies=chosen(self.store, study), importance=True, form="json", force=True
         )
-        return pd.DataFrame(json.loads(text)["rows"])
+        return table_of(text)
 
     def settings(self) -> "pd.DataFrame":
         """Return the parameters of the trial that counts of each study, a column each."""
         import pandas as pd
 
-        from adasearch.analysis.gather import gather
+        from adasearch.analysis.gather import Scope, gather
         from adasearch.analysis.search_table import settings_rows
 
-        found = gather(self.store, force=True)
+        found = gather(self.store, Scope(force=True))
         return pd.DataFrame(settings_rows(found.rows, found.trials)).set_index(["architecture", "scheduler"])
 
     def profiles(self) -> "pd.DataFrame":
@@ -397,19 +250,7 @@ class Results:
         Raises:
             InputError: an unknown study, or one whose trials are not of its spaces.
         """
-        from adasearch.spaces.optuna_trials import distributions_of, frozen_trial, new_study, quiet_optuna
-
-        record = self.study(study).record
-        distributions = distributions_of(record)
-        found = new_study(name=study)
-        with quiet_optuna():
-            found.set_metric_names([record.objective, "seconds"])
-        for trial in self.store.trials(study):
-            if trial.phase == "search":
-                found.add_trial(
-                    frozen_trial(trial, distributions, record.clock, {"trial_id": trial.trial_id})
-                )
-        return found
+        return optuna_study(self.store, self.study(study).record)
 
     @cached_property
     def plot(self) -> "Plots":
@@ -418,15 +259,11 @@ class Results:
 
         return Plots(self.store)
 
-    def _chosen(self, study: str | Sequence[str] | None) -> list[str] | None:
-        if study is None:
-            return None
-        names = [study] if isinstance(study, str) else list(study)
-        known = self.names()
-        for name in names:
-            if name not in known:
-                raise unknown("study", name, known)
-        return names
+    def _frame(
+        self, table: Literal["trials", "intervals"], study: Names, polars: bool
+    ) -> "pd.DataFrame | pl.DataFrame":
+        found = self.store.frame(table, chosen(self.store, study))
+        return in_polars(found) if polars else found
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows of it: the verdicts in words, the table, and the first picture."""
@@ -435,41 +272,4 @@ class Results:
         if not self.names():
             return text(f"{self.path}: no studies yet")
         rows = self.table()
-        return text(*self.verdicts()) + table(_rows(rows), short=True) + picture(self.plot.pareto())
-
-
-def _ended(trial: TrialRecord) -> str:
-    """Return how a trial ended in a line."""
-    from adasearch.objective import named, shown
-
-    parts = [f"{trial.trial_id}: {trial.status}"]
-    if trial.error:
-        parts.append(trial.error)
-    if trial.val_error is not None:
-        parts.append(f"{named(trial.objective)} {shown(trial.val_error, trial.objective)}")
-    if trial.train_seconds is not None:
-        parts.append(f"{trial.train_seconds:.1f} s of training")
-    if trial.adaptations:
-        parts.append(f"{trial.adaptations} changes of the batch size, to {trial.final_batch_size}")
-    return ", ".join(parts)
-
-
-def _rows(frame: "pd.DataFrame") -> list[dict[str, object]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _as_asked(frame: "pd.DataFrame", polars: bool) -> "pd.DataFrame | pl.DataFrame":
-    if not polars:
-        return frame
-    try:
-        import polars as pl
-    except ImportError as error:
-        raise InputError(f"polars=True needs Polars: pip install polars ({error})") from error
-    import pyarrow as pa
-
-    sink = io.BytesIO()
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    sink.seek(0)
-    return pl.read_ipc(sink)
+        return text(*self.verdicts()) + table(rows_of(rows), short=True) + picture(self.plot.pareto())

@@ -12,22 +12,21 @@ from adasearch.api.options import (
     RuntimeOptions,
     SearchOptions,
     as_request,
-    as_runtime,
     check,
     one_or_more,
-    run_options,
 )
-from adasearch.api.results import Results, StoredTrial, load
+from adasearch.api.reading import path_of
+from adasearch.api.results import Results, load
+from adasearch.api.stored import StoredTrial
 from adasearch.choices import Controls, ProfileKind, TrackerName
 from adasearch.errors import AdasearchError
-from adasearch.runtime import TRIALS
+from adasearch.runtime import TRIALS, RunOptions, record_of, runtime_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
     from typing_extensions import Unpack
 
-__all__ = ["advise", "compare", "confirm", "predict", "profile", "search", "train"]
+__all__ = ["advise", "confirm", "profile", "search", "train"]
 
 Name = str | Callable[..., Any]
 Set = str | Callable[[], Any] | tuple[Any, Any]
@@ -86,7 +85,7 @@ def search(
     with as_request(
         network, data, train=train, schedulers=scheduler, epochs=epochs, interval=interval, options=options
     ) as request:
-        runtime = as_runtime(options, trials=trials)
+        runtime = runtime_of({**options, "trials": trials})
         with _console(quiet) as console:
             if not commands.search(request, runtime, results=results, console=console, log=one_or_more(log)):
                 raise KeyboardInterrupt("the search was interrupted; the same call goes on with it")
@@ -130,8 +129,8 @@ def confirm(
     check(options, RuntimeOptions)
     with _console(quiet) as console:
         whole = commands.confirm(
-            as_runtime(options),
-            results=_path(results),
+            runtime_of(options),
+            results=path_of(results),
             console=console,
             studies=one_or_more(study),
             trials=one_or_more(trial),
@@ -142,7 +141,7 @@ def confirm(
         )
     if not whole:
         raise KeyboardInterrupt("the confirmation was interrupted; the same call goes on with it")
-    return load(_path(results))
+    return load(path_of(results))
 
 
 def train(
@@ -187,7 +186,11 @@ def train(
         _console(quiet) as console,
     ):
         trial = commands.train(
-            request, results=results, console=console, options=run_options(options), log=one_or_more(log)
+            request,
+            results=results,
+            console=console,
+            options=record_of(RunOptions, options),
+            log=one_or_more(log),
         )
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {trial.error}")
@@ -229,31 +232,10 @@ def profile(
         as_request(network, data, schedulers=(), epochs=None, interval=None, options=options) as request,
         _console(quiet) as console,
     ):
-        commands.profile(request, wish, results=results, console=console, options=run_options(options))
+        commands.profile(
+            request, wish, results=results, console=console, options=record_of(RunOptions, options)
+        )
     return load(results)
-
-
-def predict(
-    results: "str | Results",
-    *,
-    network: str | Sequence[str] = (),
-    scheduler: str | Sequence[str] = (),
-) -> "pd.DataFrame":
-    """Return guesses from profiles whether a growing batch will pay, a row for each network and scheduler.
-
-    Args:
-        results: folder with profiles.
-        network: only these; all that are profiled by default.
-        scheduler: only these.
-
-    Raises:
-        InputError: no profiles, or none of a network that was named.
-
-    Example::
-
-        adasearch.predict("results")
-    """
-    return load(_path(results)).predict(network=network, scheduler=scheduler)
 
 
 def advise(
@@ -296,21 +278,7 @@ def advise(
         ) as request,
         _console(quiet) as console,
     ):
-        return commands.advise(request, as_runtime(options), results=results, console=console, seeds=seeds)
-
-
-def compare(results: "str | Results", *, study: str | Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return the rows of ``adasearch compare``: of each study the trial that counts, and why.
-
-    Example::
-
-        adasearch.compare("results")[["architecture", "scheduler", "val_error", "speedup", "verdict"]]
-    """
-    return load(_path(results)).table(study=study)
-
-
-def _path(results: "str | Results") -> str:
-    return results.path if isinstance(results, Results) else results
+        return commands.advise(request, runtime_of(options), results=results, console=console, seeds=seeds)
 
 
 @contextmanager

@@ -1,24 +1,18 @@
 """The command ``adasearch advise``."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from adasearch.cli.groups import slot_options, training_options
-from adasearch.cli.options import NETWORK, console_of
-from adasearch.runtime import RunOptions, Runtime
-
-if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+from adasearch.cli.options import ARCHITECTURES, console_of
+from adasearch.runtime import record_of, runtime_of
 
 __all__ = ["advise"]
 
 
 @click.command()
-@click.option(
-    "--architecture", "architectures", multiple=True, metavar="NAME", help=f"{NETWORK}; repeatable."
-)
+@ARCHITECTURES
 @click.option(
     "--seeds",
     type=int,
@@ -29,15 +23,7 @@ __all__ = ["advise"]
 )
 @slot_options
 @training_options
-def advise(
-    *,
-    architectures: tuple[str, ...],
-    seeds: int,
-    runtime: Runtime,
-    request: "Request",
-    run: RunOptions,
-    results: str,
-) -> None:
+def advise(*, seeds: int, results: str, **options: Any) -> None:
     """Tell for the price of a few trainings whether a changing batch size pays on a network.
 
     First the profiles, what they say that any schedule can save on this device, and the constant batch;
@@ -50,10 +36,11 @@ def advise(
       adasearch advise --architecture resnet18 --dataset digits --epochs 10 --interval 0.5
     """
     from adasearch import commands
+    from adasearch.studies.request import Request
 
     commands.advise(
-        replace(request, architectures=architectures),
-        replace(runtime, options=run),
+        record_of(Request, options),
+        runtime_of(options),
         results=results,
         console=console_of(),
         seeds=seeds,

@@ -1,10 +1,10 @@
 """The command ``adasearch compare``."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
-from adasearch.choices import Clock, Evaluator, Format
+from adasearch.choices import Evaluator
 from adasearch.cli.options import (
     CLOCK,
     DEVICE_PROFILE,
@@ -48,20 +48,7 @@ __all__ = ["compare"]
 @RESULTS
 @FORMAT
 @WIDE
-def compare(
-    *,
-    studies: tuple[str, ...],
-    clock: Clock | None,
-    device_profile: str | None,
-    force: bool,
-    margin: float | None,
-    importance: bool,
-    evaluator: Evaluator | None,
-    by: str | None,
-    results: str,
-    form: Format,
-    wide: bool,
-) -> None:
+def compare(*, studies: tuple[str, ...], results: str, wide: bool, **options: Any) -> None:
     """Print the architecture-by-scheduler table of a results folder: what was confirmed, then the search.
 
     \b
@@ -72,17 +59,6 @@ def compare(
     """
     from adasearch import commands
 
-    text = commands.compare(
-        existing(results),
-        studies=studies or None,
-        clock=clock,
-        device_profile=device_profile,
-        force=force,
-        margin=margin,
-        importance=importance,
-        evaluator=evaluator,
-        by=by,
-        form=form,
-        width=width_of(wide),
-    )
+    store, width = existing(results), width_of(wide)
+    text = commands.compare(store, studies=studies or None, width=width, **options)
     click.echo(text, nl=False)

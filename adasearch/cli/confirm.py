@@ -1,16 +1,15 @@
 """The command ``adasearch confirm``."""
 
-from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
+from adasearch.analysis.enough import MIN_PAIRS
 from adasearch.choices import Controls
 from adasearch.cli.groups import run_options, slot_options
 from adasearch.cli.options import IMAGES, LOG, RESULTS, WIDE, console_of
-from adasearch.enough import MIN_PAIRS
 from adasearch.errors import Interrupted
-from adasearch.runtime import RunOptions, Runtime
+from adasearch.runtime import runtime_of
 
 __all__ = ["confirm"]
 
@@ -25,7 +24,7 @@ __all__ = ["confirm"]
 )
 @click.option(
     "--trial",
-    "trials",
+    "chosen",
     multiple=True,
     metavar="TRIAL",
     help="Confirm this trial; repeatable.  [default: each study's candidate]",
@@ -60,16 +59,15 @@ __all__ = ["confirm"]
 def confirm(
     *,
     studies: tuple[str, ...],
-    trials: tuple[str, ...],
+    chosen: tuple[str, ...],
     seeds: int,
     controls: Controls,
     until_clear: bool,
     images: str | None,
-    runtime: Runtime,
-    run: RunOptions,
     results: str,
     log: tuple[str, ...],
     wide: bool,
+    **options: Any,
 ) -> None:
     """Run each study's candidate and its controls on fresh seeds, and evaluate them on the test split.
 
@@ -86,11 +84,11 @@ def confirm(
     from adasearch import commands
 
     whole = commands.confirm(
-        replace(runtime, options=run),
+        runtime_of(options),
         results=results,
         console=console_of(),
         studies=studies,
-        trials=trials,
+        trials=chosen,
         seeds=seeds,
         controls=controls,
         until_clear=until_clear,

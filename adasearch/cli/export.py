@@ -1,6 +1,6 @@
 """The command ``adasearch export``."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -27,15 +27,7 @@ __all__ = ["export"]
 )
 @click.option("--trial", "trial_id", metavar="TRIAL", help="Of the study.  [default: the candidate]")
 @RESULTS
-def export(
-    *,
-    study: str,
-    output: str,
-    form: ScheduleForm,
-    sequence_length: int | None,
-    trial_id: str | None,
-    results: str,
-) -> None:
+def export(*, study: str, results: str, **options: Any) -> None:
     """Write the schedule that a study found, for a loop of your own, 'train --schedule' or other software.
 
     Without a candidate the complete trial of lowest error is taken, and the file says so.
@@ -47,13 +39,5 @@ def export(
     """
     from adasearch import commands
 
-    said = commands.export(
-        existing(results),
-        study,
-        output=output,
-        form=form,
-        trial_id=trial_id,
-        sequence_length=sequence_length,
-    )
-    for line in said:
+    for line in commands.export(existing(results), study, **options):
         click.echo(line)

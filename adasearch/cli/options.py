@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from adasearch.store.store import Store
 
 __all__ = [
+    "ARCHITECTURES",
     "CLOCK",
     "DEVICE_PROFILE",
     "FOLDER",
@@ -51,6 +52,9 @@ STUDIES = click.option(
 NETWORK = (
     "A network: a name from 'list architectures', any classification network of torchvision (--scale full), "
     "a language model (gpt), or module:function of your own"
+)
+ARCHITECTURES = click.option(
+    "--architecture", "architectures", multiple=True, metavar="NAME", help=f"{NETWORK}; repeatable."
 )
 RESULTS = click.option(
     "--results",

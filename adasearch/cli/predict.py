@@ -1,8 +1,9 @@
 """The command ``adasearch predict``."""
 
+from typing import Any
+
 import click
 
-from adasearch.choices import Format
 from adasearch.cli.options import FORMAT, RESULTS, WIDE, existing, width_of
 
 __all__ = ["predict"]
@@ -27,15 +28,7 @@ __all__ = ["predict"]
 @RESULTS
 @FORMAT
 @WIDE
-def predict(
-    *,
-    architectures: tuple[str, ...],
-    schedulers: tuple[str, ...],
-    check: bool,
-    results: str,
-    form: Format,
-    wide: bool,
-) -> None:
+def predict(*, results: str, wide: bool, **options: Any) -> None:
     """Guess from its profiles whether a growing batch will pay on a network, before any search.
 
     The speed profile says how much a larger batch could save here at most, the stability profile and the
@@ -50,12 +43,4 @@ def predict(
     """
     from adasearch import commands
 
-    text = commands.predict(
-        existing(results),
-        architectures=architectures,
-        schedulers=schedulers,
-        check=check,
-        form=form,
-        width=width_of(wide),
-    )
-    click.echo(text, nl=False)
+    click.echo(commands.predict(existing(results), width=width_of(wide), **options), nl=False)

@@ -1,27 +1,22 @@
 """The command ``adasearch profile``."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
 import click
 
 from adasearch.choices import Format, ProfileKind
 from adasearch.cli.groups import training_options
-from adasearch.cli.options import FORMAT, NETWORK, console_of
+from adasearch.cli.options import ARCHITECTURES, FORMAT, console_of
 from adasearch.errors import InputError
 from adasearch.io.text import counted
-from adasearch.runtime import RunOptions
-
-if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+from adasearch.runtime import RunOptions, record_of
 
 __all__ = ["profile"]
 
 
 @click.command()
-@click.option(
-    "--architecture", "architectures", multiple=True, metavar="NAME", help=f"{NETWORK}; repeatable."
-)
+@ARCHITECTURES
 @click.option("--train", metavar="MODULE:FUNCTION", help="A training function of your own, in its place.")
 @click.option(
     "--kind",
@@ -53,11 +48,6 @@ __all__ = ["profile"]
 @FORMAT
 def profile(
     *,
-    request: "Request",
-    run: RunOptions,
-    results: str,
-    architectures: tuple[str, ...],
-    train: str | None,
     kind: ProfileKind | None,
     intervals: int | None,
     seeds: int,
@@ -65,7 +55,9 @@ def profile(
     name: str | None,
     export: str | None,
     take_in: str | None,
+    results: str,
     form: Format,
+    **options: Any,
 ) -> None:
     """Measure how steadily and how fast a network trains here, before any search.
 
@@ -81,8 +73,11 @@ def profile(
       adasearch profile --import h100.parquet
     """
     from adasearch import commands
+    from adasearch.studies.request import Request
 
-    if sum((bool(architectures), train is not None, export is not None, take_in is not None)) != 1:
+    request = record_of(Request, options)
+    asked = (request.architectures or None, request.train, export, take_in)
+    if sum(each is not None for each in asked) != 1:
         raise InputError(
             "give one of --architecture NAME (see 'list architectures'), --train, --export and --import"
         )
@@ -102,11 +97,11 @@ def profile(
         space=request.spaces[0] if request.spaces else "deba",
     )
     found = commands.profile(
-        replace(request, architectures=architectures, train=train, space=None),
+        replace(request, space=None),
         wish,
         results=results,
         # What is said on the way goes to stderr where the table is for a machine.
         console=console_of(stderr=form in ("csv", "json")),
-        options=run,
+        options=record_of(RunOptions, options),
     )
     click.echo(found.table(form), nl=False)

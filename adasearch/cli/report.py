@@ -1,8 +1,9 @@
 """The command ``adasearch report``."""
 
+from typing import Any
+
 import click
 
-from adasearch.choices import Clock
 from adasearch.cli.options import CLOCK, DEVICE_PROFILE, RESULTS, STUDIES, console_of, existing
 
 __all__ = ["report"]
@@ -19,15 +20,7 @@ __all__ = ["report"]
     "--force", is_flag=True, help="Show different data, budgets or splits together; marks the page."
 )
 @RESULTS
-def report(
-    *,
-    output: str,
-    studies: tuple[str, ...],
-    clock: Clock | None,
-    device_profile: str | None,
-    force: bool,
-    results: str,
-) -> None:
+def report(*, output: str, studies: tuple[str, ...], results: str, **options: Any) -> None:
     """Write verdicts, figures and study health as one HTML file that needs nothing else.
 
     \b
@@ -36,13 +29,6 @@ def report(
     """
     from adasearch import commands
 
-    line = commands.report(
-        existing(results),
-        output,
-        studies=studies or None,
-        clock=clock,
-        device_profile=device_profile,
-        force=force,
-        console=console_of(stderr=True),
-    )
+    store, console = existing(results), console_of(stderr=True)
+    line = commands.report(store, output, studies=studies or None, console=console, **options)
     click.echo(line)

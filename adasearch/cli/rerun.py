@@ -1,10 +1,12 @@
 """The command ``adasearch rerun``."""
 
+from typing import Any
+
 import click
 
 from adasearch.cli.groups import run_options
 from adasearch.cli.options import IMAGES, RESULTS, console_of, existing
-from adasearch.runtime import RunOptions
+from adasearch.runtime import RunOptions, record_of
 
 __all__ = ["rerun"]
 
@@ -30,8 +32,8 @@ def rerun(
     threads: int | None,
     tolerance: float | None,
     images: str | None,
-    run: RunOptions,
     results: str,
+    **options: Any,
 ) -> None:
     """Run a stored trial again with its seed and settings, and compare the two interval by interval.
 
@@ -48,7 +50,7 @@ def rerun(
         existing(results),
         trial_id,
         console=console_of(),
-        options=run,
+        options=record_of(RunOptions, options),
         threads=threads,
         tolerance=tolerance,
         images=images,

@@ -1,19 +1,16 @@
 """The command ``adasearch search``."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
 import click
 
-from adasearch.choices import Clock, Sampler, Stopper
+from adasearch.choices import Sampler, Stopper
 from adasearch.cli.groups import runtime_options, training_options
-from adasearch.cli.options import CLOCK, DEVICE_PROFILE, LOG, NETWORK, WIDE, console_of
-from adasearch.cli.sections import InSections
+from adasearch.cli.options import ARCHITECTURES, CLOCK, DEVICE_PROFILE, LOG, WIDE, console_of
 from adasearch.errors import Interrupted
-from adasearch.runtime import TRIALS, RunOptions, Runtime
-
-if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+from adasearch.runtime import TRIALS, record_of, runtime_of
 
 __all__ = ["search"]
 
@@ -29,7 +26,7 @@ SECTIONS = {
             "space",
             "train_space",
             "fixed",
-            "no_baseline",
+            "baseline",
         ),
         *("trials", "sampler", "stopper", "transfer"),
     ),
@@ -60,14 +57,32 @@ SECTIONS = {
 }
 
 
+class InSections(click.Command):
+    """A command that shows its options under headings.
+
+    Args:
+        sections: names of options' values by heading, in order; what is in none comes last, as "Options".
+    """
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[str]], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        known = {parameter.name for parameter in self.params}
+        lost = {name for names in sections.values() for name in names} - known
+        assert not lost, f"no options of these names: {sorted(lost)}"
+        self._sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section's options as a list of definitions."""
+        grouped = {name for names in self._sections.values() for name in names}
+        rest = [each.name or "" for each in self.get_params(ctx) if each.name not in grouped]
+        for heading, names in {**self._sections, "Options": rest}.items():
+            records = [each.get_help_record(ctx) for each in self.get_params(ctx) if each.name in names]
+            with formatter.section(heading):
+                formatter.write_dl([record for record in records if record is not None])
+
+
 @click.command(cls=InSections, sections=SECTIONS)
-@click.option(
-    "--architecture",
-    "architectures",
-    multiple=True,
-    metavar="NAME",
-    help=f"{NETWORK}; repeatable.",
-)
+@ARCHITECTURES
 @click.option(
     "--train",
     metavar="MODULE:FUNCTION",
@@ -104,7 +119,13 @@ SECTIONS = {
     type=click.Choice(get_args(Stopper)),
     help="Early stopping of poor trials.  [default: halving]",
 )
-@click.option("--no-baseline", is_flag=True, help="Do not search the constant baseline.")
+@click.option(
+    "--no-baseline",
+    "baseline",
+    is_flag=True,
+    callback=lambda _context, _option, given: False if given else None,
+    help="Do not search the constant baseline.",
+)
 @click.option(
     "--transfer",
     is_flag=True,
@@ -118,26 +139,12 @@ SECTIONS = {
 @WIDE
 def search(
     *,
-    request: "Request",
-    run: RunOptions,
-    runtime: Runtime,
-    results: str,
-    architectures: tuple[str, ...],
-    train: str | None,
-    objective: str | None,
     experiment: str | None,
-    schedulers: tuple[str, ...],
     trials: int | None,
-    workers: int | None,
-    sampler: Sampler | None,
-    stopper: Stopper | None,
-    no_baseline: bool,
-    transfer: bool,
-    study: str | None,
-    clock: Clock | None,
-    device_profile: str | None,
+    results: str,
     log: tuple[str, ...],
     wide: bool,
+    **options: Any,
 ) -> None:
     """Search a scheduler's parameters, per architecture, beside a constant batch size.
 
@@ -151,26 +158,13 @@ def search(
     """
     from adasearch import commands
     from adasearch.spaces.experiments import load_experiment
-    from adasearch.studies.request import with_experiment
+    from adasearch.studies.request import Request, with_experiment
 
-    request = replace(
-        request,
-        architectures=architectures,
-        train=train,
-        objective=objective,
-        schedulers=schedulers,
-        workers=workers,
-        sampler=sampler,
-        stopper=stopper,
-        baseline=False if no_baseline else None,
-        study=study,
-        clock=clock,
-        device_profile=device_profile,
-    )
+    request = record_of(Request, options)
     if experiment is not None:
         published = load_experiment(experiment)
         request = with_experiment(request, published)
         trials = published.at(request.scale).trials if trials is None else trials
-    runtime = replace(runtime, trials=TRIALS if trials is None else trials, transfer=transfer, options=run)
+    runtime = replace(runtime_of(options), trials=TRIALS if trials is None else trials)
     if not commands.search(request, runtime, results=results, console=console_of(), wide=wide, log=log):
         raise Interrupted

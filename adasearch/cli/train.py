@@ -1,19 +1,15 @@
 """The command ``adasearch train``."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from adasearch.choices import Clock
 from adasearch.cli.groups import training_options
 from adasearch.cli.options import CLOCK, DEVICE_PROFILE, LOG, NETWORK, console_of
 from adasearch.errors import AdasearchError, ended_by
 from adasearch.objective import brief, named
-from adasearch.runtime import RunOptions
-
-if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+from adasearch.runtime import RunOptions, record_of
 
 __all__ = ["train"]
 
@@ -36,15 +32,12 @@ __all__ = ["train"]
 @LOG
 def train(
     *,
-    request: "Request",
-    run: RunOptions,
-    results: str,
     architecture: str | None,
     scheduler: str | None,
     schedule: str | None,
-    clock: Clock | None,
-    device_profile: str | None,
+    results: str,
     log: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Train once, without Ray, every field at its default unless set.
 
@@ -55,14 +48,12 @@ def train(
     """
     from adasearch import commands
     from adasearch.schedule_file import load_schedule
-    from adasearch.studies.request import departures, with_schedule
+    from adasearch.studies.request import Request, departures, with_schedule
 
     request = replace(
-        request,
+        record_of(Request, options),
         architectures=() if architecture is None else (architecture,),
         schedulers=() if scheduler is None else (scheduler,),
-        clock=clock,
-        device_profile=device_profile,
     )
     if schedule is not None:
         found = load_schedule(schedule)
@@ -70,6 +61,7 @@ def train(
         request = with_schedule(request, found)
         if other:
             click.echo(f"{schedule} was found in another run than one with {other}", err=True)
+    run = record_of(RunOptions, options)
     trial = commands.train(request, results=results, console=console_of(), options=run, log=log)
     if trial.status != "complete":
         raise AdasearchError(f"{trial.trial_id} failed: {ended_by(trial.error, results)}")

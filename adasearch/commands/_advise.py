@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of, path_saves
-from adasearch.analysis.gather import gather
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
 from adasearch.commands._confirm import confirm
@@ -203,7 +203,7 @@ class _Advice:
         )
         if not whole:
             raise KeyboardInterrupt
-        rows = gather(Store(self._results), studies=faster, force=True).evidence
+        rows = gather(Store(self._results), Scope(studies=faster, force=True)).evidence
         answers = {}
         for row in (each for each in rows if each.role == "candidate" and each.paired is not None):
             assert row.paired is not None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adasearch.analysis.compare import compare as tables
-from adasearch.analysis.gather import mark, select
+from adasearch.analysis.gather import Scope, mark, select
 from adasearch.analysis.paired_tests import check_margin
 from adasearch.choices import Clock, Evaluator, Format
 from adasearch.errors import InputError
@@ -35,6 +35,7 @@ def compare(
         InputError: choices that do not go together, an unknown study or field, studies of different data,
             budgets or splits without ``force``, or a device profile that is of none of them.
     """
+    scope = Scope(studies=studies, force=force, clock=clock, device_profile=device_profile)
     if importance and by is not None:
         raise InputError("give one of --importance and --by FIELD")
     if evaluator is not None and not importance:
@@ -42,17 +43,8 @@ def compare(
     if importance:
         check_margin(margin)
     if not importance and by is None:
-        return tables(
-            store,
-            studies=studies,
-            form=form,
-            force=force,
-            margin=margin,
-            clock=clock,
-            device_profile=device_profile,
-            width=width,
-        )
-    selected = select(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+        return tables(store, scope, form=form, margin=margin, width=width)
+    selected = select(store, scope)
     if by is not None:
         from adasearch.analysis.ablation import by_level, level_table
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.analysis.compare import compare
-from adasearch.analysis.gather import gather
+from adasearch.analysis.enough import seeds_note
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import baseline_of
 from adasearch.analysis.sequential import SequentialAnswer, answer, level_at, looks
 from adasearch.callbacks import once
 from adasearch.choices import Controls
-from adasearch.commands._on_ray import on_ray, options_as_before
+from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.data.spec import DataSpec
-from adasearch.enough import seeds_note
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import START_SECONDS, Goal, SearchDisplay, duration, room, say
 from adasearch.runs.execute import data_of
 from adasearch.store.store import Store
 from adasearch.studies.confirmation import Job, jobs_of
 from adasearch.studies.controls import FRESH
-from adasearch.studies.retry import nothing_completed, with_retried
+from adasearch.studies.retry import nothing_completed
 from adasearch.trackers.log import check_log, trial_log
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def confirm(
         return False
     records = store.studies()
     baselines = {each.study for job in jobs if (each := baseline_of(job.study, records)) is not None}
-    table = compare(store, studies=[*names, *baselines], force=True, width=room(console, wide))
+    table = compare(store, Scope(studies=[*names, *baselines], force=True), width=room(console, wide))
     say(console, table)
     for job in jobs:
         made = [trial for trial in store.trials(job.study.study) if trial.phase == "confirm"]
@@ -127,7 +127,7 @@ def _until_clear(
 
 def _answer(store: Store, job: Job, level: float) -> SequentialAnswer | None:
     """Return what a study's candidate shows beside its reference on the seeds that were made."""
-    rows = gather(store, studies=[job.study.study], force=True).evidence
+    rows = gather(store, Scope(studies=[job.study.study], force=True)).evidence
     candidates = {run.source_trial_id for run in job.runs if run.role == "candidate"}
     own = [row for row in rows if row.role == "candidate" and row.source_trial_id in candidates]
     found = [None if row.paired is None else answer(row.paired, level) for row in own]
@@ -187,26 +187,13 @@ def _run(
 
 def _claim(job: Job, data: DataSpec, store: Store, locks: ExitStack, runtime: "Runtime") -> "FixedSource":
     """Lock a study, and return its runs beside what is stored of them."""
-    from adasearch.profiles.clock import curve_of
     from adasearch.tuning.fixed_source import FixedSource
-    from adasearch.tuning.trial_source import TrialPlan
 
     name = job.study.study
     locks.enter_context(store.locks.hold(name))
     former = store.trials(name)  # under the lock: another may have gone on with it meanwhile
-    stored = with_retried(former, "confirm", runtime.retry_failed)
-    running = [each.trial_id for each in former if each.status == "running"]
-    plan = TrialPlan(
-        study=replace(job.study, stopper="none"),
-        data=data,
-        trials=len(job.runs),
-        stored=stored,
-        intervals=store.intervals(name, running),
-        options=options_as_before(runtime.options, former, store, name),
-        threads=runtime.cpus_per_worker,
-        curve=curve_of(store, job.study),
-    )
-    return FixedSource(plan, job.runs)
+    plan = trial_plan(replace(job.study, stopper="none"), data, former, "confirm", runtime, store)
+    return FixedSource(replace(plan, trials=len(job.runs)), job.runs)
 
 
 def _goal(source: "FixedSource") -> Goal:

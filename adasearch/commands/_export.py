@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from adasearch.analysis.confirmed import whole_verdict
-from adasearch.analysis.gather import gather
+from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.choices import ScheduleForm
 from adasearch.data.spec import Selection
@@ -52,7 +52,7 @@ def export(
             "--sequence-length must be at least 1, with --as megatron or olmo, but got "
             f"{sequence_length} with {form}"
         )
-    found = gather(store, studies=[study])
+    found = gather(store, Scope(studies=[study]))
     (record,) = found.chosen
     pick = pick_trials(found.studies, found.trials)[study]
     own = [trial for trial in found.trials if trial.study == study]

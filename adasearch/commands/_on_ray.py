@@ -12,12 +12,15 @@ from adasearch.io.progress import say
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions, Runtime
 from adasearch.store.store import Store
+from adasearch.studies.retry import with_retried
 
 if TYPE_CHECKING:
+    from adasearch.data.spec import DataSpec
     from adasearch.tuning.cluster import Capacity
     from adasearch.tuning.resources import WorkerGroupSettings
+    from adasearch.tuning.trial_source import TrialPlan
 
-__all__ = ["Cluster", "on_ray", "options_as_before"]
+__all__ = ["Cluster", "on_ray", "options_as_before", "trial_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +91,34 @@ def on_ray(
             runtime=runtime,
             console=console,
         )
+
+
+def trial_plan(
+    study: StudyRecord,
+    data: "DataSpec",
+    former: Sequence[TrialRecord],
+    phase: str,
+    runtime: Runtime,
+    store: Store,
+) -> "TrialPlan":
+    """Return what there is to do of a study, whose stored trials are ``former``, in a phase of it."""
+    from adasearch.profiles.clock import curve_of
+    from adasearch.studies.settings import rungs_of
+    from adasearch.tuning.stopper import RECALLED
+    from adasearch.tuning.trial_source import TrialPlan
+
+    name, running = study.study, [trial.trial_id for trial in former if trial.status == "running"]
+    return TrialPlan(
+        study=study,
+        data=data,
+        trials=runtime.trials,
+        stored=with_retried(former, phase, runtime.retry_failed),
+        intervals=store.intervals(name, running),
+        recall=partial(store.columns, name, RECALLED) if rungs_of(study) else dict,
+        options=options_as_before(runtime.options, former, store, name),
+        threads=runtime.cpus_per_worker,
+        curve=curve_of(store, study),
+    )
 
 
 def options_as_before(

@@ -112,7 +112,8 @@ def profile(
     """
     from adasearch.spaces.space import load_space
     from adasearch.studies.identity import check_device
-    from adasearch.studies.resolve import nothing_stored, resolve
+    from adasearch.studies.resolve import resolve
+    from adasearch.studies.wanted import nothing_stored
 
     wish.check()
     options.check()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from adasearch.analysis.gather import Scope
 from adasearch.choices import Clock
 from adasearch.errors import InputError
 from adasearch.io.progress import steps
@@ -33,13 +34,6 @@ def report(
         from adasearch.report.page import report as write
     except ImportError as error:
         raise InputError(f"report needs matplotlib: pip install 'adasearch[report]' ({error})") from error
+    scope = Scope(studies=studies, force=force, clock=clock, device_profile=device_profile)
     with steps(console) as progress:
-        return write(
-            store,
-            output,
-            progress=progress,
-            studies=studies,
-            force=force,
-            clock=clock,
-            device_profile=device_profile,
-        )
+        return write(store, output, scope, progress=progress)

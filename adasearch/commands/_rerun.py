@@ -26,7 +26,7 @@ from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial, folder_of
 from adasearch.store.trusted_names import check_stored_names
 from adasearch.studies.identity import check_device
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 
 if TYPE_CHECKING:
     from adasearch.tasks.base import Data

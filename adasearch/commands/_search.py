@@ -10,10 +10,11 @@ from rich.console import Console
 
 from adasearch._version import __version__
 from adasearch.analysis.compare import compare
+from adasearch.analysis.enough import trials_note
+from adasearch.analysis.gather import Scope
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
-from adasearch.commands._on_ray import on_ray, options_as_before
-from adasearch.enough import trials_note
+from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
@@ -151,7 +152,7 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
 def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    say(console, compare(store, studies=names, force=True, width=room(console, wide)))
+    say(console, compare(store, Scope(studies=names, force=True), width=room(console, wide)))
     for name in names:
         searched = [trial for trial in store.trials(name) if trial.phase == "search"]
         if (why := nothing_completed(name, searched)) is not None:
@@ -180,12 +181,8 @@ def _claim(
     points: Sequence[Params] | None,
 ) -> "list[OptunaSource]":
     """Lock every study and write its identity; a baseline that another search holds is left to it."""
-    from adasearch.profiles.clock import curve_of
     from adasearch.studies.identity import check_identity
-    from adasearch.studies.spans import rungs_of
     from adasearch.tuning.optuna_source import OptunaSource
-    from adasearch.tuning.stopper import RECALLED
-    from adasearch.tuning.trial_source import TrialPlan
 
     sources = []
     for study in resolved:
@@ -199,25 +196,12 @@ def _claim(
             continue
         # Under the lock: another search may have written the study since it was resolved.
         former = store.trials(name)
-        stored = with_retried(former, "search", runtime.retry_failed)
-        tell_retried(name, former, stored, partial(say, console))
-        check_identity(store.study(name), study.record, stored)
-        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in stored} - {__version__}):
+        plan = trial_plan(study.record, study.data, former, "search", runtime, store)
+        tell_retried(name, former, plan.stored, partial(say, console))
+        check_identity(store.study(name), study.record, plan.stored)
+        if older := sorted({str(trial.versions.get("adasearch", "?")) for trial in former} - {__version__}):
             which = f"{study.record.study}: it has trials of adasearch {', '.join(older)}"
             say(console, f"{which}, whose measured seconds may not compare with those to come")
-        plan = TrialPlan(
-            study=study.record,
-            data=study.data,
-            trials=runtime.trials,
-            stored=stored,
-            intervals=store.intervals(
-                name, [trial.trial_id for trial in former if trial.status == "running"]
-            ),
-            recall=partial(store.columns, name, RECALLED) if rungs_of(study.record) else dict,
-            options=options_as_before(runtime.options, stored, store, name),
-            threads=runtime.cpus_per_worker,
-            curve=curve_of(store, study.record),
-        )
         stability = study.record.stability_profile
         sources.append(
             OptunaSource(

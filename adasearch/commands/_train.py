@@ -51,7 +51,8 @@ def train(
 
     from adasearch.profiles.clock import curve_of
     from adasearch.runs.stability_profile import histories_of, with_profile
-    from adasearch.studies.resolve import nothing_stored, resolve
+    from adasearch.studies.resolve import resolve
+    from adasearch.studies.wanted import nothing_stored
     from adasearch.tasks.registry import load_data
 
     if not request.architectures:

@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from adasearch.controller.controller import BatchSizeController
 from adasearch.errors import InputError, few
-from adasearch.training.checkpoint import Checkpoints, Placed
+from adasearch.training.checkpoint import Checkpoints, Placed, gathered
 
 __all__ = ["SavedStates", "Stateful", "state_of"]
 
@@ -92,7 +92,7 @@ class SavedStates:
             return None
         begun = time.perf_counter()
         own = dict(controller.state_dict())
-        workers = _gathered({"random": own.pop("random")})
+        workers = gathered({"random": own.pop("random")})
         if not dist.is_initialized() or dist.get_rank() == 0:
             state = {
                 "controller": own,
@@ -111,11 +111,3 @@ def state_of(each: Stateful) -> Any:
 
 def _inner(each: Stateful) -> Stateful:
     return each.module if isinstance(each, DistributedDataParallel) else each
-
-
-def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return [own]
-    every: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(every, own)
-    return every

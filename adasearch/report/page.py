@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adasearch._version import __version__
 from adasearch.analysis.failures import failures
-from adasearch.analysis.gather import Gathered, gather
+from adasearch.analysis.gather import EVERYTHING, Gathered, Scope, gather
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.selection import baseline_of, comparable
 from adasearch.callbacks import Progress
@@ -48,28 +48,18 @@ class Section:
     pictures: Sequence[Picture]
 
 
-def report(
-    store: Store,
-    output: str,
-    *,
-    progress: Progress,
-    studies: Sequence[str] | None = None,
-    force: bool = False,
-    clock: str | None = None,
-    device_profile: str | None = None,
-) -> str:
+def report(store: Store, output: str, scope: Scope = EVERYTHING, *, progress: Progress) -> str:
     """Write the report of some studies (default: all) to ``output``, and return a line that says so.
 
-    Studies that are empty or unfinished show what is there, and what is missing is named. ``clock`` and
-    ``device_profile`` judge by other seconds, and ``force`` marks studies that are not alike, as ``compare``
-    does.
+    Studies that are empty or unfinished show what is there, and what is missing is named. Those that are not
+    alike are marked, as ``compare`` does.
 
     Raises:
         InputError: as :func:`~adasearch.analysis.compare.compare` does, or ``output`` cannot be written.
     """
     if os.path.isdir(output):
         raise InputError(f"--output must be a file but {output!r} is a folder")
-    found = gather(store, studies=studies, force=force, clock=clock, device_profile=device_profile)
+    found = gather(store, scope)
     groups = _groups(found)
     sections = []
     for done, group in enumerate(groups):

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from adasearch.records import Value
 from adasearch.training.config import TrainConfig, hyperparameters_of
 
 if TYPE_CHECKING:
-    from adasearch.spaces.space import Space
     from adasearch.studies.request import ResolvedStudy
     from adasearch.training.rehearsal import Rehearsal
 
@@ -31,11 +29,11 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
         record = study.record
         if record.task == "own":  # what it is was found by its first steps
             continue
-        training = _first(study.train_space)
+        training = study.train_space.first_values()
         ours = record.architecture in OURS and ":" not in record.scheduler
         if ours and training.get("optimizer") != "muon":  # which not every network has matrices for
             continue
-        fields = _first(study.scheduler_space)
+        fields = study.scheduler_space.first_values()
         config = TrainConfig(
             architecture=record.architecture,
             scale=record.scale,
@@ -63,13 +61,6 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
         if own or not any(known):
             rehearse(rehearsal)
             done.append((rehearsal, needs))
-
-
-def _first(space: "Space") -> dict[str, Value]:
-    """Return the values of a space's first trial by bare name, but for thresholds given as quantiles."""
-    start = f"{space.kind}/"
-    values = {**space.fixed(), **space.first()}
-    return {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
 
 
 def _steps(rehearsal: "Rehearsal") -> tuple[object, ...]:

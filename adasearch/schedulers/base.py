@@ -17,6 +17,7 @@ __all__ = [
     "LR_SCHEDULES",
     "TAIL",
     "BatchSizeScheduler",
+    "Wrapping",
     "aim",
     "change",
     "cooling",
@@ -66,6 +67,23 @@ class BatchSizeScheduler(Protocol):
         ``history`` holds every finished interval, oldest first, at least one.
         """
         ...
+
+
+class Wrapping:
+    """What a wrapper measures and allows: what the scheduler inside does."""
+
+    __slots__ = ()
+    scheduler: BatchSizeScheduler
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the scheduler inside needs."""
+        return self.scheduler.needs
+
+    @property
+    def lr_schedules(self) -> frozenset[str]:
+        """What the scheduler inside allows."""
+        return self.scheduler.lr_schedules
 
 
 def reachable(current: int, wanted: float, limits: Limits) -> int:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from adasearch.errors import require
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler, cooling, hold
+from adasearch.schedulers.base import BatchSizeScheduler, Wrapping, cooling, hold
 
 __all__ = ["Cooldown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cooldown:
+class Cooldown(Wrapping):
     """Replace the decisions of ``scheduler`` by holds for a while after each change of size.
 
     The size and the learning-rate factor both stay. A timetable that fires meanwhile is not heard, so wrap
@@ -32,16 +32,6 @@ class Cooldown:
     def __post_init__(self) -> None:
         """Refuse values outside the rule's domain."""
         require(self.intervals >= 0, "intervals must be at least 0", intervals=self.intervals)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the scheduler inside needs."""
-        return self.scheduler.needs
-
-    @property
-    def lr_schedules(self) -> frozenset[str]:
-        """What the scheduler inside allows."""
-        return self.scheduler.lr_schedules
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Ask the scheduler inside, and hold instead during the cooldown."""

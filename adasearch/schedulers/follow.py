@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, Wrapping
 
 __all__ = ["NOTHING", "Follow", "Followed", "followed_of"]
 
@@ -47,7 +47,7 @@ NOTHING = Followed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Follow:
+class Follow(Wrapping):
     """Let AdamW's second average, or the weight decay, count in examples, as the size changes.
 
     The size and the learning rate are those of the rule inside. By name it is the fields ``wrappers.beta2``
@@ -66,16 +66,6 @@ class Follow:
     scheduler: BatchSizeScheduler
     beta2: bool = False
     weight_decay: bool = False
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the scheduler inside needs."""
-        return self.scheduler.needs
-
-    @property
-    def lr_schedules(self) -> frozenset[str]:
-        """What the scheduler inside allows."""
-        return self.scheduler.lr_schedules
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Ask the scheduler inside."""

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, Wrapping
 
 __all__ = ["GrowOnly"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GrowOnly:
+class GrowOnly(Wrapping):
     """Raise the smallest size that ``scheduler`` may choose to the one in force.
 
     The scheduler decides within the narrower limits, so its learning-rate factor fits the size it gets.
@@ -26,16 +26,6 @@ class GrowOnly:
     """
 
     scheduler: BatchSizeScheduler
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the scheduler inside needs."""
-        return self.scheduler.needs
-
-    @property
-    def lr_schedules(self) -> frozenset[str]:
-        """What the scheduler inside allows."""
-        return self.scheduler.lr_schedules
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Ask the scheduler inside for a size from the present one up."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 from adasearch.records import Decision, Limits, Signals
-from adasearch.schedulers.base import BatchSizeScheduler
+from adasearch.schedulers.base import BatchSizeScheduler, Wrapping
 
 __all__ = [
     "NO_PLAN",
@@ -125,21 +125,11 @@ class PlannedScheduler(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Wrapping):
     """A scheduler that was told its run's plan."""
 
     scheduler: BatchSizeScheduler
     plan: RunPlan
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the scheduler inside needs."""
-        return self.scheduler.needs
-
-    @property
-    def lr_schedules(self) -> frozenset[str]:
-        """What the scheduler inside allows."""
-        return self.scheduler.lr_schedules
 
     def decide(self, history: Sequence[Signals], limits: Limits) -> Decision:
         """Ask the scheduler inside by the plan."""

@@ -44,6 +44,8 @@ from adasearch.training.config import OWN_RESERVED, Hyperparameters
 
 __all__ = ["Space", "load_space", "parse_space", "space_names"]
 
+FOLDER = Path(str(resources.files("adasearch") / "search_spaces"))
+
 
 class Space(BaseModel):
     """The search space of a training, of a network or of a function, or of a scheduler, as in a YAML file."""
@@ -116,6 +118,11 @@ class Space(BaseModel):
             if self._key(name) in searched
         }
 
+    def first_values(self) -> dict[str, Value]:
+        """Return all values of the first trial by bare name, but for thresholds given as quantiles."""
+        start, point = f"{self.kind}/", {**self.fixed(), **self.first()}
+        return {name.removeprefix(start): value for name, value in point.items() if name.startswith(start)}
+
     def ends(self, name: str) -> tuple[Value, ...]:
         """Return what :meth:`FieldSpace.ends` says of a field; of one left out, the class's default."""
         field = self.fields.get(name)
@@ -163,13 +170,7 @@ class Space(BaseModel):
 
     def lr_schedules(self) -> frozenset[str]:
         """Return the learning-rate schedules that the scheduler of the first trial may be combined with."""
-        start = f"{self.kind}/"
-        first = {
-            **self.fixed(),
-            **self.first(),
-        }.items()  # a threshold's quantile is no field of the scheduler
-        fields = {name.removeprefix(start): value for name, value in first if name.startswith(start)}
-        return make_scheduler(self.scheduler or "", fields).lr_schedules
+        return make_scheduler(self.scheduler or "", self.first_values()).lr_schedules
 
     def to_json(self) -> str:
         """Return the space as JSON."""
@@ -223,9 +224,7 @@ class Space(BaseModel):
             for value in field.probes() if name in kinds else ():
                 if not fits(kinds[name], value) or (kinds[name] is int and field.float_ is not None):
                     raise InputError(f"field {name} takes {wanted(kinds[name])} but got {value!r}")
-        start = f"{self.kind}/"
-        point = {**self.fixed(), **self.first()}.items()
-        own = {name[len(start) :]: value for name, value in point if name.startswith(start)}
+        own = self.first_values()
         for name, field in self.fields.items():
             for value in () if field.quantile is not None else field.probes():
                 self._try_beside(name, value, own)
@@ -277,13 +276,9 @@ def parse_space(content: object, origin: str, own: str | None = None) -> Space:
     return space
 
 
-def _folder() -> Path:
-    return Path(str(resources.files("adasearch") / "search_spaces"))
-
-
 def space_names(kind: Literal["architectures", "schedulers"]) -> list[str]:
     """Return the names of the spaces that come with adasearch."""
-    return sorted(path.stem for path in (_folder() / kind).glob("*.yaml"))
+    return sorted(path.stem for path in (FOLDER / kind).glob("*.yaml"))
 
 
 def load_space(kind: Literal["architectures", "schedulers"], name: str, own: str | None = None) -> Space:
@@ -294,7 +289,7 @@ def load_space(kind: Literal["architectures", "schedulers"], name: str, own: str
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = _folder() / kind / f"{name}.yaml"
+        path = FOLDER / kind / f"{name}.yaml"
         if name not in space_names(kind):
             raise unknown(f"space for {kind}", name, space_names(kind))
     space = parse_space(read_yaml(path, f"space {name}"), f"space {name}", own)

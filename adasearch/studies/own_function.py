@@ -1,8 +1,7 @@
 """A study of a training function of the user's own: what its first steps tell, and what it is then."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 
 from adasearch.callbacks import Say
 from adasearch.choices import Task
@@ -12,14 +11,15 @@ from adasearch.errors import InputError, few
 from adasearch.functions.evaluation import LOSS
 from adasearch.functions.rehearsal import FunctionRehearsal, Learnt, rehearse_function
 from adasearch.functions.source import digest_of, function_of
-from adasearch.records import Limits, StudyRecord, Value
+from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.spaces.space import Space
-from adasearch.spaces.study_spaces import Fixed, SpaceSources, function_space_of
+from adasearch.spaces.study_spaces import function_space_of
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
-from adasearch.studies.settings import EPOCHS, limits_of, spans_of
+from adasearch.studies.settings import EPOCHS
+from adasearch.studies.wanted import Wanted, assembled
 
-__all__ = ["OWN", "check_code", "check_flags", "function_study", "learn"]
+__all__ = ["OWN", "check_code", "check_flags", "function_studies"]
 
 OWN: Task = "own"
 """The task of a training function of the user's own, and what its data are called."""
@@ -82,36 +82,35 @@ def check_code(study: StudyRecord, accepted: bool, say: Say) -> StudyRecord:
     return replace(study, code=code)
 
 
-def learn(
-    request: Request,
-    studies: Sequence[tuple[str, Defaults, Space]],
-    fixed: Sequence[Fixed],
-) -> Learnt:
-    """Return what the first steps of a function show; with each scheduler whose study is new, or its code.
-
-    Args:
-        request: with the function.
-        studies: schedulers with what is stored of them, and their spaces.
-        fixed: what the user took out of the search.
+def function_studies(wanted: Sequence[Wanted], say: Say) -> list[ResolvedStudy]:
+    """Return the studies of a function, whose first steps are tried for it, as they are on any device.
 
     Raises:
-        InputError: they fail.
+        InputError: its first steps fail, its code is another and that was not accepted, or the spaces or
+            sizes break a rule.
     """
-    function = request.train
-    assert function is not None
-    code = digest_of(function)
+    for each in wanted:
+        if each.defaults.stored is not None:
+            check_code(each.defaults.stored, each.request.accept_changed_code, say)
+    learnt = _learn([(each, each.scheduler_space()) for each in wanted])
+    return [_study(each, learnt, say) for each in wanted]
+
+
+def _learn(studies: Sequence[tuple[Wanted, Space]]) -> Learnt:
+    """Return what the first steps of a function show; with each scheduler whose study is new, or its code."""
     learnt = None
-    for scheduler, defaults, space in studies:
+    for wanted, space in studies:
+        request, defaults, function = wanted.request, wanted.defaults, wanted.network
         former = defaults.stored
-        if former is not None and former.code == code:
+        if former is not None and former.code == digest_of(function):
             figures = (former.objective,)
             learnt = learnt or Learnt(
                 examples=former.train_examples, figures=figures, tests=False, resumes=False
             )
             continue
-        if scheduler == BASELINE and len(studies) > 1:  # it measures nothing that others do not
+        if wanted.scheduler == BASELINE and len(studies) > 1:  # it measures nothing that others do not
             continue
-        train_space, _ = function_space_of(function, ANY_SIZE, _sources(request, defaults), fixed)
+        train_space, _ = function_space_of(function, ANY_SIZE, wanted.train_sources, wanted.fixed)
         epochs = request.epochs
         if epochs is None:
             stored = defaults.former
@@ -119,9 +118,9 @@ def learn(
         learnt = rehearse_function(
             FunctionRehearsal(
                 function=function,
-                params=_first(train_space),
-                scheduler=scheduler,
-                fields=_first(space),
+                params=train_space.first_values(),
+                scheduler=wanted.scheduler,
+                fields=space.first_values(),
                 epochs=epochs,
                 objective=defaults.pick(request.objective, lambda study: study.objective, None),
                 seed=defaults.pick(request.seed, lambda study: study.seed, 0),
@@ -131,91 +130,22 @@ def learn(
             )
         )
     if learnt is None:  # the baseline alone is new
-        return learn(request, [each for each in studies if each[0] == BASELINE], fixed)
+        return _learn([each for each in studies if each[0].scheduler == BASELINE])
     return learnt
 
 
-def _sources(request: Request, defaults: Defaults) -> SpaceSources:
-    former = defaults.former
-    return SpaceSources(given=request.train_space, stored=former.train_space if former else None)
-
-
-def _first(space: Space) -> dict[str, Value]:
-    """Return the values of a space's first trial by bare name, but for thresholds given as quantiles."""
-    start = f"{space.kind}/"
-    values = {**space.fixed(), **space.first()}
-    return {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
-
-
-def function_study(
-    request: Request,
-    scheduler: str,
-    defaults: Defaults,
-    learnt: Learnt,
-    scheduler_space: Space,
-    fixed: Sequence[Fixed],
-    named: Callable[[], str],
-    say: Say,
-) -> ResolvedStudy:
-    """Return the study of a function with all that does not depend on the device that it runs on.
-
-    Raises:
-        InputError: the spaces or sizes break a rule, or its code is another and that was not accepted.
-    """
-    function = request.train
-    assert function is not None
-    pick = defaults.pick
-    workers = pick(request.workers, lambda study: study.workers, 1)
-    limits = limits_of(request, defaults, examples=learnt.examples, workers=workers)
-    train_space, notes = function_space_of(function, limits, _sources(request, defaults), fixed)
-    for note in notes:
-        say(note)
-    spans = spans_of(request, defaults, examples=learnt.examples)
-    seed = pick(request.seed, lambda study: study.seed, 0)
-    former = defaults.stored
-    record = StudyRecord(
-        study=former.study if former else named(),
-        architecture=function,
-        scale="nano",
-        scheduler=scheduler,
-        dataset=OWN,
-        fingerprint=function,
-        subset=None,
-        seed=seed,
-        train_examples=learnt.examples,
-        val_examples=0,
-        budget=spans.budget,
-        interval=spans.interval,
-        evaluate_every=spans.evaluate_every,
-        workers=workers,
-        objectives="val_error,train_seconds",
-        clock="measured",
-        device="cpu",
-        device_profile=None,
-        stability_profile=former.stability_profile if former else None,
-        precision="float32",
-        sampler=pick(request.sampler, lambda study: study.sampler, "tpe"),
-        stopper=pick(request.stopper, lambda study: study.stopper, "halving"),
-        smallest=limits.smallest,
-        largest=limits.largest,
-        multiple_of=limits.multiple_of,
-        train_space=train_space.complete().to_json(),
-        scheduler_space=scheduler_space.complete().to_json(),
-        prefix=request.study,
-        task=OWN,
-        objective=_objective(request, defaults, learnt),
-        code=digest_of(function),
-        created_at=datetime.now(timezone.utc),
+def _study(wanted: Wanted, learnt: Learnt, say: Say) -> ResolvedStudy:
+    request, defaults, function = wanted.request, wanted.defaults, wanted.network
+    card = DataCard(train=learnt.examples, val=0, classes=0, image_size=0, fingerprint=function, task=OWN)
+    study = assembled(
+        wanted,
+        DataSpec(source=OWN, seed=defaults.pick(request.seed, lambda study: study.seed, 0)),
+        card,
+        lambda limits, _: function_space_of(function, limits, wanted.train_sources, wanted.fixed),
+        say,
     )
-    card = DataCard(train=learnt.examples, val=0, classes=0, image_size=0, fingerprint=function)
-    return ResolvedStudy(
-        record=record,
-        train_space=train_space,
-        scheduler_space=scheduler_space,
-        data=DataSpec(source=OWN, seed=seed),
-        card=card,
-        defaults=defaults,
-    )
+    objective, code = _objective(request, defaults, learnt), digest_of(function)
+    return replace(study, record=replace(study.record, dataset=OWN, objective=objective, code=code))
 
 
 def _objective(request: Request, defaults: Defaults, learnt: Learnt) -> str:

@@ -5,9 +5,7 @@ same network and data, our default. So the same command always goes on with what
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
-from datetime import datetime, timezone
-from functools import partial
+from dataclasses import fields, replace
 from operator import attrgetter
 
 from adasearch.callbacks import Progress, Say, no_progress, once
@@ -26,34 +24,21 @@ from adasearch.profiles.clock import (
     with_clock,
 )
 from adasearch.profiles.profile import SpeedProfile, here
-from adasearch.records import Limits, StudyRecord
+from adasearch.records import Limits
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.space import Space
-from adasearch.spaces.study_spaces import (
-    GENERAL_SPACE,
-    LANGUAGE_SPACE,
-    Fixed,
-    SpaceSources,
-    scheduler_space_of,
-    train_space_of,
-)
+from adasearch.spaces.study_spaces import GENERAL_SPACE, LANGUAGE_SPACE, train_space_of
 from adasearch.store.trials import RESERVED
 from adasearch.studies.identity import check_together, refuse_other
-from adasearch.studies.naming import study_name
-from adasearch.studies.own_function import OWN, check_code, function_study, learn
+from adasearch.studies.own_function import OWN, function_studies
 from adasearch.studies.own_function import check_flags as check_function_flags
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
-from adasearch.studies.settings import check_numbers, limits_of, spans_of
+from adasearch.studies.settings import check_numbers
 from adasearch.studies.text_data import check_flags, text_settings
+from adasearch.studies.wanted import Lookup, Wanted, assembled, given_space, wanted_study
 from adasearch.tasks.registry import Card, absolute, card_of, check_name, kind_of, task_of
 
-__all__ = ["nothing_stored", "on_device", "resolve"]
-
-Lookup = Callable[[str], StudyRecord | None]
-
-
-def nothing_stored(name: str) -> None:
-    """Find no study: what is resolved does not go on."""
+__all__ = ["on_device", "resolve"]
 
 
 def resolve(
@@ -89,41 +74,15 @@ def resolve(
     baseline = [BASELINE] if request.baseline is not False or BASELINE in request.schedulers else []
     schedulers = list(dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]))
     if request.train is not None:
-        studies = _of_function(request, request.train, schedulers, stored, say)
+        wanted = [wanted_study(request, request.train, scheduler, stored) for scheduler in schedulers]
+        studies = function_studies(wanted, say)
         return [on_device(study, request, profiles, say) for study in studies]
     resolved = []
     for architecture in dict.fromkeys(request.architectures):
         for scheduler in schedulers:
-            defaults = _defaults(request, architecture, scheduler, stored)
-            study = _study(request, architecture, scheduler, defaults, card, say)
+            study = _of_network(wanted_study(request, architecture, scheduler, stored), card, say)
             resolved.append(on_device(study, request, profiles, say))
     return resolved
-
-
-def _of_function(
-    request: Request, function: str, schedulers: Sequence[str], stored: Lookup, say: Say
-) -> list[ResolvedStudy]:
-    """Return the studies of a training function of the user's own, whose first steps are tried for it."""
-    fixed = request.settings(request.schedulers)
-    defaults = {each: _defaults(request, function, each, stored) for each in schedulers}
-    for each in defaults.values():
-        if each.stored is not None:
-            check_code(each.stored, request.accept_changed_code, say)
-    spaces = {each: _scheduler_space(request, each, defaults[each], fixed) for each in schedulers}
-    learnt = learn(request, [(each, defaults[each], spaces[each]) for each in schedulers], fixed)
-    return [
-        function_study(
-            request,
-            each,
-            defaults[each],
-            learnt,
-            spaces[each],
-            fixed,
-            partial(_name, request, function, each, nothing_stored),
-            say,
-        )
-        for each in schedulers
-    ]
 
 
 def _check(request: Request) -> None:
@@ -134,7 +93,7 @@ def _check(request: Request) -> None:
     for scheduler in request.schedulers:
         scheduler_class(scheduler)
     adaptive = [name for name in request.schedulers if name != BASELINE]
-    _given_space(request, BASELINE)
+    given_space(request, BASELINE)
     text = any(_task(request, each) == "language" for each in request.architectures)
     check_numbers(request, tokens=text)
     if request.study is not None and (request.study in RESERVED or slug(request.study) != request.study):
@@ -144,52 +103,12 @@ def _check(request: Request) -> None:
     request.settings(adaptive)
 
 
-def _given_space(request: Request, scheduler: str) -> str | None:
-    """Return the file or name of the space that the user gave for a scheduler; None where they gave none.
-
-    Raises:
-        InputError: of several schedulers it is not said for which one it is.
-    """
-    adaptive = [name for name in dict.fromkeys(request.schedulers) if name != BASELINE]
-    named = {name: text for name in adaptive for text in request.spaces if text.startswith(f"{name}=")}
-    plain = [text for text in request.spaces if text not in named.values()]
-    if plain and (len(adaptive) != 1 or len(request.spaces) > 1):
-        found = f"{len(adaptive)}: {', '.join(adaptive)}" if adaptive else "none"
-        raise InputError(
-            f"--space needs exactly one scheduler besides constant, or SCHEDULER=FILE for each, but got "
-            f"--space {plain[0]} and {found}"
-        )
-    if scheduler in named:
-        return named[scheduler].removeprefix(f"{scheduler}=")
-    return plain[0] if plain and scheduler != BASELINE else None
-
-
 def _scale(request: Request) -> str:
     return request.scale or "nano"
 
 
 def _task(request: Request, architecture: str) -> Task:
     return kind_of(request.source, architecture, sequences=request.sequence_length is not None)
-
-
-def _name(request: Request, architecture: str, scheduler: str, stored: Lookup) -> str:
-    """Return what a study is called; one of a user's own network has its scale if that was given.
-
-    As it had it in version 0.2.0, whose studies go on under their names.
-    """
-
-    def named(scale: str | None) -> str:
-        return study_name(architecture, scale, scheduler, request.sized_dataset, request.study)
-
-    former = named(_scale(request))
-    own = ":" in architecture and request.scale is None
-    return named(None) if own and stored(former) is None else former
-
-
-def _defaults(request: Request, architecture: str, scheduler: str, stored: Lookup) -> Defaults:
-    own = stored(_name(request, architecture, scheduler, stored))
-    baseline = None if own else stored(_name(request, architecture, BASELINE, stored))
-    return Defaults(stored=own, baseline=baseline)
 
 
 def _data(request: Request, architecture: str, defaults: Defaults) -> DataSpec:
@@ -211,114 +130,26 @@ def _data(request: Request, architecture: str, defaults: Defaults) -> DataSpec:
     )
 
 
-def _spaces(
-    request: Request, architecture: str, scheduler: str, limits: Limits, defaults: Defaults, say: Say
-) -> tuple[Space, Space]:
-    """Return the spaces of the training and of the scheduler."""
-    former, published = defaults.former, request.experiment
-    fixed = request.settings(request.schedulers)
-    scheduler_space = _scheduler_space(request, scheduler, defaults, fixed)
-    train_space, notes = train_space_of(
-        architecture,
-        scheduler_space,
-        limits,
-        SpaceSources(
-            given=request.train_space,
-            published=published.train_space(architecture) if published else None,
-            stored=former.train_space if former else None,
-        ),
-        fixed,
-        general=LANGUAGE_SPACE if _task(request, architecture) == "language" else GENERAL_SPACE,
-    )
-    for note in notes:
-        say(note)
-    return train_space, scheduler_space
-
-
-def _scheduler_space(request: Request, scheduler: str, defaults: Defaults, fixed: Sequence[Fixed]) -> Space:
-    stored, published = defaults.stored, request.experiment
-    return scheduler_space_of(
-        scheduler,
-        SpaceSources(
-            given=_given_space(request, scheduler),
-            published=published.scheduler_space(scheduler) if published else None,
-            stored=stored.scheduler_space if stored else None,
-        ),
-        fixed,
-    )
-
-
-def _study(
-    request: Request,
-    architecture: str,
-    scheduler: str,
-    defaults: Defaults,
-    card_of: Callable[[DataSpec], Card],
-    say: Say,
-) -> ResolvedStudy:
-    """Return a study with all that does not depend on the device that it runs on."""
-    pick = defaults.pick
-    spec = _data(request, architecture, defaults)
+def _of_network(wanted: Wanted, card_of: Callable[[DataSpec], Card], say: Say) -> ResolvedStudy:
+    """Return the study of a network with all that does not depend on the device that it runs on."""
+    request, architecture = wanted.request, wanted.network
+    spec = _data(request, architecture, wanted.defaults)
     card = card_of(spec)
     for line in card.understood:
         say(line)
-    per_example = pick(request.per_example, lambda study: study.per_example, False)
+    per_example = wanted.defaults.pick(request.per_example, lambda study: study.per_example, False)
     task = task_of(card)
     task.check_network(architecture, _scale(request), per_example=per_example)
-    workers = pick(request.workers, lambda study: study.workers, 1)
-    length = spec.sequence_length
-    limits = limits_of(request, defaults, examples=card.train, workers=workers, sequence_length=length)
-    train_space, scheduler_space = _spaces(request, architecture, scheduler, limits, defaults, say)
-    spans = spans_of(request, defaults, examples=card.train, sequence_length=length)
-    former = defaults.stored
-    record = StudyRecord(
-        study=former.study if former else _name(request, architecture, scheduler, nothing_stored),
-        architecture=architecture,
-        scale=_scale(request),
-        scheduler=scheduler,
-        dataset=request.sized_dataset,
-        image_size=request.image_size,
-        fingerprint=card.fingerprint,
-        subset=spec.subset,
-        seed=spec.seed,
-        train_examples=card.train,
-        val_examples=card.val,
-        budget=spans.budget,
-        interval=spans.interval,
-        evaluate_every=spans.evaluate_every,
-        workers=workers,
-        objectives="val_error,train_seconds",
-        clock="measured",
-        device="cpu",
-        device_profile=None,
-        stability_profile=defaults.stored.stability_profile if defaults.stored else None,
-        precision=pick(request.precision, lambda study: study.precision, "float32"),
-        compile=pick(request.compile, lambda study: study.compile, False),
-        per_example=per_example,
-        sampler=pick(request.sampler, lambda study: study.sampler, "tpe"),
-        stopper=pick(request.stopper, lambda study: study.stopper, "halving"),
-        smallest=limits.smallest,
-        largest=limits.largest,
-        multiple_of=limits.multiple_of,
-        train_space=train_space.complete().to_json(),
-        scheduler_space=scheduler_space.complete().to_json(),
-        prefix=request.study,
-        task=card.task,
-        objective=task.objective,
-        sequence_length=length,
-        tokenizer=spec.tokenizer,
-        **asdict(spec.selection),
-        created_at=datetime.now(timezone.utc),
-    )
-    check_together(record)
-    return ResolvedStudy(
-        record=record,
-        train_space=train_space,
-        scheduler_space=scheduler_space,
-        data=spec,
-        card=card,
-        defaults=defaults,
-    )
+    general = LANGUAGE_SPACE if _task(request, architecture) == "language" else GENERAL_SPACE
+
+    def train_space_in(limits: Limits, scheduler_space: Space) -> tuple[Space, list[str]]:
+        sources, fixed = wanted.train_sources, wanted.fixed
+        return train_space_of(architecture, scheduler_space, limits, sources, fixed, general=general)
+
+    study = assembled(wanted, spec, card, train_space_in, say)
+    study = replace(study, record=replace(study.record, objective=task.objective))
+    check_together(study.record)
+    return study
 
 
 def on_device(

@@ -87,7 +87,6 @@ class Task(Protocol[D]):
 
     Attributes:
         objective: the name of what a search minimises.
-        unit: what counts are told in.
         shape: of an example, in words; a device batch that fits is remembered by it.
         pass_size: examples per forward pass on a CPU; larger passes gain no speed there.
         scored: how many sums :meth:`scores` returns.
@@ -95,9 +94,6 @@ class Task(Protocol[D]):
 
     @property
     def objective(self) -> str: ...  # noqa: D102 - see the class
-
-    @property
-    def unit(self) -> str: ...  # noqa: D102
 
     @property
     def shape(self) -> str: ...  # noqa: D102

@@ -32,11 +32,6 @@ class Images:
         return ERROR
 
     @property
-    def unit(self) -> str:
-        """Images are examples."""
-        return "examples"
-
-    @property
     def shape(self) -> str:
         """The image's size."""
         return str(self.image_size)

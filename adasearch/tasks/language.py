@@ -36,11 +36,6 @@ class Language:
         return "loss"
 
     @property
-    def unit(self) -> str:
-        """Counts are told in tokens."""
-        return "tokens"
-
-    @property
     def shape(self) -> str:
         """The sequence's length, and what it is of."""
         return f"{self.sequence_length} of {self.vocabulary}"

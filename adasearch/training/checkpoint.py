@@ -28,7 +28,7 @@ from adasearch.training.randomness import check_random, random_state, restore_ra
 from adasearch.training.run import Run
 from adasearch.training.same_run import difference, text_of
 
-__all__ = ["Checkpoints", "RunState"]
+__all__ = ["Checkpoints", "RunState", "gathered"]
 
 VERSION = 2
 SAVE_SECONDS = 30.0  # between two checkpoints where no number of intervals is given: what a crash may cost
@@ -108,7 +108,7 @@ class Checkpoints:
             "network": run.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
             "scaler": {} if run.scaler is None else run.scaler.state_dict(),
-            "workers": _gathered(_own_state(run)),
+            "workers": gathered(_own_state(run)),
         }
         if run.rank == 0:
             self.write(len(progress.history), state, identity)
@@ -213,7 +213,8 @@ def _own_state(run: Run) -> dict[str, Any]:
     }
 
 
-def _gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
+def gathered(own: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every process's own state, in the order of their ranks."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [own]
     every: list[Any] = [None] * dist.get_world_size()

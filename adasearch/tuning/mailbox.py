@@ -3,16 +3,30 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from adasearch.records import IntervalRecord
 from adasearch.training.task import Outcome, TrialTask
-from adasearch.tuning.messages import Delivery
 
-__all__ = ["Mailbox", "Message"]
+__all__ = ["Delivery", "Mailbox", "Message"]
 
 Message = tuple[Literal["run"], int, TrialTask] | tuple[Literal["idle"]] | tuple[Literal["close"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Interval records since the last delivery and, with the last of them, the outcome.
+
+    ``notes`` are what a person should know of it. ``group`` is the placement group of the workers that came
+    last, ``hardware`` the name of the device that the first of them trains on; None before the first.
+    """
+
+    records: tuple[IntervalRecord, ...]
+    outcome: Outcome | None
+    notes: tuple[str, ...] = ()
+    group: object = None
+    hardware: str | None = None
 
 
 class Mailbox:

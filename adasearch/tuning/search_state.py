@@ -12,9 +12,9 @@ from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 from adasearch.training.task import Outcome, TrialTask
-from adasearch.tuning.messages import Delivery
+from adasearch.tuning.mailbox import Delivery
 from adasearch.tuning.place import Place
 from adasearch.tuning.stopper import Rungs
 from adasearch.tuning.trial_source import TrialPlan, TrialSource

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from adasearch.records import SECONDS, IntervalRecord, StudyRecord
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 
 __all__ = ["RECALLED", "Rungs", "ranks_of"]
 

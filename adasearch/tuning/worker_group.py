@@ -20,8 +20,7 @@ from adasearch.environment import device_name
 from adasearch.errors import StoreError, one_line
 from adasearch.records import IntervalRecord
 from adasearch.training.task import Outcome, TrialTask, failed
-from adasearch.tuning.mailbox import Mailbox, Message
-from adasearch.tuning.messages import Delivery
+from adasearch.tuning.mailbox import Delivery, Mailbox, Message
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.stop_signal import StopSignal
 from adasearch.user_code import unpack

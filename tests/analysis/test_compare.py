@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from adasearch.analysis.compare import compare
+from adasearch.analysis.gather import Scope
 from adasearch.choices import Format
 from adasearch.errors import InputError
 from adasearch.records import Params
@@ -100,7 +101,7 @@ def test_csv_has_the_same_values_as_json(store: Store) -> None:
 
 
 def test_chosen_studies_keep_their_baseline(store: Store) -> None:
-    (row,) = json.loads(compare(store, studies=[DEBA.study], form="json"))["rows"]
+    (row,) = json.loads(compare(store, Scope(studies=[DEBA.study]), form="json"))["rows"]
     assert (row["scheduler"], row["speedup"]) == ("deba", 1.25)
 
 
@@ -108,7 +109,7 @@ def test_unknown_study_is_refused_with_the_nearest(store: Store) -> None:
     with pytest.raises(
         InputError, match=r"'resnet18-nano-debba-digits'; did you mean 'resnet18-nano-deba-digits'\?"
     ):
-        compare(store, studies=["resnet18-nano-debba-digits"])
+        compare(store, Scope(studies=["resnet18-nano-debba-digits"]))
 
 
 @pytest.mark.parametrize("form", get_args(Format))

@@ -11,6 +11,7 @@ from adasearch.analysis.compare import compare
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.confirmed_tables import confirmed_parts
+from adasearch.analysis.gather import Scope
 from adasearch.analysis.paired_tests import speedup_of, verdict
 from adasearch.analysis.time_to_target import to_target
 from adasearch.commands import export
@@ -318,11 +319,12 @@ def test_unlike_studies_are_refused_or_marked(store: Store, change: dict[str, ob
         compare(store)
     assert says in str(refused.value)
     assert "--force" in str(refused.value)
-    assert compare(store, force=True).count("NOT ALIKE") >= 4
+    assert compare(store, Scope(force=True)).count("NOT ALIKE") >= 4
     assert all(
-        "differ" in row["not_alike"] for row in json.loads(compare(store, form="json", force=True))["rows"]
+        "differ" in row["not_alike"]
+        for row in json.loads(compare(store, Scope(force=True), form="json"))["rows"]
     )
-    assert "NOT ALIKE" not in compare(store, studies=[DEBA.study, CONSTANT.study])
+    assert "NOT ALIKE" not in compare(store, Scope(studies=[DEBA.study, CONSTANT.study]))
 
 
 def test_settings_that_agree_between_architectures_are_named(tmp_path: Path) -> None:
@@ -353,7 +355,7 @@ def test_time_to_the_target_is_that_of_the_profile_that_judges(store: Store) -> 
     for name, factor in (("abacus", 1.0), ("h100", 0.25)):
         ProfileStore(store.name).write(speed_of(DEBA, name, factor=factor))
     slow, fast = (
-        json.loads(compare(store, form="json", device_profile=name))["rows"][0]["target_seconds"]
+        json.loads(compare(store, Scope(device_profile=name), form="json"))["rows"][0]["target_seconds"]
         for name in ("abacus", "h100")
     )
     assert slow == pytest.approx(4 * fast)
@@ -362,4 +364,4 @@ def test_time_to_the_target_is_that_of_the_profile_that_judges(store: Store) -> 
 
 def test_profile_beside_the_measured_clock_is_refused(store: Store) -> None:
     with pytest.raises(InputError, match="--device-profile abacus goes with --clock modelled, not measured"):
-        compare(store, clock="measured", device_profile="abacus")
+        compare(store, Scope(clock="measured", device_profile="abacus"))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from adasearch.analysis.gather import gather, select
+from adasearch.analysis.gather import Scope, gather, select
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.store import Store
@@ -69,22 +69,22 @@ def test_studies_asked_for_have_the_rows_that_they_have_among_all(
 ) -> None:
     """The p values, too, which are corrected over everything that was confirmed."""
     name = study_of("deba", network).study
-    every = gather(store, device_profile=device_profile)
-    one = gather(store, studies=[name], device_profile=device_profile)
+    every = gather(store, Scope(device_profile=device_profile))
+    one = gather(store, Scope(studies=[name], device_profile=device_profile))
     assert list(one.rows) == [row for row in every.rows if row.study == name]
     assert list(one.evidence) == [row for row in every.evidence if row.study == name]
     assert len(one.evidence) == (0 if network == "vgg11" else 3)
 
 
 def test_correction_is_over_all_that_was_confirmed(store: Store, tmp_path: Path) -> None:
-    (row, *_) = gather(store, studies=[CHOSEN]).evidence
+    (row, *_) = gather(store, Scope(studies=[CHOSEN])).evidence
     alone = Store(str(tmp_path / "alone"))
     for scheduler in ("constant", "deba"):
         study = study_of(scheduler)
         alone.write_study(study)
         for trial in store.trials(study.study):
             alone.write_trial(trial)
-    (single, *_) = gather(alone, studies=[CHOSEN]).evidence
+    (single, *_) = gather(alone, Scope(studies=[CHOSEN])).evidence
     assert row.paired is not None
     assert single.paired is not None
     assert row.paired.p_time == pytest.approx(2 * single.paired.p_time)  # type: ignore[operator]
@@ -100,13 +100,13 @@ def test_only_the_studies_asked_for_and_their_baselines_are_read(
             store.write_trial(trial_of(study, 9, val_error=0.1, seconds=1))
             store.write_intervals(trial_of(study, 9), at_marks((0.1, 1.0)))
             spoil(store, study, 9)
-    found = select(store, studies=[CHOSEN])
+    found = select(store, Scope(studies=[CHOSEN]))
     assert [study.study for study in found.studies] == [study_of("constant").study, CHOSEN]
     assert {trial.study for trial in found.trials} == {study_of("constant").study, CHOSEN}
-    gather(store, studies=[CHOSEN], device_profile="abacus")
+    gather(store, Scope(studies=[CHOSEN], device_profile="abacus"))
     assert capsys.readouterr().err == ""
     baseline = spoil(store, study_of("constant"))
-    select(store, studies=[CHOSEN])
+    select(store, Scope(studies=[CHOSEN]))
     assert baseline in capsys.readouterr().err
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from adasearch.analysis.enough import MIN_PAIRS
 from adasearch.analysis.estimates import Estimate, estimate
 from adasearch.analysis.paired_tests import (
     ERROR_MARGIN,
@@ -18,7 +19,6 @@ from adasearch.analysis.paired_tests import (
     speedup_of,
     verdict,
 )
-from adasearch.enough import MIN_PAIRS
 
 
 def of(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adasearch.analysis.enough import MIN_TRIALS
 from adasearch.analysis.selection import baseline_of, choose, comparable, error_bound, pick_trials
-from adasearch.enough import MIN_TRIALS
 from adasearch.records import Status, StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.tuning.optuna_source import STARTUP_TRIALS

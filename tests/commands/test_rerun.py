@@ -24,7 +24,7 @@ from adasearch.runtime import RunOptions
 from adasearch.schedulers import make_scheduler
 from adasearch.store import Store
 from adasearch.store.trials import close_trial
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 from adasearch.training.config import TrainConfig
 from adasearch.training.loop import train
 from tests.rows import interval_at

@@ -18,7 +18,7 @@ from adasearch.records import IntervalRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runtime import RunOptions
 from adasearch.store import Store
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 from tests import own_loops
 from tests.commands.test_search import adasearch, run
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from adasearch.analysis.compare import compare
-from adasearch.analysis.gather import select
+from adasearch.analysis.gather import Scope, select
+from adasearch.choices import Clock
 from adasearch.errors import InputError
 from adasearch.profiles.clock import (
     StatedClock,
@@ -165,8 +166,8 @@ def results(tmp_path: Path) -> Store:
     return store
 
 
-def judge(store: Store, clock: str | None, name: str | None) -> list[tuple[str, float | None]]:
-    found = select(store, clock=clock, device_profile=name)
+def judge(store: Store, clock: Clock | None, name: str | None) -> list[tuple[str, float | None]]:
+    found = select(store, Scope(clock=clock, device_profile=name))
     pairs = zip(found.studies, found.trials, strict=True)
     return [(study.clock, trial.modelled_seconds) for study, trial in pairs]
 
@@ -181,15 +182,15 @@ def test_trials_are_judged_by_any_profile_from_their_stored_rows(results: Store)
 
 def test_table_says_which_clock_it_uses(results: Store) -> None:
     assert "by the measured clock" in compare(results)
-    assert "by the modelled (h100) clock" in compare(results, device_profile="h100")
+    assert "by the modelled (h100) clock" in compare(results, Scope(device_profile="h100"))
     with pytest.raises(InputError, match="unknown device profile 'h101'"):
-        compare(results, device_profile="h101")
+        compare(results, Scope(device_profile="h101"))
 
 
 def test_profile_of_another_network_judges_nothing(results: Store, tmp_path: Path) -> None:
     ProfileStore(str(tmp_path)).write(speed_of(study_of("deba", "vit_b_16"), "other"))
     with pytest.raises(InputError, match="device profile other holds none of these networks"):
-        compare(results, device_profile="other")
+        compare(results, Scope(device_profile="other"))
 
 
 # --- from flags to studies --------------------------------------------------------------------------

@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib import rcParams
 
 from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.failures import failures
+from adasearch.analysis.gather import Scope
 from adasearch.analysis.search_table import search_rows
 from adasearch.analysis.summary import in_one_sentence
 from adasearch.cli.main import main
@@ -51,10 +53,10 @@ class Page(HTMLParser):
         self.text += f"{data}\n"
 
 
-def written(results: Path, tmp_path: Path, **options: object) -> str:
+def written(results: Path, tmp_path: Path, **scope: Any) -> str:
     file = tmp_path / "report.html"
     silent = lambda what, done, total: None  # noqa: E731
-    report(Store(str(results)), str(file), progress=silent, **options)  # type: ignore[arg-type]
+    report(Store(str(results)), str(file), Scope(**scope), progress=silent)
     return file.read_text(encoding="utf-8")
 
 

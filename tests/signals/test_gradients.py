@@ -1,7 +1,7 @@
 """The meters of the batch's gradient against plain autograd and numpy."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,40 +12,10 @@ from torch import nn
 from adasearch.signal_sets import MEAN_GRADIENT, PER_STEP
 from adasearch.signals.flat_gradient import FUSE_BELOW, Layout, gradients_of
 from adasearch.signals.gradients import MeanGradientMeter, NormMeter
+from tests.signals.problems import PartlyIdle, mixed_network, small_network
 
 ALL = PER_STEP | MEAN_GRADIENT
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def small_network() -> nn.Module:
-    """Small tensors, which the meter joins."""
-    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.LayerNorm(7), nn.Linear(7, 3))
-
-
-def mixed_network() -> nn.Module:
-    """Small tensors and one that stays alone."""
-    network = nn.Sequential(nn.Linear(5, 300), nn.Tanh(), nn.Linear(300, 300), nn.Linear(300, 3))
-    assert any(parameter.numel() >= FUSE_BELOW for parameter in network.parameters())
-    return network
-
-
-class PartlyIdle(nn.Module):
-    """A network with a layer that the loss does not reach: its gradient counts as zeros."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.used = small_network()
-        self.idle = nn.Linear(4, 4)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = self.used(inputs)
-        return output
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def loss_of(network: nn.Module, step: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from adasearch.signal_sets import MEASURED, NOISE
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.interval_state import IntervalState
 from tests.signals import test_gradients
-from tests.signals.test_noise import (
+from tests.signals.problems import (
     batch,
     by_groups,
     cut,
@@ -36,11 +36,7 @@ NEEDS = {
 KINDS = pytest.mark.parametrize("resumable", [False, True], ids=["built-in", "resumable"])
 
 
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 class Loop:

@@ -1,9 +1,6 @@
 """The noise of preconditioned gradients against its definition, in every form, and by AdaptDL's formulas."""
 
 import copy
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,30 +17,24 @@ from adasearch.records import Limits
 from adasearch.schedulers.goodput import Goodput
 from adasearch.signal_sets import MOMENTS, PRECONDITIONED
 from adasearch.signals.noise import NoiseMeter
-from adasearch.signals.preconditioner import has_second_moments, preconditioner_of
+from adasearch.signals.preconditioner import Preconditioner, has_second_moments, preconditioner_of
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
-from tests.signals.test_noise import (
-    Bucket,
+from tests.signals.problems import (
     batch,
     by_groups,
     cut,
     examples_of,
     expected_signals,
     mixed_network,
+    of_workers,
+    rows_of,
     show,
     small_network,
 )
 from tests.training.test_loop import Recipe
 
 BOTH = MOMENTS | PRECONDITIONED
-
-
-@pytest.fixture
-def _double() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def trained(network: nn.Module, steps: int, **settings: Any) -> torch.optim.AdamW:
@@ -67,7 +58,7 @@ def denominators(network: nn.Module, optimizer: torch.optim.AdamW, steps: int) -
     return np.concatenate(found)
 
 
-@pytest.mark.usefixtures("_double")
+@pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("build", [small_network, mixed_network])
 @pytest.mark.parametrize(
     ("form", "size", "passes"), [("halves", 9, 1), ("passes", 11, 3), ("per_example", 8, 3)]
@@ -144,53 +135,25 @@ def test_what_a_scaled_loss_gives_is_divided_out() -> None:
     assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
-@pytest.mark.usefixtures("_double")
+@pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(("world", "size", "passes"), [(2, 9, 1), (4, 27, 3)])
 def test_many_workers_measure_alike(
     world: int, size: int, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = torch.randn(size, 6, generator=torch.Generator().manual_seed(0)) + 0.5
     v = torch.rand(6, generator=torch.Generator().manual_seed(1)) + 0.1
-    each = cut(size, world * passes)
-    sizes = [sum(each[rank * passes : (rank + 1) * passes]) for rank in range(world)]
-    here, together = threading.local(), threading.Barrier(world, timeout=20)
-    parts: list[torch.Tensor] = [torch.empty(0)] * world
 
-    def all_reduce(tensor: torch.Tensor) -> None:
-        parts[here.rank] = tensor.clone()
-        together.wait()
-        tensor.copy_(torch.stack(parts).sum(dim=0))
-        together.wait()
-
-    monkeypatch.setattr("adasearch.signals.noise.dist.all_reduce", all_reduce)
-
-    def worker(rank: int) -> dict[str, float]:
-        torch.set_default_dtype(torch.float64)
-        here.rank = rank
-        weights = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))]
+    def preconditioner(weights: list[nn.Parameter]) -> Preconditioner:
         optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.5), eps=0.1)
         for p, own in zip(weights, (v[:4].view(2, 2), v[4:]), strict=True):
             optimizer.state[p] = {"step": torch.tensor(6.0), "exp_avg_sq": own * (1 - 0.5**6)}
-        meter = NoiseMeter(
-            weights, PRECONDITIONED, world=world, rank=rank, preconditioner=preconditioner_of(optimizer)
-        )
-        assert meter.hooked
-        meter.begin(1, size, passes)
-        own = rows[sum(sizes[:rank]) : sum(sizes[: rank + 1])].sum(dim=0) * (world / size)
-        meter.take_bucket(Bucket(of=weights[1:], values=[own[4:]]))  # type: ignore[arg-type]
-        meter.take_bucket(Bucket(of=weights[:1], values=[own[:4].view(2, 2)]))  # type: ignore[arg-type]
-        whole = rows.mean(dim=0)
-        weights[0].grad, weights[1].grad = whole[:4].view(2, 2), whole[4:]
-        meter.observe()
-        return meter.finish()
+        return preconditioner_of(optimizer)
 
-    with ThreadPoolExecutor(world) as pool:
-        found = list(pool.map(worker, range(world)))
-    assert all(signals == found[0] for signals in found)
+    rows = rows_of(size)
+    found, sizes = of_workers(rows, world, passes, PRECONDITIONED, monkeypatch, preconditioner)
     divided = rows.numpy() / (np.sqrt(v.numpy()) + 0.1)
     expected = expected_signals(by_groups(divided, sizes), sizes, 1)
-    assert found[0]["preconditioned_noise"] == pytest.approx(expected["grad_noise"], rel=1e-9)
-    assert found[0]["preconditioned_sq_norm"] == pytest.approx(expected["grad_sq_norm"], rel=1e-9)
+    assert found["preconditioned_noise"] == pytest.approx(expected["grad_noise"], rel=1e-9)
+    assert found["preconditioned_sq_norm"] == pytest.approx(expected["grad_sq_norm"], rel=1e-9)
 
 
 # --- in the two loops ------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,14 +18,8 @@ from adasearch.store import Store, lease, lease_backends
 from adasearch.store.locks import StudyLocked
 from tests.object_store import S3, s3_server
 from tests.rows import STUDY, trial_of
+from tests.store.held import holder
 
-HOLDER = """
-import sys, time
-from adasearch.store import Store
-with Store(sys.argv[1]).locks.hold("held"):
-    print("locked", flush=True)
-    time.sleep(60)
-"""
 TRIAL = trial_of(STUDY, 0)
 
 
@@ -51,20 +44,6 @@ def uri(request: pytest.FixtureRequest, s3: S3) -> str:
     if request.param == "no conditions":
         s3.proxy.without_conditions = True
     return s3.uri(s3.bucket(), bad_weather=True)
-
-
-@contextmanager
-def holder(uri: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process of its own that holds a study."""
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, uri], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "locked\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def backend(uri: str, study: str = "held") -> lease.LeaseBackend:

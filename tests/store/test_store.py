@@ -1,10 +1,8 @@
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.choices import Task
-from adasearch.errors import AdasearchError, InputError, StoreError
+from adasearch.errors import AdasearchError, InputError
 from adasearch.records import (
     Action,
     Cause,
@@ -40,31 +38,11 @@ from adasearch.store.rows import POSITIVE as POSITIVE_COLUMNS
 from adasearch.store.rows import SPENT as SPENT_COLUMNS
 from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 from adasearch.store.trials import RESERVED
-from tests.rows import START, STUDY, interval_at, trial_of
+from tests.rows import START, STUDY, trial_of
+from tests.store.held import INTERVALS, TRIAL
 
 R = TypeVar("R")
 TABLES: tuple[Table, ...] = ("studies", "trials", "intervals")
-TRIAL = trial_of(STUDY, 3, val_error=0.125, seconds=2.5, params={"train/lr": 0.1, "scheduler/rule": "settle"})
-INTERVALS = [interval_at(0, action="grow"), interval_at(1, val_error=0.125)]
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def store(results: Path) -> Store:
-    return Store(str(results))
-
-
-@pytest.fixture
-def full(store: Store) -> Store:
-    """A store with one study, one trial and its two intervals."""
-    store.write_study(STUDY)
-    store.write_intervals(TRIAL, INTERVALS)
-    store.write_trial(TRIAL)
-    return store
 
 
 def trial_file(results: Path, table: str = "trials", trial: TrialRecord = TRIAL) -> Path:
@@ -581,108 +559,3 @@ def test_times_and_missing_values_mean_the_same_elsewhere(full: Store, results: 
     found = duckdb.sql(f"select epoch_us(started_at), ended_at is null, test_error from '{glob}'")
     assert found is not None
     assert found.fetchall() == [(START.timestamp() * 1e6, True, None)]
-
-
-# --- one live search per study ----------------------------------------------------------------------
-
-HOLDER = """
-import sys, time
-from adasearch.store import Store
-with Store(sys.argv[1]).locks.hold("held"):
-    print("locked", flush=True)
-    time.sleep(60)
-"""
-
-
-@contextmanager
-def holder(results: Path) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(results)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "locked\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def test_study_is_held_by_one_process_and_free_once_that_was_killed(store: Store, results: Path) -> None:
-    with holder(results) as process:
-        with pytest.raises(StudyLocked) as caught, store.locks.hold("held"):
-            pytest.fail("the lock was given twice")
-        assert f"process {process.pid}" in str(caught.value)
-        assert f"host {os.uname().nodename}" in str(caught.value)
-        assert "study held" in str(caught.value)
-        with store.locks.hold("another"):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        with store.locks.hold("held"):
-            pass
-
-
-@pytest.mark.parametrize("taken_by_another", [True, False])
-def test_holder_whose_lock_was_deleted_writes_nothing_more(
-    full: Store, results: Path, taken_by_another: bool
-) -> None:
-    lock, row = (
-        results / STUDY.study / ".lock",
-        results / STUDY.study / "trials" / f"{TRIAL.trial_id}.parquet",
-    )
-    before = row.read_bytes()
-    with full.locks.hold(STUDY.study):
-        full.write_trial(TRIAL)
-        lock.unlink()
-        with Store(str(results)).locks.hold(STUDY.study) if taken_by_another else nullcontext():
-            changed = replace(TRIAL, status="failed", error="by two")
-            with pytest.raises(StoreError, match=rf"the lock on {STUDY.study} is lost: {lock} "):
-                full.write_trial(changed)
-            with pytest.raises(StoreError, match="is lost"):
-                full.write_intervals(TRIAL, [])
-    assert row.read_bytes() == before
-    full.write_trial(TRIAL)
-
-
-def test_trial_that_is_over_takes_its_own_lock_along(full: Store) -> None:
-    with full.locks.hold(f"{STUDY.study}/checkpoints/{TRIAL.trial_id}"):
-        full.remove_checkpoints(TRIAL)
-        full.write_trial(TRIAL)
-
-
-def test_renamed_folder_is_not_made_anew_by_who_holds_a_study_of_it(full: Store, results: Path) -> None:
-    with full.locks.hold(STUDY.study):
-        results.rename(results.with_name("moved"))
-        with pytest.raises(StoreError, match=rf"{results} was removed or renamed"):
-            full.write_trial(TRIAL)
-        assert not results.exists()
-
-
-def test_lock_is_given_again_after_an_error_under_it(store: Store) -> None:
-    with pytest.raises(KeyError, match="mine"), store.locks.hold("study"):
-        raise KeyError("mine")
-    with store.locks.hold("study"), pytest.raises(StudyLocked), store.locks.hold("study"):
-        pass
-
-
-def test_lock_whose_holder_is_not_known_yet_is_refused_all_the_same(store: Store, results: Path) -> None:
-    with store.locks.hold("study"):
-        (results / "study" / ".owner").unlink()
-        with pytest.raises(StudyLocked, match="it has just begun"), store.locks.hold("study"):
-            pass
-
-
-def test_lock_that_cannot_be_written_names_the_folder(store: Store, results: Path) -> None:
-    results.mkdir()
-    (results / "study").write_text("a file")
-    with pytest.raises(AdasearchError, match="cannot lock") as caught, store.locks.hold("study"):
-        pass
-    assert str(results / "study") in str(caught.value)
-
-
-def test_lock_leaves_nothing_that_readers_see(full: Store) -> None:
-    with full.locks.hold(STUDY.study):
-        assert full.studies() == [STUDY]
-        assert full.trials(STUDY.study) == [TRIAL]

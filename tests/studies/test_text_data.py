@@ -9,7 +9,8 @@ import pytest
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord
 from adasearch.studies.request import Request
-from adasearch.studies.resolve import nothing_stored, resolve
+from adasearch.studies.resolve import resolve
+from adasearch.studies.wanted import nothing_stored
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, NOISE, PER_STEP, PRECO
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 from adasearch.training.task import DivergedError
-from tests.signals.test_noise import Observer, by_groups, examples_of, expected_signals
+from tests.signals.problems import by_groups, examples_of, expected_signals
+from tests.signals.test_noise import Observer
 
 WORLD = 2
 LIMITS = Limits(smallest=4, largest=64)

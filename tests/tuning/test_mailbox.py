@@ -9,8 +9,7 @@ from adasearch.data.spec import DataSpec
 from adasearch.records import Limits
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.task import Outcome, TrialTask
-from adasearch.tuning.mailbox import Mailbox, Message
-from adasearch.tuning.messages import Delivery
+from adasearch.tuning.mailbox import Delivery, Mailbox, Message
 from tests.rows import interval_at
 
 NOW, SOON = 0.01, 5.0  # seconds: not worth waiting for, and never reached by a test that passes

@@ -15,8 +15,7 @@ from adasearch.profiles.quantiles import thresholds
 from adasearch.records import Params, Signals, Status, StudyRecord, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.spaces.space import Space, load_space, parse_space
-from adasearch.tuning.initial_points import initial_points
-from adasearch.tuning.optuna_source import OptunaSource
+from adasearch.tuning.optuna_source import OptunaSource, initial_points
 from adasearch.tuning.trial_source import TrialPlan
 from tests.rows import STUDY, interval_at, trial_of
 

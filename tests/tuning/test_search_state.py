@@ -16,7 +16,7 @@ from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.spaces.space import load_space
 from adasearch.store import Store
 from adasearch.training.task import Outcome
-from adasearch.tuning.messages import Delivery
+from adasearch.tuning.mailbox import Delivery
 from adasearch.tuning.optuna_source import OptunaSource
 from adasearch.tuning.place import Place
 from adasearch.tuning.search_state import SearchState

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adasearch.records import IntervalRecord
-from adasearch.studies.spans import rungs_of
+from adasearch.studies.settings import rungs_of
 from adasearch.tuning.stopper import MIN_TRIALS_AT_RUNG, RECALLED, Rungs, ranks_of
 from tests.rows import STUDY, at_marks, interval_at
 
