@@ -155,12 +155,14 @@ class Ceilings:
         gamma: see the module; ``gamma_low`` and ``gamma_high`` are its 95 % interval over seeds, None with
             one seed or in a profile of version 0.2.0.
         batch: the constant batch of least cost.
+        path: share of the seconds that the best path of sizes saves over it on this device.
     """
 
     gamma: float
     gamma_low: float | None
     gamma_high: float | None
     batch: ConstantBatch
+    path: float
 
     def row(self) -> dict[str, object]:
         """Return the figures by name."""
@@ -174,13 +176,20 @@ class Ceilings:
             "constant_batch_low": self.batch.low,
             "constant_batch_high": self.batch.high,
             "default_batch_cost": self.batch.cost,
+            "best_path_seconds_saved": self.path,
         }
+
+    def shares(self) -> tuple[str, str]:
+        """Return the most seconds and excess steps that any schedule saves, with intervals, in words."""
+        known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
+        return (
+            _percent([None if each is None else seconds_saved(each) for each in known]),
+            _percent([None if each is None else excess_steps_saved(each) for each in known]),
+        )
 
     def said(self) -> list[str]:
         """Return them in words."""
-        known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
-        seconds = _percent([None if each is None else seconds_saved(each) for each in known])
-        steps = _percent([None if each is None else excess_steps_saved(each) for each in known])
+        seconds, steps = self.shares()
         batch = self.batch
         end = f"{batch.high} or more" if batch.open_end else str(batch.high)
         return [
@@ -188,6 +197,7 @@ class Ceilings:
             f"to {end} at most 5 % more, the default of {batch.default} {batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             "the steps beyond the least",
+            f"on this device the best path by that model saves {self.path:.1%} of the seconds",
         ]
 
 
@@ -207,6 +217,7 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
         gamma_low=low,
         gamma_high=high,
         batch=constant_batch(curve, noise, steady.batch_size),
+        path=path_saves(curve, noise),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of, path_saves
+from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
@@ -116,12 +116,11 @@ class _Advice:
         if known is None:
             self._say("the noise scale could not be measured, so that only trainings can tell")
         else:
-            saves = path_saves(speed.curve, noise)
             for line in known.said():
                 self._say(line)
-            self._say(f"on this device the best path by that model saves {saves:.1%} of the seconds")
-            if saves < WORTH:
-                because = f"no schedule saves more than {saves:.1%} of the seconds here, by the noise scale"
+            if known.path < WORTH:
+                saved = f"{known.path:.1%}"
+                because = f"no schedule saves more than {saved} of the seconds here, by the noise scale"
                 return self._end(False, because, known.batch.best)
         reference = self._constant(steady, known.batch.best if known else None)
         if reference is None:
