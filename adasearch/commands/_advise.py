@@ -85,8 +85,6 @@ def advise(
         raise InputError("give --architecture NAME (see 'list architectures')")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
-    if request.budget is not None:
-        raise InputError(f"advise counts in epochs: give --epochs in place of --budget {request.budget}")
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)
@@ -140,8 +138,9 @@ class _Advice:
         kind = kind_of(
             self._request.source, self._architecture, sequences=self._request.sequence_length is not None
         )
-        usual = TEXT_EPOCHS if kind == "language" else EPOCHS
-        request = replace(self._request, epochs=self._request.epochs or usual, study=None)
+        request = replace(self._request, study=None)
+        if request.epochs is None and request.budget is None:
+            request = replace(request, epochs=TEXT_EPOCHS if kind == "language" else EPOCHS)
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
@@ -150,8 +149,7 @@ class _Advice:
             options=self._runtime.options,
         )
         steady, speed = found.stability[0], found.speed[0]
-        budget = request.epochs * steady.train_examples if request.epochs else 0
-        self._profiled = steady.seeds * steady.intervals * steady.interval / budget
+        self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
         return steady, speed
 
     def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:

@@ -86,6 +86,8 @@ class Profiles(NamedTuple):
     critical: list[CriticalProfile]
     beside: list[StabilityProfile]
     """Those of the folder, whose noise scale stands beside the critical batch."""
+    budgets: list[int]
+    """Examples of a training of each network."""
 
     def table(self, form: Format = "text") -> str:
         """Return them as a table."""
@@ -129,8 +131,10 @@ def profile(
     options.check()
     if request.workers is not None and request.workers > 1:
         raise InputError(f"profiles are taken with one worker but got --workers {request.workers}")
-    if wish.intervals is not None and request.epochs is not None:
-        raise InputError("give --intervals or --epochs, not both")
+    usual = request.epochs is None and request.budget is None
+    if wish.intervals is not None and not usual:
+        flag = "epochs" if request.budget is None else "budget"
+        raise InputError(f"give --intervals or --{flag}, not both")
     space = load_space("schedulers", wish.space)
     if space.scheduler not in CALIBRATED:
         raise InputError(f"--space {wish.space} is for {space.scheduler}, not {' or '.join(CALIBRATED)}")
@@ -151,7 +155,7 @@ def profile(
             check_device(study.record)
         with store.locks.hold(PROFILES), with_threads(wish.threads):
             for study in studies:
-                spans = length if request.epochs is None else study.record.budget / study.record.interval
+                spans = length if usual else study.record.budget / study.record.interval
                 run = ProfileRun(
                     study=study,
                     store=store,
@@ -169,4 +173,10 @@ def profile(
                     if wish.intervals is not None:
                         budget = wish.intervals * study.record.interval
                     critical.append(critical_profile(run, budget, wish.seeds or 1, wish.coupling))
-    return Profiles(stability, speed, critical, ProfileStore(results).stability() if critical else [])
+    return Profiles(
+        stability,
+        speed,
+        critical,
+        ProfileStore(results).stability() if critical else [],
+        [study.record.budget for study in studies],
+    )

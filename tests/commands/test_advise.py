@@ -52,7 +52,7 @@ def test_noise_that_stands_still_leaves_no_path() -> None:
     [
         ({"architectures": ()}, 12, "give --architecture"),
         ({"schedulers": ("deba",)}, 12, "derives its schedules itself"),
-        ({"epochs": None, "budget": "2ex"}, 12, "give --epochs in place of --budget 2ex"),
+        ({"budget": "2ex"}, 12, "give --epochs or --budget, not both"),
         ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
     ],
 )
@@ -70,6 +70,36 @@ def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
     assert found.pays is False
     assert found.trainings == pytest.approx(1.0, abs=0.15)
     assert Store(str(tmp_path)).studies() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "examples"),
+    [
+        ({"epochs": None, "budget": "600ex"}, 600),
+        (
+            {
+                "architectures": ("gpt",),
+                "dataset": "python_source",
+                "sequence_length": 16,
+                "subset": 100,
+                "epochs": None,
+                "budget": "960tokens",
+                "interval": "160tokens",
+                "fixed": ("train/batch_size=4",),
+            },
+            60,
+        ),
+    ],
+)
+def test_a_budget_in_examples_or_tokens_is_the_length_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], examples: int
+) -> None:
+    monkeypatch.setattr(_advise, "WORTH", 1.0)
+    monkeypatch.setattr(_advise._Advice, "_constant", lambda *_: None)  # where there is no noise scale
+    (found,) = advise(small(**changed), Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    assert found.trainings == pytest.approx(1.0, abs=0.15)
+    (trial,) = Store(str(tmp_path)).trials("profiles")
+    assert trial.examples_seen == pytest.approx(examples, abs=32)
 
 
 @pytest.mark.ray

@@ -216,6 +216,7 @@ def test_profiles_are_exported_and_imported(shell: Shell) -> None:
         ([*PROFILE, "--cpus-per-worker", "0"], "--cpus-per-worker must be at least 1 but got 0"),
         ([*PROFILE, "--device-profile", "a/b"], "--device-profile must be letters, digits"),
         ([*PROFILE, "--intervals", "5", "--epochs", "5"], "give --intervals or --epochs, not both"),
+        ([*PROFILE, "--intervals", "5", "--budget", "90ex"], "give --intervals or --budget, not both"),
         ([*PROFILE, "--space", "debba"], "unknown space for schedulers 'debba'"),
         ([*PROFILE, "--space", "adabatch"], "--space adabatch is for adabatch, not deba"),
         (["profile", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),
