@@ -280,14 +280,30 @@ class CriticalProfile:
         mark that comes out too large by chance does not count. Doubling once the critical batch allows it is
         what Merrill et al. did, as summaries tell it.
         """
-        found, former = [], 1
+        turns = [
+            f"{size // self.base_batch_size}x@{100 * mark / self.budget:.4g}%" for mark, size in self._turns
+        ]
+        return ", ".join(turns)
+
+    def sizes(self, parts: int) -> list[int]:
+        """Return the size that the ramp has in each of equal parts of the run, that at its middle."""
+        middles = ((2 * part + 1) * self.budget / (2 * parts) for part in range(parts))
+        return [
+            max([size for mark, size in self._turns if mark <= middle], default=self.base_batch_size)
+            for middle in middles
+        ]
+
+    @property
+    def _turns(self) -> list[tuple[int, int]]:
+        """The ramp's marks in examples, and the sizes from them on."""
+        found, former = [], self.base_batch_size
         points = self.points
         for place, point in enumerate(points):
-            times = min(each.batch_size for each in points[place:]) // self.base_batch_size
-            if times > former:
-                found.append(f"{times}x@{100 * point.mark / self.budget:.4g}%")
-                former = times
-        return ", ".join(found)
+            size = min(each.batch_size for each in points[place:])
+            if size > former:
+                found.append((point.mark, size))
+                former = size
+        return found
 
 
 def _point(base: int, excess: Sequence[ExcessLoss]) -> CriticalPoint:

@@ -1,18 +1,24 @@
 """Does it pay? The steps from profiles to an answer."""
 
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
+from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
-from adasearch.commands._advise import scaled_path
+from adasearch.commands._derived import derived_fields, scaled_path
 from adasearch.errors import InputError
 from adasearch.limits import Limits
 from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.schedulers.registry import make_scheduler
 from adasearch.store import Store
 from adasearch.studies.request import Request
+from adasearch.studies.resolve import nothing_stored, resolve
+from tests.rows import STUDY, study_of, trial_of
+from tests.schedulers.rows import row
 
 FLAT = SpeedCurve(sizes=(1, 1024), step_seconds=(1.001, 2.024), measure_seconds={})  # 1 + B / 1000
 BOUND = SpeedCurve(sizes=(16, 1024), step_seconds=(16.0, 1024.0), measure_seconds={})  # by examples alone
@@ -45,6 +51,27 @@ def test_what_the_best_path_saves_is_that_of_a_table_by_hand() -> None:
 def test_noise_that_stands_still_leaves_no_path() -> None:
     assert path_saves(FLAT, [250.0] * 10) == 0.0
     assert scaled_path([500] * 10, 500, Limits(smallest=16, largest=1024), 1000) == []
+
+
+def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_rule() -> None:
+    reference = trial_of(study_of("constant"), 0, params={"train/batch_size": 32, "train/optimizer": "adamw"})
+    history = [
+        row(k, examples=80 * (k + 1), mean_norm=1.0 + 0.1 * (k % 3), mean_variance=1.0 + 0.2 * (k % 5))
+        for k in range(20)
+    ]
+    found = derived_fields(reference, STUDY, [16, 16, 32, 64, 64], history)
+    assert found["lr_tail"] == {"mean_batch_size": 32}
+    assert found["ramp"] == {"points": "16@0, 27@640, 53@960", "coupling": "sqrt"}
+    assert (found["deba"]["gradient"], found["deba"]["coupling"]) == ("mean_gradient", "sqrt")
+    for name, fields in found.items():
+        make_scheduler(name, fields)
+    told = [f"scheduler/{name}={json.dumps(each)}" for one in found.values() for name, each in one.items()]
+    request = small(schedulers=tuple(found), baseline=False, fixed=tuple(told))
+    for study in resolve(request, nothing_stored, lambda _: None, no_progress):  # a search takes them so
+        fields = {f"scheduler/{name}": each for name, each in found[study.record.scheduler].items()}
+        assert fields.items() <= study.scheduler_space.fixed().items()
+    assert list(derived_fields(reference, STUDY, [32] * 5, history)) == ["lr_tail"]
+    assert list(derived_fields(reference, STUDY, [], [])) == ["lr_tail"]
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,8 @@ def test_ramp_leaves_out_what_a_later_mark_takes_back() -> None:
     profile = profile_of(*at(1000, 32), *at(2000, 128), *at(4000, 64), *at(6000, 64))
     assert profile.ramp == "2x@12.5%, 4x@25%"
     assert points_of(profile.ramp, initial=16, budget=8000) == [Point(1000, 32), Point(2000, 64)]
+    # In tenths of the run: at 0.05, 0.15, 0.25 and so on of it.
+    assert profile.sizes(10) == [16, 32, *[64] * 8]
     Ramp(points=profile.ramp, coupling="linear")  # takes it as it is
     assert profile_of(*at(1000, 128), *at(6000, 16)).ramp == ""
     assert profile_of().ramp == ""
