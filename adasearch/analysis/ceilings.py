@@ -3,7 +3,8 @@
 Both are McCandlish's model (arXiv 1812.06162) with N(s) the noise scale at progress s in [0, 1]: a unit of
 progress takes ``1 + N/B`` steps, and ``B + N`` examples, in units that do not matter here. It assumes plain
 stochastic gradient noise and a learning rate that is tuned at every size, and it is a model: under Adam it
-can mislead (Merrill et al., arXiv 2505.23971).
+can mislead (Merrill et al., arXiv 2505.23971), also with the noise of preconditioned gradients, which is
+taken where it was measured.
 
 **A schedule against the best constant batch** [derived]. Of a constant batch the excess over the least number
 of steps times the excess over the least number of examples is 1. The best varying batch is proportional to
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile
-from adasearch.profiles.stability import SPREAD, spread_of
+from adasearch.profiles.stability import DIVIDED, DIVIDED_SPREAD, SCALE, SPREAD, spread_of
 
 __all__ = [
     "MODEL_NOTE",
@@ -40,8 +41,9 @@ __all__ = [
 ]
 
 MODEL_NOTE = (
-    "the best constant batch, and what a schedule saves over it: McCandlish's model of plain gradient noise, "
-    "with a learning rate tuned at each size; a noise scale that scatters makes such ceilings too high, not "
+    "the best constant batch, and what a schedule saves over it: McCandlish's model of plain gradient noise "
+    "(of gradients over Adam's second moments where they were measured), with a learning rate tuned at each "
+    "size; a noise scale that scatters makes such ceilings too high, not "
     "too low"
 )
 """What a reader of these figures must know."""
@@ -138,12 +140,17 @@ def path_saves(curve: SpeedCurve, noise: Sequence[float]) -> float:
     return max(0.0, 1 - least / sum(seconds(constant, scale) for scale in noise))
 
 
-def noise_of(steady: StabilityProfile) -> list[float]:
-    """Return the noise scale of each part of a profile's runs where it is known, in examples."""
+def noise_of(steady: StabilityProfile, scale: str | None = None) -> list[float]:
+    """Return the noise scale of each part of a profile's runs where it is known, in examples.
+
+    ``scale`` is the figure's name; None is that of gradients over Adam's second moments where the profile has
+    it in two parts at least, else that of gradients as they are.
+    """
+    name = scale or (DIVIDED if len(noise_of(steady, DIVIDED)) > 1 else SCALE)
     return [
         each.mean
         for each in steady.figures
-        if each.name == "noise_scale" and each.epoch is not None and each.mean is not None and each.mean > 0
+        if each.name == name and each.epoch is not None and each.mean is not None and each.mean > 0
     ]
 
 
@@ -206,7 +213,8 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
     noise = noise_of(steady)
     if len(noise) < 2:
         return None
-    spread = next((each for each in steady.figures if each.name == SPREAD), None)
+    name = DIVIDED_SPREAD if len(noise_of(steady, DIVIDED)) > 1 else SPREAD
+    spread = next((each for each in steady.figures if each.name == name), None)
     if spread is None or spread.mean is None:  # of version 0.2.0
         gamma, low, high = spread_of(noise), None, None
     else:

@@ -7,6 +7,7 @@ from adasearch.io.tables import Column, render
 from adasearch.io.text import wrapped
 from adasearch.profiles.critical import TOLERANCE, CriticalPoint, CriticalProfile
 from adasearch.profiles.profile import StabilityProfile
+from adasearch.profiles.stability import DIVIDED, SCALE
 
 __all__ = ["critical_cells", "critical_text", "noise_at"]
 
@@ -22,7 +23,8 @@ NOTE = (
 def noise_at(profile: CriticalProfile, mark: int, beside: Sequence[StabilityProfile]) -> float | None:
     """Return the noise scale after ``mark`` examples, by the newest stability profile of the same network.
 
-    It is that of the tenth of its runs in which the mark lies; None where there is none.
+    It is that of the tenth of its runs in which the mark lies, of gradients over Adam's second moments where
+    they were measured; None where there is none.
     """
     epoch = mark / profile.train_examples
     fitting = [
@@ -33,9 +35,10 @@ def noise_at(profile: CriticalProfile, mark: int, beside: Sequence[StabilityProf
         and not each.diverged
     ]
     for steady in sorted(fitting, key=lambda each: each.created_at, reverse=True):
-        for figure in steady.figures:
-            if figure.name == "noise_scale" and figure.epoch is not None and figure.epoch >= epoch - 1e-9:
-                return figure.mean
+        for name in (DIVIDED, SCALE):
+            for figure in steady.figures:
+                if figure.name == name and figure.epoch is not None and figure.epoch >= epoch - 1e-9:
+                    return figure.mean
     return None
 
 

@@ -20,7 +20,8 @@ from adasearch.runs.execute import run_and_keep, with_threads
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.profile_run import ProfileRun, is_over
 from adasearch.runtime import RunOptions
-from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP
+from adasearch.schedulers.by_optimizer import OPTIMIZERS
+from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP, PRECONDITIONED
 from adasearch.store.store import Store
 from adasearch.store.trials import PROFILES, begin_trial
 
@@ -133,8 +134,14 @@ def _train(
         device=record.device,
         heard=lambda interval: run.progress(what, done + interval.signals.interval + 1, total),
         say=run.say,
-        scheduler=FixedBatch(OBSERVED),
+        scheduler=FixedBatch(OBSERVED | (PRECONDITIONED if _divides(run) else frozenset())),
     )
+
+
+def _divides(run: ProfileRun) -> bool:
+    """Tell whether the optimiser is known to divide all gradients by Adam's second moments."""
+    kind = OPTIMIZERS.get(str(run.params.get("train/optimizer")))
+    return run.study.record.task != "own" and kind is not None and kind.second_moments
 
 
 def _name(run: ProfileRun, intervals: int) -> str:

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from adasearch.analysis.ceiling_table import ceiling_rows
-from adasearch.analysis.ceilings import ceilings_of, constant_batch, excess_steps_saved, seconds_saved
+from adasearch.analysis.ceilings import (
+    ceilings_of,
+    constant_batch,
+    excess_steps_saved,
+    noise_of,
+    seconds_saved,
+)
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile, Statistic
 from adasearch.profiles.profile_store import ProfileStore
@@ -138,3 +144,17 @@ def test_table_of_searched_networks_holds_the_ceilings_of_their_profiles(tmp_pat
     assert str(text["default"]).startswith("256 tokens: ")
     profiles.write(replace(steady, diverged=1))
     assert ceiling_rows(store, [STUDY]) == []
+
+
+def test_noise_of_preconditioned_gradients_counts_where_it_was_measured() -> None:
+    history = [
+        row(k, noise=5.0, square=1.0, count=1, divided_noise=1.0 if k < 50 else 9.0, divided_square=1.0)
+        for k in range(100)
+    ]
+    steady = profile(history)
+    assert noise_of(steady) == [1.0] * 5 + [9.0] * 5
+    assert noise_of(steady, "noise_scale") == [5.0] * 10
+    found = ceilings_of(linear(1.0, 0.001), steady)
+    assert found is not None
+    assert found.gamma == pytest.approx(0.8)
+    assert found.batch.best == round(math.sqrt(1000 * 5))
