@@ -48,10 +48,7 @@ def profiles_of_study(
 
 
 def ceiling_rows(store: Store, studies: Sequence[StudyRecord]) -> list[dict[str, object]]:
-    """Return a row for each network of some studies whose profiles say something, in words.
-
-    Sizes of language models are in tokens, as their unit says.
-    """
+    """Return a row for each network of some studies whose profiles say something, in words."""
     profiles = ProfileStore(store.name)
     speed, steady = profiles.speed(), [each for each in profiles.stability() if not each.diverged]
     rows: dict[tuple[str, str, str], dict[str, object]] = {}
@@ -60,15 +57,13 @@ def ceiling_rows(store: Store, studies: Sequence[StudyRecord]) -> list[dict[str,
         found = None if pair is None else ceilings_of(pair[0].curve, pair[1])
         if pair is None or found is None:
             continue
-        batch, length = found.batch, study.sequence_length or 1
-        end = f"{batch.high * length:,}{' or more' if batch.open_end else ''}"
-        unit = "" if study.sequence_length is None else " tokens"
+        batch = found.batch
         seconds, steps = found.shares()
         rows[network_of(pair[1].setting)] = {
             "architecture": study.architecture,
             "dataset": study.dataset,
-            "batch": f"{batch.best * length:,}{unit} ({batch.low * length:,} to {end})",
-            "default": f"{batch.default * length:,}{unit}: {batch.cost:.2f} times as much",
+            "batch": f"{batch.written(batch.best)} ({batch.band})",
+            "default": f"{batch.written(batch.default)}: {batch.cost:.2f} times as much",
             "seconds": seconds,
             "steps": steps,
             "path": found.path,

@@ -21,7 +21,7 @@ cost balance. Estimates of N that scatter make gamma smaller, and the ceiling co
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile
@@ -78,6 +78,7 @@ class ConstantBatch:
         default: the user's own size.
         cost: seconds at ``default`` over those at ``best``, at least 1.
         open_end: whether ``high`` is the largest profiled size, so that larger ones might do as well.
+        sequence_length: tokens of an example of text, None of others.
     """
 
     best: int
@@ -86,6 +87,21 @@ class ConstantBatch:
     default: int
     cost: float
     open_end: bool
+    sequence_length: int | None = None
+
+    def written(self, size: int) -> str:
+        """Return a size as a person reads it, of text in tokens.
+
+        >>> batch = ConstantBatch(best=64, low=32, high=96, default=16, cost=1.2, open_end=True)
+        >>> batch.written(64), replace(batch, sequence_length=128).written(64)
+        ('64', '8,192 tokens')
+        """
+        return f"{size}" if self.sequence_length is None else f"{size * self.sequence_length:,} tokens"
+
+    @property
+    def band(self) -> str:
+        """The sizes that cost at most 5 % more."""
+        return f"{self.written(self.low)} to {self.written(self.high)}{' or more' if self.open_end else ''}"
 
 
 def constant_batch(curve: SpeedCurve, noise: Sequence[float], default: int) -> ConstantBatch:
@@ -198,10 +214,10 @@ class Ceilings:
         """Return them in words."""
         seconds, steps = self.shares()
         batch = self.batch
-        end = f"{batch.high} or more" if batch.open_end else str(batch.high)
         return [
-            f"by the noise scale a constant batch of {batch.best} costs least to an equal loss, {batch.low} "
-            f"to {end} at most 5 % more, the default of {batch.default} {batch.cost:.2f} times as much",
+            f"by the noise scale a constant batch of {batch.written(batch.best)} costs least to an equal "
+            f"loss, {batch.band} at most 5 % more, the default of {batch.written(batch.default)} "
+            f"{batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             "the steps beyond the least",
             f"on this device the best path by that model saves {self.path:.1%} of the seconds",
@@ -224,7 +240,9 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
         gamma=gamma,
         gamma_low=low,
         gamma_high=high,
-        batch=constant_batch(curve, noise, steady.batch_size),
+        batch=replace(
+            constant_batch(curve, noise, steady.batch_size), sequence_length=steady.sequence_length
+        ),
         path=path_saves(curve, noise),
     )
 

@@ -109,6 +109,7 @@ class _Advice:
         self._results, self._console, self._seeds = results, console, seeds
         (self._architecture,) = request.architectures
         self._profiled = 0.0  # trainings that the profiles took
+        self._sequence_length: int | None = None
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
@@ -154,6 +155,7 @@ class _Advice:
         )
         steady, speed = found.stability[0], found.speed[0]
         self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
+        self._sequence_length = steady.sequence_length
         return steady, speed
 
     def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:
@@ -238,7 +240,9 @@ class _Advice:
             trainings=self._spent(),
         )
         word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        constant = "" if size is None else f"; a constant batch of {size} is the one to take"
+        tokens = None if size is None or self._sequence_length is None else size * self._sequence_length
+        shown = size if tokens is None else f"{tokens:,} tokens"
+        constant = "" if size is None else f"; a constant batch of {shown} is the one to take"
         told = f"; 'adasearch export {study}' takes the schedule along" if study else constant
         self._say(f"{word}: {because}{told} ({advice.trainings:.1f} trainings spent)")
         return advice

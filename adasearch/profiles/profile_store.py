@@ -34,6 +34,7 @@ _STABILITY = [
     "subset",
     "seed",
     "train_examples",
+    "sequence_length",
     "interval",
     "intervals",
     "batch_size",

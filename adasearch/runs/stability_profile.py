@@ -112,6 +112,7 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
         seeds=seeds,
         diverged=len(failed),
         created_at=datetime.now(timezone.utc),
+        sequence_length=record.sequence_length,
     )
     store.locks.check()
     ProfileStore(store.name).write(found)
