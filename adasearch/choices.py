@@ -6,6 +6,7 @@ Each is written once; ``typing.get_args`` gives its values.
 from typing import Literal
 
 __all__ = [
+    "BranchCoupling",
     "Catalogue",
     "Clock",
     "Controls",
@@ -32,7 +33,8 @@ Task = Literal["images", "language", "own"]
 Isolation = Literal["pooled", "fresh"]
 Controls = Literal["reference", "matched", "all"]
 ScheduleForm = Literal["rule", "ramp", "megatron", "olmo", "lightning", "hf", "json"]
-ProfileKind = Literal["stability", "speed"]
+ProfileKind = Literal["stability", "speed", "critical"]
+BranchCoupling = Literal["linear", "sqrt"]
 Evaluator = Literal["fanova", "ped-anova"]
 Format = Literal["text", "markdown", "csv", "json"]
 Catalogue = Literal["architectures", "schedulers", "datasets", "spaces", "experiments", "studies", "failures"]

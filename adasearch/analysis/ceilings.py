@@ -3,7 +3,8 @@
 Both are McCandlish's model (arXiv 1812.06162) with N(s) the noise scale at progress s in [0, 1]: a unit of
 progress takes ``1 + N/B`` steps, and ``B + N`` examples, in units that do not matter here. It assumes plain
 stochastic gradient noise and a learning rate that is tuned at every size, and it is a model: under Adam it
-can mislead (Merrill et al., arXiv 2505.23971).
+can mislead (Merrill et al., arXiv 2505.23971), also with the noise of preconditioned gradients, which is
+taken where it was measured.
 
 **A schedule against the best constant batch** [derived]. Of a constant batch the excess over the least number
 of steps times the excess over the least number of examples is 1. The best varying batch is proportional to
@@ -20,11 +21,11 @@ cost balance. Estimates of N that scatter make gamma smaller, and the ceiling co
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile
-from adasearch.profiles.stability import SPREAD, spread_of
+from adasearch.profiles.stability import DIVIDED, DIVIDED_SPREAD, SCALE, SPREAD, spread_of
 
 __all__ = [
     "MODEL_NOTE",
@@ -40,8 +41,9 @@ __all__ = [
 ]
 
 MODEL_NOTE = (
-    "the best constant batch, and what a schedule saves over it: McCandlish's model of plain gradient noise, "
-    "with a learning rate tuned at each size; a noise scale that scatters makes such ceilings too high, not "
+    "the best constant batch, and what a schedule saves over it: McCandlish's model of plain gradient noise "
+    "(of gradients over Adam's second moments where they were measured), with a learning rate tuned at each "
+    "size; a noise scale that scatters makes such ceilings too high, not "
     "too low"
 )
 """What a reader of these figures must know."""
@@ -76,6 +78,7 @@ class ConstantBatch:
         default: the user's own size.
         cost: seconds at ``default`` over those at ``best``, at least 1.
         open_end: whether ``high`` is the largest profiled size, so that larger ones might do as well.
+        sequence_length: tokens of an example of text, None of others.
     """
 
     best: int
@@ -84,6 +87,21 @@ class ConstantBatch:
     default: int
     cost: float
     open_end: bool
+    sequence_length: int | None = None
+
+    def written(self, size: int) -> str:
+        """Return a size as a person reads it, of text in tokens.
+
+        >>> batch = ConstantBatch(best=64, low=32, high=96, default=16, cost=1.2, open_end=True)
+        >>> batch.written(64), replace(batch, sequence_length=128).written(64)
+        ('64', '8,192 tokens')
+        """
+        return f"{size}" if self.sequence_length is None else f"{size * self.sequence_length:,} tokens"
+
+    @property
+    def band(self) -> str:
+        """The sizes that cost at most 5 % more."""
+        return f"{self.written(self.low)} to {self.written(self.high)}{' or more' if self.open_end else ''}"
 
 
 def constant_batch(curve: SpeedCurve, noise: Sequence[float], default: int) -> ConstantBatch:
@@ -138,12 +156,17 @@ def path_saves(curve: SpeedCurve, noise: Sequence[float]) -> float:
     return max(0.0, 1 - least / sum(seconds(constant, scale) for scale in noise))
 
 
-def noise_of(steady: StabilityProfile) -> list[float]:
-    """Return the noise scale of each part of a profile's runs where it is known, in examples."""
+def noise_of(steady: StabilityProfile, scale: str | None = None) -> list[float]:
+    """Return the noise scale of each part of a profile's runs where it is known, in examples.
+
+    ``scale`` is the figure's name; None is that of gradients over Adam's second moments where the profile has
+    it in two parts at least, else that of gradients as they are.
+    """
+    name = scale or (DIVIDED if len(noise_of(steady, DIVIDED)) > 1 else SCALE)
     return [
         each.mean
         for each in steady.figures
-        if each.name == "noise_scale" and each.epoch is not None and each.mean is not None and each.mean > 0
+        if each.name == name and each.epoch is not None and each.mean is not None and each.mean > 0
     ]
 
 
@@ -155,12 +178,14 @@ class Ceilings:
         gamma: see the module; ``gamma_low`` and ``gamma_high`` are its 95 % interval over seeds, None with
             one seed or in a profile of version 0.2.0.
         batch: the constant batch of least cost.
+        path: share of the seconds that the best path of sizes saves over it on this device.
     """
 
     gamma: float
     gamma_low: float | None
     gamma_high: float | None
     batch: ConstantBatch
+    path: float
 
     def row(self) -> dict[str, object]:
         """Return the figures by name."""
@@ -174,20 +199,28 @@ class Ceilings:
             "constant_batch_low": self.batch.low,
             "constant_batch_high": self.batch.high,
             "default_batch_cost": self.batch.cost,
+            "best_path_seconds_saved": self.path,
         }
+
+    def shares(self) -> tuple[str, str]:
+        """Return the most seconds and excess steps that any schedule saves, with intervals, in words."""
+        known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
+        return (
+            _percent([None if each is None else seconds_saved(each) for each in known]),
+            _percent([None if each is None else excess_steps_saved(each) for each in known]),
+        )
 
     def said(self) -> list[str]:
         """Return them in words."""
-        known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
-        seconds = _percent([None if each is None else seconds_saved(each) for each in known])
-        steps = _percent([None if each is None else excess_steps_saved(each) for each in known])
+        seconds, steps = self.shares()
         batch = self.batch
-        end = f"{batch.high} or more" if batch.open_end else str(batch.high)
         return [
-            f"by the noise scale a constant batch of {batch.best} costs least to an equal loss, {batch.low} "
-            f"to {end} at most 5 % more, the default of {batch.default} {batch.cost:.2f} times as much",
+            f"by the noise scale a constant batch of {batch.written(batch.best)} costs least to an equal "
+            f"loss, {batch.band} at most 5 % more, the default of {batch.written(batch.default)} "
+            f"{batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             "the steps beyond the least",
+            f"on this device the best path by that model saves {self.path:.1%} of the seconds",
         ]
 
 
@@ -196,7 +229,8 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
     noise = noise_of(steady)
     if len(noise) < 2:
         return None
-    spread = next((each for each in steady.figures if each.name == SPREAD), None)
+    name = DIVIDED_SPREAD if len(noise_of(steady, DIVIDED)) > 1 else SPREAD
+    spread = next((each for each in steady.figures if each.name == name), None)
     if spread is None or spread.mean is None:  # of version 0.2.0
         gamma, low, high = spread_of(noise), None, None
     else:
@@ -206,7 +240,10 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
         gamma=gamma,
         gamma_low=low,
         gamma_high=high,
-        batch=constant_batch(curve, noise, steady.batch_size),
+        batch=replace(
+            constant_batch(curve, noise, steady.batch_size), sequence_length=steady.sequence_length
+        ),
+        path=path_saves(curve, noise),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from adasearch.analysis.ceiling_table import network_of, profiles_of_study
 from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.gather import Scope, gather
@@ -26,10 +27,8 @@ from adasearch.io.advice import command
 from adasearch.io.tables import Column, render, times
 from adasearch.io.text import wrapped
 from adasearch.objective import is_fraction
-from adasearch.profiles.clock import profile_of
-from adasearch.profiles.profile import Setting, SpeedProfile, StabilityProfile
+from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.store.store import Store
 
@@ -44,9 +43,9 @@ def _profiles_of(store: Store) -> list[tuple[SpeedProfile, StabilityProfile]]:
     A stability profile with a run that diverged predicts nothing, and is left out.
     """
     profiles = ProfileStore(store.name)
-    speed = {_key(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
+    speed = {network_of(each.setting): each for each in sorted(profiles.speed(), key=lambda p: p.created_at)}
     steady = {
-        _key(each.setting): each
+        network_of(each.setting): each
         for each in sorted(profiles.stability(), key=lambda p: p.created_at)
         if not each.diverged
     }
@@ -71,7 +70,8 @@ def outcomes_of(store: Store) -> list[Gain]:
     found = []
     for study in gathered.studies:
         pick, row = picks[study.study], rows.get(study.study)
-        traits = _of_study(study, speed, steady)
+        pair = profiles_of_study(study, speed, steady)
+        traits = None if pair is None else _traits(*pair)
         if study.scheduler == BASELINE or traits is None or not is_fraction(study.objective):
             continue  # a loss is on another scale than errors
         pairs = None if row is None else row.paired
@@ -162,22 +162,6 @@ def predict_table(
             "",
         ]
     )
-
-
-def _of_study(
-    study: StudyRecord, speed: Sequence[SpeedProfile], steady: Sequence[StabilityProfile]
-) -> Traits | None:
-    own = profile_of(study, study.device_profile, speed) if study.device_profile else None
-    network = (study.architecture, study.scale, study.fingerprint)
-    fast = (
-        [own] if own else sorted((e for e in speed if _key(e.setting) == network), key=lambda e: e.created_at)
-    )
-    calm = sorted((e for e in steady if _key(e.setting) == network), key=lambda e: e.created_at)
-    return _traits(fast[-1], calm[-1]) if fast and calm else None
-
-
-def _key(setting: Setting) -> tuple[str, str, str]:
-    return setting.architecture, setting.scale, setting.fingerprint
 
 
 def _traits(speed: SpeedProfile, steady: StabilityProfile) -> Traits:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from adasearch.analysis.critical_table import critical_cells, critical_text
 from adasearch.io.tables import Column, render
 from adasearch.io.text import wrapped
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.stability import FIGURES
 
@@ -23,16 +25,22 @@ SPEED_NOTE = (
 
 
 def profile_tables(
-    stability: Sequence[StabilityProfile], speed: Sequence[SpeedProfile], form: str = "text"
+    stability: Sequence[StabilityProfile],
+    speed: Sequence[SpeedProfile],
+    critical: Sequence[CriticalProfile] = (),
+    form: str = "text",
+    *,
+    beside: Sequence[StabilityProfile] = (),
 ) -> str:
     """Return profiles in a ``Format``; networks of the highest stability score come first.
 
-    JSON and CSV are one table of both, with raw values.
+    JSON and CSV are one table of all, with raw values. The noise scale of those ``beside`` stands with the
+    critical batch.
     """
     steady = sorted((_stability(each) for each in stability), key=_score, reverse=True)
     fast = [row for each in speed for row in _speed(each)]
     if form in ("json", "csv"):
-        return render([*steady, *fast], [], form)
+        return render([*steady, *fast, *critical_cells(critical, beside)], [], form)
     parts = []
     if steady:
         columns = [Column(name, name) for name in ("architecture", "batch", "intervals", "seeds", "diverged")]
@@ -44,6 +52,8 @@ def profile_tables(
         parts.append(render(fast, SPEED_COLUMNS, form, title="Speed, alone on the device"))
         parts.append(f"{wrapped(SPEED_NOTE)}\n")
         parts += [_line(each) for each in speed]
+    if critical:
+        parts += ["\n" if parts else "", critical_text(critical, beside, form)]
     return "".join(parts)
 
 

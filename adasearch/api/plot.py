@@ -167,6 +167,17 @@ class Plots:
             raise InputError(f"{self._store.name} has no speed profile; see adasearch.profile")
         return throughput(found)
 
+    def critical_batch(self, network: str) -> "Figure":
+        """Draw the newest measured critical batch of a network over its run, beside the noise scale."""
+        from adasearch.plots import critical_batch
+        from adasearch.profiles.profile_store import ProfileStore
+
+        store = ProfileStore(self._store.name)
+        own = [each for each in store.critical() if each.setting.architecture == network]
+        if not own:
+            raise InputError(f"{self._store.name} has no critical batch of {network}; see adasearch.profile")
+        return critical_batch(max(own, key=lambda each: each.created_at), store.stability())
+
     def score_against_gain(self) -> "Figure":
         """Draw what each scheduler gained against its network's stability score."""
         from adasearch.analysis.prediction_table import outcomes_of

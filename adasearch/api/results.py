@@ -237,7 +237,11 @@ class Results:
         return pd.DataFrame(settings_rows(found.rows, found.trials)).set_index(["architecture", "scheduler"])
 
     def profiles(self) -> "pd.DataFrame":
-        """Return the profiles as a frame: a row per batch size timed, and per figure of a stability one."""
+        """Return the profiles as a frame.
+
+        A row is a batch size that was timed, a figure of a stability profile, or a mark and size of a
+        critical batch.
+        """
         import pandas as pd
 
         return pd.DataFrame(ProfileStore(self.path).rows(), columns=SCHEMAS["profiles"].names)

@@ -214,8 +214,9 @@ def profile(
         data: likewise.
         results: likewise.
         quiet: likewise.
-        kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), or both.
-        seeds: runs of a stability profile.
+        kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), "critical"
+            (the critical batch by branches of a run), or several.
+        seeds: runs of a stability profile, or of one of the critical batch.
         options: see :class:`adasearch.api.options.Options`.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from adasearch.choices import Format, ProfileKind
+from adasearch.choices import BranchCoupling, Format, ProfileKind
 from adasearch.cli.groups import training_options
 from adasearch.cli.options import ARCHITECTURES, FORMAT, console_of
 from adasearch.errors import InputError
@@ -21,7 +21,8 @@ __all__ = ["profile"]
 @click.option(
     "--kind",
     type=click.Choice(get_args(ProfileKind)),
-    help="Only how steadily the network trains, or only how fast.  [default: both]",
+    help="Only how steadily the network trains, only how fast, or its critical batch.  "
+    "[default: the first two]",
 )
 @click.option(
     "--intervals",
@@ -30,7 +31,14 @@ __all__ = ["profile"]
     help="Length of a run at a fixed batch; --epochs 100 is the DEBA paper's.  [default: 20 and the longest "
     "window of DEBA's space (--space, else 'deba')]",
 )
-@click.option("--seeds", type=int, default=3, show_default=True, metavar="N", help="Runs at a fixed batch.")
+@click.option(
+    "--seeds", type=int, metavar="N", help="Runs at a fixed batch.  [default: 3; of --kind critical 1]"
+)
+@click.option(
+    "--coupling",
+    type=click.Choice(get_args(BranchCoupling)),
+    help="How the learning rate follows the size in --kind critical.  [default: linear for SGD, else sqrt]",
+)
 @click.option(
     "--cpus-per-worker", "threads", type=int, default=1, show_default=True, help="As in the search."
 )
@@ -50,7 +58,8 @@ def profile(
     *,
     kind: ProfileKind | None,
     intervals: int | None,
-    seeds: int,
+    seeds: int | None,
+    coupling: BranchCoupling | None,
     threads: int,
     name: str | None,
     export: str | None,
@@ -66,9 +75,13 @@ def profile(
     and let a search be judged in the time of this device, alone; have nothing else run on it meanwhile. To
     judge by another machine, export its profiles there and import them here.
 
+    --kind critical measures the critical batch: one run is branched at four marks at several batch sizes,
+    whose losses are compared after the same examples. It takes at most one and a half trainings.
+
     \b
     Example:
       adasearch profile --architecture resnet18 --architecture vit_b_16 --dataset digits
+      adasearch profile --architecture resnet18 --dataset digits --kind critical --epochs 30
       adasearch profile --export h100.parquet --device-profile h100
       adasearch profile --import h100.parquet
     """
@@ -91,14 +104,14 @@ def profile(
     wish = commands.ProfileWish(
         intervals=intervals,
         seeds=seeds,
-        kinds=get_args(ProfileKind) if kind is None else (kind,),
+        coupling=coupling,
         name=name,
         threads=threads,
         space=request.spaces[0] if request.spaces else "deba",
     )
     found = commands.profile(
         replace(request, space=None),
-        wish,
+        wish if kind is None else replace(wish, kinds=(kind,)),
         results=results,
         # What is said on the way goes to stderr where the table is for a machine.
         console=console_of(stderr=form in ("csv", "json")),

@@ -1,10 +1,11 @@
 """``adasearch advise``: does a changing batch pay here? An answer for the price of a few trainings.
 
 The cheap comes first: the profiles, what they say that any schedule can save on this device, and the constant
-batch. Where that leaves nothing to gain it stops. Else it derives two schedules, the path of least cost by
-the noise scale and the one that follows the learning rate (``lr_tail``), trains each once, and confirms what
-is faster against the tuned constant batch, looking after every few seeds
-(:mod:`adasearch.analysis.sequential`). Its studies begin with ``advise-``; the same command goes on.
+batch. Where that leaves nothing to gain it stops. Else it derives up to three schedules: the path of least
+cost by the noise scale, or along the critical batch where that was measured; ``lr_tail``, which follows the
+learning rate; and DEBA with the thresholds that follow that path. It trains each once, and confirms what is
+faster against the tuned constant batch, looking after every few seeds (:mod:`adasearch.analysis.sequential`).
+Its studies begin with ``advise-``; the same command goes on.
 """
 
 import json
@@ -14,20 +15,23 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of, path_saves
+from adasearch.analysis.ceiling_table import network_of
+from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
 from adasearch.commands._confirm import confirm
+from adasearch.commands._derived import derived_fields
 from adasearch.commands._profile import ProfileWish, profile
 from adasearch.commands._search import search
 from adasearch.errors import InputError
 from adasearch.io.progress import say
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
-from adasearch.records import Limits, Params, StudyRecord, TrialRecord, Value
+from adasearch.profiles.profile_store import ProfileStore
+from adasearch.profiles.stability import PARTS
+from adasearch.records import Params, StudyRecord, TrialRecord
+from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
-from adasearch.schedulers.base import nearest
-from adasearch.schedulers.points import Point, points_text
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.studies.settings import EPOCHS, TEXT_EPOCHS
@@ -85,8 +89,6 @@ def advise(
         raise InputError("give --architecture NAME (see 'list architectures')")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
-    if request.budget is not None:
-        raise InputError(f"advise counts in epochs: give --epochs in place of --budget {request.budget}")
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)
@@ -107,6 +109,7 @@ class _Advice:
         self._results, self._console, self._seeds = results, console, seeds
         (self._architecture,) = request.architectures
         self._profiled = 0.0  # trainings that the profiles took
+        self._sequence_length: int | None = None
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
@@ -116,18 +119,17 @@ class _Advice:
         if known is None:
             self._say("the noise scale could not be measured, so that only trainings can tell")
         else:
-            saves = path_saves(speed.curve, noise)
             for line in known.said():
                 self._say(line)
-            self._say(f"on this device the best path by that model saves {saves:.1%} of the seconds")
-            if saves < WORTH:
-                because = f"no schedule saves more than {saves:.1%} of the seconds here, by the noise scale"
+            if known.path < WORTH:
+                saved = f"{known.path:.1%}"
+                because = f"no schedule saves more than {saved} of the seconds here, by the noise scale"
                 return self._end(False, because, known.batch.best)
         reference = self._constant(steady, known.batch.best if known else None)
         if reference is None:
             return self._end(None, "no training at a constant batch came to its end", None)
         size = int(reference.params["train/batch_size"])
-        studies = self._schedules(reference, speed, noise)
+        studies = self._schedules(reference, steady, speed, noise)
         faster = [name for name, pick in self._picks().items() if name in studies and pick == "not confirmed"]
         if not faster:
             because = "no schedule that the profiles suggest was faster at an equal error"
@@ -141,8 +143,9 @@ class _Advice:
         kind = kind_of(
             self._request.source, self._architecture, sequences=self._request.sequence_length is not None
         )
-        usual = TEXT_EPOCHS if kind == "language" else EPOCHS
-        request = replace(self._request, epochs=self._request.epochs or usual, study=None)
+        request = replace(self._request, study=None)
+        if request.epochs is None and request.budget is None:
+            request = replace(request, epochs=TEXT_EPOCHS if kind == "language" else EPOCHS)
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
@@ -151,8 +154,8 @@ class _Advice:
             options=self._runtime.options,
         )
         steady, speed = found.stability[0], found.speed[0]
-        budget = request.epochs * steady.train_examples if request.epochs else 0
-        self._profiled = steady.seeds * steady.intervals * steady.interval / budget
+        self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
+        self._sequence_length = steady.sequence_length
         return steady, speed
 
     def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:
@@ -169,26 +172,35 @@ class _Advice:
         study = self._study(BASELINE)
         return None if study is None else pick_trials(*self._stored())[study.study].trial
 
-    def _schedules(self, reference: TrialRecord, speed: SpeedProfile, noise: Sequence[float]) -> list[str]:
+    def _schedules(
+        self, reference: TrialRecord, steady: StabilityProfile, speed: SpeedProfile, noise: Sequence[float]
+    ) -> list[str]:
         """Train each schedule that the profiles suggest once; return the names of their studies."""
         study = self._study(BASELINE)
         assert study is not None
-        size = int(reference.params["train/batch_size"])
-        fixed = [f"{name}={json.dumps(value)}" for name, value in reference.params.items() if "/" in name]
-        fixed = [each for each in fixed if each.startswith("train/")]
-        told: dict[str, Value] = {"mean_batch_size": size}
-        schedulers = ["lr_tail"]
-        path = scaled_path(best_path(speed.curve, noise), size, study.limits, study.budget) if noise else []
-        if path:
-            schedulers.insert(0, "ramp")
-            sgd = reference.params.get("train/optimizer") == "sgd"
-            told |= {"points": points_text(path), "coupling": "linear" if sgd else "sqrt"}
-        fixed += [f"scheduler/{name}={json.dumps(value)}" for name, value in told.items()]
+        store = Store(self._results)
+        path = self._measured(steady) or (best_path(speed.curve, noise) if noise else [])
+        history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
+        fields = derived_fields(reference, study, path, history)
+        told = {name: value for name, value in reference.params.items() if name.startswith("train/")}
+        told |= {f"scheduler/{name}": value for each in fields.values() for name, value in each.items()}
         request = replace(
-            self._request, schedulers=tuple(schedulers), fixed=(*self._request.fixed, *fixed), baseline=False
+            self._request,
+            schedulers=tuple(fields),
+            fixed=(*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in told.items())),
+            baseline=False,
         )
         self._search(request, trials=1, points=None)
-        return [found.study for name in schedulers if (found := self._study(name)) is not None]
+        return [found.study for name in fields if (found := self._study(name)) is not None]
+
+    def _measured(self, steady: StabilityProfile) -> list[int]:
+        """Return the sizes along a critical batch that was measured of the network; empty without one."""
+        stored = ProfileStore(self._results).critical()
+        own = [each for each in stored if network_of(each.setting) == network_of(steady.setting)]
+        if not own:
+            return []
+        self._say("the schedules follow its critical batch as it was measured, not the noise scale")
+        return max(own, key=lambda each: each.created_at).sizes(PARTS)
 
     def _confirmed(self, faster: Sequence[str], size: int) -> Advice:
         """Check what was faster on fresh seeds against the tuned constant batch."""
@@ -228,7 +240,9 @@ class _Advice:
             trainings=self._spent(),
         )
         word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        constant = "" if size is None else f"; a constant batch of {size} is the one to take"
+        tokens = None if size is None or self._sequence_length is None else size * self._sequence_length
+        shown = size if tokens is None else f"{tokens:,} tokens"
+        constant = "" if size is None else f"; a constant batch of {shown} is the one to take"
         told = f"; 'adasearch export {study}' takes the schedule along" if study else constant
         self._say(f"{word}: {because}{told} ({advice.trainings:.1f} trainings spent)")
         return advice
@@ -264,26 +278,3 @@ class _Advice:
 
     def _say(self, text: str) -> None:
         say(self._console, f"{self._architecture}: {text}")
-
-
-def scaled_path(sizes: Sequence[int], mean: int, limits: Limits, budget: int) -> list[Point]:
-    """Return a path of sizes over equal parts of a run as points of a ramp, smoothed, with this mean size.
-
-    A running median of three takes out what one part's estimate of the noise gets wrong. Empty where that
-    leaves one size.
-
-    >>> limits = Limits(smallest=8, largest=256)
-    >>> [str(point) for point in scaled_path([32, 32, 64, 64], 48, limits, 4000)]
-    ['32@0', '64@2000']
-    """
-    smooth = [
-        sorted(sizes[max(0, k - 1) : k + 2])[len(sizes[max(0, k - 1) : k + 2]) // 2]
-        for k in range(len(sizes))
-    ]
-    factor = mean * len(smooth) / sum(smooth)
-    points: list[Point] = []
-    for part, size in enumerate(smooth):
-        taken = nearest(size * factor, limits)
-        if not points or points[-1].batch_size != taken:
-            points.append(Point(budget * part // len(smooth), taken))
-    return points if len(points) > 1 else []

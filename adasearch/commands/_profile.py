@@ -1,7 +1,7 @@
-"""``adasearch profile``: takes a network's stability and speed profiles in this process and keeps them.
+"""``adasearch profile``: takes a network's profiles in this process and keeps them.
 
-The runs at a fixed batch are trials of phase "profile" in ``<results>/profiles/``, which go on where they
-were cut, and their summary and the speed profile are the files beside them
+The runs at a fixed batch, and the branches of one, are trials of phase "profile" in ``<results>/profiles/``,
+which go on where they were cut; what comes of them, and the speed profile, are the files beside them
 (:mod:`adasearch.profiles.profile_store`).
 """
 
@@ -9,18 +9,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
-from adasearch.choices import Format, ProfileKind
+from adasearch.choices import BranchCoupling, Format, ProfileKind
 from adasearch.environment import local_device
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.io.text import slug
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import AFTER_WINDOW, CALIBRATED
+from adasearch.runs.critical_profile import critical_profile
 from adasearch.runs.execute import with_threads
 from adasearch.runs.profile_run import ProfileRun
 from adasearch.runs.speed_profile import speed_profile
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProfileWish", "Profiles", "export_profiles", "import_profiles", "profile"]
 
-KINDS: tuple[ProfileKind, ...] = get_args(ProfileKind)
+KINDS: tuple[ProfileKind, ...] = ("stability", "speed")
+"""What is profiled where nothing else is asked for; the critical batch takes more than a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,20 @@ class ProfileWish:
     """What to profile.
 
     Args:
-        intervals: length of a run; None is the longest window of the scheduler's space and 20 more.
-        seeds: runs, at least 1.
-        kinds: "stability", "speed" or both.
+        intervals: length of a run; None is the longest window of the scheduler's space and 20 more, and for
+            the critical batch that of a training.
+        seeds: runs, at least 1; None is 3, and 1 for the critical batch.
+        kinds: "stability", "speed", "critical".
+        coupling: how the learning rate of branches follows their size; None is by the optimiser.
         name: of the speed profile; None names it after the device.
         threads: of this process on a CPU, at least 1.
         space: DEBA's, whose longest window counts.
     """
 
     intervals: int | None = None
-    seeds: int = SEEDS
+    seeds: int | None = None
     kinds: Sequence[ProfileKind] = KINDS
+    coupling: BranchCoupling | None = None
     name: str | None = None
     threads: int = 1
     space: str = "deba"
@@ -68,6 +74,8 @@ class ProfileWish:
             raise InputError(
                 f"--device-profile must be letters, digits, '_', '.' or '-' but got {self.name!r}"
             )
+        if self.coupling is not None and "critical" not in self.kinds:
+            raise InputError(f"--coupling is for --kind critical alone but got {self.coupling}")
 
 
 class Profiles(NamedTuple):
@@ -75,12 +83,17 @@ class Profiles(NamedTuple):
 
     stability: list[StabilityProfile]
     speed: list[SpeedProfile]
+    critical: list[CriticalProfile]
+    beside: list[StabilityProfile]
+    """Those of the folder, whose noise scale stands beside the critical batch."""
+    budgets: list[int]
+    """Examples of a training of each network."""
 
     def table(self, form: Format = "text") -> str:
         """Return them as a table."""
         from adasearch.analysis.profile_tables import profile_tables
 
-        return profile_tables(self.stability, self.speed, form)
+        return profile_tables(self.stability, self.speed, self.critical, form, beside=self.beside)
 
 
 def export_profiles(results: str, file: str, name: str | None = None) -> int:
@@ -119,8 +132,10 @@ def profile(
     options.check()
     if request.workers is not None and request.workers > 1:
         raise InputError(f"profiles are taken with one worker but got --workers {request.workers}")
-    if wish.intervals is not None and request.epochs is not None:
-        raise InputError("give --intervals or --epochs, not both")
+    usual = request.epochs is None and request.budget is None
+    if wish.intervals is not None and not usual:
+        flag = "epochs" if request.budget is None else "budget"
+        raise InputError(f"give --intervals or --{flag}, not both")
     space = load_space("schedulers", wish.space)
     if space.scheduler not in CALIBRATED:
         raise InputError(f"--space {wish.space} is for {space.scheduler}, not {' or '.join(CALIBRATED)}")
@@ -134,14 +149,14 @@ def profile(
         device=local_device(),
         silence_seconds=60 * options.silence_minutes,
     )
-    stability, speed = [], []
+    stability, speed, critical = [], [], []
     with StepDisplay(console) as progress:
         studies = resolve(request, nothing_stored, partial(say, console), progress)
         for study in studies:
             check_device(study.record)
         with store.locks.hold(PROFILES), with_threads(wish.threads):
             for study in studies:
-                spans = length if request.epochs is None else study.record.budget / study.record.interval
+                spans = length if usual else study.record.budget / study.record.interval
                 run = ProfileRun(
                     study=study,
                     store=store,
@@ -151,7 +166,18 @@ def profile(
                     threads=wish.threads,
                 )
                 if "stability" in wish.kinds:
-                    stability.append(stability_profile(run, math.ceil(spans), wish.seeds))
+                    stability.append(stability_profile(run, math.ceil(spans), wish.seeds or SEEDS))
                 if "speed" in wish.kinds:
                     speed.append(speed_profile(run, wish.name))
-    return Profiles(stability, speed)
+                if "critical" in wish.kinds:
+                    budget = study.record.budget
+                    if wish.intervals is not None:
+                        budget = wish.intervals * study.record.interval
+                    critical.append(critical_profile(run, budget, wish.seeds or 1, wish.coupling))
+    return Profiles(
+        stability,
+        speed,
+        critical,
+        ProfileStore(results).stability() if critical else [],
+        [study.record.budget for study in studies],
+    )

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from adasearch.plots.axes import left_title, plain_axes
     from adasearch.plots.confirmed import against_controls
     from adasearch.plots.importance import interaction_map
-    from adasearch.plots.profiles import modelled_against_measured, score_against_gain, throughput
+    from adasearch.plots.profiles import (
+        critical_batch,
+        modelled_against_measured,
+        score_against_gain,
+        throughput,
+    )
     from adasearch.plots.replay import replay_sizes
     from adasearch.plots.search import pareto
     from adasearch.plots.signals import deba_signals
@@ -26,6 +31,7 @@ __all__ = [
     "WIDTH",
     "against_controls",
     "batch_sizes",
+    "critical_batch",
     "deba_signals",
     "interaction_map",
     "left_title",
@@ -41,7 +47,7 @@ _HOMES = {
     "axes": "left_title plain_axes",
     "confirmed": "against_controls",
     "importance": "interaction_map",
-    "profiles": "modelled_against_measured score_against_gain throughput",
+    "profiles": "critical_batch modelled_against_measured score_against_gain throughput",
     "replay": "replay_sizes",
     "search": "pareto",
     "signals": "deba_signals",

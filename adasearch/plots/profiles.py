@@ -5,13 +5,21 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from adasearch.analysis.critical_table import noise_at
 from adasearch.analysis.prediction import Gain
-from adasearch.plots.axes import left_title, plain_axes, plain_ticks
-from adasearch.plots.style import ADAPTIVE, GREY, NOTEBOOK
-from adasearch.profiles.profile import SpeedProfile
+from adasearch.plots.axes import left_title, legend, over_examples, plain_axes, plain_ticks, sizes
+from adasearch.plots.style import ADAPTIVE, GREY, NOTEBOOK, Drawn, Style, Tips
+from adasearch.profiles.critical import CriticalProfile
+from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.records import TrialRecord
 
-__all__ = ["modelled_against_measured", "score_against_gain", "throughput"]
+__all__ = [
+    "critical_batch",
+    "draw_critical",
+    "modelled_against_measured",
+    "score_against_gain",
+    "throughput",
+]
 
 BAND = 0.05  # of the measured time, within which modelled time should lie
 
@@ -36,6 +44,52 @@ def throughput(profiles: Sequence[SpeedProfile]) -> Figure:
     axes.set_ylabel("examples per second,\ntimes those at the smallest size")
     left_title(axes, "What a larger batch saves on this device")
     return figure
+
+
+def critical_batch(profile: CriticalProfile, beside: Sequence[StabilityProfile] = ()) -> Figure:
+    """Draw a measured critical batch over the run, and the noise scale of profiles ``beside`` it."""
+    drawn = draw_critical(profile, beside, style=NOTEBOOK)
+    left_title(drawn.figure.axes[0], f"Critical batch of {profile.setting.architecture}")
+    return drawn.figure
+
+
+def draw_critical(profile: CriticalProfile, beside: Sequence[StabilityProfile], *, style: Style) -> Drawn:
+    """Draw the critical batch with its interval at each mark, and the noise scale; in tokens of text."""
+    figure, axes = style.axes(3.4)
+    length = profile.sequence_length or 1
+    unit = "examples" if profile.sequence_length is None else "tokens"
+    points, tips = profile.points, Tips()
+    marks = [point.mark * length for point in points]
+    if points:
+        colour, shape = style.look(0)
+        axes.vlines(
+            marks, [point.low * length for point in points], [point.high * length for point in points],
+            color=colour, lw=1.2,
+        )  # fmt: skip
+        sizes_ = [point.batch_size * length for point in points]
+        (drawn,) = axes.plot(
+            marks, sizes_, shape, ls="-", color=colour, label="critical batch", gid="critical batch"
+        )
+        ends = (f"{point.high * length:,}{' or more' if point.open_end else ''}" for point in points)
+        tips.append(
+            (
+                drawn,
+                [
+                    f"{size:,} {unit} ({point.low * length:,} to {end}) at {mark:,} {unit} seen"
+                    for mark, size, point, end in zip(marks, sizes_, points, ends, strict=True)
+                ],
+            )
+        )
+    noise = [(point.mark * length, noise_at(profile, point.mark, beside)) for point in points]
+    known = [(mark, each * length) for mark, each in noise if each is not None and each > 0]
+    if known:
+        axes.plot(*zip(*known, strict=True), "--o", color=style.grey, label="noise scale", gid="noise scale")
+        legend(figure)
+    sizes(axes)
+    axes.set_ylabel(f"batch size ({unit})")
+    over_examples(axes, f"training {unit} seen")
+    note = "Bars are 95 % intervals; the largest size that was tried may stand for a larger one."
+    return Drawn(figure, tips, note)
 
 
 def score_against_gain(outcomes: Sequence[Gain]) -> Figure:

@@ -179,6 +179,7 @@ class StabilityProfile:
         figures: empty if a run diverged: then it predicts nothing.
         seeds: runs, diverged ones included.
         diverged: runs that failed.
+        sequence_length: tokens of an example of text; None of others, and in profiles of version 0.2.0.
     """
 
     profile: str
@@ -194,6 +195,7 @@ class StabilityProfile:
     seeds: int
     diverged: int
     created_at: datetime
+    sequence_length: int | None = None
 
 
 def default_name(setting: Setting) -> str:

@@ -1,13 +1,14 @@
 """Profiles to Parquet and back: ``<results>/profiles/*.parquet``, shared by all studies of a results folder.
 
-One file per profile and network; one row per batch size of a speed profile, or per figure of a stability
-profile. Export joins such files into one that can be carried to another machine, import takes it apart.
+One file per profile and network; one row per batch size of a speed profile, per figure of a stability
+profile, or per mark and size of a critical one. Export joins such files into one that can be carried to
+another machine, import takes it apart.
 """
 
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ from adasearch.errors import InputError, one_line, text_of
 from adasearch.io.damage import say_damage
 from adasearch.io.filesystem import listed, locate, write_whole
 from adasearch.io.text import is_name, slug
+from adasearch.profiles.critical import CriticalProfile
+from adasearch.profiles.critical_rows import critical_of, critical_rows
 from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, StabilityProfile, Statistic
 from adasearch.signal_sets import SIGNAL_SETS
 from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, rows_in
@@ -25,11 +28,13 @@ from adasearch.store.schemas import SCHEMAS
 __all__ = ["ProfileStore", "profile_file"]
 
 Row = dict[str, Any]
+Profile = SpeedProfile | StabilityProfile | CriticalProfile
 _SETTING = [each.name for each in dataclasses.fields(Setting)]
 _STABILITY = [
     "subset",
     "seed",
     "train_examples",
+    "sequence_length",
     "interval",
     "intervals",
     "batch_size",
@@ -65,11 +70,16 @@ class ProfileStore:
         """Return every stability profile, by name."""
         return [_stability(rows) for rows in self._profiles() if rows[0]["kind"] == "stability"]
 
+    def critical(self) -> list[CriticalProfile]:
+        """Return every profile of the critical batch, by name."""
+        found = [rows for rows in self._profiles() if rows[0]["kind"] == "critical"]
+        return [critical_of(rows, _setting(rows[0])) for rows in found]
+
     def rows(self) -> list[Row]:
         """Return the rows of every profile, by the columns of the store."""
         return [row for rows in self._profiles() for row in rows]
 
-    def write(self, profile: SpeedProfile | StabilityProfile) -> None:
+    def write(self, profile: Profile) -> None:
         """Write a profile over its former self.
 
         Raises:
@@ -146,7 +156,8 @@ def _checked(groups: list[list[Row]]) -> list[list[Row]]:
         if not is_name(profile_file(rows)):
             raise ValueError(f"{profile_file(rows)!r} is no name of a file")
         try:
-            _ = _speed(rows).curve if rows[0]["kind"] == "speed" else _stability(rows)
+            found = READERS[rows[0]["kind"]](rows)
+            _ = found.curve if isinstance(found, SpeedProfile) else None
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"its rows are no profile ({one_line(error)})") from error
     return groups
@@ -157,10 +168,10 @@ def _parquet(rows: list[Row]) -> memoryview:
 
 
 def profile_file(rows: Sequence[Row]) -> str:
-    """Return the name of a profile's file; a stability profile's name holds its network."""
+    """Return the name of a profile's file; all but a speed profile's names hold their network."""
     row = rows[0]
     parts = [row["kind"], row["profile"]]
-    if row["kind"] not in ("speed", "stability") or None in parts:
+    if row["kind"] not in READERS or None in parts:
         raise ValueError(f"{row['profile']!r} is a profile of kind {row['kind']!r}")
     if row["kind"] == "speed":
         parts += [row["architecture"], row["scale"], row["dataset"]]
@@ -174,7 +185,7 @@ def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
+def _rows(profile: Profile) -> list[Row]:
     setting = dataclasses.asdict(profile.setting)
     shared = {
         "profile": profile.profile,
@@ -191,6 +202,10 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
             }
             for point in profile.points
         ]
+    elif isinstance(profile, CriticalProfile):
+        columns, rows = critical_rows(profile)
+        shared |= columns
+        own = rows or [{}]
     else:
         shared |= {name: getattr(profile, name) for name in _STABILITY}
         shared |= {"kind": "stability", "params": json.dumps(dict(profile.params))}
@@ -249,3 +264,11 @@ def _stability(rows: list[Row]) -> StabilityProfile:
         figures=tuple(figures),
         created_at=first["created_at"],
     )
+
+
+READERS: dict[str, Callable[[list[Row]], Profile]] = {
+    "speed": _speed,
+    "stability": _stability,
+    "critical": lambda rows: critical_of(rows, _setting(rows[0])),
+}
+"""How the rows of a profile are read, by its kind."""

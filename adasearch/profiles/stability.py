@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from adasearch.profiles.profile import Statistic
 from adasearch.records import Signals
 from adasearch.schedulers.base import variation
+from adasearch.schedulers.coupling import Noise, moments_of
 
 __all__ = [
+    "DIVIDED",
+    "DIVIDED_SPREAD",
     "FIGURES",
+    "SCALE",
     "SPREAD",
     "mean_interval",
     "noise_scale",
@@ -29,8 +33,12 @@ FIGURES = ("stability_score", "grad_norm_variation", "loss_variation", "noise_sc
 """The figures of a run, see :func:`run_figures`."""
 
 
+SCALE = "noise_scale"
 SPREAD = "noise_spread"
 """The figure that :func:`noise_spread` gives; profiles up to version 0.2.0 lack it."""
+
+DIVIDED, DIVIDED_SPREAD = "preconditioned_noise_scale", "preconditioned_noise_spread"
+"""Likewise of gradients over Adam's ``sqrt(v_hat) + eps``, where they were measured."""
 
 
 def run_figures(history: Sequence[Signals]) -> dict[str, float]:
@@ -53,23 +61,26 @@ def run_figures(history: Sequence[Signals]) -> dict[str, float]:
     }
 
 
-def noise_scale(history: Sequence[Signals]) -> float:
+def noise_scale(history: Sequence[Signals], noise: Noise = "raw") -> float:
     """Return tr(Sigma) / |G|^2 of some intervals in examples; NaN if the estimate of |G|^2 is not positive.
 
-    Each is the mean over all measured steps, since a ratio of two noisy numbers is biased.
+    Each is the mean over all measured steps, since a ratio of two noisy numbers is biased. They are those of
+    gradients as they are, or with "preconditioned" of gradients over Adam's denominator.
     """
-    rows = [row for row in history if row.grad_noise is not None and row.grad_sq_norm is not None]
-    noise = math.fsum((row.grad_noise or 0.0) * row.noise_count for row in rows)
-    square = math.fsum((row.grad_sq_norm or 0.0) * row.noise_count for row in rows)
-    return noise / square if square > 0 else math.nan
+    variance, length = moments_of(noise)
+    pairs = [(getattr(row, variance), getattr(row, length), row.noise_count) for row in history]
+    known = [each for each in pairs if None not in each]
+    total = math.fsum(one * count for one, _, count in known)
+    square = math.fsum(other * count for _, other, count in known)
+    return total / square if square > 0 else math.nan
 
 
-def noise_spread(history: Sequence[Signals], parts: int = PARTS) -> float:
+def noise_spread(history: Sequence[Signals], parts: int = PARTS, noise: Noise = "raw") -> float:
     """Return ``mean(sqrt N)^2 / mean(N)`` over equal parts of a run, N the noise scale, in (0, 1].
 
     NaN where fewer than two parts have a noise scale. See :mod:`adasearch.analysis.ceilings` for its meaning.
     """
-    scales = [noise_scale(part) for part in _parts(history, parts)]
+    scales = [noise_scale(part, noise) for part in _parts(history, parts)]
     known = [scale for scale in scales if math.isfinite(scale) and scale > 0]
     return spread_of(known) if len(known) > 1 else math.nan
 
@@ -119,12 +130,25 @@ def stability_figures(histories: Sequence[Sequence[Signals]]) -> tuple[Statistic
     """
     runs = [run_figures(history) for history in histories]
     found = [Statistic(name, None, *mean_interval([figures[name] for figures in runs])) for name in FIGURES]
-    found.append(Statistic(SPREAD, None, *mean_interval([noise_spread(history) for history in histories])))
+    found += _noise_figures(histories, "raw", scale=SCALE, spread=SPREAD)
+    if any(row.preconditioned_noise is not None for history in histories for row in history):
+        values = [noise_scale(history, "preconditioned") for history in histories]
+        found.append(Statistic(DIVIDED, None, *mean_interval(values)))
+        found += _noise_figures(histories, "preconditioned", scale=DIVIDED, spread=DIVIDED_SPREAD)
+    return tuple(found)
+
+
+def _noise_figures(
+    histories: Sequence[Sequence[Signals]], noise: Noise, *, scale: str, spread: str
+) -> list[Statistic]:
+    """Return the spread of one kind of noise scale, and the scale of each tenth of the run."""
+    spreads = [noise_spread(history, noise=noise) for history in histories]
+    found = [Statistic(spread, None, *mean_interval(spreads))]
     length = min(len(history) for history in histories)
     for tenths in zip(*(_parts(history[:length], PARTS) for history in histories), strict=True):
-        values = [noise_scale(part) for part in tenths]
-        found.append(Statistic("noise_scale", tenths[0][-1].epoch, *mean_interval(values)))
-    return tuple(found)
+        values = [noise_scale(part, noise) for part in tenths]
+        found.append(Statistic(scale, tenths[0][-1].epoch, *mean_interval(values)))
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

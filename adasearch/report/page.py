@@ -27,12 +27,22 @@ from adasearch.errors import InputError, StoreError
 from adasearch.io.filesystem import locate, write_whole
 from adasearch.io.text import counted
 from adasearch.profiles.clock import intervals_of
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import IntervalRecord, StudyRecord
 from adasearch.report.health import missing, setup, states
-from adasearch.report.pictures import network_pictures, speed_picture, states_picture
+from adasearch.report.pictures import critical_pictures, network_pictures, speed_picture, states_picture
 from adasearch.report.runs import drawn_trials, searched_importances
 from adasearch.report.svg import THEME, Picture
-from adasearch.report.tables import all_tables, cell_class, headline, holds_words, said, verdicts, words
+from adasearch.report.tables import (
+    all_tables,
+    ceilings,
+    cell_class,
+    headline,
+    holds_words,
+    said,
+    verdicts,
+    words,
+)
 from adasearch.store.store import Store
 
 __all__ = ["report"]
@@ -61,6 +71,8 @@ def report(store: Store, output: str, scope: Scope = EVERYTHING, *, progress: Pr
         raise InputError(f"--output must be a file but {output!r} is a folder")
     found = gather(store, scope)
     groups = _groups(found)
+    profiles = ProfileStore(store.name)
+    critical, steady = profiles.critical(), profiles.stability()
     sections = []
     for done, group in enumerate(groups):
         progress("drawing networks", done, len(groups))
@@ -69,9 +81,11 @@ def report(store: Store, output: str, scope: Scope = EVERYTHING, *, progress: Pr
         intervals = {
             name: rows for study in group for name, rows in intervals_of(store, study, drawn).items()
         }
-        sections.append(_section(f"network-{done}", group, found, intervals))
+        section = _section(f"network-{done}", group, found, intervals)
+        measured = critical_pictures(section.title, group[0], critical, steady)
+        sections.append(replace(section, pictures=[*section.pictures, *measured]))
     progress("drawing networks", len(groups), len(groups))
-    page = _page(store.name, found, _told_apart(sections, groups))
+    page = _page(store, found, _told_apart(sections, groups))
     files, path = locate(output, "--output")
     try:
         write_whole(files, path, memoryview(page.encode()))
@@ -128,7 +142,7 @@ def _told_apart(sections: Sequence[Section], groups: Sequence[Sequence[StudyReco
     ]
 
 
-def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
+def _page(store: Store, found: Gathered, sections: Sequence[Section]) -> str:
     chosen = {study.study for study in found.chosen}
     trials = [trial for trial in found.trials if trial.study in chosen]
     environment = Environment(
@@ -142,7 +156,7 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
     script = (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
-        name=name,
+        name=store.name,
         version=__version__,
         written=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         unlike=found.unlike,
@@ -154,11 +168,12 @@ def _page(name: str, found: Gathered, sections: Sequence[Section]) -> str:
         headline=headline(found),
         glossary=words(found),
         verdicts=verdicts(found),
+        ceilings=ceilings(store, found),
         speed=speed_picture(found.evidence, found.rows),
         sections=sections,
-        missing=missing(found, name),
+        missing=missing(found, store.name),
         states=states_picture(states(found)),
-        failures=failures(trials, name),
+        failures=failures(trials, store.name),
         setup=setup(found.chosen, trials),
         tables=all_tables(found),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from adasearch.analysis.ceiling_table import network_of
 from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.search_table import SearchRow
@@ -9,15 +10,18 @@ from adasearch.analysis.trajectory import deba_of
 from adasearch.plots.bars import draw_states, draw_time_spent
 from adasearch.plots.confirmed import draw_gains, draw_reached
 from adasearch.plots.importance import draw_importances
+from adasearch.plots.profiles import draw_critical
 from adasearch.plots.search import draw_front
 from adasearch.plots.signals import draw_deba, draw_signals
 from adasearch.plots.style import Drawn
 from adasearch.plots.trajectories import DrawnRun, draw_trajectories
+from adasearch.profiles.critical import CriticalProfile
+from adasearch.profiles.profile import StabilityProfile
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.report.runs import drawn_runs, reached_cases
 from adasearch.report.svg import PAGE, Picture, picture, themed
 
-__all__ = ["network_pictures", "speed_picture", "states_picture"]
+__all__ = ["critical_pictures", "network_pictures", "speed_picture", "states_picture"]
 
 
 @themed
@@ -78,6 +82,23 @@ def network_pictures(
         figures.append((f"What mattered: {name}", draw_importances(own, style=PAGE)))
     pictures = [picture(drawn, title, about) for title, drawn in figures]
     return [each for each in pictures if each is not None]
+
+
+@themed
+def critical_pictures(
+    about: str,
+    study: StudyRecord,
+    profiles: Sequence[CriticalProfile],
+    beside: Sequence[StabilityProfile],
+) -> list[Picture]:
+    """Return the newest measured critical batch of a study's network, if there is one."""
+    network = (study.architecture, study.scale, study.fingerprint)
+    own = [each for each in profiles if network_of(each.setting) == network]
+    if not own:
+        return []
+    newest = max(own, key=lambda each: each.created_at)
+    found = picture(draw_critical(newest, beside, style=PAGE), "Critical batch, measured", about)
+    return [] if found is None else [found]
 
 
 def _signals(run: DrawnRun) -> tuple[str, Drawn | None]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
+from adasearch.analysis.ceiling_table import CEILING_COLUMNS, ceiling_rows
+from adasearch.analysis.ceilings import MODEL_NOTE
 from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts, with_word
 from adasearch.analysis.gather import Gathered
@@ -12,8 +14,19 @@ from adasearch.analysis.verdicts import GAINS, MEANINGS
 from adasearch.io.tables import Column, number, times
 from adasearch.objective import headed, named, shown
 from adasearch.schedulers.registry import BASELINE
+from adasearch.store.store import Store
 
-__all__ = ["PageTable", "all_tables", "cell_class", "headline", "holds_words", "said", "verdicts", "words"]
+__all__ = [
+    "PageTable",
+    "all_tables",
+    "ceilings",
+    "cell_class",
+    "headline",
+    "holds_words",
+    "said",
+    "verdicts",
+    "words",
+]
 
 _WHO = [Column("architecture", "architecture"), Column("scheduler", "scheduler"), Column("words", "verdict")]
 CONFIRMED = [
@@ -131,6 +144,14 @@ def verdicts(found: Gathered) -> list[PageTable]:
         ),
     ]
     return [table for table in tables if table.rows]
+
+
+def ceilings(store: Store, found: Gathered) -> list[PageTable]:
+    """Return the table of what the profiles say that any schedule can save; none without profiles."""
+    rows = ceiling_rows(store, found.chosen)
+    title = "Ceilings before any search: a model, by the profiles"
+    table = PageTable(title=title, columns=CEILING_COLUMNS, rows=rows, note=f"{MODEL_NOTE}.")
+    return [table] if rows else []
 
 
 def _searched(row: SearchRow) -> dict[str, object]:

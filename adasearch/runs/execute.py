@@ -30,7 +30,7 @@ def run_and_keep(
     store: Store,
     *,
     device: str,
-    heard: Callable[[IntervalRecord], None],
+    heard: Callable[[IntervalRecord], bool | None],
     say: Say,
     scheduler: "BatchSizeScheduler | None" = None,
 ) -> TrialRecord:
@@ -38,7 +38,8 @@ def run_and_keep(
 
     ``data`` are None for a training function of the user's own. ``heard`` is told of each interval, ``say``
     of what a person should know; ``scheduler`` None is the task's. After Ctrl-C, or where the store cannot be
-    written, the trial's row says "running", so that it goes on another time.
+    written, the trial's row says "running", so that it goes on another time; so it does where ``heard``
+    stopped the run before its end by returning False.
 
     Raises:
         StoreError: the store cannot be written.
@@ -50,10 +51,10 @@ def run_and_keep(
 
     def on_interval(interval: IntervalRecord) -> bool:
         live.add(interval)
-        heard(interval)
+        goes_on = heard(interval) is not False
         if interval.checkpoint_seconds is not None:
             live.write_intervals()
-        return True
+        return goes_on
 
     try:
         place = torch.device(device)
@@ -61,7 +62,6 @@ def run_and_keep(
             outcome = train_function(task, place, on_interval, scheduler=scheduler, say=say)
         else:
             outcome = train_trial(task, data, place, on_interval, scheduler=scheduler, say=say)
-        assert outcome is not None, "nobody told it to stop"
     except KeyboardInterrupt:
         live.write_intervals()
         raise
@@ -71,6 +71,9 @@ def run_and_keep(
         outcome = failed(error)
         if frames := traceback_in_user_code(error):
             say(f"in your own code:\n{frames}")
+    if outcome is None:
+        live.write_intervals()
+        return live.record
     closed = live.close(outcome)
     live.keep(closed)
     store.remove_checkpoints(closed)

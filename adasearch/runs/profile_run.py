@@ -1,19 +1,23 @@
 """What the profiles of one network are taken of, and with."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from adasearch.callbacks import Progress, Say
-from adasearch.profiles.profile import Setting, here
-from adasearch.records import Params
+from adasearch.profiles.profile import DEPENDS_ON, Setting, here
+from adasearch.records import Params, TrialRecord
 from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
+from adasearch.studies.naming import study_name
 
 if TYPE_CHECKING:
     from adasearch.studies.request import ResolvedStudy
     from adasearch.tasks.base import Data
 
-__all__ = ["ProfileRun"]
+__all__ = ["ProfileRun", "is_over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,6 +44,14 @@ class ProfileRun:
         """The fields of the training, each fixed or at its default."""
         return {**self.study.train_space.fixed(), **self.study.train_space.first()}
 
+    def name(self, word: str, spans: Sequence[object]) -> str:
+        """Return a profile's name, with ``word``, that only the same runs on the same device have."""
+        record, setting = self.study.record, asdict(self.setting)
+        setting["versions"] = {name: self.setting.versions.get(name) for name in DEPENDS_ON}
+        whole = json.dumps([setting, spans, dict(sorted(self.params.items()))], sort_keys=True, default=str)
+        digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
+        return f"{study_name(record.architecture, record.scale, word, record.dataset)}-{digest}"
+
     def data(self) -> "Data | None":
         """Return the data set; None for a training function, which has its own."""
         if self.study.record.task == "own":
@@ -47,3 +59,8 @@ class ProfileRun:
         from adasearch.tasks.registry import load_data
 
         return load_data(self.study.data, progress=self.progress)
+
+
+def is_over(trial: TrialRecord) -> bool:
+    """Tell whether a run is not to be done again: a crash is, a divergence would come again."""
+    return trial.status == "complete" or trial.cause == "diverged"

@@ -1,9 +1,7 @@
 """The stability profile of a network: runs at a fixed batch, which go on where they were cut."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,19 +11,19 @@ from rich.console import Console
 from adasearch.environment import local_device, versions
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
-from adasearch.profiles.profile import DEPENDS_ON, StabilityProfile, setting_differences
+from adasearch.profiles.profile import StabilityProfile, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.quantiles import AFTER_WINDOW
 from adasearch.profiles.stability import stability_figures
 from adasearch.records import IntervalRecord, Signals, StudyRecord, TrialRecord
 from adasearch.runs.execute import run_and_keep, with_threads
 from adasearch.runs.live_trial import LiveTrial
-from adasearch.runs.profile_run import ProfileRun
+from adasearch.runs.profile_run import ProfileRun, is_over
 from adasearch.runtime import RunOptions
-from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP
+from adasearch.schedulers.by_optimizer import OPTIMIZERS
+from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP, PRECONDITIONED
 from adasearch.store.store import Store
 from adasearch.store.trials import PROFILES, begin_trial
-from adasearch.studies.naming import study_name
 
 if TYPE_CHECKING:
     from adasearch.spaces.space import Space
@@ -92,7 +90,7 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
             store.write_train_study(trial, record)
             store.write_trial(trial)
         live = LiveTrial(trial, store, intervals=kept.get(trial.trial_id, []))
-        if not _over(trial):
+        if not is_over(trial):
             data = data or run.data()
             _train(run, live, record, data, done=number * intervals, total=seeds * intervals)
         runs.append((live.record, live.intervals))
@@ -114,6 +112,7 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
         seeds=seeds,
         diverged=len(failed),
         created_at=datetime.now(timezone.utc),
+        sequence_length=record.sequence_length,
     )
     store.locks.check()
     ProfileStore(store.name).write(found)
@@ -136,23 +135,19 @@ def _train(
         device=record.device,
         heard=lambda interval: run.progress(what, done + interval.signals.interval + 1, total),
         say=run.say,
-        scheduler=FixedBatch(OBSERVED),
+        scheduler=FixedBatch(OBSERVED | (PRECONDITIONED if _divides(run) else frozenset())),
     )
 
 
-def _over(trial: TrialRecord) -> bool:
-    """Tell whether a run is not to be done again: a crash is, a divergence would come again."""
-    return trial.status == "complete" or trial.cause == "diverged"
+def _divides(run: ProfileRun) -> bool:
+    """Tell whether the optimiser is known to divide all gradients by Adam's second moments."""
+    kind = OPTIMIZERS.get(str(run.params.get("train/optimizer")))
+    return run.study.record.task != "own" and kind is not None and kind.second_moments
 
 
 def _name(run: ProfileRun, intervals: int) -> str:
-    """Return a name that only the same runs on the same device have."""
-    record, setting = run.study.record, asdict(run.setting)
-    setting["versions"] = {name: run.setting.versions.get(name) for name in DEPENDS_ON}
-    spans = [record.subset, record.seed, record.train_examples, record.interval, intervals]
-    whole = json.dumps([setting, spans, dict(sorted(run.params.items()))], sort_keys=True, default=str)
-    digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
-    return f"{study_name(record.architecture, record.scale, 'fixed', record.dataset)}-{digest}"
+    record = run.study.record
+    return run.name("fixed", [record.subset, record.seed, record.train_examples, record.interval, intervals])
 
 
 def with_profile(

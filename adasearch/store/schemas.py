@@ -119,5 +119,11 @@ SCHEMAS: dict[Table, pa.Schema] = {
         high=_floats,
         seeds=_ints,
         diverged=_ints,
+        sequence_length=_ints,
+        # one row per mark and size of a critical profile: how far its loss lies above a smaller one's
+        budget=_ints,
+        base_batch_size=_ints,
+        coupling=_texts,
+        mark=_ints,
     ),
 }

@@ -155,6 +155,29 @@ class Checkpoints:
             self._say(f"checkpoint {path.rpartition('/')[2]} is passed over: {why}")
         return None
 
+    def branch(self, intervals: int, folder: str, decision: Decision) -> bool:
+        """Let another trial go on from this one's state after so many intervals, with another decision.
+
+        ``folder`` is of its checkpoints; it must be told what this one is. Returns False where there is no
+        such state.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        found = (self._read(path) for path in self._paths() if _intervals(path) == intervals)
+        state = next(found, {})
+        identity = state.pop("identity", None)
+        if identity is None:
+            return False
+        told = asdict(decision)
+        if "controller" in state:  # of a training function: what was drawn ahead had the former size
+            sampler = {**state["controller"]["sampler"], "batch_size": decision.batch_size, "drawn": []}
+            state["controller"] |= {"decision": told, "sampler": sampler}
+        else:
+            state["progress"]["decision"] = told
+        Checkpoints(folder).write(intervals, state, identity[1:])
+        return True
+
     def _remove_others(self, intervals: int) -> None:
         """Remove what is older than the newest two, and what a former attempt wrote ahead of them."""
         paths = self._paths()

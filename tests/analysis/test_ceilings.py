@@ -1,15 +1,25 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from adasearch.analysis.ceilings import ceilings_of, constant_batch, excess_steps_saved, seconds_saved
+from adasearch.analysis.ceiling_table import ceiling_rows
+from adasearch.analysis.ceilings import (
+    ceilings_of,
+    constant_batch,
+    excess_steps_saved,
+    noise_of,
+    seconds_saved,
+)
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile, Statistic
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import SPREAD, noise_spread, stability_figures
 from adasearch.records import Signals
-from tests.profile_rows import stability_of
-from tests.rows import STUDY
+from adasearch.store import Store
+from tests.profile_rows import speed_of, stability_of
+from tests.rows import STUDY, study_of
 from tests.schedulers.rows import row
 
 STEADY = stability_of(STUDY)
@@ -113,3 +123,39 @@ def test_a_profile_of_an_older_version_has_the_ceiling_of_its_means() -> None:
 
 def test_a_profile_without_a_noise_scale_says_nothing() -> None:
     assert ceilings_of(linear(1.0, 0.001), replace(STEADY, figures=())) is None
+
+
+def test_table_of_searched_networks_holds_the_ceilings_of_their_profiles(tmp_path: Path) -> None:
+    store, profiles = Store(str(tmp_path)), ProfileStore(str(tmp_path))
+    assert ceiling_rows(store, [STUDY]) == []
+    run = [row(k, noise=4.0 if k < 50 else 16.0, square=1.0, count=1) for k in range(100)]
+    fast, steady = speed_of(STUDY), profile(run)
+    profiles.write(fast)
+    assert ceiling_rows(store, [STUDY]) == []
+    profiles.write(steady)
+    found = ceilings_of(fast.curve, steady)
+    assert found is not None
+    (shown,) = ceiling_rows(store, [STUDY, study_of("constant")])  # a row for each network
+    assert (shown["seconds"], shown["steps"]) == found.shares()
+    assert (shown["path"], shown["larger"]) == (found.path, 1.0)
+    assert shown["batch"] == f"{found.batch.best} ({found.batch.low} to {found.batch.high})"
+    assert shown["default"] == f"32: {found.batch.cost:.2f} times as much"
+    profiles.write(replace(steady, sequence_length=8))
+    (text,) = ceiling_rows(store, [STUDY])
+    assert str(text["default"]).startswith("256 tokens: ")
+    profiles.write(replace(steady, diverged=1))
+    assert ceiling_rows(store, [STUDY]) == []
+
+
+def test_noise_of_preconditioned_gradients_counts_where_it_was_measured() -> None:
+    history = [
+        row(k, noise=5.0, square=1.0, count=1, divided_noise=1.0 if k < 50 else 9.0, divided_square=1.0)
+        for k in range(100)
+    ]
+    steady = profile(history)
+    assert noise_of(steady) == [1.0] * 5 + [9.0] * 5
+    assert noise_of(steady, "noise_scale") == [5.0] * 10
+    found = ceilings_of(linear(1.0, 0.001), steady)
+    assert found is not None
+    assert found.gamma == pytest.approx(0.8)
+    assert found.batch.best == round(math.sqrt(1000 * 5))

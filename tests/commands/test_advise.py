@@ -1,18 +1,25 @@
 """Does it pay? The steps from profiles to an answer."""
 
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
+from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
-from adasearch.commands._advise import scaled_path
+from adasearch.commands._derived import derived_fields, scaled_path
 from adasearch.errors import InputError
 from adasearch.limits import Limits
 from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.schedulers.registry import make_scheduler
 from adasearch.store import Store
 from adasearch.studies.request import Request
+from adasearch.studies.resolve import resolve
+from adasearch.studies.wanted import nothing_stored
+from tests.rows import STUDY, study_of, trial_of
+from tests.schedulers.rows import row
 
 FLAT = SpeedCurve(sizes=(1, 1024), step_seconds=(1.001, 2.024), measure_seconds={})  # 1 + B / 1000
 BOUND = SpeedCurve(sizes=(16, 1024), step_seconds=(16.0, 1024.0), measure_seconds={})  # by examples alone
@@ -47,12 +54,33 @@ def test_noise_that_stands_still_leaves_no_path() -> None:
     assert scaled_path([500] * 10, 500, Limits(smallest=16, largest=1024), 1000) == []
 
 
+def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_rule() -> None:
+    reference = trial_of(study_of("constant"), 0, params={"train/batch_size": 32, "train/optimizer": "adamw"})
+    history = [
+        row(k, examples=80 * (k + 1), mean_norm=1.0 + 0.1 * (k % 3), mean_variance=1.0 + 0.2 * (k % 5))
+        for k in range(20)
+    ]
+    found = derived_fields(reference, STUDY, [16, 16, 32, 64, 64], history)
+    assert found["lr_tail"] == {"mean_batch_size": 32}
+    assert found["ramp"] == {"points": "16@0, 27@640, 53@960", "coupling": "sqrt"}
+    assert (found["deba"]["gradient"], found["deba"]["coupling"]) == ("mean_gradient", "sqrt")
+    for name, fields in found.items():
+        make_scheduler(name, fields)
+    told = [f"scheduler/{name}={json.dumps(each)}" for one in found.values() for name, each in one.items()]
+    request = small(schedulers=tuple(found), baseline=False, fixed=tuple(told))
+    for study in resolve(request, nothing_stored, lambda _: None, no_progress):  # a search takes them so
+        fields = {f"scheduler/{name}": each for name, each in found[study.record.scheduler].items()}
+        assert fields.items() <= study.scheduler_space.fixed().items()
+    assert list(derived_fields(reference, STUDY, [32] * 5, history)) == ["lr_tail"]
+    assert list(derived_fields(reference, STUDY, [], [])) == ["lr_tail"]
+
+
 @pytest.mark.parametrize(
     ("changed", "seeds", "said"),
     [
         ({"architectures": ()}, 12, "give --architecture"),
         ({"schedulers": ("deba",)}, 12, "derives its schedules itself"),
-        ({"epochs": None, "budget": "2ex"}, 12, "give --epochs in place of --budget 2ex"),
+        ({"budget": "2ex"}, 12, "give --epochs or --budget, not both"),
         ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
     ],
 )
@@ -70,6 +98,36 @@ def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
     assert found.pays is False
     assert found.trainings == pytest.approx(1.0, abs=0.15)
     assert Store(str(tmp_path)).studies() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "examples"),
+    [
+        ({"epochs": None, "budget": "600ex"}, 600),
+        (
+            {
+                "architectures": ("gpt",),
+                "dataset": "python_source",
+                "sequence_length": 16,
+                "subset": 100,
+                "epochs": None,
+                "budget": "960tokens",
+                "interval": "160tokens",
+                "fixed": ("train/batch_size=4",),
+            },
+            60,
+        ),
+    ],
+)
+def test_a_budget_in_examples_or_tokens_is_the_length_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], examples: int
+) -> None:
+    monkeypatch.setattr(_advise, "WORTH", 1.0)
+    monkeypatch.setattr(_advise._Advice, "_constant", lambda *_: None)  # where there is no noise scale
+    (found,) = advise(small(**changed), Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    assert found.trainings == pytest.approx(1.0, abs=0.15)
+    (trial,) = Store(str(tmp_path)).trials("profiles")
+    assert trial.examples_seen == pytest.approx(examples, abs=32)
 
 
 @pytest.mark.ray

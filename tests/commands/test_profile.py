@@ -12,7 +12,7 @@ from adasearch.cli.main import main
 from adasearch.io.progress import StepDisplay
 from adasearch.profiles import profile
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.profiles.stability import FIGURES, SPREAD
+from adasearch.profiles.stability import DIVIDED, DIVIDED_SPREAD, FIGURES, SPREAD
 from adasearch.records import IntervalRecord
 from adasearch.runs import speed, speed_profile, stability_profile
 from adasearch.store import Store
@@ -87,6 +87,28 @@ def test_profile_of_both_kinds_is_printed_and_kept(shell: Shell) -> None:
     assert study is not None
     assert study.study == steady.profile
     assert shell.store.studies() == []  # no study of a search
+
+
+def test_profile_of_an_adam_run_has_the_noise_of_preconditioned_gradients(shell: Shell) -> None:
+    adam = ["--set", "train/optimizer=adamw", "--set", "train/lr=0.01"]
+    shell(
+        "profile",
+        "--architecture",
+        NET,
+        *TINY,
+        *adam,
+        "--kind",
+        "stability",
+        "--seeds",
+        "1",
+        "--intervals",
+        "4",
+    )
+    (steady,) = shell.profiles.stability()
+    assert {each.name for each in steady.figures} == {*FIGURES, SPREAD, DIVIDED, DIVIDED_SPREAD}
+    (trial,) = shell.store.trials("profiles")
+    rows = shell.store.intervals("profiles")[trial.trial_id]
+    assert all(row.signals.preconditioned_noise is not None for row in rows)
 
 
 def test_same_command_finds_its_profiles_and_more_seeds_add_runs(
@@ -216,6 +238,7 @@ def test_profiles_are_exported_and_imported(shell: Shell) -> None:
         ([*PROFILE, "--cpus-per-worker", "0"], "--cpus-per-worker must be at least 1 but got 0"),
         ([*PROFILE, "--device-profile", "a/b"], "--device-profile must be letters, digits"),
         ([*PROFILE, "--intervals", "5", "--epochs", "5"], "give --intervals or --epochs, not both"),
+        ([*PROFILE, "--intervals", "5", "--budget", "90ex"], "give --intervals or --budget, not both"),
         ([*PROFILE, "--space", "debba"], "unknown space for schedulers 'debba'"),
         ([*PROFILE, "--space", "adabatch"], "--space adabatch is for adabatch, not deba"),
         (["profile", "--architecture", "resnet19"], "unknown architecture 'resnet19'"),

@@ -6,10 +6,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from adasearch.analysis.prediction import Gain, Traits
-from adasearch.plots.profiles import modelled_against_measured, score_against_gain, throughput
-from tests.plots.figures import points
-from tests.profile_rows import speed_of
-from tests.rows import study_of, trial_of
+from adasearch.plots.profiles import (
+    critical_batch,
+    draw_critical,
+    modelled_against_measured,
+    score_against_gain,
+    throughput,
+)
+from adasearch.profiles.profile import Statistic
+from tests.plots.figures import PAGE, points, told
+from tests.profile_rows import speed_of, stability_of
+from tests.profiles.test_critical import excess, profile_of
+from tests.rows import STUDY, study_of, trial_of
 
 
 def test_throughput_is_relative_to_the_smallest_size() -> None:
@@ -48,6 +56,24 @@ def test_modelled_against_measured_draws_trials_with_both() -> None:
     assert points(modelled_against_measured(trials), "resnet18") == [(10.0, 9.0)]
 
 
-@pytest.mark.parametrize("figure", [throughput([]), score_against_gain([]), modelled_against_measured([])])
+def test_critical_batch_stands_over_the_run_beside_the_noise_scale_in_tokens_of_text() -> None:
+    profile = profile_of(
+        excess(1000, 32, 0.0), excess(1000, 64, 1.0), excess(4000, 32, 0.0), excess(4000, 64, 0.0)
+    )
+    noise = tuple(
+        Statistic("noise_scale", epoch, scale, None, None) for epoch, scale in ((4.0, 40.0), (20.0, 90.0))
+    )
+    figure = critical_batch(profile, [replace(stability_of(STUDY), figures=noise)])
+    assert points(figure, "critical batch") == [(1000, 32), (4000, 64)]
+    assert points(figure, "noise scale") == [(1000, 40), (4000, 90)]
+    tokens = draw_critical(replace(profile, sequence_length=8), [], style=PAGE)
+    assert points(tokens.figure, "critical batch") == [(8000, 256), (32000, 512)]
+    assert told(tokens)[1] == "512 tokens (512 to 512 or more) at 32,000 tokens seen"
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [throughput([]), score_against_gain([]), modelled_against_measured([]), critical_batch(profile_of())],
+)
 def test_nothing_to_draw_is_no_error(figure: Figure) -> None:
     figure.canvas.draw()

@@ -26,9 +26,11 @@ def store(tmp_path: Path) -> ProfileStore:
 
 def test_profiles_come_back_as_they_were(store: ProfileStore) -> None:
     store.write(SPEED)
+    text = replace(STEADY, profile="text-f00d", sequence_length=128)
     store.write(STEADY)
+    store.write(text)
     assert store.speed() == [SPEED]
-    assert store.stability() == [STEADY]
+    assert store.stability() == [STEADY, text]
 
 
 def test_profiles_that_older_versions_stored_are_read_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from adasearch.profiles.profile import here, setting_differences
 from adasearch.profiles.stability import (
+    DIVIDED,
+    DIVIDED_SPREAD,
     FIGURES,
     SPREAD,
     mean_interval,
@@ -102,3 +104,23 @@ def test_profile_of_the_same_circumstances_fits() -> None:
     assert setting_differences(SETTING, replace(SETTING, versions={"torch": "2.6", "python": "3.12"})) == []
     gpu = replace(SETTING, device="cuda")
     assert setting_differences(gpu, replace(gpu, threads=8)) == []
+
+
+def test_noise_of_preconditioned_gradients_has_figures_of_its_own_where_it_was_measured() -> None:
+    plain = run([1.0] * 20)
+    known = {each.name for each in stability_figures([plain])}
+    assert known == {*FIGURES, SPREAD}
+    divided = [
+        replace(row, preconditioned_noise=10.0 if k < 10 else 90.0, preconditioned_sq_norm=1.0)
+        for k, row in enumerate(plain)
+    ]
+    found = stability_figures([divided])
+    figures = {each.name: each.mean for each in found if each.epoch is None}
+    weights = [k + 1 for k in range(20)]  # the steps that were measured
+    whole = (10 * sum(weights[:10]) + 90 * sum(weights[10:])) / sum(weights)
+    assert figures[DIVIDED] == pytest.approx(whole)
+    assert figures[DIVIDED_SPREAD] == pytest.approx(0.8)  # of 10 and 90, as of 1 and 9
+    assert [each.mean for each in found if each.name == DIVIDED and each.epoch is not None] == [10.0] * 5 + [
+        90.0
+    ] * 5
+    assert figures["noise_scale"] == pytest.approx(4.0)

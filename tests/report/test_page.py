@@ -20,11 +20,15 @@ from adasearch.cli.main import main
 from adasearch.errors import InputError
 from adasearch.plots.signals import draw_signals
 from adasearch.plots.style import Drawn
+from adasearch.profiles.profile import Statistic
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import TrialRecord
 from adasearch.report import report
 from adasearch.report.runs import drawn_runs, reached_cases, searched_importances
 from adasearch.report.svg import PAGE, THEME, picture, themed
 from adasearch.store import Store
+from tests.profile_rows import speed_of, stability_of
+from tests.profiles.test_critical import excess, profile_of
 from tests.reported import HOSTILE, add_confirmed, add_hostile, write_large
 from tests.rows import at_marks, enough, interval_at, study_of, trial_of
 
@@ -149,6 +153,23 @@ def test_more_trials_than_are_drawn_are_thinned_and_counted(tmp_path: Path) -> N
 def test_folder_without_a_study_is_a_page_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     assert "There is no study in this folder yet" in written(tmp_path / "results", tmp_path)
+
+
+def test_profiles_say_what_can_be_saved_and_show_the_critical_batch(tmp_path: Path) -> None:
+    store, profiles = Store(str(tmp_path / "results")), ProfileStore(str(tmp_path / "results"))
+    store.write_study(DEBA)
+    assert "Ceilings" not in Page(written(tmp_path / "results", tmp_path)).text
+    noise = tuple(
+        Statistic("noise_scale", epoch, scale, None, None) for epoch, scale in ((1.0, 40), (20.0, 90))
+    )
+    profiles.write(replace(stability_of(DEBA), figures=noise))
+    profiles.write(speed_of(DEBA))
+    profiles.write(profile_of(excess(1000, 32, 0.0), excess(1000, 64, 1.0)))
+    text = Page(written(tmp_path / "results", tmp_path)).text
+    for part in ("Ceilings before any search: a model", "best constant batch", "McCandlish's model"):
+        assert part in text
+    assert "Critical batch, measured" in text
+    assert "32 examples (32 to 32) at 1,000 examples seen" in text
 
 
 def test_study_that_has_only_begun_shows_what_is_there(tmp_path: Path) -> None:
