@@ -22,6 +22,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adasearch.counts import size
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile
 from adasearch.profiles.stability import SPREAD, spread_of
@@ -176,16 +177,20 @@ class Ceilings:
             "default_batch_cost": self.batch.cost,
         }
 
-    def said(self) -> list[str]:
-        """Return them in words."""
+    def said(self, sequence_length: int | None = None) -> list[str]:
+        """Return them in words; in tokens where the length of a sequence is given."""
         known = (self.gamma, self.gamma_high, self.gamma_low)  # a smaller gamma is a higher ceiling
         seconds = _percent([None if each is None else seconds_saved(each) for each in known])
         steps = _percent([None if each is None else excess_steps_saved(each) for each in known])
         batch = self.batch
-        end = f"{batch.high} or more" if batch.open_end else str(batch.high)
+        best, low, high, default = (
+            size(each, sequence_length) for each in (batch.best, batch.low, batch.high, batch.default)
+        )
+        end = f"{high} or more" if batch.open_end else high
+        unit = "" if sequence_length is None else " tokens"
         return [
-            f"by the noise scale a constant batch of {batch.best} costs least to an equal loss, {batch.low} "
-            f"to {end} at most 5 % more, the default of {batch.default} {batch.cost:.2f} times as much",
+            f"by the noise scale a constant batch of {best}{unit} costs least to an equal loss, {low} "
+            f"to {end} at most 5 % more, the default of {default} {batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             "the steps beyond the least",
         ]

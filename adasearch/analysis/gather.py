@@ -5,7 +5,7 @@ baselines, and those of other studies that were confirmed where p values are cor
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.confirmed_runs import confirmed_rows
@@ -96,9 +96,20 @@ def gather(
         studies=found.studies,
         trials=found.trials,
         unlike=found.unlike,
-        rows=[row for row in search_rows(found.studies, found.trials) if row.study in names],
+        rows=[
+            _with_bits(store, row) for row in search_rows(found.studies, found.trials) if row.study in names
+        ],
         evidence=_evidence(store, found, margin, device_profile),
     )
+
+
+def _with_bits(store: Store, row: SearchRow) -> SearchRow:
+    """Return a row with its trial's bits per byte at the end, where it is a language model's and has them."""
+    if row.sequence_length is None or row.trial_id is None:
+        return row
+    intervals = store.intervals(row.study, [row.trial_id]).get(row.trial_id, [])
+    known = [each.metrics["bits_per_byte"] for each in intervals if "bits_per_byte" in each.metrics]
+    return replace(row, bits_per_byte=known[-1]) if known else row
 
 
 def select(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch import counts
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of, path_saves
 from adasearch.analysis.gather import gather
 from adasearch.analysis.selection import pick_trials
@@ -107,6 +108,7 @@ class _Advice:
         self._results, self._console, self._seeds = results, console, seeds
         (self._architecture,) = request.architectures
         self._profiled = 0.0  # trainings that the profiles took
+        self._length: int | None = None  # tokens of an example, of a language model
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
@@ -117,7 +119,7 @@ class _Advice:
             self._say("the noise scale could not be measured, so that only trainings can tell")
         else:
             saves = path_saves(speed.curve, noise)
-            for line in known.said():
+            for line in known.said(self._length):
                 self._say(line)
             self._say(f"on this device the best path by that model saves {saves:.1%} of the seconds")
             if saves < WORTH:
@@ -151,6 +153,7 @@ class _Advice:
             options=self._runtime.options,
         )
         steady, speed = found.stability[0], found.speed[0]
+        self._length = steady.setting.sequence_length
         budget = request.epochs * steady.train_examples if request.epochs else 0
         self._profiled = steady.seeds * steady.intervals * steady.interval / budget
         return steady, speed
@@ -228,9 +231,10 @@ class _Advice:
             trainings=self._spent(),
         )
         word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        constant = "" if size is None else f"; a constant batch of {size} is the one to take"
-        told = f"; 'adasearch export {study}' takes the schedule along" if study else constant
-        self._say(f"{word}: {because}{told} ({advice.trainings:.1f} trainings spent)")
+        best = None if size is None else counts.told(size, self._length)
+        constant = "" if best is None else f"; a constant batch of {best} is the one to take"
+        then = f"; 'adasearch export {study}' takes the schedule along" if study else constant
+        self._say(f"{word}: {because}{then} ({advice.trainings:.1f} trainings spent)")
         return advice
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:

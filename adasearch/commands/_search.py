@@ -262,6 +262,7 @@ def _goals(sources: "Sequence[OptunaSource]") -> list[Goal]:
             trials=plan.trials,
             finished=_ended(plan.stored),
             best=min((trial.known_error for trial in complete(plan.stored)), default=None),
+            sequence_length=plan.study.sequence_length,
         )
         for plan in (source.plan for source in sources)
     ]

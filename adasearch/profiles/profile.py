@@ -49,6 +49,8 @@ class Setting:
         device_name: what the maker calls it.
         driver: its driver's version; None where it has none.
         versions: of the packages.
+        sequence_length: tokens of an example of a language task; None elsewhere, and in profiles of a version
+            that did not store it.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class Setting:
     device_name: str
     driver: str | None
     versions: Params = field(default_factory=dict)
+    sequence_length: int | None = None
 
     @property
     def network(self) -> tuple[str, str]:
@@ -84,8 +87,8 @@ def setting_differences(there: Setting, here: Setting) -> list[str]:
             found += [f"{package} {old}, not {new}" for package, old, new in pairs if old != new]
         elif name == "fingerprint" and one != other and there.dataset == here.dataset:
             found.append(f"other images under the name {here.dataset}")
-        elif name == "dataset" or (name == "threads" and here.device != "cpu"):
-            continue
+        elif name in ("dataset", "sequence_length") or (name == "threads" and here.device != "cpu"):
+            continue  # which the fingerprint tells, or which do not matter
         elif one != other:
             label = {"fingerprint": "dataset", "device_name": "device"}.get(name, name)
             was, now = (there.dataset, here.dataset) if name == "fingerprint" else (one, other)
@@ -219,13 +222,18 @@ def profile_command(of: Setting | StudyRecord, results: str, **flags: object) ->
     threads = of.threads if isinstance(of, Setting) and of.device == "cpu" and of.threads > 1 else None
     if isinstance(of, StudyRecord):
         flags = {name: getattr(of, name) for name in SELECTED} | {"seed": of.seed or None} | flags
+        flags["tokenizer"] = of.tokenizer
+    text = of.sequence_length is not None
+    own = source == "own"  # the data of a training function are called so
     return command(
         "profile",
         results=results,
-        architecture=of.architecture,
+        train=of.architecture if own else None,
+        architecture=None if own else of.architecture,
         scale=None if of.scale == "nano" else of.scale,
-        dataset=None if source == "digits" else source,
-        image_size=size,
+        dataset=None if source == "digits" or own else source,
+        image_size=None if text else size,
+        sequence_length=size if text else None,
         precision=None if of.precision == "float32" else of.precision,
         compile=of.compile,
         per_example=of.per_example,
@@ -250,4 +258,5 @@ def here(study: StudyRecord, threads: int) -> Setting:
         device_name=device_name(study.device),
         driver=driver_version(study.device),
         versions=study.versions,
+        sequence_length=study.sequence_length,
     )

@@ -205,7 +205,7 @@ def _rows(profile: SpeedProfile | StabilityProfile) -> list[Row]:
 
 def _setting(row: Row) -> Setting:
     for name in _SETTING:
-        if row[name] is None and name != "driver":
+        if row[name] is None and name not in ("driver", "sequence_length"):
             raise ValueError(f"{name} is missing")
     return Setting(**{**{name: row[name] for name in _SETTING}, "versions": plain(row["versions"])})
 

@@ -100,6 +100,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         device_name=_texts,
         driver=_texts,
         versions=_texts,
+        sequence_length=_ints,
         created_at=_time,
         batch_size=_ints,
         # one row per batch size of a speed profile
