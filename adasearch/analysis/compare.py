@@ -109,6 +109,7 @@ def compare(
             table,
             *(wrapped(note, width) for note in notes(found.chosen)),
             *unfinished(rows),
+            *(wrapped(line, width) for line in found.parted),
             *_failed(found, store.name),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),

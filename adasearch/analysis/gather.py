@@ -11,7 +11,7 @@ from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.paired_tests import check_margin
 from adasearch.analysis.search_table import SearchRow, search_rows
-from adasearch.analysis.selection import baseline_of
+from adasearch.analysis.selection import baseline_of, parted_by_code
 from adasearch.errors import InputError, unknown
 from adasearch.objective import ERROR
 from adasearch.profiles.clock import intervals_of, judged, remodelled
@@ -53,7 +53,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """A selection with the rows of the chosen studies: those of the search, and what was confirmed."""
+    """A selection with the rows of the chosen studies: those of the search, and what was confirmed.
+
+    ``parted`` tells which of them have no reference because that is of another source, a line each.
+    """
 
     chosen: Sequence[StudyRecord]
     studies: Sequence[StudyRecord]
@@ -61,6 +64,7 @@ class Gathered:
     unlike: str
     rows: Sequence[SearchRow]
     evidence: Sequence[ConfirmedRow]
+    parted: Sequence[str] = ()
 
 
 def mark(unlike: str) -> str:
@@ -100,6 +104,13 @@ def gather(
             _with_bits(store, row) for row in search_rows(found.studies, found.trials) if row.study in names
         ],
         evidence=_evidence(store, found, margin, device_profile),
+        parted=[
+            f"{record.study}: no reference, since {other.study} was searched with another source of "
+            f"{record.architecture}; where their trials may still be compared, go on with either and "
+            "--accept-changed-code"
+            for record in found.chosen
+            if (other := parted_by_code(record, found.folder)) is not None
+        ],
     )
 
 

@@ -30,10 +30,11 @@ def missing(found: Gathered, results: str) -> list[str]:
     if not found.chosen:
         begins = command("search", results=results, architecture="resnet18")
         return [f"There is no study in this folder yet: '{begins}' begins one."]
-    lines = unfinished(found.rows)
+    lines = [*unfinished(found.rows), *found.parted]
     confirmed = {row.study for row in found.evidence}
     for row in found.rows:
-        if row.verdict == "no reference":
+        parted = any(line.startswith(f"{row.study}:") for line in found.parted)
+        if row.verdict == "no reference" and not parted:
             lines.append(f"{row.study}: there is no complete constant trial to compare it with")
     open_ = [
         r.study for r in found.rows if r.scheduler != BASELINE and r.trial_id and r.study not in confirmed

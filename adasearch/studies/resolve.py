@@ -106,9 +106,10 @@ def _of_function(
     """Return the studies of a training function of the user's own, whose first steps are tried for it."""
     fixed = request.settings(request.schedulers)
     defaults = {each: _defaults(request, function, each, stored) for each in schedulers}
-    for each in defaults.values():
-        if each.stored is not None:
-            check_code(each.stored, request.accept_changed_code, say)
+    compared = stored(_name(request, function, BASELINE, stored))  # whether it is searched here or not
+    known = [each for each in (compared, *(found.stored for found in defaults.values())) if each is not None]
+    for study in {each.study: each for each in known}.values():
+        check_code(study, request.accept_changed_code, say)
     spaces = {each: _scheduler_space(request, each, defaults[each], fixed) for each in schedulers}
     learnt = learn(request, [(each, defaults[each], spaces[each]) for each in schedulers], fixed)
     return [
