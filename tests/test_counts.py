@@ -252,7 +252,7 @@ def test_nothing_is_guessed_of_a_language_model_but_its_ceiling(tmp_path: Path) 
     profiles.write(stability_of(DEBA))
     row = json.loads(predict_table(Store(str(tmp_path)), form="json"))["rows"][0]
     assert (row["networks"], row["speedup_mean"], row["sequence_length"]) == (0, None, LENGTH)
-    assert "of a language model nothing but the ceiling is told" in " ".join(
+    assert "of language models and training functions nothing but the ceiling is told" in " ".join(
         predict_table(Store(str(tmp_path))).split()
     )
 

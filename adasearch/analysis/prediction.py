@@ -69,6 +69,11 @@ class Traits:
     sequence_length: int | None = None
 
     @property
+    def classifies(self) -> bool:
+        """Whether its errors are those of classification, which others' tell something of."""
+        return self.sequence_length is None and self.dataset != "own"
+
+    @property
     def network(self) -> tuple[str, str]:
         """What is held out when the guesses are checked."""
         return self.architecture, self.scale

@@ -21,7 +21,7 @@ from adasearch.analysis.prediction import (
 )
 from adasearch.analysis.profile_advice import profile_line, told, without_profile
 from adasearch.analysis.selection import pick_trials
-from adasearch.analysis.shipped import NOTES, SHIPPED_NOTE, TEXT_NOTE, shipped_outcomes
+from adasearch.analysis.shipped import LOSS_NOTE, NOTES, SHIPPED_NOTE, shipped_outcomes
 from adasearch.counts import headed
 from adasearch.errors import InputError
 from adasearch.io.advice import command
@@ -141,7 +141,7 @@ def predict_table(
         networks = {each.traits.network for each in outcomes if each.scheduler == scheduler}
         few = len(networks) <= MIN_NETWORKS  # one of which may be that which is guessed
         others = [each for each in shipped_outcomes() if few and each.traits.network not in networks]
-        images = [each for each in wanted if each.sequence_length is None]
+        images = [each for each in wanted if each.classifies]
         known_elsewhere |= bool(images) and any(each.scheduler == scheduler for each in others)
         gains = [*outcomes, *others]
         guesses += [predict(each, scheduler, gains if each in images else []) for each in _sorted(wanted)]
@@ -157,7 +157,7 @@ def predict_table(
     notes = [
         *([MODEL_NOTE] if any(ceilings[each] for each in shown) else []),
         *([SHIPPED_NOTE] if known_elsewhere else []),
-        *([TEXT_NOTE] if any(each.sequence_length is not None for each in shown) else []),
+        *([LOSS_NOTE] if any(not each.classifies for each in shown) else []),
         *NOTES,
     ]
     return "\n".join(

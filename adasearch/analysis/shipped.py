@@ -6,16 +6,16 @@ from pathlib import Path
 from adasearch.analysis.prediction import Gain, Traits, worth_growing
 from adasearch.counts import told, unit_of
 
-__all__ = ["NOTES", "SHIPPED_NOTE", "TEXT_NOTE", "ceiling_said", "shipped_outcomes"]
+__all__ = ["LOSS_NOTE", "NOTES", "SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
 
 SHIPPED_NOTE = (
     "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
     "4,000 images of CIFAR-10, one CPU core) stand beside them"
 )
 
-TEXT_NOTE = (
-    "of a language model nothing but the ceiling is told: what the other networks gained was judged by the "
-    "errors of classification"
+LOSS_NOTE = (
+    "of language models and training functions nothing but the ceiling is told: what other networks gained "
+    "is known by the errors of classification"
 )
 
 NOTES = [
@@ -43,7 +43,8 @@ def ceiling_said(traits: Traits) -> str:
     ...     stability_score=None, noise_scale=None))[:58]
     'vgg nano: at equal examples a larger batch is at most 1.25'
     """
-    who, length = f"{traits.architecture} {traits.scale}", traits.sequence_length
+    length = traits.sequence_length
+    who = traits.architecture if traits.dataset == "own" else f"{traits.architecture} {traits.scale}"
     if traits.rising_at is not None:
         return (
             f"{who}: still rising at the largest timed size {told(traits.rising_at, length)}, so the ceiling "

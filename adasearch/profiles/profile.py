@@ -48,7 +48,7 @@ class Setting:
         device: "cpu" or "cuda".
         device_name: what the maker calls it.
         driver: its driver's version; None where it has none.
-        versions: of the packages.
+        versions: of the packages; of a training function the digest of its ``source``, too.
         sequence_length: tokens of an example of a language task; None elsewhere, and in profiles of a version
             that did not store it.
     """
@@ -83,7 +83,7 @@ def setting_differences(there: Setting, here: Setting) -> list[str]:
     for name in [each.name for each in fields(Setting)]:
         one, other = getattr(there, name), getattr(here, name)
         if name == "versions":
-            pairs = [(package, one.get(package), other.get(package)) for package in DEPENDS_ON]
+            pairs = [(package, one.get(package), other.get(package)) for package in (*DEPENDS_ON, "source")]
             found += [f"{package} {old}, not {new}" for package, old, new in pairs if old != new]
         elif name == "fingerprint" and one != other and there.dataset == here.dataset:
             found.append(f"other images under the name {here.dataset}")
@@ -257,6 +257,6 @@ def here(study: StudyRecord, threads: int) -> Setting:
         device=study.device,
         device_name=device_name(study.device),
         driver=driver_version(study.device),
-        versions=study.versions,
+        versions=study.versions if study.code is None else {**study.versions, "source": study.code},
         sequence_length=study.sequence_length,
     )

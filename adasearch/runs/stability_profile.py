@@ -150,7 +150,10 @@ def _over(trial: TrialRecord) -> bool:
 def _name(run: ProfileRun, intervals: int) -> str:
     """Return a name that only the same runs on the same device have."""
     record, setting = run.study.record, asdict(run.setting)
+    del setting["sequence_length"]  # which the fingerprint tells, and version 0.2.0 did not know
     setting["versions"] = {name: run.setting.versions.get(name) for name in DEPENDS_ON}
+    if (code := run.setting.versions.get("source")) is not None:
+        setting["versions"]["source"] = code
     spans = [record.subset, record.seed, record.train_examples, record.interval, intervals]
     whole = json.dumps([setting, spans, dict(sorted(run.params.items()))], sort_keys=True, default=str)
     digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
