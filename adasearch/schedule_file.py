@@ -193,7 +193,9 @@ class Schedule(BaseModel):
         without: Any = None if self.provenance.params else {"provenance": {"params"}}
         content = self.model_dump(mode="json", exclude=without)
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-        text = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{text}"
+        length = self.provenance.sequence_length
+        unit = "" if length is None else f"# Sizes and marks count sequences of {length} tokens.\n"
+        text = f"# Made by 'adasearch export'; adasearch.load_schedule({path.name!r}) reads it.\n{unit}{text}"
         try:
             if not path.parent.exists():
                 path.parent.mkdir(parents=True)

@@ -1,13 +1,17 @@
 """What a trial costs beyond its training: adasearch's long-lived workers against Ray's documented pattern.
 
-First one trial at a time, beside a function that makes a fresh ``TorchTrainer`` for each trial: the fixed
-cost is the time between the ends of two consecutive trials, less the training and evaluation of the second.
+First one trial at a time, of a network and of a training function of the user's own, beside a function that
+makes a fresh ``TorchTrainer`` for each trial: the fixed cost is the time between the ends of two consecutive
+trials, less the training and evaluation of the second; what the user's own sets up belongs to it.
 Then 40 trials of about a second on two slots, against the ideal: all that was trained, shared by two. Starts
 of the first workers count nowhere.
 """
 
+import os
+import sys
 import tempfile
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 
@@ -19,6 +23,7 @@ from problems import Course, Problem, problem_of
 from searches import optuna_search_fresh, ours
 
 SLOTS = 2
+EXAMPLES = str(Path(__file__).parents[1] / "docs" / "examples")
 
 
 def constant(epochs: float, interval: str = "1") -> Problem:
@@ -29,6 +34,21 @@ def constant(epochs: float, interval: str = "1") -> Problem:
         fixed=("train/batch_size=64",),
         epochs=epochs,
         interval=interval,
+    )
+    return problem_of(request, None)
+
+
+def own(epochs: float) -> Problem:
+    """Return the same of a training function, that of ``docs/examples/segmentation.py``."""
+    sys.path.insert(0, EXAMPLES)
+    os.environ["PYTHONPATH"] = os.pathsep.join([EXAMPLES, os.environ.get("PYTHONPATH", "")])  # of the workers
+    request = Request(
+        train="segmentation:train",
+        train_space=f"{EXAMPLES}/segmentation.yaml",
+        schedulers=("constant",),
+        fixed=("train/batch_size=64", "train/width=8"),
+        objective="loss",
+        epochs=epochs,
     )
     return problem_of(request, None)
 
@@ -45,12 +65,15 @@ def main() -> None:
     arguments = parser.parse_args()
     pooled, fresh, many = (4, 2, 8) if arguments.quick else (12, 5, 40)
     torch.set_num_threads(1)
-    problem = constant(arguments.epochs)
+    problem, function = constant(arguments.epochs), own(arguments.epochs)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, connect(None):
         ways = {
             "adasearch": ours(
                 problem, folder, trials=pooled, slots=1, seed=0, stopper="none", sampler="random"
+            ),
+            "adasearch, a training function": ours(
+                function, folder, trials=pooled, slots=1, seed=0, stopper="none", sampler="random"
             ),
             "fresh TorchTrainer in a Tune function": optuna_search_fresh(
                 problem, folder, trials=fresh, slots=1, seed=0
@@ -63,7 +86,7 @@ def main() -> None:
     start = course.both(SLOTS)
     trained = sum(end.trained_seconds for end in course.ends if end.at > start)
     whole = course.ends[-1].at - start
-    one, other = (float(row["fixed_seconds"]) for row in rows)  # type: ignore[arg-type]
+    one, _, other = (float(row["fixed_seconds"]) for row in rows)  # type: ignore[arg-type]
     rows.append(
         {
             "way": f"adasearch, {SLOTS} slots",

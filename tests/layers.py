@@ -18,6 +18,7 @@ EVERYONE = frozenset(
     {
         "lazy",
         "limits",
+        "counts",
         "objective",
         "records",
         "choices",

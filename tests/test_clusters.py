@@ -148,6 +148,51 @@ def test_code_reaches_the_workers_and_is_not_read_where_the_search_was_started(j
                 assert Path(joined.folder) not in Path(file).parents
 
 
+LOOP = """\
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import own_helper
+
+DATA = TensorDataset(torch.randn(64, 4), torch.arange(64) % 2)
+
+
+def train(trial):
+    model = trial.prepare(nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=trial.lr)
+    sent = all("runtime_resources/py_modules_files" in file for file in (__file__, own_helper.__file__))
+    controller = trial.controller(model, optimizer, DATA, evaluate=lambda: {"loss": 1.0, "sent": float(sent)})
+    for inputs, labels in trial.batches(DataLoader(DATA, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+"""  # which tells whether its code was sent
+
+
+def test_training_function_travels_with_what_lies_beside_it(cluster: Nodes, tmp_path: Path) -> None:
+    (tmp_path / "own_loop.py").write_text(LOOP)
+    (tmp_path / "own_helper.py").write_text("")
+    words = (
+        "search --train own_loop:train --scheduler constant --trials 1 --epochs 2 --smallest 8 --largest 8"
+    )
+    words += f" --slots 1 --wait-for-nodes 60 --results results --address {cluster.address}"
+    process = adasearch(*words.split(), cwd=tmp_path, env=cluster.env)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        for line in process.stdout:
+            if "workers are starting" in line:
+                (tmp_path / "own_loop.py").unlink()
+                (tmp_path / "own_helper.py").unlink()
+        code, err = process.wait(60), process.stderr.read()
+    assert code == 0, err
+    store = Store(str(tmp_path / "results"))
+    (study,) = store.studies()
+    (trial,) = store.trials(study.study)
+    assert trial.status == "complete", trial
+    rows = store.intervals(study.study, [trial.trial_id])[trial.trial_id]
+    assert {row.metrics["sent"] for row in rows} == {1.0}
+
+
 # --- a node that is lost ----------------------------------------------------------------------------
 
 

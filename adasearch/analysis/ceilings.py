@@ -23,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from adasearch.counts import told
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile import StabilityProfile
 from adasearch.profiles.stability import DIVIDED, DIVIDED_SPREAD, SCALE, SPREAD, spread_of
@@ -96,7 +97,7 @@ class ConstantBatch:
         >>> batch.written(64), replace(batch, sequence_length=128).written(64)
         ('64', '8,192 tokens')
         """
-        return f"{size}" if self.sequence_length is None else f"{size * self.sequence_length:,} tokens"
+        return told(size, self.sequence_length)
 
     @property
     def band(self) -> str:
@@ -241,7 +242,7 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
         gamma_low=low,
         gamma_high=high,
         batch=replace(
-            constant_batch(curve, noise, steady.batch_size), sequence_length=steady.sequence_length
+            constant_batch(curve, noise, steady.batch_size), sequence_length=steady.setting.sequence_length
         ),
         path=path_saves(curve, noise),
     )

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from adasearch.analysis.confirmed import flat_row
-from adasearch.analysis.confirmed_tables import confirmed_tables, fraction_cell, objective_cell, with_word
+from adasearch.analysis.confirmed_tables import (
+    confirmed_tables,
+    counted,
+    fraction_cell,
+    objective_cell,
+    with_unit,
+    with_word,
+)
 from adasearch.analysis.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import EVERYTHING, Gathered, Scope, gather, mark
@@ -29,10 +36,11 @@ __all__ = [
 ]
 
 
+VAL_ERROR = Column("val_error", "val error", fraction_cell)
 SEARCH_COLUMNS = [
     Column("architecture", "architecture"),
     Column("scheduler", "scheduler"),
-    Column("val_error", "val error", fraction_cell),
+    VAL_ERROR,
     Column("seconds", "seconds", number),
     Column("speedup", "speed-up", times),
     Column("time_saved", "time saved", fraction),
@@ -47,6 +55,10 @@ SEARCH_COLUMNS = [
 ]
 
 
+OF_TEXT = ("sequence_length", "bits_per_byte")
+"""What rows for machines have where one is of a language model."""
+
+
 def compare(
     store: Store,
     scope: Scope = EVERYTHING,
@@ -57,7 +69,8 @@ def compare(
 ) -> str:
     """Return the tables of a results folder: what was confirmed, what was searched, and the settings found.
 
-    JSON and CSV hold the raw values of the first two with their settings; ``table`` tells them apart. An
+    JSON and CSV hold the raw values of the first two with their settings, which count examples, sequences
+    among them; ``table`` tells them apart. An
     unfinished study is a row of what is there. ``margin`` is the difference of errors that counts as none,
     None for one point of a fraction and half a percent of the reference's of a loss. ``width`` is the room
     for text, in characters; None for any.
@@ -89,6 +102,7 @@ def compare(
             table,
             *(wrapped(note, width) for note in notes(found.chosen)),
             *unfinished(rows),
+            *(wrapped(line, width) for line in found.parted),
             *_failed(found, store.name),
             "",
             render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
@@ -101,15 +115,19 @@ def compare(
 
 
 def search_columns(rows: Sequence[SearchRow]) -> list[Column]:
-    """Return the columns of the search table, which call the objective what it is."""
-    return with_word(SEARCH_COLUMNS, headed(row.objective for row in rows))
+    """Return the columns of the search table, which call objective and unit what they are."""
+    columns = list(SEARCH_COLUMNS)
+    if any(row.bits_per_byte is not None for row in rows):
+        columns.insert(columns.index(VAL_ERROR) + 1, Column("bits_per_byte", "bits per byte"))
+    named = with_word(columns, headed(row.objective for row in rows))
+    return with_unit(named, [row.sequence_length for row in rows])
 
 
 def search_cells(rows: Sequence[SearchRow]) -> list[dict[str, object]]:
     """Return the rows of the search table as people read them."""
     return [
         {
-            **asdict(row),
+            **counted(asdict(row), row.sequence_length),
             "val_error": objective_cell(row.val_error, row.objective),
         }
         for row in rows
@@ -121,12 +139,19 @@ def _raw(found: Gathered) -> list[dict[str, object]]:
     params = {trial.trial_id: trial.params for trial in found.trials}
     rows: list[dict[str, object]] = [
         *(
-            {**_numbers(flat_row(row)), **params[row.trial_id], "objective": row.objective}
+            {
+                **_numbers(flat_row(row)),
+                **params[row.trial_id],
+                "objective": row.objective,
+                "sequence_length": row.sequence_length,
+            }
             for row in found.evidence
         ),
         *({"table": "search", **asdict(row), **params.get(row.trial_id or "", {})} for row in found.rows),
     ]
-    keys = dict.fromkeys(key for row in rows for key in row if key != "objective") | {"objective": None}
+    last = ("objective", *(each for each in OF_TEXT if any(row.get(each) is not None for row in rows)))
+    keys = dict.fromkeys(key for row in rows for key in row if key not in ("objective", *OF_TEXT))
+    keys |= dict.fromkeys(last)
     alike = {"not_alike": found.unlike} if found.unlike else {}
     return [{key: row.get(key) for key in keys} | alike for row in rows]
 
@@ -214,7 +239,9 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
     clocks = " and ".join(sorted({_clock(study) for study in studies}))
     fractions = any(is_fraction(study.objective) for study in studies)
     doubt = f", or no error is below {MAX_ERROR:.0%}" if fractions else ""
+    text = any(study.sequence_length is not None for study in studies)
     return [
+        *(["loss: mean cross entropy on the validation split in nats per token"] if text else []),
         f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the "
         "reference, the fastest constant trial within one standard error of the best; vs default: against "
         "the untuned default constant; a dash: its error lies above that bound, so that times do not "
@@ -249,10 +276,18 @@ def _clock(study: StudyRecord) -> str:
 
 
 def _units(studies: Sequence[StudyRecord]) -> list[str]:
-    if not any(study.scheduler == "deba" for study in studies):
-        return []
-    spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
-    lengths = ", ".join(f"{span:g}" for span in spans)
-    return [
-        f"window and cooldown count intervals (here of {lengths} epochs); in the DEBA paper they count epochs"
-    ]
+    said = []
+    lengths = sorted({study.sequence_length for study in studies if study.sequence_length is not None})
+    if lengths:
+        said.append(
+            f"settings count sequences, as flags do, of {' or '.join(map(str, lengths))} tokens; the tables "
+            "above count tokens"
+        )
+    if any(study.scheduler == "deba" for study in studies):
+        spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
+        epochs = ", ".join(f"{span:g}" for span in spans)
+        said.append(
+            f"window and cooldown count intervals (here of {epochs} epochs); in the DEBA paper they count "
+            "epochs"
+        )
+    return said

@@ -68,6 +68,7 @@ class ConfirmedRow:
         default: in the candidate's own row the same against the untuned default.
         error_margin: the difference of errors that counts as none.
         objective: what is called error here.
+        sequence_length: tokens of an example, None where it is no sequence.
         search_verdict: what the search said of the candidate.
     """
 
@@ -86,6 +87,7 @@ class ConfirmedRow:
     error_margin: float
     search_verdict: SearchVerdict
     objective: str = ERROR
+    sequence_length: int | None = None
 
     @property
     def table(self) -> str:

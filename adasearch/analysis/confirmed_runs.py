@@ -156,6 +156,7 @@ def _row(
         error_margin=case.margin,
         search_verdict=case.search_verdict,
         objective=study.objective,
+        sequence_length=study.sequence_length,
     )
 
 

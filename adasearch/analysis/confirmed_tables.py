@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from adasearch import counts
 from adasearch.analysis.confirmed import ConfirmedRow, flat_row, whole_verdict
 from adasearch.analysis.enough import MAX_ERROR, MIN_PAIRS
 from adasearch.analysis.estimates import LEVEL, written, written_objective
@@ -18,13 +19,17 @@ __all__ = [
     "confirmed_notes",
     "confirmed_parts",
     "confirmed_tables",
+    "counted",
     "fraction_cell",
     "margin_words",
     "objective_cell",
+    "with_unit",
     "with_word",
 ]
 
 MIB = 2**20
+COUNTS = ("mean_batch_size", "final_batch_size", "target_examples")
+"""What is told in tokens where examples are sequences."""
 
 
 def confirmed_parts(
@@ -39,7 +44,8 @@ def confirmed_parts(
         ("The candidates against their controls", controls, _CONTROL_COLUMNS),
     ]
     word = headed(row.objective for row in rows)
-    parts = [(title, cells, with_word(columns, word)) for title, cells, columns in parts]
+    lengths = [row.sequence_length for row in rows]
+    parts = [(title, cells, with_unit(with_word(columns, word), lengths)) for title, cells, columns in parts]
     return [part for part in parts if part[1]]
 
 
@@ -59,7 +65,7 @@ def _cells(row: ConfirmedRow) -> dict[str, object]:
     """Return a row's values, intervals joined with their means."""
     runs = row.runs
     return {
-        **flat_row(row),
+        **counted(flat_row(row), row.sequence_length),
         "error": written_objective(runs.test_error, row.objective),
         "target_error": objective_cell(runs.target_error, row.objective),
         "spent": written(runs.seconds, 1, "s"),
@@ -89,6 +95,32 @@ def with_word(columns: Sequence[Column], word: str) -> list[Column]:
     if word == ERROR:
         return list(columns)
     return [replace(each, header=re.sub(r"\berror\b", word, each.header)) for each in columns]
+
+
+def counted(row: dict[str, object], sequence_length: int | None) -> dict[str, object]:
+    """Return a row with its counts in the unit that they are told in."""
+    told = {name: row[name] for name in COUNTS if name in row}
+    return row | {
+        name: counts.count(value, sequence_length) if isinstance(value, int | float) else value
+        for name, value in told.items()
+    }
+
+
+def with_unit(columns: Sequence[Column], sequence_lengths: Collection[int | None]) -> list[Column]:
+    """Return columns whose counts are called what they are, see :func:`counted`."""
+    unit = counts.unit_of(sequence_lengths)
+    if unit == "examples":
+        return list(columns)
+
+    def told(column: Column) -> Column:
+        header = unit if column.header == "examples" else counts.headed(column.header, sequence_lengths)
+        return replace(column, header=header, write=_grouped)
+
+    return [told(each) if each.key in COUNTS else each for each in columns]
+
+
+def _grouped(value: object) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
 def margin_words(margin: float, objective: str) -> str:
@@ -167,7 +199,9 @@ def confirmed_notes(rows: Sequence[ConfirmedRow]) -> list[str]:
     margin = " or ".join(dict.fromkeys(margin_words(row.error_margin, row.objective) for row in rows))
     points = margin.removesuffix(" of error")
     doubt = f"; too few to say: both errors above {MAX_ERROR:.0%}" if _fractions(rows) else ""
+    text = any(row.sequence_length is not None for row in rows)
     notes = [
+        *(["loss: mean cross entropy in nats per token"] if text else []),
         f"means over fresh seeds, and {1 - LEVEL:.0%} bootstrap intervals, each of its row alone; time by "
         f"the {clocks} clock",
         f"verdicts: pairs of equal seeds, t tests at {LEVEL:g}, Holm-corrected over the table, so that an "

@@ -53,7 +53,7 @@ def critical_cells(
             "architecture": each.setting.architecture,
             "epoch": point.mark / each.train_examples,
             "examples_seen": point.mark,
-            "sequence_length": each.sequence_length,
+            "sequence_length": each.setting.sequence_length,
             "critical_batch": point.batch_size,
             "critical_batch_low": point.low,
             "critical_batch_high": None if point.open_end else point.high,
@@ -73,13 +73,16 @@ def critical_text(
     """Return the table of each profile for people, in tokens of language models, and what a ramp takes."""
     parts = []
     for each in profiles:
-        unit = "examples" if each.sequence_length is None else "tokens"
+        unit = "examples" if each.setting.sequence_length is None else "tokens"
         columns = [
             Column("epoch", "epoch"),
             Column("seen", f"{unit} seen"),
             Column("critical", f"critical batch ({unit})"),
             Column("noise", f"noise scale ({unit})"),
-            Column("excess", f"excess loss from {each.base_batch_size * (each.sequence_length or 1):,} on"),
+            Column(
+                "excess",
+                f"excess loss from {each.base_batch_size * (each.setting.sequence_length or 1):,} on",
+            ),
         ]
         rows = [_row(each, point, beside) for point in each.points]
         title = f"Critical batch of {each.setting.architecture}, measured by branches"
@@ -90,7 +93,7 @@ def critical_text(
 def _row(
     each: CriticalProfile, point: CriticalPoint, beside: Sequence[StabilityProfile]
 ) -> dict[str, object]:
-    length = each.sequence_length or 1
+    length = each.setting.sequence_length or 1
     noise = noise_at(each, point.mark, beside)
     end = f"{point.high * length:,}{' or more' if point.open_end else ''}"
     excess = (
@@ -112,7 +115,7 @@ def _fields(profile: CriticalProfile) -> str:
     if not profile.excess:
         return f"{name}: the run diverged, so nothing was measured"
     if not profile.ramp:
-        size = profile.base_batch_size * (profile.sequence_length or 1)
+        size = profile.base_batch_size * (profile.setting.sequence_length or 1)
         return f"{name}: the critical batch does not stay above {size:,}, so there is no ramp to take"
     settings = [
         f"train/batch_size={profile.base_batch_size}",

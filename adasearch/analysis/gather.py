@@ -5,13 +5,13 @@ baselines, and those of other studies that were confirmed where p values are cor
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.paired_tests import check_margin
 from adasearch.analysis.search_table import SearchRow, search_rows
-from adasearch.analysis.selection import baseline_of
+from adasearch.analysis.selection import baseline_of, parted_by_code
 from adasearch.choices import Clock
 from adasearch.errors import InputError, unknown
 from adasearch.objective import ERROR
@@ -74,7 +74,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """A selection with the rows of the chosen studies: those of the search, and what was confirmed."""
+    """A selection with the rows of the chosen studies: those of the search, and what was confirmed.
+
+    ``parted`` tells which of them have no reference because that is of another source, a line each.
+    """
 
     chosen: Sequence[StudyRecord]
     studies: Sequence[StudyRecord]
@@ -82,6 +85,7 @@ class Gathered:
     unlike: str
     rows: Sequence[SearchRow]
     evidence: Sequence[ConfirmedRow]
+    parted: Sequence[str] = ()
 
 
 def mark(unlike: str) -> str:
@@ -109,9 +113,27 @@ def gather(store: Store, scope: Scope = EVERYTHING, *, margin: float | None = No
         studies=found.studies,
         trials=found.trials,
         unlike=found.unlike,
-        rows=[row for row in search_rows(found.studies, found.trials) if row.study in names],
+        rows=[
+            _with_bits(store, row) for row in search_rows(found.studies, found.trials) if row.study in names
+        ],
         evidence=_evidence(store, found, margin, scope.device_profile),
+        parted=[
+            f"{record.study}: no reference, since {other.study} was searched with another source of "
+            f"{record.architecture}; where their trials may still be compared, go on with either and "
+            "--accept-changed-code"
+            for record in found.chosen
+            if (other := parted_by_code(record, found.folder)) is not None
+        ],
     )
+
+
+def _with_bits(store: Store, row: SearchRow) -> SearchRow:
+    """Return a row with its trial's bits per byte at the end, where it is a language model's and has them."""
+    if row.sequence_length is None or row.trial_id is None:
+        return row
+    intervals = store.intervals(row.study, [row.trial_id]).get(row.trial_id, [])
+    known = [each.metrics["bits_per_byte"] for each in intervals if "bits_per_byte" in each.metrics]
+    return replace(row, bits_per_byte=known[-1]) if known else row
 
 
 def select(store: Store, scope: Scope = EVERYTHING) -> Selection:

@@ -55,7 +55,8 @@ class Traits:
 
     ``stability_score`` lies in (0, 1], ``noise_scale`` is in examples; either is None where its profile has
     none. ``ceiling`` is at least 1, see :func:`ceiling`. ``rising_at`` is the largest timed batch size if the
-    device is not saturated there, so that the true ceiling may lie higher; else None.
+    device is not saturated there, so that the true ceiling may lie higher; else None. ``sequence_length`` is
+    that of its examples, None where they are no sequences.
     """
 
     architecture: str
@@ -65,6 +66,12 @@ class Traits:
     stability_score: float | None
     noise_scale: float | None
     rising_at: int | None = None
+    sequence_length: int | None = None
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its errors are those of classification, which others' tell something of."""
+        return self.sequence_length is None and self.dataset != "own"
 
     @property
     def network(self) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """``adasearch predict``: from stored profiles and studies to guesses, and how good such guesses were."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import cast
 
 from adasearch.analysis.ceiling_table import network_of, profiles_of_study
 from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
@@ -21,7 +22,8 @@ from adasearch.analysis.prediction import (
 )
 from adasearch.analysis.profile_advice import profile_line, told, without_profile
 from adasearch.analysis.selection import pick_trials
-from adasearch.analysis.shipped import NOTES, SHIPPED_NOTE, shipped_outcomes
+from adasearch.analysis.shipped import LOSS_NOTE, NOTES, SHIPPED_NOTE, shipped_outcomes
+from adasearch.counts import headed
 from adasearch.errors import InputError
 from adasearch.io.advice import command
 from adasearch.io.tables import Column, render, times
@@ -135,8 +137,10 @@ def predict_table(
         networks = {each.traits.network for each in outcomes if each.scheduler == scheduler}
         few = len(networks) <= MIN_NETWORKS  # one of which may be that which is guessed
         others = [each for each in shipped_outcomes() if few and each.traits.network not in networks]
-        known_elsewhere |= any(each.scheduler == scheduler for each in others)
-        guesses += [predict(each, scheduler, [*outcomes, *others]) for each in _sorted(wanted)]
+        images = [each for each in wanted if each.classifies]
+        known_elsewhere |= bool(images) and any(each.scheduler == scheduler for each in others)
+        gains = [*outcomes, *others]
+        guesses += [predict(each, scheduler, gains if each in images else []) for each in _sorted(wanted)]
     ceilings = {_traits(*pair): ceilings_of(pair[0].curve, pair[1]) for pair in profiles}
     rows = [_row(each) for each in guesses]
     if form in ("csv", "json"):
@@ -149,6 +153,7 @@ def predict_table(
     notes = [
         *([MODEL_NOTE] if any(ceilings[each] for each in shown) else []),
         *([SHIPPED_NOTE] if known_elsewhere else []),
+        *([LOSS_NOTE] if any(not each.classifies for each in shown) else []),
         *NOTES,
     ]
     return "\n".join(
@@ -174,6 +179,7 @@ def _traits(speed: SpeedProfile, steady: StabilityProfile) -> Traits:
         stability_score=figures.get("stability_score"),
         noise_scale=figures.get("noise_scale"),
         rising_at=speed.rising_at,
+        sequence_length=steady.setting.sequence_length,
     )
 
 
@@ -249,7 +255,7 @@ def _raw(row: dict[str, object]) -> dict[str, object]:
         if name in ("speedup", "error_change"):
             known = Estimate(value.mean, value.low, value.high) if isinstance(value, Range) else None
             found |= flat(name, known, mean="_mean")
-        else:
+        elif name != "sequence_length" or value is not None:
             found[name] = value
     return found
 
@@ -257,8 +263,17 @@ def _raw(row: dict[str, object]) -> dict[str, object]:
 def _table(
     rows: Sequence[dict[str, object]], columns: Sequence[Column], form: str, title: str, width: int | None
 ) -> str:
-    raw = form in ("csv", "json")
-    return render([_raw(row) for row in rows] if raw else rows, columns, form, title=title, width=width)
+    if form in ("csv", "json"):
+        return render([_raw(row) for row in rows], columns, form, title=title)
+    heading = headed("noise scale", [cast(int | None, row["sequence_length"]) for row in rows])
+    told = [replace(each, header=heading) if each.key == "noise_scale" else each for each in columns]
+    return render([_counted(row) for row in rows], told, form, title=title, width=width)
+
+
+def _counted(row: dict[str, object]) -> dict[str, object]:
+    """Return a row with its noise scale in the unit that it is told in."""
+    noise, length = (cast(float | None, row[name]) for name in ("noise_scale", "sequence_length"))
+    return row | {"noise_scale": None if noise is None else noise * (length or 1)}
 
 
 def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> str:

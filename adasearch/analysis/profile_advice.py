@@ -45,7 +45,12 @@ def told(
 ) -> list[str]:
     """Return what the profiles of a network say by themselves, in words."""
     found = ceilings_of(speed.curve, steady)
-    lines = [wrapped("; ".join([ceiling_said(traits), *(found.said() if found else [])]), width)]
+    lines = [
+        wrapped(
+            "; ".join([ceiling_said(traits), *(found.said() if found else [])]),
+            width,
+        )
+    ]
     line = _further(speed, steady, results)
     return [*lines, f"  {line}"] if line else lines
 

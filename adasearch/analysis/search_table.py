@@ -26,7 +26,9 @@ class SearchRow:
     ``speedup`` is the reference's seconds over this trial's; ``time_saved`` is ``1 - 1/speedup``;
     ``speedup_default`` is the same against the first constant trial, our untuned default. All three are None
     where this trial's error lies above the bound E, or where it changed nothing. Of ``trials``
-    asked, ``complete`` ran to the end and ``acted`` of these changed the batch size at least once.
+    asked, ``complete`` ran to the end and ``acted`` of these changed the batch size at least once. Sizes are
+    in examples, sequences of ``sequence_length`` tokens where that is known; ``bits_per_byte`` tells the same
+    as ``val_error`` where the bytes of the text are known.
     """
 
     study: str
@@ -51,6 +53,8 @@ class SearchRow:
     acted: int
     verdict: SearchVerdict
     objective: str = ERROR
+    sequence_length: int | None = None
+    bits_per_byte: float | None = None
 
 
 def search_rows(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list[SearchRow]:
@@ -118,6 +122,7 @@ def _search_row(study: StudyRecord, trials: Sequence[TrialRecord], pick: Pick) -
         acted=sum(trial.adaptations > 0 for trial in ended),
         verdict=pick.verdict,
         objective=study.objective,
+        sequence_length=study.sequence_length,
     )
 
 

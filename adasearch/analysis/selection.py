@@ -16,11 +16,13 @@ from adasearch.schedulers.registry import BASELINE
 __all__ = [
     "Choice",
     "Pick",
+    "alike_but_code",
     "baseline_of",
     "choose",
     "comparable",
     "complete",
     "error_bound",
+    "parted_by_code",
     "pick_trials",
     "searched",
 ]
@@ -201,6 +203,22 @@ def baseline_of(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyReco
     ]
     same_prefix = [other for other in alike if other.prefix == study.prefix]
     return next(iter(same_prefix or alike), None)
+
+
+def parted_by_code(study: StudyRecord, studies: Sequence[StudyRecord]) -> StudyRecord | None:
+    """Return the constant study that ``study`` would be compared with if both were of one source."""
+    if baseline_of(study, studies) is not None:
+        return None
+    return next(
+        (each for each in studies if each.scheduler == BASELINE and alike_but_code(study, each)), None
+    )
+
+
+def alike_but_code(one: StudyRecord, other: StudyRecord) -> bool:
+    """Tell whether studies of one training function differ in its source alone, of what comparing asks."""
+    names = [name for name in ALIKE if name != "code"]
+    alike = all(getattr(one, name) == getattr(other, name) for name in names)
+    return alike and one.prefix == other.prefix and one.code != other.code
 
 
 def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:

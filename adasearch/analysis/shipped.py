@@ -4,12 +4,18 @@ import json
 from pathlib import Path
 
 from adasearch.analysis.prediction import Gain, Traits, worth_growing
+from adasearch.counts import told, unit_of
 
-__all__ = ["NOTES", "SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
+__all__ = ["LOSS_NOTE", "NOTES", "SHIPPED_NOTE", "ceiling_said", "shipped_outcomes"]
 
 SHIPPED_NOTE = (
     "this folder knows too few networks: those of the study that comes with adasearch (five nano networks, "
     "4,000 images of CIFAR-10, one CPU core) stand beside them"
+)
+
+LOSS_NOTE = (
+    "of language models and training functions nothing but the ceiling is told: what other networks gained "
+    "is known by the errors of classification"
 )
 
 NOTES = [
@@ -37,18 +43,17 @@ def ceiling_said(traits: Traits) -> str:
     ...     stability_score=None, noise_scale=None))[:58]
     'vgg nano: at equal examples a larger batch is at most 1.25'
     """
-    who = f"{traits.architecture} {traits.scale}"
+    length = traits.sequence_length
+    who = traits.architecture if traits.dataset == "own" else f"{traits.architecture} {traits.scale}"
     if traits.rising_at is not None:
         return (
-            f"{who}: still rising at the largest timed size {traits.rising_at}, so the ceiling of "
-            f"{traits.ceiling:.2f}x is the least that it may be"
+            f"{who}: still rising at the largest timed size {told(traits.rising_at, length)}, so the ceiling "
+            f"of {traits.ceiling:.2f}x is the least that it may be"
         )
+    equal = f"{who}: at equal {unit_of([length])} a larger batch is"
     if not worth_growing(traits):
-        return (
-            f"{who}: at equal examples a larger batch is no faster here (ceiling {traits.ceiling:.2f}x), so "
-            "growing it saves no time"
-        )
+        return f"{equal} no faster here (ceiling {traits.ceiling:.2f}x), so growing it saves no time"
     return (
-        f"{who}: at equal examples a larger batch is at most {traits.ceiling:.2f} times as fast here, so "
-        f"growing it saves at most {100 * (1 - 1 / traits.ceiling):.0f} % of the time"
+        f"{equal} at most {traits.ceiling:.2f} times as fast here, so growing it saves at most "
+        f"{100 * (1 - 1 / traits.ceiling):.0f} % of the time"
     )

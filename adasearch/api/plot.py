@@ -52,7 +52,7 @@ class Plots:
         trial, intervals = self._store.find_trial(trial_id)
         if not intervals:
             raise InputError(f"{trial_id} has no interval yet")
-        return batch_sizes(trial, intervals)
+        return batch_sizes(trial, intervals, sequence_length=self._length(trial))
 
     def signals(self, trial_id: str) -> "Figure":
         """Draw a trial's signals: DEBA's indicators beside its thresholds, of others what was measured."""
@@ -63,8 +63,8 @@ class Plots:
         if not intervals:
             raise InputError(f"{trial_id} has no interval yet")
         if trial.scheduler == "deba" and len(intervals) > 1:
-            return deba_signals(trial, intervals)
-        return draw_signals(intervals, style=NOTEBOOK).figure
+            return deba_signals(trial, intervals, sequence_length=self._length(trial))
+        return draw_signals(intervals, style=NOTEBOOK, sequence_length=self._length(trial)).figure
 
     def importance(self, study: str) -> "Figure":
         """Draw how much of the objective and of the seconds each searched parameter of a study explains.
@@ -155,7 +155,8 @@ class Plots:
             )
             for row in rows
         ]
-        return replay_sizes(trial, [each for each in intervals if each.decided], scheduler, made)
+        decided = [each for each in intervals if each.decided]
+        return replay_sizes(trial, decided, scheduler, made, sequence_length=self._length(trial))
 
     def throughput(self) -> "Figure":
         """Draw examples per second against the batch size, by the speed profiles of the folder."""
@@ -197,6 +198,11 @@ class Plots:
         if record is None:
             raise unknown("study", name, [each.study for each in self._store.studies()])
         return record
+
+    def _length(self, trial: "TrialRecord") -> int | None:
+        """Return the tokens of an example of a trial; None where its examples are no sequences."""
+        study = self._store.study_of(trial)
+        return None if study is None else study.sequence_length
 
     def _trials(self, study: "StudyRecord") -> "list[TrialRecord]":
         return self._store.trials(study.study)

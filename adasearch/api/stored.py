@@ -82,7 +82,9 @@ class StoredTrial(_Stored):
         made = self.records()
         rows = [{"": name, found.trial_id: value} for name, value in {**self.fields, **self.train}.items()]
         drawn = picture(Plots(self._store).batch_sizes(found.trial_id)) if made else ""
-        return text(_ended(found)) + drawn + table(rows)
+        study = self._results.store.study_of(found)
+        ended = _ended(found, None if study is None else study.sequence_length)
+        return text(ended) + drawn + table(rows)
 
 
 class Study(_Stored):
@@ -130,8 +132,9 @@ class Study(_Stored):
         )
 
 
-def _ended(trial: TrialRecord) -> str:
+def _ended(trial: TrialRecord, sequence_length: int | None) -> str:
     """Return how a trial ended in a line."""
+    from adasearch.counts import told
     from adasearch.objective import named, shown
 
     parts = [f"{trial.trial_id}: {trial.status}"]
@@ -141,6 +144,7 @@ def _ended(trial: TrialRecord) -> str:
         parts.append(f"{named(trial.objective)} {shown(trial.val_error, trial.objective)}")
     if trial.train_seconds is not None:
         parts.append(f"{trial.train_seconds:.1f} s of training")
-    if trial.adaptations:
-        parts.append(f"{trial.adaptations} changes of the batch size, to {trial.final_batch_size}")
+    if trial.adaptations and trial.final_batch_size is not None:
+        last = told(trial.final_batch_size, sequence_length)
+        parts.append(f"{trial.adaptations} changes of the batch size, to {last}")
     return ", ".join(parts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch import counts
 from adasearch.analysis.ceiling_table import network_of
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import Scope, gather
@@ -109,7 +110,7 @@ class _Advice:
         self._results, self._console, self._seeds = results, console, seeds
         (self._architecture,) = request.architectures
         self._profiled = 0.0  # trainings that the profiles took
-        self._sequence_length: int | None = None
+        self._length: int | None = None  # tokens of an example, of a language model
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
@@ -155,7 +156,7 @@ class _Advice:
         )
         steady, speed = found.stability[0], found.speed[0]
         self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
-        self._sequence_length = steady.sequence_length
+        self._length = steady.setting.sequence_length
         return steady, speed
 
     def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:
@@ -240,11 +241,10 @@ class _Advice:
             trainings=self._spent(),
         )
         word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        tokens = None if size is None or self._sequence_length is None else size * self._sequence_length
-        shown = size if tokens is None else f"{tokens:,} tokens"
-        constant = "" if size is None else f"; a constant batch of {shown} is the one to take"
-        told = f"; 'adasearch export {study}' takes the schedule along" if study else constant
-        self._say(f"{word}: {because}{told} ({advice.trainings:.1f} trainings spent)")
+        best = None if size is None else counts.told(size, self._length)
+        constant = "" if best is None else f"; a constant batch of {best} is the one to take"
+        then = f"; 'adasearch export {study}' takes the schedule along" if study else constant
+        self._say(f"{word}: {because}{then} ({advice.trainings:.1f} trainings spent)")
         return advice
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:

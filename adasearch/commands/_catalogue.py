@@ -6,6 +6,7 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import track
 
+from adasearch import counts
 from adasearch.choices import Catalogue, Format
 from adasearch.errors import ended_by, parts_of, unknown
 from adasearch.io.tables import Column, render
@@ -142,7 +143,9 @@ def _failures(store: Store, form: Format, width: int | None) -> str:
 
 def _studies(store: Store, form: Format, width: int | None) -> str:
     rows: list[dict[str, object]] = []
-    for study in store.studies():
+    studies = store.studies()
+    unit = counts.unit_of(study.sequence_length for study in studies)
+    for study in studies:
         trials = store.trials(study.study)
         statuses = [trial.status for trial in trials if trial.phase == "search"]
         rows.append(
@@ -154,6 +157,9 @@ def _studies(store: Store, form: Format, width: int | None) -> str:
                 "train examples": study.train_examples,
             }
         )
+        if form in ("text", "markdown") and study.sequence_length is not None:
+            told = counts.size if unit == "tokens" else counts.told
+            rows[-1]["train examples"] = told(study.train_examples, study.sequence_length)
     headers = [
         "name",
         "complete",
@@ -164,5 +170,5 @@ def _studies(store: Store, form: Format, width: int | None) -> str:
         "epochs",
         "train examples",
     ]
-    said = {"confirming": "runs of confirm"}
+    said = {"confirming": "runs of confirm", "train examples": f"train {unit}"}
     return render(rows, [Column(name, said.get(name, name)) for name in headers], form, width=width)

@@ -204,4 +204,5 @@ def _goal(source: "FixedSource") -> Goal:
         trials=plan.trials,
         finished=plan.trials - source.left,
         best=None,
+        sequence_length=plan.study.sequence_length,
     )

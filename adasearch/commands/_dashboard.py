@@ -19,6 +19,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 
 from adasearch.callbacks import Say, say_nothing
+from adasearch.counts import count, headed
 from adasearch.errors import AdasearchError, InputError, unknown
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import (
@@ -101,7 +102,8 @@ class _MirroredStudy:
 
     def _take(self, trial: TrialRecord) -> None:
         if trial.trial_id not in self._numbers:
-            frozen = frozen_trial(trial, self._distributions, self._record.clock, _attributes(trial))
+            told = _attributes(trial, self._record.sequence_length)
+            frozen = frozen_trial(trial, self._distributions, self._record.clock, told)
             self._numbers[trial.trial_id] = len(self._numbers)
             self._study.add_trial(frozen)
             if trial.status == "running":
@@ -110,15 +112,16 @@ class _MirroredStudy:
             number = self._numbers[trial.trial_id]
             study_id = self._storage.get_study_id_from_name(self._record.study)
             optuna_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-            for name, value in _attributes(trial).items():
+            for name, value in _attributes(trial, self._record.sequence_length).items():
                 self._storage.set_trial_user_attr(optuna_id, name, value)
             values = objectives(trial, self._record.clock) if trial.status == "complete" else None
             self._study.tell(number, values, state=STATE_OF_STATUS[trial.status])
             self._running.remove(trial.trial_id)
 
 
-def _attributes(trial: TrialRecord) -> dict[str, object]:
+def _attributes(trial: TrialRecord, sequence_length: int | None) -> dict[str, object]:
     """Return what the dashboard shows of a trial beside its parameters, values and state."""
+    sizes = {"mean batch size": trial.mean_batch_size, "final batch size": trial.final_batch_size}
     found = {
         "trial_id": trial.trial_id,
         "status": trial.status,
@@ -126,8 +129,10 @@ def _attributes(trial: TrialRecord) -> dict[str, object]:
         "error": trial.error,
         "epochs": trial.epochs or None,
         "changes of batch size": trial.adaptations if trial.ended_at else None,
-        "mean batch size": trial.mean_batch_size,
-        "final batch size": trial.final_batch_size,
+        **{
+            headed(name, [sequence_length]): None if each is None else count(each, sequence_length)
+            for name, each in sizes.items()
+        },
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -80,10 +80,15 @@ def export(
     except ValidationError as error:
         raise InputError(f"{trial.trial_id} makes no schedule: {plain_error(error.errors()[0])}") from error
     schedule.write(Path(output))
-    said = [f"{output}: {schedule.name} {of_trial}"]
+    said = [f"{output}: {schedule.name} {of_trial}", *_unit(record)]
     if trial_id is None and pick.stands_in:
         said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
     return said
+
+
+def _unit(study: StudyRecord) -> list[str]:
+    length = study.sequence_length
+    return [] if length is None else [f"its sizes and marks count sequences of {length} tokens"]
 
 
 def _named(trials: Sequence[TrialRecord], trial_id: str) -> TrialRecord:

@@ -1,8 +1,11 @@
 """``adasearch replay``: what a scheduler would have decided on a stored run, as a table and a picture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from adasearch import counts
 from adasearch.analysis.replay import virtual_decisions
 from adasearch.callbacks import Say, say_nothing
 from adasearch.choices import Format
@@ -33,6 +36,7 @@ COLUMNS = [
     Column("replayed_next_lr_scale", "lr factor"),
     Column("replayed_reason", "reason"),
 ]
+SIZES = ("batch_size", "next_batch_size", "replayed_batch_size", "replayed_next_batch_size")
 
 
 def replay(
@@ -70,14 +74,24 @@ def replay(
         decisions = virtual_decisions([record.signals for record in made], rule, limits)
     except ValueError as error:
         raise AdasearchError(f"scheduler {scheduler}: {error}") from error
+    study = store.study_of(trial)
+    length = None if study is None else study.sequence_length
     if plot is not None:
-        _draw(Path(plot), trial, scheduler, made, decisions)
+        _draw(Path(plot), trial, scheduler, made, decisions, length)
     title = f"{scheduler} on the signals of {trial_id} (which ran {trial.scheduler})"
-    table = render(_rows(made, decisions), COLUMNS, form, title=title)
+    rows = _rows(made, decisions)
     if form in ("csv", "json"):
         say(NOTE)
-        return table
-    return f"{table}{NOTE}\n{_curve_note(rule, scheduler, trial)}"
+        return render(rows, COLUMNS, form, title=title)
+    columns = [replace(each, write=partial(_size, length)) if each.key in SIZES else each for each in COLUMNS]
+    table = render(rows, columns, form, title=title)
+    unit = "" if length is None else f"sizes are tokens; reasons count sequences of {length} tokens\n"
+    return f"{table}{NOTE}\n{unit}{_curve_note(rule, scheduler, trial)}"
+
+
+def _size(sequence_length: int | None, batch_size: object) -> str:
+    assert isinstance(batch_size, int)
+    return counts.size(batch_size, sequence_length)
 
 
 def _rule(trial: TrialRecord, scheduler: str, fixed: Sequence[str]) -> BatchSizeScheduler:
@@ -160,12 +174,14 @@ def _draw(
     scheduler: str,
     made: Sequence[IntervalRecord],
     decisions: Sequence[Decision],
+    sequence_length: int | None,
 ) -> None:
     try:
         from adasearch.plots.replay import replay_sizes
     except ImportError as error:
         raise InputError(f"--plot needs matplotlib: pip install 'adasearch[notebooks]' ({error})") from error
     try:
-        replay_sizes(trial, made, scheduler, decisions).savefig(file, dpi=150)
+        figure = replay_sizes(trial, made, scheduler, decisions, sequence_length=sequence_length)
+        figure.savefig(file, dpi=150)
     except (OSError, ValueError) as error:
         raise InputError(f"--plot {file}: {error}") from error

@@ -12,14 +12,14 @@ from adasearch._version import __version__
 from adasearch.analysis.compare import compare
 from adasearch.analysis.enough import trials_note
 from adasearch.analysis.gather import Scope
-from adasearch.analysis.selection import complete
-from adasearch.callbacks import once
+from adasearch.analysis.selection import alike_but_code, complete
+from adasearch.callbacks import Say, once
 from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.records import Params, TrialRecord, Value
+from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.runs.rehearsals import rehearse_studies
 from adasearch.runs.stability_profile import histories_of, with_profile
 from adasearch.runtime import Runtime
@@ -218,7 +218,28 @@ def _claim(
         new = known is None or known.code != study.record.code
         if new and any(source.plan.study.study == study.record.study for source in sources):
             store.write_study(study.record)
+    if runtime.accept_changed_code:
+        accept_beside([source.plan.study for source in sources], store, partial(say, console))
     return sources
+
+
+def accept_beside(searched: Sequence[StudyRecord], store: Store, tell: Say) -> None:
+    """Write the source that was accepted to a function's other studies, or they were compared no more.
+
+    What another search holds keeps its own; ``compare`` says so.
+    """
+    names = {study.study for study in searched}
+    for other in store.studies():
+        of = next((study for study in searched if alike_but_code(study, other)), None)
+        if of is None or other.study in names:
+            continue
+        try:
+            with store.locks.hold(other.study):
+                store.write_study(replace(other, code=of.code))
+        except StudyLocked as error:
+            tell(f"{error}; it keeps its former source, and is not compared with this one")
+        else:
+            tell(f"{other.study}: the changed source of {other.architecture} is accepted, too")
 
 
 def _early(study: "ResolvedStudy", store: Store, console: Console) -> list[dict[str, Value]]:
@@ -246,6 +267,7 @@ def _goals(sources: "Sequence[OptunaSource]") -> list[Goal]:
             trials=plan.trials,
             finished=_ended(plan.stored),
             best=min((trial.known_error for trial in complete(plan.stored)), default=None),
+            sequence_length=plan.study.sequence_length,
         )
         for plan in (source.plan for source in sources)
     ]

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from adasearch import counts
 from adasearch.errors import AdasearchError, unknown
 from adasearch.io.progress import duration, say
 from adasearch.io.text import printable
@@ -34,21 +35,26 @@ class RunningTrial:
     Args:
         trial: its row.
         intervals: that are stored of it.
-        budget: training examples of the whole trial, None where its study is not stored.
+        study: its study, None where that is not stored.
         held: whether a process holds it now; None where that cannot be told.
     """
 
     trial: TrialRecord
     intervals: Sequence[IntervalRecord]
-    budget: int | None
+    study: StudyRecord | None
     held: bool | None
+
+    @property
+    def sequence_length(self) -> int | None:
+        """That of its examples, None where they are no sequences, or where that is not known."""
+        return None if self.study is None else self.study.sequence_length
 
     @property
     def share(self) -> float | None:
         """How much of it is stored, in [0, 1]."""
-        if not self.intervals or not self.budget:
+        if not self.intervals or self.study is None:
             return None
-        return min(1.0, self.intervals[-1].signals.examples_seen / self.budget)
+        return min(1.0, self.intervals[-1].signals.examples_seen / self.study.budget)
 
     @property
     def seconds_left(self) -> float | None:
@@ -114,7 +120,7 @@ class Glance:
                 RunningTrial(
                     trial=trial,
                     intervals=stored.get(trial.trial_id, []),
-                    budget=self._budget(folder, trial),
+                    study=self._study(folder, trial),
                     held=self._store.locks.held(_lock_of(folder, trial)),
                 )
                 for trial in open_
@@ -129,9 +135,8 @@ class Glance:
             self._trials[folder] = (stamp, self._store.trials(folder))
         return self._trials[folder][1]
 
-    def _budget(self, folder: str, trial: TrialRecord) -> int | None:
-        study = self._store.train_study(trial) if folder == TRAIN else self._studies.get(trial.study)
-        return None if study is None else study.budget
+    def _study(self, folder: str, trial: TrialRecord) -> StudyRecord | None:
+        return self._store.train_study(trial) if folder == TRAIN else self._studies.get(trial.study)
 
 
 def _lock_of(folder: str, trial: TrialRecord) -> str:
@@ -209,7 +214,7 @@ def _words(running: RunningTrial) -> Iterator[str]:
         return
     last = running.intervals[-1]
     yield _share(running)
-    yield f"batch {last.decision.batch_size}"
+    yield f"batch {counts.told(last.decision.batch_size, running.sequence_length)}"
     yield f"train loss {last.signals.train_loss:.3f}"
     if running.val_error is not None:
         yield f"{named(running.trial.objective)} {shown(running.val_error, running.trial.objective)}"
@@ -237,14 +242,15 @@ def _picture(states: Sequence[StudyState]) -> RenderableType:
     objectives = {each.trial.objective for state in states for each in state.running} or {ERROR}
     error = named(objectives.pop()) if len(objectives) == 1 else "objective"
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("running", "stored", "batch", "lr", "train loss", error, "left"):
+    batch = counts.headed("batch", [each.sequence_length for state in states for each in state.running])
+    for name in ("running", "stored", batch, "lr", "train loss", error, "left"):
         table.add_column(name, justify="left" if name == "running" else "right")
     for running in (each for state in states for each in state.running):
         last = running.intervals[-1] if running.intervals else None
         table.add_row(
             Text(printable(running.trial.trial_id)),
             _share(running) or "-",
-            "-" if last is None else str(last.decision.batch_size),
+            "-" if last is None else counts.size(last.decision.batch_size, running.sequence_length),
             "-" if last is None else f"{last.signals.lr:.2e}",
             "-" if last is None else f"{last.signals.train_loss:.3f}",
             "-" if running.val_error is None else shown(running.val_error, running.trial.objective),

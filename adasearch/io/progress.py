@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from adasearch import callbacks
+from adasearch import callbacks, counts
 from adasearch.io.text import printable
 from adasearch.objective import brief, headed, named
 from adasearch.records import IntervalRecord, TrialRecord
@@ -26,13 +26,17 @@ START_SECONDS = 40.0  # Ray and the first workers, on a machine of 2 cores; more
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A study of a search: examples per trial, trials wanted and finished, and its best error so far."""
+    """A study of a search: examples per trial, trials wanted and finished, and its best error so far.
+
+    ``sequence_length`` is that of its examples, None where they are no sequences.
+    """
 
     study: str
     budget: int
     trials: int
     finished: int
     best: float | None
+    sequence_length: int | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +55,7 @@ class SearchDisplay:
         self._console = console
         self._now = now
         self._budgets = {goal.study: goal.budget for goal in goals}
+        self._lengths = {goal.study: goal.sequence_length for goal in goals}
         self._best = {goal.study: goal.best for goal in goals if goal.best is not None}
         finished = sum(min(goal.finished, goal.trials) for goal in goals)
         self._outstanding = sum(goal.trials for goal in goals) - finished
@@ -112,7 +117,10 @@ class SearchDisplay:
             self._best[trial.study] = min(trial.val_error, self._best.get(trial.study, math.inf))
         self._bar.update(self._task, advance=1, left=self._left())
         done = self._bar.tasks[0]
-        say(self._console, f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial)}")
+        say(
+            self._console,
+            f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial, self._lengths[trial.study])}",
+        )
         if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
             say(self._console, self._left())
 
@@ -137,7 +145,8 @@ class SearchDisplay:
             self._bar.update(self._task, left=self._left())
         table = Table(box=None, padding=(0, 2, 0, 0))
         word = headed(running.trial.objective for running in self._running.values())
-        for name in ("running", "done", "batch", "train loss", word, "best of study"):
+        batch = counts.headed("batch", self._lengths.values())
+        for name in ("running", "done", batch, "train loss", word, "best of study"):
             table.add_column(name, justify="left" if name == "running" else "right")
         for running in list(self._running.values()):
             last = running.last
@@ -145,7 +154,9 @@ class SearchDisplay:
             table.add_row(
                 Text(running.trial.trial_id),  # no markup
                 f"{self._share(running):.0%}",
-                "-" if last is None else str(last.decision.batch_size),
+                "-"
+                if last is None
+                else counts.size(last.decision.batch_size, self._lengths[running.trial.study]),
                 "-" if last is None else f"{last.signals.train_loss:.3f}",
                 "-" if running.val_error is None else brief(running.val_error, running.trial.objective),
                 "-" if best is None else brief(best, running.trial.objective),
@@ -199,7 +210,7 @@ def steps(console: Console | None) -> AbstractContextManager[callbacks.Progress]
     return nullcontext(callbacks.no_progress) if console is None else StepDisplay(console)
 
 
-def _line(trial: TrialRecord) -> str:
+def _line(trial: TrialRecord, sequence_length: int | None) -> str:
     parts = [f"{trial.trial_id} {trial.status}"]
     if trial.error:
         parts.append(trial.error)
@@ -207,8 +218,9 @@ def _line(trial: TrialRecord) -> str:
         parts.append(f"{named(trial.objective)} {brief(trial.val_error, trial.objective)}")
     if trial.train_seconds is not None:
         parts.append(f"{trial.train_seconds:.1f} s")
-    if trial.adaptations:
-        parts.append(f"{trial.adaptations} changes to batch {trial.final_batch_size}")
+    if trial.adaptations and trial.final_batch_size is not None:
+        last = counts.told(trial.final_batch_size, sequence_length)
+        parts.append(f"{trial.adaptations} changes to batch {last}")
     return ", ".join(parts)
 
 

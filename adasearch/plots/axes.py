@@ -7,9 +7,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, LogLocator, MaxNLocator, NullLocator
 
+from adasearch.counts import unit_of
+from adasearch.objective import is_fraction, named
+
 __all__ = [
-    *("beside", "left_title", "legend", "magnitudes", "name_rows", "note_below", "over_examples"),
-    *("percents", "plain_axes", "plain_ticks", "short", "sizes", "thinned", "thousands"),
+    *("beside", "left_title", "legend", "magnitudes", "name_rows", "note_below", "objective_label"),
+    *("over_examples", "per_step", "percents", "plain_axes", "plain_ticks", "seen", "short", "sizes"),
+    *("thinned", "thousands"),
 ]
 
 PERCENTS = (0, 1, 2, 5, 10, 20, 50, 100)
@@ -61,7 +65,27 @@ def name_rows(axes: Axes, names: Sequence[str], most: int) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def over_examples(axes: Axes, label: str = "training examples seen") -> None:
+def objective_label(objective: str, sequence_length: int | None) -> str:
+    """Return what the axis of an objective is called, with its unit where that is known.
+
+    >>> objective_label("error", None), objective_label("loss", 128), objective_label("loss", None)
+    ('error (%)', 'loss (nats per token)', 'loss')
+    """
+    unit = " (%)" if is_fraction(objective) else "" if sequence_length is None else " (nats per token)"
+    return f"{named(objective)}{unit}"
+
+
+def seen(sequence_length: int | None) -> str:
+    """Return what the axis of a training's course is called."""
+    return f"training {unit_of([sequence_length])} seen"
+
+
+def per_step(sequence_length: int | None) -> str:
+    """Return what the axis of batch sizes is called."""
+    return f"batch size\n({unit_of([sequence_length])} per step)"
+
+
+def over_examples(axes: Axes, label: str) -> None:
     """Make the horizontal axis one of examples, or of what else adds up during training."""
     axes.set_xlim(left=0)
     axes.set_xlabel(label)

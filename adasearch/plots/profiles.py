@@ -56,8 +56,8 @@ def critical_batch(profile: CriticalProfile, beside: Sequence[StabilityProfile] 
 def draw_critical(profile: CriticalProfile, beside: Sequence[StabilityProfile], *, style: Style) -> Drawn:
     """Draw the critical batch with its interval at each mark, and the noise scale; in tokens of text."""
     figure, axes = style.axes(3.4)
-    length = profile.sequence_length or 1
-    unit = "examples" if profile.sequence_length is None else "tokens"
+    length = profile.setting.sequence_length or 1
+    unit = "examples" if profile.setting.sequence_length is None else "tokens"
     points, tips = profile.points, Tips()
     marks = [point.mark * length for point in points]
     if points:

@@ -13,7 +13,7 @@ from adasearch.analysis.search_table import complete_trials, pareto_front, searc
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.verdicts import SearchVerdict
 from adasearch.objective import brief, is_fraction, named, shown
-from adasearch.plots.axes import beside, left_title, legend, percents, short, thinned
+from adasearch.plots.axes import beside, left_title, legend, objective_label, percents, short, thinned
 from adasearch.plots.style import NOTEBOOK, Drawn, Style, Tips
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
@@ -98,7 +98,7 @@ def draw_front(
     if is_fraction(objective):
         percents(axes)
     axes.set_xlabel(f"training time of one trial (s, {studies[0].clock} clock)")
-    axes.set_ylabel(f"validation {named(objective)}{' (%)' if is_fraction(objective) else ''}")
+    axes.set_ylabel(f"validation {objective_label(objective, studies[0].sequence_length)}")
     if style.labels:
         axes.margins(x=0)
         low, high = axes.get_xlim()  # and room for the names left and right of the outermost trials

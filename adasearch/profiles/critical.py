@@ -237,7 +237,6 @@ class CriticalProfile:
         setting: what it is of.
         subset, seed: of the data, as a study has them.
         train_examples: in the training split.
-        sequence_length: tokens of an example of text, None of others.
         budget: examples of the run, which the learning rate follows.
         interval: examples.
         base_batch_size: of the run that is branched.
@@ -253,7 +252,6 @@ class CriticalProfile:
     subset: int | None
     seed: int
     train_examples: int
-    sequence_length: int | None
     budget: int
     interval: int
     base_batch_size: int

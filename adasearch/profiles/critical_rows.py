@@ -15,7 +15,6 @@ SHARED = (
     "subset",
     "seed",
     "train_examples",
-    "sequence_length",
     "budget",
     "interval",
     "base_batch_size",

@@ -48,7 +48,9 @@ class Setting:
         device: "cpu" or "cuda".
         device_name: what the maker calls it.
         driver: its driver's version; None where it has none.
-        versions: of the packages.
+        versions: of the packages; of a training function the digest of its ``source``, too.
+        sequence_length: tokens of an example of a language task; None elsewhere, and in profiles of a version
+            that did not store it.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class Setting:
     device_name: str
     driver: str | None
     versions: Params = field(default_factory=dict)
+    sequence_length: int | None = None
 
     @property
     def network(self) -> tuple[str, str]:
@@ -80,12 +83,12 @@ def setting_differences(there: Setting, here: Setting) -> list[str]:
     for name in [each.name for each in fields(Setting)]:
         one, other = getattr(there, name), getattr(here, name)
         if name == "versions":
-            pairs = [(package, one.get(package), other.get(package)) for package in DEPENDS_ON]
+            pairs = [(package, one.get(package), other.get(package)) for package in (*DEPENDS_ON, "source")]
             found += [f"{package} {old}, not {new}" for package, old, new in pairs if old != new]
         elif name == "fingerprint" and one != other and there.dataset == here.dataset:
             found.append(f"other images under the name {here.dataset}")
-        elif name == "dataset" or (name == "threads" and here.device != "cpu"):
-            continue
+        elif name in ("dataset", "sequence_length") or (name == "threads" and here.device != "cpu"):
+            continue  # which the fingerprint tells, or which do not matter
         elif one != other:
             label = {"fingerprint": "dataset", "device_name": "device"}.get(name, name)
             was, now = (there.dataset, here.dataset) if name == "fingerprint" else (one, other)
@@ -179,7 +182,6 @@ class StabilityProfile:
         figures: empty if a run diverged: then it predicts nothing.
         seeds: runs, diverged ones included.
         diverged: runs that failed.
-        sequence_length: tokens of an example of text; None of others, and in profiles of version 0.2.0.
     """
 
     profile: str
@@ -195,7 +197,6 @@ class StabilityProfile:
     seeds: int
     diverged: int
     created_at: datetime
-    sequence_length: int | None = None
 
 
 def default_name(setting: Setting) -> str:
@@ -221,13 +222,18 @@ def profile_command(of: Setting | StudyRecord, results: str, **flags: object) ->
     threads = of.threads if isinstance(of, Setting) and of.device == "cpu" and of.threads > 1 else None
     if isinstance(of, StudyRecord):
         flags = {name: getattr(of, name) for name in SELECTED} | {"seed": of.seed or None} | flags
+        flags["tokenizer"] = of.tokenizer
+    text = of.sequence_length is not None
+    own = source == "own"  # the data of a training function are called so
     return command(
         "profile",
         results=results,
-        architecture=of.architecture,
+        train=of.architecture if own else None,
+        architecture=None if own else of.architecture,
         scale=None if of.scale == "nano" else of.scale,
-        dataset=None if source == "digits" else source,
-        image_size=size,
+        dataset=None if source == "digits" or own else source,
+        image_size=None if text else size,
+        sequence_length=size if text else None,
         precision=None if of.precision == "float32" else of.precision,
         compile=of.compile,
         per_example=of.per_example,
@@ -251,5 +257,6 @@ def here(study: StudyRecord, threads: int) -> Setting:
         device=study.device,
         device_name=device_name(study.device),
         driver=driver_version(study.device),
-        versions=study.versions,
+        versions=study.versions if study.code is None else {**study.versions, "source": study.code},
+        sequence_length=study.sequence_length,
     )

@@ -34,7 +34,6 @@ _STABILITY = [
     "subset",
     "seed",
     "train_examples",
-    "sequence_length",
     "interval",
     "intervals",
     "batch_size",
@@ -220,7 +219,7 @@ def _rows(profile: Profile) -> list[Row]:
 
 def _setting(row: Row) -> Setting:
     for name in _SETTING:
-        if row[name] is None and name != "driver":
+        if row[name] is None and name not in ("driver", "sequence_length"):
             raise ValueError(f"{name} is missing")
     return Setting(**{**{name: row[name] for name in _SETTING}, "versions": plain(row["versions"])})
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from adasearch.analysis.compare import unfinished
 from adasearch.analysis.gather import Gathered
+from adasearch.counts import count, size, told, unit_of
 from adasearch.io.advice import command
 from adasearch.io.progress import duration
 from adasearch.records import StudyRecord, TrialRecord
@@ -29,10 +30,11 @@ def missing(found: Gathered, results: str) -> list[str]:
     if not found.chosen:
         begins = command("search", results=results, architecture="resnet18")
         return [f"There is no study in this folder yet: '{begins}' begins one."]
-    lines = unfinished(found.rows)
+    lines = [*unfinished(found.rows), *found.parted]
     confirmed = {row.study for row in found.evidence}
     for row in found.rows:
-        if row.verdict == "no reference":
+        parted = any(line.startswith(f"{row.study}:") for line in found.parted)
+        if row.verdict == "no reference" and not parted:
             lines.append(f"{row.study}: there is no complete constant trial to compare it with")
     open_ = [
         r.study for r in found.rows if r.scheduler != BASELINE and r.trial_id and r.study not in confirmed
@@ -57,14 +59,30 @@ def setup(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list
     lines = [
         (
             "data",
-            [f"{s.dataset}: {s.train_examples:,} to train, {s.val_examples:,} to validate" for s in studies],
+            [
+                f"{s.dataset}: {_counted(s.train_examples, s)} to train, {_counted(s.val_examples, s)} to "
+                "validate"
+                for s in studies
+            ],
         ),
-        ("budget", [f"{s.budget / s.train_examples:g} epochs, {s.budget:,} examples" for s in studies]),
+        (
+            "budget",
+            [f"{s.budget / s.train_examples:g} epochs, {_counted(s.budget, s)} {_unit(s)}" for s in studies],
+        ),
         (
             "interval",
-            [f"{s.interval:,} examples, {s.interval / s.train_examples:.3g} epochs" for s in studies],
+            [
+                f"{_counted(s.interval, s)} {_unit(s)}, {s.interval / s.train_examples:.3g} epochs"
+                for s in studies
+            ],
         ),
-        ("batch sizes", [f"{s.smallest} to {s.largest}" for s in studies]),
+        (
+            "batch sizes",
+            [
+                f"{size(s.smallest, s.sequence_length)} to {told(s.largest, s.sequence_length)}"
+                for s in studies
+            ],
+        ),
         ("search", [f"{s.sampler}, stopper {s.stopper}, objectives {s.objectives}" for s in studies]),
         ("clock", [f"{s.clock}{f' ({s.device_profile})' if s.device_profile else ''}" for s in studies]),
         ("hardware", [f"{t.device}, workers: {t.workers}" for t in trials]),
@@ -81,6 +99,14 @@ def setup(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list
     spent = sum(part or 0.0 for pair in parts for part in pair)
     lines.append(("time in all", [f"{duration(spent)} of training and evaluation, all trials"]))
     return [(name, _distinct(values)) for name, values in lines if any(values)]
+
+
+def _counted(examples: int, study: StudyRecord) -> str:
+    return f"{count(examples, study.sequence_length):,}"
+
+
+def _unit(study: StudyRecord) -> str:
+    return unit_of([study.sequence_length])
 
 
 def _distinct(values: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from adasearch.analysis.confirmed import ConfirmedRow
 from adasearch.analysis.importance import ImportanceRow
 from adasearch.analysis.search_table import SearchRow
 from adasearch.analysis.trajectory import deba_of
+from adasearch.counts import unit_of
 from adasearch.plots.bars import draw_states, draw_time_spent
 from adasearch.plots.confirmed import draw_gains, draw_reached
 from adasearch.plots.importance import draw_importances
@@ -64,7 +65,8 @@ def network_pictures(
         ("Error against time", draw_front(group, trials, standing, style=PAGE))
     ]
     if runs:
-        figures.append(("Course over examples", draw_trajectories(runs, clock=None, style=PAGE)))
+        over = f"Course over {unit_of([group[0].sequence_length])}"
+        figures.append((over, draw_trajectories(runs, clock=None, style=PAGE)))
     if timed:
         figures.append(("Course over time", draw_trajectories(timed, clock=clock, style=PAGE)))
     for study in group:
@@ -103,7 +105,9 @@ def critical_pictures(
 
 def _signals(run: DrawnRun) -> tuple[str, Drawn | None]:
     """Draw DEBA's indicators and thresholds, or the signals that were measured, in two intervals at least."""
+    length = run.sequence_length
     needs = deba_of(run.trial).needs if run.trial.scheduler == "deba" else None
     if needs is None or any(getattr(r.signals, name) is None for r in run.intervals for name in needs):
-        return f"Signals: {run.label}", draw_signals(run.intervals, style=PAGE)
-    return f"Signals against thresholds: {run.label}", draw_deba(run.trial, run.intervals, style=PAGE)
+        return f"Signals: {run.label}", draw_signals(run.intervals, style=PAGE, sequence_length=length)
+    drawn = draw_deba(run.trial, run.intervals, style=PAGE, sequence_length=length)
+    return f"Signals against thresholds: {run.label}", drawn

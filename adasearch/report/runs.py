@@ -45,7 +45,15 @@ def drawn_runs(
             if rows:
                 ends = list(accumulate(record.seconds(study.clock) for record in rows))
                 found.append(
-                    DrawnRun(label=label, role=role, series=series, trial=trial, intervals=rows, seconds=ends)
+                    DrawnRun(
+                        label=label,
+                        role=role,
+                        series=series,
+                        trial=trial,
+                        intervals=rows,
+                        seconds=ends,
+                        sequence_length=study.sequence_length,
+                    )
                 )
     return found
 

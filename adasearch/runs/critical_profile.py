@@ -64,7 +64,6 @@ def critical_profile(
         subset=record.subset,
         seed=record.seed,
         train_examples=record.train_examples,
-        sequence_length=record.sequence_length,
         budget=budget,
         interval=plan.interval,
         base_batch_size=plan.sizes[0],

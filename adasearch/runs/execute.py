@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from adasearch.callbacks import Say
+from adasearch.counts import count, size
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.errors import InputError, StoreError, traceback_in_user_code
 from adasearch.io.progress import StepDisplay
@@ -92,14 +93,20 @@ def interval_line(record: IntervalRecord, objective: str = ERROR, sequence_lengt
     change = (
         ""
         if decision.action == "hold"
-        else f"  {decision.action} to {decision.batch_size * (sequence_length or 1)}: {decision.reason}"
+        else f"  {decision.action} to {_new_size(decision.batch_size, sequence_length)}: {decision.reason}"
     )
     if sequence_length is None:
         place = f"epoch {signals.epoch:6.2f}  batch {signals.batch_size:5d}"
     else:
-        seen, size = signals.examples_seen * sequence_length, signals.batch_size * sequence_length
-        place = f"tokens {seen:11,}  batch {size:7,}"
+        seen = count(signals.examples_seen, sequence_length)
+        place = f"tokens {seen:11,}  batch {size(signals.batch_size, sequence_length):>7}"
     return f"{place}  lr {signals.lr:.2e}  loss {signals.train_loss:.3f}{error}{change}"
+
+
+def _new_size(batch_size: int, sequence_length: int | None) -> str:
+    """Return a batch size that was decided on; in sequences, too, which its reason counts."""
+    new = size(batch_size, sequence_length)
+    return new if sequence_length is None else f"{new} ({batch_size} sequences)"
 
 
 def unchanged(intervals: Sequence[IntervalRecord]) -> str:

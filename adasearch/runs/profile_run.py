@@ -47,7 +47,10 @@ class ProfileRun:
     def name(self, word: str, spans: Sequence[object]) -> str:
         """Return a profile's name, with ``word``, that only the same runs on the same device have."""
         record, setting = self.study.record, asdict(self.setting)
+        del setting["sequence_length"]  # which the fingerprint tells, and version 0.2.0 did not know
         setting["versions"] = {name: self.setting.versions.get(name) for name in DEPENDS_ON}
+        if (code := self.setting.versions.get("source")) is not None:
+            setting["versions"]["source"] = code
         whole = json.dumps([setting, spans, dict(sorted(self.params.items()))], sort_keys=True, default=str)
         digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
         return f"{study_name(record.architecture, record.scale, word, record.dataset)}-{digest}"

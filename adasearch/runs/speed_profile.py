@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from adasearch import counts
 from adasearch.errors import InputError, few
 from adasearch.profiles.profile import Setting, SpeedPoint, SpeedProfile, default_name, setting_differences
 from adasearch.profiles.profile_store import ProfileStore
@@ -33,7 +34,10 @@ def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
     if stored is not None:
         timed = stored.curve.sizes
         sizes = [size for size in sizes if not timed[0] <= size <= timed[-1]]
-        more = f", from {timed[0]} to {timed[-1]}; {few(sizes)} are timed as well" if sizes else ""
+        low, high, *new = (
+            counts.size(each, setting.sequence_length) for each in (timed[0], timed[-1], *sizes)
+        )
+        more = f", from {low} to {high}; {few(new)} are timed as well" if new else ""
         run.say(f"speed profile {name} of {setting.architecture} is there already{more}")
     former = () if stored is None else stored.points
     points = (*former, *_points(run, sizes))
@@ -104,6 +108,7 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
                 heard=lambda done=done: run.progress(what, done, len(sizes)),  # type: ignore[misc]
             )
         except torch.OutOfMemoryError:
-            run.say(f"batch {size} and above do not fit into memory and are left out")
+            batch = counts.told(size, record.sequence_length)
+            run.say(f"batch {batch} and above do not fit into memory and are left out")
             return
     run.progress(what, len(sizes), len(sizes))

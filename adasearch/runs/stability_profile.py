@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adasearch.counts import told
 from adasearch.environment import local_device, versions
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
@@ -112,7 +113,6 @@ def stability_profile(run: ProfileRun, intervals: int, seeds: int) -> StabilityP
         seeds=seeds,
         diverged=len(failed),
         created_at=datetime.now(timezone.utc),
-        sequence_length=record.sequence_length,
     )
     store.locks.check()
     ProfileStore(store.name).write(found)
@@ -125,7 +125,8 @@ def _train(
     """Train a run of the profile to its end; ``done`` intervals of ``total`` lie before it."""
     from adasearch.runs.speed import FixedBatch
 
-    what = f"{record.architecture}: runs at batch {run.params['train/batch_size']}"
+    batch = told(int(run.params["train/batch_size"]), record.sequence_length)
+    what = f"{record.architecture}: runs at batch {batch}"
     run.progress(what, done, total)
     run_and_keep(
         live,

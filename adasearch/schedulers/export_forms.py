@@ -35,6 +35,11 @@ class SizePath:
     sequence_length: int | None = None
 
     @property
+    def unit(self) -> str:
+        """What sizes and marks count, to be said behind a number; empty where that is examples."""
+        return "" if self.sequence_length is None else f" sequences of {self.sequence_length} tokens"
+
+    @property
     def stages(self) -> list[tuple[int, int, float]]:
         """Return (mark, batch size, factor on the learning rate) of each stage, the first at 0."""
         stages, factor = [(0, self.initial, 1.0)], 1.0
@@ -59,7 +64,7 @@ def _megatron(path: SizePath) -> tuple[str, list[str]]:
     unit = path.sequence_length or 1
     text = " ".join(f"{mark * unit}:{size}" for mark, size, _ in path.stages)
     common = math.gcd(*(size for _, size, _ in path.stages))
-    counted = "tokens (--seq-length)" if path.sequence_length else "samples"
+    counted = "tokens (--seq-length), sizes sequences" if path.sequence_length else "samples"
     return text + "\n", [
         f"thresholds are {counted}; micro-batch size times data-parallel size must divide {common}"
     ]
@@ -103,7 +108,7 @@ def _lightning(path: SizePath) -> tuple[str, list[str]]:
         if epoch in found and mark:
             lost.append(f"{found[epoch] * path.initial} is left out: {size} begins in the same epoch")
         found[epoch] = factor
-    return json.dumps(found, indent=2) + "\n", [f"a loader's batch is {path.initial}", *lost]
+    return json.dumps(found, indent=2) + "\n", [f"a loader's batch is {path.initial}{path.unit}", *lost]
 
 
 def _hf(path: SizePath) -> tuple[str, list[str]]:
@@ -116,14 +121,15 @@ def _hf(path: SizePath) -> tuple[str, list[str]]:
         if number + 1 < len(stages):
             step += math.ceil((stages[number + 1][0] - mark) / size)
     return json.dumps(found, indent=2) + "\n", [
-        f"per_device_train_batch_size times the number of devices is {path.initial}"
+        f"per_device_train_batch_size times the number of devices is {path.initial}{path.unit}"
     ]
 
 
 def _json(path: SizePath) -> tuple[str, list[str]]:
     """Return all of it as JSON."""
     rows = [{"examples": mark, "batch_size": size, "lr_scale": factor} for mark, size, factor in path.stages]
-    return json.dumps(rows, indent=2) + "\n", []
+    said = [f"examples and sizes are{path.unit}"] if path.unit else []
+    return json.dumps(rows, indent=2) + "\n", said
 
 
 EXPORT_FORMS: Mapping[str, Callable[[SizePath], tuple[str, list[str]]]] = {

@@ -100,6 +100,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
         device_name=_texts,
         driver=_texts,
         versions=_texts,
+        sequence_length=_ints,
         created_at=_time,
         batch_size=_ints,
         # one row per batch size of a speed profile
@@ -119,7 +120,6 @@ SCHEMAS: dict[Table, pa.Schema] = {
         high=_floats,
         seeds=_ints,
         diverged=_ints,
-        sequence_length=_ints,
         # one row per mark and size of a critical profile: how far its loss lies above a smaller one's
         budget=_ints,
         base_batch_size=_ints,

@@ -37,8 +37,9 @@ def study_name(
 
 
 def import_paths(study: StudyRecord) -> list[str]:
-    """Return what a study names as ``module:attribute``, which ``folder:PATH`` is not."""
+    """Return what a study names as ``module:attribute``, which ``folder:PATH`` and ``text:PATH`` are not."""
     from adasearch.data.sources.registry import KINDS
+    from adasearch.data.text.kinds import PLACED
 
     names = (study.architecture, study.scheduler, study.source)
-    return [name for name in names if ":" in name and name.partition(":")[0] not in KINDS]
+    return [name for name in names if ":" in name and name.partition(":")[0] not in {*KINDS, *PLACED}]

@@ -82,16 +82,18 @@ def check_code(study: StudyRecord, accepted: bool, say: Say) -> StudyRecord:
     return replace(study, code=code)
 
 
-def function_studies(wanted: Sequence[Wanted], say: Say) -> list[ResolvedStudy]:
+def function_studies(wanted: Sequence[Wanted], baseline: StudyRecord | None, say: Say) -> list[ResolvedStudy]:
     """Return the studies of a function, whose first steps are tried for it, as they are on any device.
+
+    ``baseline`` is what is stored of the one that all are compared with, whether it is wanted or not.
 
     Raises:
         InputError: its first steps fail, its code is another and that was not accepted, or the spaces or
             sizes break a rule.
     """
-    for each in wanted:
-        if each.defaults.stored is not None:
-            check_code(each.defaults.stored, each.request.accept_changed_code, say)
+    stored = [baseline, *(each.defaults.stored for each in wanted)]
+    for study in {each.study: each for each in stored if each is not None}.values():
+        check_code(study, wanted[0].request.accept_changed_code, say)
     learnt = _learn([(each, each.scheduler_space()) for each in wanted])
     return [_study(each, learnt, say) for each in wanted]
 

@@ -75,7 +75,8 @@ def resolve(
     schedulers = list(dict.fromkeys([*baseline, *(s for s in request.schedulers if s != BASELINE)]))
     if request.train is not None:
         wanted = [wanted_study(request, request.train, scheduler, stored) for scheduler in schedulers]
-        studies = function_studies(wanted, say)
+        compared = wanted_study(request, request.train, BASELINE, stored).defaults.stored  # searched or not
+        studies = function_studies(wanted, compared, say)
         return [on_device(study, request, profiles, say) for study in studies]
     resolved = []
     for architecture in dict.fromkeys(request.architectures):

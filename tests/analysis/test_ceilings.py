@@ -140,7 +140,7 @@ def test_table_of_searched_networks_holds_the_ceilings_of_their_profiles(tmp_pat
     assert (shown["path"], shown["larger"]) == (found.path, 1.0)
     assert shown["batch"] == f"{found.batch.best} ({found.batch.low} to {found.batch.high})"
     assert shown["default"] == f"32: {found.batch.cost:.2f} times as much"
-    profiles.write(replace(steady, sequence_length=8))
+    profiles.write(replace(steady, setting=replace(steady.setting, sequence_length=8)))
     (text,) = ceiling_rows(store, [STUDY])
     assert str(text["default"]).startswith("256 tokens: ")
     profiles.write(replace(steady, diverged=1))

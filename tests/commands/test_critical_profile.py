@@ -158,7 +158,7 @@ def test_text_is_told_in_tokens(shell: Shell) -> None:
     finished = shell("profile", "--architecture", "gpt", *text, *fixed, "--kind", "critical")
     assert "branches of 64, 128 tokens at 4 marks, learning rate by 'sqrt'" in finished.out
     assert "tokens seen" in finished.out
-    assert only(shell).sequence_length == 16
+    assert only(shell).setting.sequence_length == 16
 
 
 def test_training_function_that_keeps_checkpoints_is_branched_and_another_is_refused(shell: Shell) -> None:

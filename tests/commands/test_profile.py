@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adasearch.cli.main import main
+from adasearch.functions.source import digest_of
 from adasearch.io.progress import StepDisplay
 from adasearch.profiles import profile
 from adasearch.profiles.profile_store import ProfileStore
@@ -16,6 +17,9 @@ from adasearch.profiles.stability import DIVIDED, DIVIDED_SPREAD, FIGURES, SPREA
 from adasearch.records import IntervalRecord
 from adasearch.runs import speed, speed_profile, stability_profile
 from adasearch.store import Store
+from adasearch.studies.request import Request
+from adasearch.studies.resolve import resolve
+from adasearch.studies.wanted import nothing_stored
 from tests.profile_rows import speed_of
 
 NET = "tests.own_nets:good"
@@ -179,6 +183,33 @@ def test_speed_profile_is_measured_once_per_name(shell: Shell) -> None:
     shell.profiles.write(replace(stored, setting=replace(stored.setting, device_name="Colossus")))
     refused = shell(*fast, code=2)
     assert "is there already, with device Colossus, not" in refused.err
+
+
+def test_training_function_is_timed_and_judged_by_it(shell: Shell) -> None:
+    own = ["--train", "tests.own_loops:plain"]
+    table = shell("profile", *own, "--kind", "speed", "--smallest", "16", "--largest", "32")
+    assert "tests.own_loops:plain is searched over batch_size and lr alone" in table.out
+    (found,) = shell.profiles.speed()
+    assert (found.setting.architecture, found.setting.dataset) == ("tests.own_loops:plain", "own")
+    assert found.setting.versions["source"] == digest_of("tests.own_loops:plain")
+    assert [point.batch_size for point in found.points] == [16, 32]
+    for point in found.points:
+        assert 0 < point.step_seconds < 1
+        assert all(seconds >= 0 for seconds in point.measure_seconds.values())
+        assert re.search(rf"tests\.own_loops:plain +{point.batch_size} ", table.out)
+    refused = shell("predict", code=2)
+    assert "'adasearch profile --train tests.own_loops:plain' takes those of one" in refused.err
+    shell("profile", *own, "--kind", "stability", "--seeds", "1", "--intervals", "3")
+    guess = shell("predict")
+    assert re.search(r"tests\.own_loops:plain +own +deba ", guess.out)
+    assert "of language models and training functions nothing but the ceiling is told" in " ".join(
+        guess.out.split()
+    )
+    request = Request(train="tests.own_loops:plain", schedulers=("deba",), epochs=4, objective="loss")
+    said: list[str] = []
+    for study in resolve(request, nothing_stored, said.append, profiles=shell.profiles.speed()):
+        assert (study.record.clock, study.record.device_profile) == ("modelled", found.profile)
+    assert f"tests.own_loops:plain: speed profile {found.profile}, modelled clock" in said
 
 
 def test_wider_wish_times_the_sizes_that_a_stored_profile_lacks(shell: Shell) -> None:

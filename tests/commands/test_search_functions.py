@@ -148,6 +148,7 @@ def test_search_of_a_function_is_confirmed_repeated_replayed_exported_and_report
     )
     study, said = "tests.own_loops-with_test_data-noise_scale-own", {}
     for command in (
+        "profile --train tests.own_loops:with_test_data --kind speed --smallest 16 --largest 64",
         f"search {flags} --interval 0.5 --slots 1 --smallest 16 --largest 64 --set train/batch_size=16",
         "confirm --seeds 1 --controls all --slots 1",
         f"rerun {study}-search-0",
@@ -166,6 +167,14 @@ def test_search_of_a_function_is_confirmed_repeated_replayed_exported_and_report
     }
     assert {trial.status for trial in confirmed} == {"complete"}
     assert {trial.test_error for trial in confirmed}.isdisjoint({trial.val_error for trial in confirmed})
+    assert "speed profile" in said["search"]
+    for study_record in store.studies():
+        assert study_record.clock == "modelled"
+    for trial in store.trials(study):  # the steps alone, and the machine may be busy
+        if trial.status == "complete":
+            assert trial.modelled_seconds is not None
+            assert trial.train_seconds is not None
+            assert 0 < trial.modelled_seconds < 10 * trial.train_seconds
     candidate = next(trial for trial in confirmed if trial.role == "candidate")
     assert candidate.adaptations > 0
     assert "equal in all" in said["rerun"]

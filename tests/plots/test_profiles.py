@@ -66,7 +66,8 @@ def test_critical_batch_stands_over_the_run_beside_the_noise_scale_in_tokens_of_
     figure = critical_batch(profile, [replace(stability_of(STUDY), figures=noise)])
     assert points(figure, "critical batch") == [(1000, 32), (4000, 64)]
     assert points(figure, "noise scale") == [(1000, 40), (4000, 90)]
-    tokens = draw_critical(replace(profile, sequence_length=8), [], style=PAGE)
+    text = replace(profile, setting=replace(profile.setting, sequence_length=8))
+    tokens = draw_critical(text, [], style=PAGE)
     assert points(tokens.figure, "critical batch") == [(8000, 256), (32000, 512)]
     assert told(tokens)[1] == "512 tokens (512 to 512 or more) at 32,000 tokens seen"
 

@@ -39,7 +39,6 @@ def profile_of(*found: ExcessLoss, seeds: int = 1) -> CriticalProfile:
         subset=None,
         seed=0,
         train_examples=400,
-        sequence_length=None,
         budget=8000,
         interval=64,
         base_batch_size=16,
@@ -167,7 +166,13 @@ def test_ramp_leaves_out_what_a_later_mark_takes_back() -> None:
 def test_it_comes_back_from_the_store_as_it_was(tmp_path: object) -> None:
     store = ProfileStore(str(tmp_path))
     profile = profile_of(excess(1000, 32, 0.001, 0.01), excess(1000, 64, None))
-    text = replace(profile, profile="text-f00d", sequence_length=64, excess=(), diverged=1)
+    text = replace(
+        profile,
+        profile="text-f00d",
+        setting=replace(profile.setting, sequence_length=64),
+        excess=(),
+        diverged=1,
+    )
     store.write(profile)
     store.write(text)
     assert store.critical() == [profile, text]

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> ProfileStore:
 
 def test_profiles_come_back_as_they_were(store: ProfileStore) -> None:
     store.write(SPEED)
-    text = replace(STEADY, profile="text-f00d", sequence_length=128)
+    text = replace(STEADY, profile="text-f00d", setting=replace(STEADY.setting, sequence_length=128))
     store.write(STEADY)
     store.write(text)
     assert store.speed() == [SPEED]

@@ -99,6 +99,13 @@ def test_profile_of_other_circumstances_differs_by_name(changes: dict[str, objec
     assert setting_differences(SETTING, replace(SETTING, **changes)) == [says]  # type: ignore[arg-type]
 
 
+def test_profile_of_a_training_function_fits_its_source_alone() -> None:
+    own = replace(STUDY, architecture="my_loop:train", task="own", dataset="own", code="1a2b")
+    assert setting_differences(here(own, 1), here(own, 1)) == []
+    changed = here(replace(own, code="3c4d"), 1)
+    assert setting_differences(here(own, 1), changed) == ["source 1a2b, not 3c4d"]
+
+
 def test_profile_of_the_same_circumstances_fits() -> None:
     assert setting_differences(SETTING, SETTING) == []
     assert setting_differences(SETTING, replace(SETTING, versions={"torch": "2.6", "python": "3.12"})) == []

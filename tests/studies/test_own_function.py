@@ -109,6 +109,38 @@ def test_changed_source_is_said_and_goes_on_where_it_is_accepted() -> None:
     assert sum("changed since it was searched, which is accepted" in line for line in said) == 2
 
 
+@pytest.mark.parametrize(
+    ("schedulers", "known", "baseline"),
+    [
+        (("deba",), "constant deba", False),  # goes on beside a baseline of the former source
+        (("noise_scale",), "constant", False),  # begins beside it
+        (("noise_scale",), "constant", None),
+        (("deba",), "deba", None),
+        (("constant",), "constant", None),
+    ],
+)
+def test_changed_source_is_asked_about_wherever_former_trials_are_compared(
+    schedulers: tuple[str, ...], known: str, baseline: bool | None
+) -> None:
+    studies = [each for each in resolved() if each.record.scheduler in known.split()]
+    stored = lookup(studies, code="0123456789abcdef")
+    request = replace(REQUEST, schedulers=schedulers, baseline=baseline)
+    with pytest.raises(InputError, match=r"changed since it was searched; .* --accept-changed-code"):
+        resolved(request, stored=stored)
+    said: list[str] = []
+    resolved(request, stored=stored, said=said, accept_changed_code=True)
+    assert sum("which is accepted" in line for line in said) == len(studies)
+
+
+def test_baseline_of_the_former_source_is_asked_about_where_its_candidate_has_the_new_one() -> None:
+    constant, deba = resolved()
+    records = {deba.record.study: deba.record} | {
+        constant.record.study: replace(constant.record, code="0123456789abcdef")
+    }
+    with pytest.raises(InputError, match=r"constant-own: the source of .* changed"):
+        resolved(stored=records.get, baseline=False)
+
+
 def test_function_may_lie_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "space.yaml").write_text("fields:\n  lr: {fixed: 1e-3}\n  width: {int: [2, 8]}\n")

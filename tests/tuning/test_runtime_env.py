@@ -92,4 +92,5 @@ def test_study_names_its_own_modules() -> None:
         STUDY, architecture="nets:make", scheduler="rules:Mine", dataset="my_data:load@64", image_size=64
     )
     assert import_paths(own) == ["nets:make", "rules:Mine", "my_data:load"]
-    assert import_paths(replace(STUDY, dataset="folder:/images")) == []
+    for data in ("folder:/images", "text:/books", "tokens:/data/*.bin", "parquet:/data/a.parquet"):
+        assert import_paths(replace(STUDY, dataset=data)) == []
