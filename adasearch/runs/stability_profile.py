@@ -25,7 +25,7 @@ from adasearch.runtime import RunOptions
 from adasearch.signal_sets import MEAN_GRADIENT, MOMENTS, PER_STEP
 from adasearch.store.store import Store
 from adasearch.store.trials import PROFILES, begin_trial
-from adasearch.studies.naming import study_name
+from adasearch.studies.wanted import study_name
 
 if TYPE_CHECKING:
     from adasearch.spaces.space import Space
