@@ -1,6 +1,7 @@
 """What a caller hands in to hear of work that goes on."""
 
 from collections.abc import Callable
+from functools import cache
 
 __all__ = ["Progress", "Say", "no_progress", "once", "say_nothing"]
 
@@ -27,11 +28,4 @@ def once(say: Say) -> Say:
     a
     (None, None)
     """
-    said: set[str] = set()
-
-    def say_once(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return say_once
+    return cache(say)

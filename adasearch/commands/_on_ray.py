@@ -74,7 +74,7 @@ def on_ray(
         InputError: the address is none, or the code is too large to send.
         AdasearchError: the cluster cannot be reached.
     """
-    from adasearch.studies.naming import import_paths
+    from adasearch.studies.wanted import import_paths
     from adasearch.tuning.cluster import connect
 
     say(console, f"joining Ray at {runtime.address}" if runtime.address else "starting Ray")

@@ -1,6 +1,7 @@
 """What a network makes of two images, without computing it: the check and the count before any training."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import torch
@@ -9,8 +10,9 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from adasearch.errors import InputError
+from adasearch.signals.per_example import example_gradients
 
-__all__ = ["check_output", "dry_run", "dry_run_on", "multiply_adds"]
+__all__ = ["check_built", "check_output", "dry_run", "dry_run_on", "multiply_adds"]
 
 
 def dry_run(network: nn.Module, image_size: int) -> object:
@@ -71,3 +73,25 @@ def multiply_adds(network: nn.Module, image_size: int) -> int:
     with FlopCounterMode(display=False) as counter:
         dry_run(network, image_size)
     return int(counter.get_total_flops()) // 4  # two images, and two operations each
+
+
+def check_built(name: str, build: Callable[[], nn.Module], *, ours: bool, per_example: bool) -> None:
+    """Refuse a network that cannot be built; nothing is allocated where the network allows that.
+
+    Raises:
+        InputError: as ``build``, or a network without gradients per example with ``per_example``.
+    """
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as those for loading weights into nothing
+            network = build()
+    except InputError:
+        if ours:
+            raise
+        with torch.random.fork_rng(devices=[]):  # some look at their own weights, which meta tensors lack
+            network = build()
+    if per_example:
+        try:
+            example_gradients(network)
+        except ValueError as error:
+            raise InputError(f"architecture {name!r}: --{str(error).replace('_', '-', 1)}") from error

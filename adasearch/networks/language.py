@@ -4,7 +4,6 @@ The function is called as ``function(vocabulary=..., sequence_length=...)`` at e
 network from tokens (batch, length) as int64 to logits (batch, length, vocabulary).
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import get_args
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 
 from adasearch.choices import Scale
 from adasearch.errors import InputError, one_line, unknown
-from adasearch.networks.dry_run import dry_run_on
+from adasearch.networks.dry_run import check_built, dry_run_on
 from adasearch.networks.gpt import Gpt
 from adasearch.networks.registry import ARCHITECTURES, check_own
-from adasearch.signals.per_example import example_gradients
 from adasearch.user_code import load_own
 
 __all__ = ["LANGUAGE", "build_language_model", "check_language_model", "check_name"]
@@ -74,20 +72,7 @@ def check_language_model(
         InputError: likewise, or a network without gradients per example with ``per_example``.
     """
     build = partial(build_language_model, name, scale, vocabulary=vocabulary, sequence_length=sequence_length)
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network = build()
-    except InputError:
-        if name in LANGUAGE:
-            raise
-        with torch.random.fork_rng(devices=[]):  # some look at their own weights, which meta tensors lack
-            network = build()
-    if per_example:
-        try:
-            example_gradients(network)
-        except ValueError as error:
-            raise InputError(f"architecture {name!r}: --{str(error).replace('_', '-', 1)}") from error
+    check_built(name, build, ours=name in LANGUAGE, per_example=per_example)
 
 
 def build_language_model(name: str, scale: str, *, vocabulary: int, sequence_length: int) -> nn.Module:

@@ -5,7 +5,6 @@ and ``module:function`` calls the user's own ``function(classes=..., image_size=
 what it returns is the user's to choose.
 """
 
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -19,10 +18,9 @@ from torchvision.models import list_models
 from adasearch.choices import Scale
 from adasearch.errors import InputError, one_line, unknown
 from adasearch.networks.blocks import Build
-from adasearch.networks.dry_run import check_output, dry_run
+from adasearch.networks.dry_run import check_built, check_output, dry_run
 from adasearch.networks.full import FULL, torchvision_network
 from adasearch.networks.nano import NANO, VIT_PATCH
-from adasearch.signals.per_example import example_gradients
 from adasearch.user_code import load_own
 
 __all__ = [
@@ -77,20 +75,8 @@ def check_model(name: str, scale: str, *, classes: int, image_size: int, per_exa
     Raises:
         InputError: see :func:`build_model` and :func:`~adasearch.signals.per_example.example_gradients`.
     """
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as those for loading weights into nothing
-            network = build_model(name, scale, classes=classes, image_size=image_size)
-    except InputError:
-        if name in ARCHITECTURES:
-            raise
-        with torch.random.fork_rng(devices=[]):  # some look at their own weights, which meta tensors lack
-            network = build_model(name, scale, classes=classes, image_size=image_size)
-    if per_example:
-        try:
-            example_gradients(network)
-        except ValueError as error:
-            raise InputError(f"architecture {name!r}: --{str(error).replace('_', '-', 1)}") from error
+    build = partial(build_model, name, scale, classes=classes, image_size=image_size)
+    check_built(name, build, ours=name in ARCHITECTURES, per_example=per_example)
 
 
 def build_model(name: str, scale: str, *, classes: int, image_size: int) -> nn.Module:

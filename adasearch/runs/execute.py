@@ -48,7 +48,7 @@ def run_and_keep(
     import torch
 
     from adasearch.functions.train_function import train_function
-    from adasearch.training.trial import train_trial
+    from adasearch.training.loop import train_trial
 
     def on_interval(interval: IntervalRecord) -> bool:
         live.add(interval)

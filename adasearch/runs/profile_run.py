@@ -11,7 +11,7 @@ from adasearch.profiles.profile import DEPENDS_ON, Setting, here
 from adasearch.records import Params, TrialRecord
 from adasearch.runtime import RunOptions
 from adasearch.store.store import Store
-from adasearch.studies.naming import study_name
+from adasearch.studies.wanted import study_name
 
 if TYPE_CHECKING:
     from adasearch.studies.request import ResolvedStudy

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from adasearch.training.config import TrainConfig, hyperparameters_of
+from adasearch.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from adasearch.studies.request import ResolvedStudy
@@ -34,20 +34,8 @@ def rehearse_studies(studies: "Sequence[ResolvedStudy]") -> None:
         if ours and training.get("optimizer") != "muon":  # which not every network has matrices for
             continue
         fields = study.scheduler_space.first_values()
-        config = TrainConfig(
-            architecture=record.architecture,
-            scale=record.scale,
-            seed=record.seed,
-            hyperparameters=hyperparameters_of(training),
-            budget=record.budget,
-            interval=record.interval,
-            evaluate_every=record.evaluate_every,
-            precision=record.precision,
-            compile=record.compile,
-            per_example=record.per_example,
-        )
         rehearsal = Rehearsal(
-            config=config,
+            config=TrainConfig.of_values(record, training, record.seed),
             scheduler=record.scheduler,
             fields=fields,
             task=task_of(study.card),

@@ -136,30 +136,11 @@ class Request:
 def with_experiment(request: Request, experiment: Experiment) -> Request:
     """Return a request with what it leaves open as an experiment has it, at the request's scale."""
     lines = experiment.at(request.scale)
-    return request.filled(
-        Request(
-            architectures=lines.architectures or (),
-            schedulers=tuple(lines.schedulers or ()),
-            dataset=lines.dataset,
-            image_size=lines.image_size,
-            sequence_length=lines.sequence_length,
-            tokenizer=lines.tokenizer,
-            **asdict(Selection.of(lines)),
-            scale=lines.scale,
-            baseline=None if lines.no_baseline is None else not lines.no_baseline,
-            subset=lines.subset,
-            epochs=lines.epochs,
-            budget=lines.budget,
-            interval=lines.interval,
-            evaluate_every=lines.evaluate_every,
-            smallest=lines.smallest,
-            largest=lines.largest,
-            precision=lines.precision,
-            sampler=lines.sampler,
-            stopper=lines.stopper,
-            experiment=lines,
-        )
-    )
+    alike = {field.name for field in fields(Request)} & type(lines).model_fields.keys()
+    said = {name: getattr(lines, name) for name in alike - {"train"}}  # a space, and here a function
+    said |= {"architectures": lines.architectures or (), "schedulers": tuple(lines.schedulers or ())}
+    baseline = None if lines.no_baseline is None else not lines.no_baseline
+    return request.filled(Request(**said, baseline=baseline, experiment=lines))
 
 
 def with_schedule(request: Request, schedule: "Schedule") -> Request:

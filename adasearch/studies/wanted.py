@@ -1,4 +1,4 @@
-"""One study that a request asks for, and what it is in all that the tasks have in common."""
+"""One study that a request asks for: its name, and what it is in all that the tasks have in common."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,20 +8,30 @@ from typing import TYPE_CHECKING
 from adasearch.callbacks import Say
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError
+from adasearch.io.text import MAX_NAME_BYTES, slug
 from adasearch.records import Limits, StudyRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.spaces.space import Space
 from adasearch.spaces.study_spaces import Fixed, SpaceSources, scheduler_space_of
-from adasearch.studies.naming import study_name
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
 from adasearch.studies.settings import limits_of, spans_of
 
 if TYPE_CHECKING:
     from adasearch.tasks.registry import Card
 
-__all__ = ["Lookup", "Wanted", "assembled", "given_space", "nothing_stored", "wanted_study"]
+__all__ = [
+    "Lookup",
+    "Wanted",
+    "assembled",
+    "given_space",
+    "import_paths",
+    "nothing_stored",
+    "study_name",
+    "wanted_study",
+]
 
 Lookup = Callable[[str], StudyRecord | None]
+NUMBERED = 20  # bytes that a trial's id adds to its study's name
 
 
 def nothing_stored(name: str) -> None:
@@ -100,6 +110,42 @@ def _name(request: Request, network: str, scheduler: str, stored: Lookup) -> str
     former = named(request.scale or "nano")
     own = ":" in network and request.scale is None
     return named(None) if own and stored(former) is None else former
+
+
+def study_name(
+    architecture: str, scale: str | None, scheduler: str, dataset: str, prefix: str | None = None
+) -> str:
+    """Return a study's default name; paths, ``module:function`` and ``module:Class`` become slugs.
+
+    ``scale`` is None for a network of the user's own, which has none.
+
+    >>> study_name("resnet18", "nano", "deba", "parquet:../data/cifar10/")
+    'resnet18-nano-deba-parquet-cifar10'
+    >>> study_name("resnet18", "full", "deba", "folder:/data/imagenet@224")
+    'resnet18-full-deba-folder-imagenet-224'
+    >>> study_name("my_package.nets:make_net", None, "my_module:MyScheduler", "digits")
+    'my_package.nets-make_net-my_module-MyScheduler-digits'
+
+    Raises:
+        InputError: it is too long for a folder's name.
+    """
+    parts = [prefix, architecture, scale, scheduler, dataset]
+    name = "-".join(slug(part) for part in parts if part)
+    if len(name) > MAX_NAME_BYTES - NUMBERED:
+        raise InputError(
+            f"a study's name must have at most {MAX_NAME_BYTES - NUMBERED} characters but {name!r} has "
+            f"{len(name)}; it is made of --study and the names of network, scheduler and data"
+        )
+    return name
+
+
+def import_paths(study: StudyRecord) -> list[str]:
+    """Return what a study names as ``module:attribute``, which ``folder:PATH`` and ``text:PATH`` are not."""
+    from adasearch.data.sources.registry import KINDS
+    from adasearch.data.text.kinds import PLACED
+
+    names = (study.architecture, study.scheduler, study.source)
+    return [name for name in names if ":" in name and name.partition(":")[0] not in {*KINDS, *PLACED}]
 
 
 def given_space(request: Request, scheduler: str) -> str | None:

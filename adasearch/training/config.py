@@ -209,10 +209,15 @@ class TrainConfig:
         values = trial.fields_of("train")
         if study.task == "own":
             values = {name: values[name] for name in OWN_RESERVED}
+        return cls.of_values(study, values, trial.seed)
+
+    @classmethod
+    def of_values(cls, study: StudyRecord, values: Mapping[str, Value], seed: int) -> "TrainConfig":
+        """Return the run of a study with these hyperparameters."""
         return cls(
             architecture=study.architecture,
             scale=study.scale,
-            seed=trial.seed,
+            seed=seed,
             hyperparameters=hyperparameters_of(values),
             budget=study.budget,
             interval=study.interval,

@@ -261,7 +261,7 @@ def _train(
     import torch
 
     from adasearch.functions.train_function import train_function
-    from adasearch.training.trial import train_trial
+    from adasearch.training.loop import train_trial
 
     if task.function is not None:
         return train_function(task, device, on_interval, halted=halted, say=say, stuck=stuck)

@@ -11,7 +11,7 @@ from adasearch.networks.dry_run import dry_run
 from adasearch.networks.registry import build_model, check_model, check_name
 from adasearch.records import Limits
 from adasearch.schedulers import make_scheduler
-from adasearch.studies.naming import study_name
+from adasearch.studies.wanted import study_name
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.loop import train
 

@@ -10,10 +10,9 @@ import pytest
 from adasearch.errors import InputError
 from adasearch.functions.source import digest_of
 from adasearch.records import StudyRecord
-from adasearch.studies.naming import import_paths
 from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.resolve import resolve
-from adasearch.studies.wanted import nothing_stored
+from adasearch.studies.wanted import import_paths, nothing_stored
 
 PLAIN = "tests.own_loops:plain"
 REQUEST = Request(train=PLAIN, schedulers=("deba",), epochs=4, objective="loss")

@@ -10,7 +10,7 @@ import pytest
 
 import adasearch
 from adasearch.errors import InputError
-from adasearch.studies.naming import import_paths
+from adasearch.studies.wanted import import_paths
 from adasearch.tuning.ray_patches import JOB_CONFIG
 from adasearch.tuning.runtime_env import runtime_env
 from adasearch.user_code import load_own
