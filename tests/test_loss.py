@@ -35,7 +35,7 @@ COMMAND += " --subset 150 --epochs 8 --interval 0.25 --checkpoint-every 1 --atte
 KERNEL = "worker killed by the kernel for memory"
 RECOVERY_SECONDS = 240
 GONE_SECONDS = 60
-LATE = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::PlacementGroupCleaner")
+LATE = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Scene:
             own = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             own = []
-        names = ("Trainable", "Mailbox", "TrainController", "RayTrainWorker", "PlacementGroupCleaner")
+        names = ("Trainable", "Mailbox", "RayTrainWorker")
         return own + (
             [] if self.nodes is None else [each for name in names for each in self.nodes.workers(name)]
         )

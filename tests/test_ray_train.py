@@ -20,7 +20,7 @@ from tests.frameworks import Course, example, plain
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield

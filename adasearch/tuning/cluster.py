@@ -42,8 +42,10 @@ LOOPBACK = {
     # "0": Ray's address is 127.0.0.1, where it listens then; whatever its name says, on every system.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+    "RAY_prestart_worker_first_driver": "0",  # of processes for tasks; a search runs actors alone
+    "PL_DISABLE_FORK": "1",  # as Tune sets it for each trial: Lightning must not fork
 }
-"""What keeps the embedded Ray and its workers to this machine; Ray reads the first when it is imported."""
+"""What keeps the embedded Ray to this machine and to what it needs; Ray reads the first as it is imported."""
 SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")  # when it starts
 
 REACH_SECONDS = 10
@@ -205,7 +207,7 @@ def _own_sigterm() -> Iterator[None]:
 def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
     import ray
 
-    from adasearch.tuning.ray_patches import LISTENER, check_ray
+    from adasearch.tuning.ray_patches import LISTENER, check_ray, environment_inherited
 
     if ray.is_initialized():
         raise AdasearchError(
@@ -217,7 +219,8 @@ def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
         try:
             _init(address, own, here)
             own_out = contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER)))
-            with own_out, watched():
+            inherited = nullcontext() if address else environment_inherited()
+            with own_out, watched(), inherited:
                 yield capacity_now()
         finally:
             # Ray repeats at last what it has printed.

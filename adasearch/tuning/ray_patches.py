@@ -25,20 +25,28 @@ from adasearch.errors import AdasearchError, one_line
 
 try:
     from ray.train.backend import Backend, BackendConfig
+    from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE as NAMED_FOR_WORKERS
+    from ray.train.v2._internal.execution.controller import TrainController
+    from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 except ImportError:  # check_ray tells
-    Backend = BackendConfig = DataParallelTrainer = object
+    Backend = BackendConfig = DataParallelTrainer = FixedScalingPolicy = TrainController = object
+    NAMED_FOR_WORKERS = set()
 
 __all__ = [
     "DEAD",
     "JOB_CONFIG",
     "LISTENER",
+    "NAMED_FOR_WORKERS",
     "PARTS",
     "Backend",
     "BackendConfig",
     "DataParallelTrainer",
+    "FixedScalingPolicy",
     "Part",
+    "TrainController",
     "check_ray",
+    "environment_inherited",
     "job_config",
     "killed_is_dead",
     "lacking",
@@ -68,15 +76,26 @@ class Part:
 
 
 _WORKERS = "worker groups that import torch on the workers alone"
+_TRAINER = "ray.train.v2.api.data_parallel_trainer:DataParallelTrainer"
+_CONTROLLER = "ray.train.v2._internal.execution.controller:TrainController"
+_ONE_START = "processes of a search that start Python once"
 _GROUP = "ray.train.v2._internal.execution.worker_group:WorkerGroup"
 PARTS = (
     # TorchTrainer and TorchConfig import torch where they are read: in a slot's actor, in Train's controller.
-    Part(name="ray.train.v2.api.data_parallel_trainer:DataParallelTrainer", purpose=_WORKERS),
+    Part(name=f"{_TRAINER}._create_default_callbacks", purpose=_WORKERS),
+    Part(name=f"{_TRAINER}._initialize_and_run_controller", purpose=_WORKERS),
+    Part(name=_CONTROLLER, parameter="scaling_policy", purpose=_WORKERS),
+    Part(name=f"{_CONTROLLER}.run", purpose=_WORKERS),
+    Part(name=f"{_CONTROLLER}.get_result", purpose=_WORKERS),
+    Part(name="ray.train.v2._internal.execution.scaling_policy:FixedScalingPolicy", purpose=_WORKERS),
     Part(name="ray.train.backend:Backend.on_start", purpose=_WORKERS),
     Part(name="ray.train.backend:BackendConfig.backend_cls", purpose=_WORKERS),
     Part(name=f"{_GROUP}.execute_single", purpose=_WORKERS),
     Part(name=f"{_GROUP}.execute_single_async", purpose=_WORKERS),
     Part(name=f"{_GROUP}.execute_async", purpose=_WORKERS),
+    Part(name="ray.train.v2._internal.constants:ENV_VARS_TO_PROPAGATE", purpose=_ONE_START, optional=True),
+    Part(name="ray.tune.execution.class_cache:ENV_VARS_TO_PROPAGATE", purpose=_ONE_START, optional=True),
+    Part(name="ray.tune.execution.class_cache:DEFAULT_ENV_VARS", purpose=_ONE_START, optional=True),
     Part(
         name="ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed",
         purpose="searches that go on after a trial's process was killed for memory",
@@ -138,6 +157,27 @@ def job_config() -> JobConfig:
         return JobConfig(_client_job=True)
     except TypeError:  # check_ray has told
         return JobConfig()
+
+
+@contextmanager
+def environment_inherited() -> Iterator[None]:
+    """Let trials' processes have their environment from Ray's own, which this process started, alone.
+
+    Tune names variables for them once more, and for a process for which some are named, and for what that
+    starts in turn, Ray starts Python twice. What Tune sets by itself is among what an embedded Ray is given.
+    """
+    try:
+        from ray.tune.execution import class_cache
+
+        former = class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS
+    except (ImportError, AttributeError):
+        yield
+        return
+    class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = former
 
 
 @contextmanager

@@ -71,9 +71,10 @@ class SlotTrainable(tune.Trainable):
         return True  # False would lose the trial: Tune tells neither the searcher nor a callback
 
     def _begin(self, config: dict[str, Any]) -> None:
-        ray.get(self._mailbox.submit.remote(config["task"]))
+        submitted = self._mailbox.submit.remote(config["task"])
         self._starts = 0
-        self._ensure_workers()
+        self._ensure_workers()  # which start while the mailbox does
+        ray.get(submitted)
 
     def _ensure_workers(self) -> None:
         if self._workers is None or not self._workers.alive():
@@ -142,7 +143,7 @@ class _WorkerGroup:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
 
         from adasearch.tuning.process_group import ProcessGroupConfig
-        from adasearch.tuning.ray_patches import DataParallelTrainer
+        from adasearch.tuning.trainer import SlotTrainer
 
         gpu = settings.gpus_per_worker > 0
         resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
@@ -150,7 +151,7 @@ class _WorkerGroup:
             resources["GPU"] = settings.gpus_per_worker
         try:
             # TorchTrainer is this with Ray's own way to make a process group.
-            DataParallelTrainer(
+            SlotTrainer(
                 worker_loop,
                 train_loop_config={
                     "mailbox": mailbox,

@@ -124,7 +124,7 @@ def test_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 SCRIPT = """
-import logging, os, signal, sys, warnings
+import faulthandler, logging, os, signal, sys, warnings
 import optuna, ray, ray.train, ray.tune  # what importing them changes stays
 import torch
 from torch import nn
@@ -145,11 +145,13 @@ images = torch.randint(0, 256, (400, 3, 8, 8), generator=torch.Generator().manua
 data = TensorDataset(images, torch.arange(400) % 4)
 state = lambda: {
     "logging": (logging.root.level, list(logging.root.handlers), optuna.logging.get_verbosity()),
-    "environment": {name: value for name, value in os.environ.items() if name[:4] in ("RAY_", "TUNE")},
-    "stdout": sys.stdout,
-    "signals": [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
+    "levels": [logging.getLogger(name).level for name in ("ray", "ray.tune", "ray.train", "optuna")],
+    "environment": dict(os.environ),
+    "streams": [sys.stdout, sys.stderr],
+    "signals": [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)],
+    "faulthandler": faulthandler.is_enabled(),
     "threads": torch.get_num_threads(),
-    "path": list(sys.path),
+    "folder": [os.getcwd(), *sys.path],
     "filters": [str(each) for each in warnings.filters if "optuna" in str(each[2])],
 }
 before = state()

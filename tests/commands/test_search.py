@@ -22,6 +22,7 @@ from adasearch.environment import device_name
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.store import Store
 from tests import faulty
+from tests.forked import run_forked
 
 pytestmark = pytest.mark.ray
 
@@ -56,14 +57,10 @@ def adasearch(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> 
 
 
 def run(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
-    process = adasearch(*arguments, cwd=cwd, env=env)
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        pytest.fail(f"the search did not end within {timeout} s\n{out}\n{err}")
-    return Finished(process.returncode, out, err)
+    code, out, err = run_forked(arguments, cwd, {**os.environ, **(env or {})}, timeout)
+    if code is None:
+        pytest.fail(f"the command did not end within {timeout} s\n{out}\n{err}")
+    return Finished(code, out, err)
 
 
 def all_trials(results: Path) -> list[TrialRecord]:

@@ -26,6 +26,11 @@ pytestmark = pytest.mark.ray
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROOT = Path(__file__).parents[2]
+SEARCHED = [
+    ("segmentation", "deba", "--epochs 3 --train-space segmentation.yaml", "loss", {"iou"}),
+    ("gan", "noise_scale", "--epochs 2", "distance", set()),
+    ("nano_gpt", "noise_scale", "--epochs 2 --set train/batch_size=32", "loss", set()),
+]
 
 
 def space(folder: Path, **fields: Any) -> str:
@@ -34,24 +39,15 @@ def space(folder: Path, **fields: Any) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(
-    ("name", "scheduler", "flags", "objective", "further"),
-    [
-        ("segmentation", "deba", "--epochs 3 --train-space segmentation.yaml", "loss", {"iou"}),
-        ("gan", "noise_scale", "--epochs 2", "distance", set()),
-        ("nano_gpt", "noise_scale", "--epochs 2 --set train/batch_size=32", "loss", set()),
-    ],
-)
-def test_example_is_searched(
-    name: str, scheduler: str, flags: str, objective: str, further: set[str], workers: int, tmp_path: Path
+@pytest.mark.parametrize(("name", "scheduler", "flags", "objective", "further"), SEARCHED)
+def test_example_is_searched_with_two_workers_a_trial(
+    name: str, scheduler: str, flags: str, objective: str, further: set[str], tmp_path: Path
 ) -> None:
+    """With one each is trained in ``tests/functions/test_examples.py``."""
     results = tmp_path / "results"
-    command = (
-        f"search --train {name}:train --scheduler {scheduler} --trials 1 --interval 0.5 --slots 1 {flags}"
-    )
+    command = f"search --train {name}:train --scheduler {scheduler} --trials 1 --slots 1 --workers 2 {flags}"
     found = run(
-        *command.split(), *flags.split(), "--workers", str(workers), "--results", str(results), cwd=EXAMPLES,
+        *command.split(), "--interval", "0.5", "--results", str(results), cwd=EXAMPLES,
         env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert found.code == 0, found.out + found.err
@@ -60,7 +56,7 @@ def test_example_is_searched(
     studies = {study.scheduler: study for study in store.studies()}
     assert {*studies} == {"constant", scheduler}
     for study in studies.values():
-        assert (study.task, study.objective, study.workers) == ("own", objective, workers)
+        assert (study.task, study.objective, study.workers) == ("own", objective, 2)
         (trial,) = store.trials(study.study)
         assert (trial.status, trial.objective) == ("complete", objective)
         rows = store.intervals(study.study, [trial.trial_id])[trial.trial_id]
