@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
 
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.trained import Trained
@@ -33,8 +32,7 @@ class BatchGradient:
         shown: examples of this process whose loss is in.
 
     Args:
-        optimizer: whose gradients these are.
-        update: of it.
+        update: of the optimiser whose gradients these are.
         meter: of the interval under way.
         processes: that share the batch.
         trained: the parameters that the optimiser updates.
@@ -43,15 +41,13 @@ class BatchGradient:
 
     def __init__(
         self,
-        optimizer: Optimizer,
         update: Update,
         meter: IntervalMeter,
         processes: Processes,
         trained: Trained,
         ddp: DistributedDataParallel | None,
     ) -> None:
-        self._optimizer, self._update = optimizer, update
-        self._meter, self._processes = meter, processes
+        self._update, self._meter, self._processes = update, meter, processes
         self._trained = trained
         self._forward = _Forward()
         if ddp is not None:
@@ -63,14 +59,16 @@ class BatchGradient:
         self._told = False  # whether it said so for this batch
         self._agreed = not self._together  # whether all processes know
         self._weight = 0.0  # of this process's parts so far
-        self._weighted_loss: Tensor | None = None
+        self._weighted_loss: Tensor | float | None = None
         self._kept: dict[nn.Parameter, Tensor | None] = {}
         self._broken = False
 
     def begin(self, part: MicroBatch) -> None:
         """Begin with a part that was handed out."""
         self._forward.ran = self._cleared = False
-        if part.first:
+        if not part.first:
+            self._trained()  # the loop may have changed it
+        else:
             self._trained.clear_others()
             self.shown = 0
             self._broken = False
@@ -80,14 +78,15 @@ class BatchGradient:
 
     def clear(self) -> None:
         """Forget all gradients, so that those of what goes backward beside the controller can be told."""
-        for p in self._parameters():
+        for p in self._trained.reached:
             p.grad = None
         self._cleared = True
 
     @property
     def disturbed(self) -> bool:
         """Whether something went backward since :meth:`clear`; it gets lost."""
-        return self._cleared and any(p.grad is not None for p in self._parameters())
+        self._trained()  # the loop may have changed it
+        return self._cleared and any(p.grad is not None for p in self._trained.reached)
 
     def add(self, loss: Tensor, part: MicroBatch, weight: float | None) -> None:
         """Go backward from a part's mean loss; the sum over all parts is the gradient of the batch's.
@@ -115,7 +114,7 @@ class BatchGradient:
         counted = part.examples if weight is None or whole else weight
         share = self._processes.count * counted / part.batch_size
         try:
-            self._update.scaled(loss * share).backward()
+            self._update.scaled(loss if share == 1 else loss * share).backward()
         except BaseException as error:  # what it added to the sum of the parts before cannot be taken back
             self._broken = self._broken or any(kept is not None for kept in self._kept.values())
             self._forward.ran = False
@@ -127,7 +126,7 @@ class BatchGradient:
             raise
         if self._weighted:
             self._weight += counted
-            heavy = loss.detach().to(self._meter.dtype) * counted
+            heavy = self._meter.number(loss) * counted
             self._weighted_loss = heavy if self._weighted_loss is None else self._weighted_loss + heavy
             self.shown += part.examples
         else:
@@ -137,11 +136,12 @@ class BatchGradient:
 
     def record(self, loss: Tensor, part: MicroBatch) -> None:
         """Count a part's mean loss."""
-        self._meter.add_loss(loss.detach().to(self._meter.dtype) * part.examples)
+        self._meter.add_loss(self._meter.number(loss) * part.examples)
         self.shown += part.examples
 
     def leave_out(self, part: MicroBatch) -> None:
         """Go on without a part."""
+        self._trained()
         self._give_back()
         if part.last and self._together:
             self._join_the_others()
@@ -159,7 +159,7 @@ class BatchGradient:
         unit = total / batch_size
         self._meter.join(unit, self._weight)
         scale = self._update.unscale()
-        for p in self._parameters():
+        for p in self._trained.reached:
             if p.grad is not None:
                 p.grad.div_(unit)
         if self._weighted_loss is not None:
@@ -185,18 +185,14 @@ class BatchGradient:
         # Nothing of this process is in it. If nothing of any is, all of them find zeros.
         return any(p.grad is not None and bool(p.grad.any()) for p in self._trained())
 
-    def _parameters(self) -> list[nn.Parameter]:
-        held = [p for group in self._optimizer.param_groups for p in group["params"]]
-        return list(dict.fromkeys([*self._trained.with_others(), *held]))
-
     def _give_back(self) -> None:
         """Put the sum of the parts before back, or clear what is left of the batch before."""
-        for p in self._parameters():
-            p.grad = self._kept.get(p)
+        for p in self._trained.reached:
+            p.grad = self._kept.get(p) if self._kept else None
 
     def _put_aside(self, part: MicroBatch) -> None:
         if not part.last:
-            self._kept = {p: p.grad for p in self._parameters()}
+            self._kept = {p: p.grad for p in self._trained.reached}
             for p in self._kept:
                 p.grad = None
 

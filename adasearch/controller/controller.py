@@ -27,6 +27,7 @@ from torch.optim import Optimizer
 from adasearch.controller.arguments import check_arguments, check_loss, check_options, number_of, weights_of
 from adasearch.controller.batch_gradient import BatchGradient
 from adasearch.controller.curve import Curve, budget_of
+from adasearch.controller.halves import Halves
 from adasearch.controller.intervals import IntervalListener, Intervals
 from adasearch.controller.item_by_item import ItemByItem
 from adasearch.controller.loaders import check_loader, examples_of
@@ -59,7 +60,9 @@ class BatchSizeController(ItemByItem):
     """Gives a training loop an adaptive batch size; works in one process and under DDP.
 
     The noise between examples is measured between the processes' gradients or, in one process, between the
-    parts of a batch: if a scheduler needs it, every batch of four examples or more comes in at least two.
+    parts of a batch. If a scheduler needs it, batches of four examples or more that ``device_batch`` does not
+    cut come in two halves now and then: every tenth, at most four and at least one in an interval. An
+    interval that would have none, since batches of before it were still on their way, lasts until one.
 
     Args:
         model: the network, in ``DistributedDataParallel`` if there are several processes.
@@ -156,11 +159,16 @@ class BatchSizeController(ItemByItem):
         self.limits = limits_for(limits, examples, processes.count, drop_last=drop_last)
         if not self.limits.admit(batch_size):
             raise InputError(f"batch_size={shortened(str(batch_size))} lies outside {self.limits}")
+        span = max(1, round(interval * examples))
+        self._budget = budget_of(epochs, examples, self.scheduler)
+        budget = self._budget if listener is None else listener.budget
+        grouped = processes.count == 1 and needs & GROUPED
+        halves = Halves(span=span, budget=budget) if grouped else None
         self.sampler = ResizableBatchSampler(
             examples,
             batch_size,
             device_batch=device_batch,
-            least_passes=2 if processes.count == 1 and needs & GROUPED else 1,
+            halves=halves,
             seed=seed,
             weights=None if weights is None else weights_of(weights),
             drop_last=drop_last,
@@ -180,18 +188,15 @@ class BatchSizeController(ItemByItem):
         self._update = Update(optimizer, scaler, followed_of(self.scheduler))
         self._optimizer = optimizer
         self._watch = Watch(optimizer)
-        self._budget = budget_of(epochs, examples, self.scheduler)
         self._curves: list[Curve] = []
         self._drop_last = drop_last
-        self._gradient = BatchGradient(
-            optimizer, self._update, self._meter, processes, self._trained, self._ddp
-        )
+        self._gradient = BatchGradient(self._update, self._meter, processes, self._trained, self._ddp)
         self._intervals = Intervals(
             self.scheduler,
             self.limits,
             examples,
             batch_size=batch_size,
-            interval=interval,
+            span=span,
             evaluate=evaluate,
             sampler=self.sampler,
             meter=self._meter,
@@ -214,7 +219,7 @@ class BatchSizeController(ItemByItem):
         """Yield what ``loader`` does, for the rest of the epoch. A loop left early goes on where it was.
 
         With ``device_batch``, or in one process with a scheduler that needs the noise between examples, an
-        item may be a part of a batch; DDP then reduces with the last part only.
+        item may be a part of a batch (:attr:`part` tells); DDP then reduces with the last part only.
 
         Raises:
             InputError: the loader was not built with ``batch_sampler=controller.sampler``.
@@ -232,7 +237,7 @@ class BatchSizeController(ItemByItem):
             part = self.begin()
             self._gradient.clear()
             apart = None if self._ddp is None or part.last else self._ddp.no_sync()
-            with self._watch.in_loop(), apart or nullcontext():
+            with self._watch.in_loop, apart or nullcontext():
                 yield item
             self._pass_over()
         self._watch.passed_over(pass_ended=True)

@@ -63,7 +63,7 @@ class Intervals:
         limits: sizes to keep to.
         examples: of an epoch.
         batch_size: to begin with.
-        interval: epochs between two decisions.
+        span: examples between two decisions.
         evaluate: returns the validation loss, if the scheduler needs it.
         sampler: told of each decision.
         meter: of the interval under way.
@@ -83,7 +83,7 @@ class Intervals:
         examples: int,
         *,
         batch_size: int,
-        interval: float,
+        span: int,
         evaluate: Callable[[], float] | None,
         sampler: ResizableBatchSampler,
         meter: IntervalMeter,
@@ -97,7 +97,7 @@ class Intervals:
     ) -> None:
         self._scheduler, self._limits, self._examples = scheduler, limits, examples
         self.initial_batch_size = batch_size
-        self._span = max(1, round(interval * examples))
+        self._span = span
         self._evaluate = evaluate
         self._sampler, self._meter, self._update, self._processes = sampler, meter, update, processes
         self._watch, self._trained, self._random = watch, trained, random
@@ -121,18 +121,19 @@ class Intervals:
         if not self._meter.running and part.batch_size == self.decision.batch_size:
             self._trained.look()
             self.lr_scale = self.decision.lr_scale
-            self._mark = (self.examples_seen // self._span + 1) * self._span
+            mark = (self.examples_seen // self._span + 1) * self._span
+            self._mark = max(mark, self._sampler.halved_by(part.batch_size))
             if self._listener is not None:
                 self._listener.begins()
                 self._mark = min(self._mark, self._listener.budget)
             steps = max(1, math.ceil((self._mark - self.examples_seen) / part.batch_size))
-            self._meter.begin(steps, part.batch_size, part.passes)
+            self._meter.begin(steps, part.batch_size, self._sampler.passes(part.batch_size))
         elif not self._meter.running and self._sampler.batch_size != self.decision.batch_size:
             self._watch.say(
                 f"the sampler was resized to {self._sampler.batch_size} beside the controller, which decided "
                 f"{self.decision.batch_size}: such batches are not measured, and nothing is decided any more"
             )
-        self._meter.begin_step(part.batch_size, part.passes)
+        self._meter.begin_step(part.batch_size, part.passes, halved=part.halved)
 
     def end(self, batch_size: int, *, updated: bool, ends: bool, shown: int) -> None:
         """Count a batch.
@@ -176,14 +177,14 @@ class Intervals:
         else:
             self.decision = decide(self._scheduler, self.history, self._limits)
         rows = ((row.batch_size, row.train_loss) for row in self.history[-2:])
-        ends = [loss.item() / max(int(examples), 1) for loss, examples in self._meter.ends]
+        ends = [float(loss) / max(int(examples), 1) for loss, examples in self._meter.ends]
         self._watch.interval_ended(rows, ends, resized=self.decision.batch_size != batch_size)
         size, drawn = "the batch size", "how many batches were drawn (give all loaders the same num_workers)"
         self._processes.check_equal({size: self.decision.batch_size, drawn: self._sampler.drawn})
         self._sampler.resize(self.decision.batch_size)
         if self._listener is not None:
-            form = self._meter.form if self.history[-1].noise_count else None
             passes = self._sampler.passes(batch_size)
+            form = self._meter.form_of(batch_size, passes) if self.history[-1].noise_count else None
             self._listener.decided(self.history[-1], self.decision, form, passes)
         if self._log is not None:
             self._log(tuple(self.history), self.decision)

@@ -30,7 +30,7 @@ class ItemByItem(Readings):
     _scaler: GradScaler | None
     _unscaled: bool  # whether it divided gradients of which no update came
     _measured: bool  # whether the batch at hand left a gradient
-    _first_lr: Any  # at the first part of the batch
+    _last_lr: Any  # at the part before
     _settled: bool  # whether the item at hand went backward or was left out
     _updates_itself: bool  # whether the loop calls step(), and not backward() and update()
 
@@ -82,7 +82,6 @@ class ItemByItem(Readings):
         self._settled = False
         if part.first:
             self._intervals.begin(part)
-            self._first_lr = self._optimizer.param_groups[0]["lr"]
         self._gradient.begin(part)
         if name := self._trained.forgotten(self._watch.others_update):
             self._watch.say(
@@ -107,6 +106,7 @@ class ItemByItem(Readings):
         self._watch.used()
         self._watch.look_at(loss, part)
         self._gradient.record(loss, part)
+        self._look_at_rate(part)
         self._settled = True
 
     def measure(self) -> None:
@@ -123,8 +123,6 @@ class ItemByItem(Readings):
 
     def before_update(self) -> None:
         """Set the coupled learning rate, and what follows it; call it right before the update."""
-        if self.part.passes > 1:
-            self._watch.moved_within(self._first_lr, self._optimizer.param_groups[0]["lr"])
         self._watch.step_begins(self._optimizer, self.epoch)
         scale = self.part.batch_size / self._intervals.initial_batch_size
         self._update.begin(self._intervals.lr_scale, scale)
@@ -171,6 +169,7 @@ class ItemByItem(Readings):
 
     def _settle(self, part: MicroBatch) -> bool:
         """Go on after a part that was taken in or left out; tell whether an update is due."""
+        self._look_at_rate(part)
         self._settled = True
         if part.last and self._gradient.sound:
             self.measure()
@@ -178,6 +177,14 @@ class ItemByItem(Readings):
         if part.last:
             self._end_batch(updated=False, ends=True)
         return False
+
+    def _look_at_rate(self, part: MicroBatch) -> None:
+        """Compare the learning rate that the loop has by now set for a part with that of the part before."""
+        if part.passes > 1:
+            rate = self._optimizer.param_groups[0]["lr"]
+            if not part.first:
+                self._watch.moved_within(self._last_lr, rate)
+            self._last_lr = rate
 
     def _pass_over(self) -> None:
         """Settle what a loop made of the item at hand, if it is not."""

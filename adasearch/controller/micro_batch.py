@@ -14,12 +14,14 @@ class MicroBatch:
         examples: how many examples this item holds.
         number: which of the ``passes`` pieces of this process's share it is, from 0.
         passes: into how many pieces the share was cut, at least 1.
+        halved: whether it was cut in two only for the noise between examples to be measured.
     """
 
     batch_size: int
     examples: int
     number: int
     passes: int
+    halved: bool = False
 
     @property
     def first(self) -> bool:

@@ -28,6 +28,7 @@ from torch.utils.data import Sampler
 
 from adasearch.controller.arguments import whole_number
 from adasearch.controller.drawing import MOVED, Drawing, Drawings
+from adasearch.controller.halves import Halves
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.controller.state import SamplerState, check_place
 from adasearch.data.permutations import PermutationStream, part_rows
@@ -37,6 +38,8 @@ from adasearch.errors import InputError, require
 __all__ = ["ResizableBatchSampler"]
 
 T = TypeVar("T")
+
+FEWEST = 4  # examples of a batch that is halved, since BatchNorm needs two in each
 
 
 class ResizableBatchSampler(Sampler[list[int]]):
@@ -54,7 +57,8 @@ class ResizableBatchSampler(Sampler[list[int]]):
         device_batch: greatest number of examples in one item; larger shares are cut into parts whose sizes
             differ by at most one. At least 4 (so that no part of a batch of two or more examples a process
             has fewer than two, which BatchNorm needs); None never cuts.
-        least_passes: parts that each share is cut into at least, where two examples are left for each.
+        halves: which batches are cut in two where they are in one part and have four examples or more; None
+            for none. Of one process.
         seed: of the permutations.
         weights: draw each epoch with replacement, in proportion to these, one for each example; None draws
             permutations.
@@ -78,7 +82,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         batch_size: int,
         *,
         device_batch: int | None = None,
-        least_passes: int = 1,
+        halves: Halves | None = None,
         seed: int = 0,
         weights: Tensor | None = None,
         drop_last: bool = False,
@@ -97,7 +101,7 @@ class ResizableBatchSampler(Sampler[list[int]]):
         require(fits, "device_batch must be at least 4", device_batch=device_batch)
         self._examples = examples
         self._device_batch = device_batch
-        self._least_passes = least_passes
+        self._halves = halves
         self._seed = seed
         self._drop_last = drop_last
         self._epoch = 0
@@ -151,10 +155,20 @@ class ResizableBatchSampler(Sampler[list[int]]):
         self._pass_rest()
 
     def passes(self, batch_size: int) -> int:
-        """Return into how many parts each process's share of a batch is cut."""
-        share = self.num_replicas * (self._device_batch or batch_size)
-        least = min(self._least_passes, batch_size // (2 * self.num_replicas))
-        return max(math.ceil(batch_size / share), least)
+        """Return into how many parts each process's share of a batch is cut, if it is none of ``halves``."""
+        return math.ceil(batch_size / (self.num_replicas * (self._device_batch or batch_size)))
+
+    def _halved(self, offset: int, batch_size: int) -> bool:
+        return self._halvable(batch_size) and self._halves is not None and self._halves.of(offset, batch_size)
+
+    def _halvable(self, batch_size: int) -> bool:
+        return self._halves is not None and batch_size >= FEWEST and self.passes(batch_size) == 1
+
+    def halved_by(self, batch_size: int) -> int:
+        """Return by which place in the stream a batch of this size will have come in halves; 0 for none."""
+        if self._halves is None or not self._halvable(batch_size):
+            return 0
+        return self._halves.next_end(self._offset, batch_size)
 
     def __len__(self) -> int:
         """Return how many items are left of the epoch, if all batches not yet drawn have the present size.
@@ -162,15 +176,14 @@ class ResizableBatchSampler(Sampler[list[int]]):
         Items are batches, or parts of them where a batch comes in several. What was handed out and not
         finished counts as left. A progress bar takes it for a guess: it is right while the size stays.
         """
-        offset, end = self._offset, (self._epoch + 1) * self._examples
+        offset, end, size = self._offset, (self._epoch + 1) * self._examples, self._batch_size
         items = 0
-        for size in self._drawings.live.sizes:
-            offset += size
-            items += self.passes(size)
-        batches = max(0, end - offset) / self._batch_size
-        return items + self.passes(self._batch_size) * (
-            int(batches) if self._drop_last else math.ceil(batches)
-        )
+        for drawn in self._drawings.live.sizes:
+            items += self.passes(drawn) + self._halved(offset, drawn)
+            offset += drawn
+        places = range(offset, end - size + 1 if self._drop_last else end, size)
+        halved = sum(self._halved(place, size) for place in places) if self._halvable(size) else 0
+        return items + len(places) * self.passes(size) + halved
 
     def __iter__(self) -> Iterator[list[int]]:
         """Draw the rest of the epoch, from the first batch that was not finished."""
@@ -199,12 +212,15 @@ class ResizableBatchSampler(Sampler[list[int]]):
             if ahead == len(drawing.sizes):
                 drawing.sizes.append(size)
             indices = self._stream.indices(offset, size)
-            passes = self.passes(size)
+            halved = self._halved(offset, size)
+            passes = 2 if halved else self.passes(size)
             for number in range(passes):
                 rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
                 mine = indices[rows].tolist()
                 drawing.parts.append(
-                    MicroBatch(batch_size=size, examples=len(mine), number=number, passes=passes)
+                    MicroBatch(
+                        batch_size=size, examples=len(mine), number=number, passes=passes, halved=halved
+                    )
                 )
                 self._drawings.latest = drawing
                 yield mine

@@ -15,12 +15,13 @@ from adasearch.controller.random_numbers import check_random_numbers
 from adasearch.controller.state import ControllerState, MarkedInterval, SamplerState
 from adasearch.errors import InputError
 from adasearch.records import Action, Decision, Limits, Signals
-from adasearch.signal_sets import MEAN_GRADIENT, MEASURED, PRECONDITIONED
+from adasearch.signal_sets import MEAN_GRADIENT, MEASURED, NOISE, PER_STEP, PRECONDITIONED
 
 __all__ = ["check_state"]
 
 MOST = 2**53  # whole numbers up to here are floats, too, without rounding
 OF_GRADIENTS = PRECONDITIONED | frozenset(MEASURED)
+OF_NOISE = NOISE | PRECONDITIONED
 TOLD = OF_GRADIENTS | {"train_loss", "val_loss"}  # by the training, so they may be NaN or infinite
 SIGNALS = get_type_hints(Signals)
 
@@ -186,12 +187,9 @@ def _check_interval(
     own = _whole(interval["steps"], "interval.steps", most=steps)
     measured = _whole(interval["measured"], "interval.measured", most=own)
     _number(interval["loss"], "interval.loss", finite=False)
-    wanted = (
-        {name for name in needs if name in OF_GRADIENTS and not name.startswith("mean_")}
-        if measured
-        else set()
-    )
-    sums = _mapping(interval["sums"], "interval.sums", wanted)
+    sums = _mapping(interval["sums"], "interval.sums")
+    wanted = (PER_STEP if measured else frozenset()) | (OF_NOISE if "noise_count" in sums else frozenset())
+    _mapping(sums, "interval.sums", wanted & frozenset(needs))
     for name, value in sums.items():
         if name not in SIGNALS:
             _refuse("interval.sums must be of signals", name)

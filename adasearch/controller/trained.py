@@ -1,5 +1,6 @@
 """Which parameters an optimiser updates now: they may be frozen, added or taken away in mid-run."""
 
+import operator
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
@@ -35,6 +36,10 @@ class Trained:
 
     What the model had once and has no more is none of them: an optimiser keeps a head that was replaced.
 
+    Attributes:
+        reached: all that can have a gradient, as it was found last: the model's, and what else the optimiser
+            holds.
+
     Args:
         optimizer: asked at each call.
         model: what is trained.
@@ -44,7 +49,8 @@ class Trained:
         self._optimizer = optimizer
         self._model = model
         self._reduced: set[int] | None = None
-        self._told: list[tuple[nn.Parameter, bool]] = []
+        self._told: list[nn.Parameter] = []
+        self._required: list[bool] = []  # whether each requires a gradient
         self._former: dict[int, nn.Parameter] = {}  # all that the model ever had, so that no id comes again
         self._found: list[nn.Parameter] = []
         self._others: list[nn.Parameter] = []  # of the model, and not the optimiser's
@@ -69,9 +75,9 @@ class Trained:
         Raises:
             InputError: one of them is not averaged over the processes.
         """
-        told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
-        same = len(told) == len(self._told)
-        if not (same and all(p is q and r == s for (p, r), (q, s) in zip(told, self._told, strict=True))):
+        told = [p for group in self._optimizer.param_groups for p in group["params"]]
+        same = len(told) == len(self._told) and all(map(operator.is_, told, self._told))
+        if not (same and [p.requires_grad for p in told] == self._required):  # at each step: loops in C
             self.look()
         return self._found
 
@@ -81,8 +87,9 @@ class Trained:
 
     def look(self) -> None:
         """Look at model and optimiser anew."""
-        self._told = [(p, p.requires_grad) for group in self._optimizer.param_groups for p in group["params"]]
-        held = {id(p): p for p, _ in self._told}
+        self._told = [p for group in self._optimizer.param_groups for p in group["params"]]
+        self._required = [p.requires_grad for p in self._told]
+        held = {id(p): p for p in self._told}
         model = {id(p): p for p in self._model.parameters()}
         strange = [p for key, p in held.items() if key not in self._former and key not in model]
         # Of the first model none joins later, unless the optimiser was built for another one.
@@ -96,6 +103,7 @@ class Trained:
         self._outside = [p for key, p in held.items() if key not in self._former]
         self._found = [p for p in chain(inside, self._outside) if p.requires_grad]
         self._others = [p for key, p in model.items() if key not in held]
+        self.reached = list((model | held).values())
         self._check_reduced()
 
     def reduce_by(self, parallel: DistributedDataParallel) -> None:

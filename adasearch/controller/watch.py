@@ -3,8 +3,8 @@
 import math
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from weakref import ReferenceType, WeakKeyDictionary
 
 from torch import Tensor, nn
@@ -87,14 +87,10 @@ class Watch:
             self._said.add(line)
             warnings.warn(line, stacklevel=4)
 
-    @contextmanager
-    def in_loop(self) -> Iterator[None]:
-        """Hold for as long as the loop has items at hand."""
-        self._steps.in_loop = True
-        try:
-            yield
-        finally:
-            self._steps.in_loop = False
+    @property
+    def in_loop(self) -> AbstractContextManager[None]:
+        """Holds for as long as the loop has an item at hand."""
+        return self._steps
 
     def others_update(self, p: nn.Parameter) -> bool:
         """Tell whether another optimiser of the loop was seen to update a parameter."""
@@ -220,7 +216,7 @@ class Watch:
             )
 
     def moved_within(self, before: object, now: object) -> None:
-        """Look at the learning rate at the first and the last part of a batch."""
+        """Look at the learning rate of two parts of a batch."""
         if before != now:
             self.say(
                 "the learning rate was changed between two parts of a batch: step its schedule where "
@@ -245,6 +241,12 @@ class _Steps:
         self.own: ReferenceType[object] | None = None
         self.others: set[int] = set()  # parameters that other optimisers update, by id
         self._known_others: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
+
+    def __enter__(self) -> None:
+        self.in_loop = True
+
+    def __exit__(self, *_: object) -> None:
+        self.in_loop = False
 
     def note_begin(self, *_: object) -> None:
         self._known = None if self.ours else self.updates

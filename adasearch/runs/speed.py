@@ -120,7 +120,7 @@ def measure_point(
             nonlocal spent
             times = sum(signals_paid(record.signals, count).values())  # noqa: B023 - called at once
             cost = record.measure_seconds
-            if isinstance(data, TrialTask) and record.noise_form == "passes":  # its batches come in parts
+            if isinstance(data, TrialTask) and record.noise_form in ("passes", "halves"):  # not in its own
                 cost += max(0.0, _plain(record) - count * interval[0])  # noqa: B023
             each.append(cost / max(1, times))  # noqa: B023
             spent += record.train_seconds

@@ -23,7 +23,8 @@ class NormMeter:
     """Measures norm and component variance of the gradients of single optimiser steps.
 
     Per interval: :meth:`begin`, :meth:`observe` at each step after reduction over workers and before the
-    update, :meth:`finish`.
+    update, :meth:`finish`. A loop that may be cut says of the steps with :meth:`keep` which count, with
+    :meth:`forget` that others do not, and has in :meth:`read` the signals of each.
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros.
@@ -39,11 +40,12 @@ class NormMeter:
         """Measure other parameters from the next step on; the steps observed before are forgotten."""
         self._parameters = list(parameters)
         self._found = _NormsAndSums(parameters)
+        self._kept = 0
 
     def begin(self, steps: int) -> None:
         """Start an interval of about so many steps."""
         self._stride = stride_of(steps)
-        self._steps = 0
+        self._steps = self._kept = 0
         self._found.clear()
 
     def observe(self) -> None:
@@ -56,14 +58,32 @@ class NormMeter:
         """Take back the step observed last; the next stands in for it."""
         self._steps -= 1
         if self.active and self._steps % self._stride == 0:
-            self._found.drop_last()
+            self._found.drop(len(self._found) - 1, len(self._found))
 
     def finish(self) -> dict[str, float]:
         """Return the interval's signals, NaN if no step was observed; waits for the device once."""
         if not self.active:
             return {}
-        norm, variance = self._found.means()
-        return {"grad_norm": norm, "grad_component_variance": variance}
+        return _named(*self._found.means())
+
+    def keep(self) -> None:
+        """Count the step observed last for good."""
+        self._kept = len(self._found)
+
+    def forget(self) -> None:
+        """Forget what was observed and does not count."""
+        self._found.drop(self._kept, len(self._found))
+
+    def read(self) -> list[dict[str, float]]:
+        """Return the signals of each step that counts, in order, and forget these; waits for the device."""
+        rows = self._found.each(self._kept) if self._kept else []
+        self._found.drop(0, self._kept)
+        self._kept = 0
+        return [_named(*row) for row in rows]
+
+
+def _named(norm: float, variance: float) -> dict[str, float]:
+    return {"grad_norm": norm, "grad_component_variance": variance}
 
 
 class MeanGradientMeter:
@@ -174,22 +194,37 @@ class _NormsAndSums:
         self._norms.append([torch.linalg.vector_norm(part) for part in parts])
         self._sums.append([part.sum() for part in parts])
 
-    def drop_last(self) -> None:
-        """Forget the gradient added last."""
-        del self._norms[-1], self._sums[-1]
+    def __len__(self) -> int:
+        """Return how many gradients were added."""
+        return len(self._norms)
+
+    def drop(self, begin: int, end: int) -> None:
+        """Forget some of the gradients."""
+        del self._norms[begin:end], self._sums[begin:end]
 
     def means(self) -> tuple[float, float]:
-        """Return the means over the gradients, NaN of none: of norm and component variance.
+        """Return the means over the gradients, NaN of none: of norm and component variance."""
+        if not (self._norms and self._components):
+            return math.nan, math.nan
+        norm, spread = self._of_first(len(self)).mean(dim=1).tolist()
+        return norm, spread
+
+    def each(self, count: int) -> list[tuple[float, float]]:
+        """Return norm and component variance of each of the first gradients, NaN of no components."""
+        if not self._components:
+            return [(math.nan, math.nan)] * count
+        norms, spreads = self._of_first(count).tolist()
+        return list(zip(norms, spreads, strict=True))
+
+    def _of_first(self, count: int) -> Tensor:
+        """Return norm and component variance of the first gradients (2, count).
 
         ``(1/d) * sum_i (g[i] - mean(g))^2 = ||g||^2 / d - mean(g)^2``, so one pass over g serves both.
         """
-        if not (self._norms and self._components):
-            return math.nan, math.nan
         norms, sums = (
-            torch.stack([*chain.from_iterable(each)]).to(self._dtype).view(len(each), -1)
+            torch.stack([*chain.from_iterable(each[:count])]).to(self._dtype).view(count, -1)
             for each in (self._norms, self._sums)
         )
         square, mean = norms.square().sum(dim=1), sums.sum(dim=1) / self._components
         variance = (square / self._components - mean.square()).clamp_min(0)
-        norm, spread = torch.stack([square.sqrt(), variance]).mean(dim=1).tolist()
-        return norm, spread
+        return torch.stack([square.sqrt(), variance])

@@ -1,7 +1,7 @@
 """Loss and signals of the interval under way, in the built-in loop and in one of the user's own."""
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from adasearch.signal_sets import PER_STEP
 from adasearch.signals.flat_gradient import sum_dtype
 from adasearch.signals.gradients import MeanGradientMeter, NormMeter
 from adasearch.signals.interval_state import IntervalState
@@ -100,13 +101,15 @@ class IntervalMeter:
         self._timed = timed
         self._device = parameters[0].device if device is None else device
         self.dtype = sum_dtype(self._device)
+        # After a backward pass the calls on a tensor that make a sum take 80 microseconds.
+        self._plain = resumable and world == 1 and self._device.type == "cpu"
         self.running = self.empty = self.waiting = False
         self._passes = 1
         # Of the step under way:
-        self._sampled = False  # whether it may be measured
+        self._sampled = self._noisy = False  # whether its norm may be measured, and the noise in it
         self._looked = self._joined = False  # were its parameters asked for, are its passes over
         self._gradient = True  # whether it left any
-        self._step_loss: Tensor | None = None  # this process's sum
+        self._step_loss: Tensor | float | None = None  # this process's sum
         self._scale = 1.0
 
     @property
@@ -119,10 +122,14 @@ class IntervalMeter:
         """Where the groups of the noise signals come from; None if no signal needs groups."""
         return self._noise.form
 
+    def form_of(self, batch_size: int, passes: int) -> Form | None:
+        """Return where the groups come from in a step of so many passes, as a rule."""
+        return self._noise.form_of(batch_size, passes)
+
     @property
     def sampling(self) -> bool:
         """Whether the noise is measured on the passes of the step under way."""
-        return self._sampled and not self._joined and self._noise.sampling
+        return self._noisy and not self._joined and self._noise.sampling
 
     @property
     def passes(self) -> int:
@@ -133,7 +140,8 @@ class IntervalMeter:
         """Start an interval of about so many steps, each of ``passes`` passes on each process."""
         self._start(stride_of(steps))
         self._left, self._passes = steps, passes
-        self._norms.begin(steps)
+        if not self._resumable:
+            self._norms.begin(steps)
         self._noise.begin(steps, batch_size, passes)
 
     def _start(self, stride: int) -> None:
@@ -142,40 +150,59 @@ class IntervalMeter:
         self._left = 0  # steps to come, about
         self._steps = 0  # whose update was made
         self._examples: int | Tensor = 0  # with a loss
-        self._loss = torch.zeros((), dtype=self.dtype, device=self._device)
+        self._loss = self._nothing()
         self._measured = 0
         self._sums: dict[str, float] = {}
-        self.ends: list[tuple[Tensor, int | Tensor]] = []
+        self.ends: list[tuple[Tensor | float, int | Tensor]] = []
+        self._norms.begin(1)
         self._mean.begin()
 
-    def begin_step(self, batch_size: int, passes: int) -> None:
-        """Begin a step, or begin it anew in more passes: what was measured of the noise is then dropped."""
+    def _nothing(self) -> Tensor | float:
+        """Return what a sum of losses begins with."""
+        return 0.0 if self._plain else torch.zeros((), dtype=self.dtype, device=self._device)
+
+    def begin_step(self, batch_size: int, passes: int, *, halved: bool = False) -> None:
+        """Begin a step, or begin it anew in more passes: what was measured of the noise is then dropped.
+
+        ``halved`` tells that it is in two only for the noise to be measured, in a loop that is resumable.
+        """
         self._step_loss = None
         self._looked = self._joined = False
         self._gradient = True
-        self._sampled = self.running
+        self._sampled = self._noisy = self.running
         former, self._passes = self._passes, passes
         if self._resumable:
             self._sampled = self.running and self._steps % self._stride == 0
-            if self._sampled:
-                self._norms.begin(1)
+            self._noisy = (self._sampled or (self.running and halved)) and self._noise.measurable(
+                batch_size, passes
+            )
+            self._norms.forget()
+            if self._noisy:
                 self._noise.begin(1, batch_size, passes)
         elif self.running and passes != former:
             self._noise.begin(self._left, batch_size, passes)
 
     def _look(self) -> None:
-        """Ask whose gradients these are, once a step."""
+        """Ask whose gradients these are, once a step of which something is measured."""
         if self._ask is None or self._looked:
+            return
+        sampled = self._sampled and (self._norms.active or self._noise.active)
+        if not (sampled or self._noisy or self._mean.active):
             return
         self._looked = True
         parameters = self._ask()
         same = len(parameters) == len(self._parameters)
         if not (same and all(map(operator.is_, parameters, self._parameters))):
             self._parameters = list(parameters)
+            self._add_norms()
             for meter in (self._norms, self._mean, self._noise):
                 meter.retrain(parameters)
 
-    def add_loss(self, loss: Tensor) -> None:
+    def number(self, loss: Tensor) -> Tensor | float:
+        """Return a loss as sums are made of: a plain number where that is at hand, alike to the last bit."""
+        return loss.item() if self._plain else loss.detach().to(self.dtype)
+
+    def add_loss(self, loss: Tensor | float) -> None:
         """Add the sum of losses of a pass."""
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
 
@@ -205,7 +232,7 @@ class IntervalMeter:
         Where they were taken by weights ``unit`` is that of an example, and ``own`` this worker's in all.
         """
         self._look()
-        if self._sampled and self._noise.active:
+        if self._noisy and self._noise.active:
             with self._timed():
                 self._noise.observe(unit, own)
         self._joined = True
@@ -216,7 +243,8 @@ class IntervalMeter:
         self._look()
         norms = self._sampled and self._norms.active
         mean = self.running and self._mean.active
-        if self._resumable and (norms or mean or (self._sampled and self._noise.active)):
+        noise = self._noisy or (self._sampled and self._noise.active)
+        if self._resumable and (norms or mean or noise):
             self._gradient = any(p.grad is not None for p in self._parameters)
         if norms or mean:
             with self._timed():
@@ -232,11 +260,12 @@ class IntervalMeter:
         """
         if not self.running:
             return
-        loss = torch.zeros_like(self._loss)
-        if self._step_loss is not None and shown != 0:
-            loss = self._step_loss
+        loss = self._step_loss
+        if loss is None or shown == 0:
+            loss = self._nothing()
         counted: int | Tensor = batch_size if shown is None else shown
         if self._resumable and self._world > 1:
+            assert isinstance(loss, Tensor)
             both = torch.stack([loss, torch.full_like(loss, batch_size if shown is None else shown)])
             dist.all_reduce(both)
             loss, counted = both[0], batch_size if shown is None else both[1]
@@ -247,7 +276,7 @@ class IntervalMeter:
         self._looked = False
         self.waiting = False
         usable = updated and self._gradient
-        if self._sampled or self._mean.active:  # else it need not be known, which takes a wait
+        if self._sampled or self._noisy or self._mean.active:  # else it need not be known, which takes a wait
             partial = int(counted) != batch_size
             self.waiting = partial and not self._measured
             usable = usable and not partial
@@ -255,18 +284,28 @@ class IntervalMeter:
             self._keep_step()
         else:
             self._drop_step()
-        self._sampled = False
+        self._sampled = self._noisy = False
 
     def _keep_step(self) -> None:
         self._steps += 1
         self._mean.keep()
-        if self._droppable and self._sampled and self._noise.active:
+        if self._droppable and self._noisy and self._noise.active:
             with self._timed():
                 self._noise.settle(self._scale)
         if self._resumable and self._sampled:
-            for name, value in (self._norms.finish() | self._noise.finish()).items():
-                self._sums[name] = self._sums.get(name, 0.0) + value
+            self._norms.keep()
             self._measured += 1
+        if self._resumable and self._noisy:
+            self._add(self._noise.finish())
+
+    def _add(self, signals: Mapping[str, float]) -> None:
+        for name, value in signals.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def _add_norms(self) -> None:
+        """Add the norms of the steps that count, which no other process has to agree on."""
+        for each in self._norms.read():
+            self._add(each)
 
     def _drop_step(self) -> None:
         self._mean.drop()
@@ -281,21 +320,33 @@ class IntervalMeter:
         """
         self.running = False
         self.empty = self._steps == 0
-        if self._resumable and not self._measured:
-            self._norms.begin(1)
-            self._noise.begin(1, 1, 1)
-            self._sums, self._measured = self._norms.finish() | self._noise.finish(), 1
-        signals: dict[str, Any] = {name: total / self._measured for name, total in self._sums.items()}
-        if "noise_count" in signals:
-            signals["noise_count"] = round(self._sums["noise_count"])
+        signals: dict[str, Any] = self._means() if self._resumable else {}
         if self._world > 1 and not self._resumable:
+            assert isinstance(self._loss, Tensor)
             dist.all_reduce(self._loss)
         meters: list[NormMeter | MeanGradientMeter | NoiseMeter] = [self._mean]
         for meter in meters if self._resumable else [self._norms, *meters, self._noise]:
             if meter.active:
                 with self._timed():
                     signals |= meter.finish()
-        return {"train_loss": self._loss.item() / int(self._examples), **signals}
+        return {"train_loss": float(self._loss) / int(self._examples), **signals}
+
+    def _means(self) -> dict[str, float]:
+        """Return the signals as means over the steps that they were measured of, NaN of none."""
+        if self._norms.active:
+            with self._timed():
+                self._add_norms()
+        found = dict(self._sums)
+        if not self._measured:
+            self._norms.begin(1)
+            found |= self._norms.finish()
+        if self._noise.active and not found.get("noise_count"):
+            self._noise.begin(1, 1, 1)
+            found |= self._noise.finish()
+        count = found.get("noise_count", 0)
+        counts = {name: self._measured if name in PER_STEP else count for name in found}
+        means = {name: total / (counts[name] or 1) for name, total in found.items()}
+        return means | ({"noise_count": round(count)} if "noise_count" in found else {})
 
     def state(self) -> IntervalState | None:
         """Return the interval as it is after the last step that was ended; None between two intervals.
@@ -307,11 +358,12 @@ class IntervalMeter:
         looked = self._looked
         self._look()
         self._looked = looked
+        self._add_norms()
         return {
             "stride": self._stride,
             "steps": self._steps,
             "examples": int(self._examples),
-            "loss": self._loss.item(),
+            "loss": float(self._loss),
             "measured": self._measured,
             "sums": dict(self._sums),
             "mean_gradient": self._mean.state(),

@@ -149,6 +149,14 @@ class NoiseMeter:
         """Forward passes that this worker is to make on the step under way."""
         return 2 if self.form == "halves" and self.sampling else self._passes
 
+    def form_of(self, batch_size: int, passes: int) -> Form | None:
+        """Return where the groups of a step come from; None if no signal needs groups."""
+        return self._form(batch_size, passes)[0]
+
+    def measurable(self, batch_size: int, passes: int) -> bool:
+        """Tell whether something is measured, and of a step in so many passes could be."""
+        return self.active and self._form(batch_size, passes)[1] != 1
+
     def begin(self, steps: int, batch_size: int, passes: int) -> None:
         """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
         self._passes, self._size = passes, batch_size

@@ -164,8 +164,11 @@ class Update:
 
     def any_gradient(self) -> bool:
         """Tell whether any of the optimiser's parameters has a gradient."""
-        groups = self._optimizer.param_groups
-        return any(p.grad is not None for group in groups for p in group["params"])
+        for group in self._optimizer.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    return True
+        return False
 
     def end(self) -> None:
         """Give the learning rates, and what followed, back as they were."""

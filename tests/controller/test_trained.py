@@ -68,20 +68,15 @@ class Reference:
     def row(self) -> dict[str, float]:
         whole = [np.sum([n / SIZE * g for n, g in parts], axis=0) for parts in self.steps]
         mean = np.mean(whole, axis=0) if len({*map(len, whole)}) == 1 else None
-        noise = [
-            sum(n * np.sum((g - w) ** 2) for n, g in parts) / (len(parts) - 1)
-            for w, parts in zip(whole, self.steps, strict=True)
-        ]
-        spread = [
-            sum(n * (g @ w - w @ w) ** 2 for n, g in parts) / (len(parts) - 1)
-            for w, parts in zip(whole, self.steps, strict=True)
-        ]
-        halves = [np.sum([n * g for n, g in parts[: len(parts) // 2]], axis=0) / SIZE for parts in self.steps]
+        cut = [(w, parts) for w, parts in zip(whole, self.steps, strict=True) if len(parts) > 1]
+        noise = [sum(n * np.sum((g - w) ** 2) for n, g in parts) / (len(parts) - 1) for w, parts in cut]
+        spread = [sum(n * (g @ w - w @ w) ** 2 for n, g in parts) / (len(parts) - 1) for w, parts in cut]
+        halves = [np.sum([n * g for n, g in parts[: len(parts) // 2]], axis=0) / SIZE for _, parts in cut]
         cosines = [
             h @ (w - h) / np.linalg.norm(h) / np.linalg.norm(w - h)
-            for h, w in zip(halves, whole, strict=True)
+            for h, (w, _) in zip(halves, cut, strict=True)
         ]
-        square = float(np.mean([w @ w for w in whole]))
+        square = float(np.mean([w @ w for w, _ in cut]))
         found = {
             "grad_norm": float(np.mean([np.linalg.norm(w) for w in whole])),
             "grad_component_variance": float(np.mean([np.var(w) for w in whole])),
@@ -358,7 +353,13 @@ def test_step_without_a_gradient_is_no_zero_in_the_means() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     data = numbers()
     controller = BatchSizeController(
-        model, optimizer, data, WantsAll(), batch_size=SIZE, limits=Limits(smallest=SIZE, largest=SIZE)
+        model,
+        optimizer,
+        data,
+        WantsAll(),
+        batch_size=SIZE,
+        limits=Limits(smallest=SIZE, largest=SIZE),
+        device_batch=SIZE // 2,
     )
     steps: list[list[tuple[int, NDArray[np.float64]]]] = []
     for inputs, labels in controller.batches(DataLoader(data, batch_sampler=controller.sampler)):
@@ -380,7 +381,13 @@ def test_noise_is_refused_where_the_parts_are_not_handed_over() -> None:
     model, data = net(), numbers()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     controller = BatchSizeController(
-        model, optimizer, data, WantsAll(), batch_size=SIZE, limits=Limits(smallest=SIZE, largest=SIZE)
+        model,
+        optimizer,
+        data,
+        WantsAll(),
+        batch_size=SIZE,
+        limits=Limits(smallest=SIZE, largest=SIZE),
+        device_batch=SIZE // 2,
     )
     for inputs, labels in DataLoader(data, batch_sampler=controller.sampler):
         part = controller.begin()

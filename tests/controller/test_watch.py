@@ -446,6 +446,30 @@ def test_schedule_stepped_with_each_part_is_told() -> None:
         run.passes(1, after=lambda _: curve.step() if run.controller.steps else None)
 
 
+@pytest.mark.parametrize("way", ["step", "backward"])
+@pytest.mark.parametrize("device_batch", [4, 8])
+def test_rate_that_is_one_for_all_parts_of_a_batch_is_left_alone(way: str, device_batch: int) -> None:
+    """It follows the controller's progress: set for each item, or right before the update."""
+    run = Run("constant", batch_size=16, device_batch=device_batch, epochs=2)
+    for inputs, labels in run.items(2):
+        rate = 0.1 * (1 - run.controller.progress)
+        if way == "step":
+            run.optimizer.param_groups[0]["lr"] = rate
+            run.controller.step(mean(run.model(inputs), labels))
+        elif run.controller.backward(mean(run.model(inputs), labels)):
+            run.optimizer.param_groups[0]["lr"] = rate
+            run.controller.update()
+    assert len({*run.lrs}) == len(run.lrs) == 16
+
+
+def test_rate_that_is_set_anew_for_each_part_is_told() -> None:
+    run = Run("constant", batch_size=16, device_batch=8)
+    with one_line("the learning rate was changed between two parts of a batch"):
+        for number, (inputs, labels) in enumerate(run.items(1)):
+            run.optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+            run.controller.step(mean(run.model(inputs), labels))
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_curve_of_the_controllers_that_the_loop_steps_too_is_told(name: str) -> None:
     run = Run(Constant(), epochs=6)
