@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adasearch.callbacks import Progress, no_progress
@@ -20,7 +21,6 @@ from adasearch.data.sources.cache import decode_all, keep_numbers, kept_numbers
 from adasearch.data.sources.registry import open_source
 from adasearch.data.spec import DataSpec
 from adasearch.data.splits import Augmentation, Dataset, Split
-from adasearch.data.stratified import stratified
 from adasearch.data.streaming import RowLoader, StreamedSplit
 from adasearch.data.understood import understood
 from adasearch.errors import InputError
@@ -244,7 +244,7 @@ def _stratified(
     """Split ``rows`` in two, alike in labels; ``second`` is the share or number of the second part."""
     labels = examples.labels[rows]
     try:
-        first, rest = stratified(labels, second, spec.seed)
+        first, rest = train_test_split(rows, test_size=second, stratify=labels, random_state=spec.seed)
     except ValueError as error:
         present, counts = np.unique(labels, return_counts=True)
         rarest = counts.argmin()
@@ -258,7 +258,7 @@ def _stratified(
             f"{spec.source} cannot be split by label: class {examples.class_name(int(present[rarest]))!r} "
             f"has {counts[rarest]} of the {len(rows):,} images, but at least {draws + 1} are needed"
         ) from error
-    return rows[first], rows[rest]
+    return first, rest
 
 
 def _weights(examples: Examples, spec: DataSpec, train: np.ndarray) -> Tensor | None:

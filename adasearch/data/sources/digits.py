@@ -1,9 +1,5 @@
 """scikit-learn's handwritten digits: real images that need no download."""
 
-import gzip
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 
 from adasearch.callbacks import Progress
@@ -17,29 +13,14 @@ DIGITS_SIZE = 16  # pixels; the originals have 8, too few for networks that halv
 
 def _open(place: str, selection: Selection, progress: Progress) -> Listing:
     import torch
-
-    values = _values()
-    grey = torch.from_numpy(values[:, :-1]).reshape(-1, 8, 8).mul(255 / 16).unsqueeze(1)
-    large = torch.nn.functional.interpolate(grey, size=DIGITS_SIZE, mode="bilinear", align_corners=False)
-    images = large.round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous().numpy()
-    labels = values[:, -1].astype(np.int64)
-    return array_listing(images, labels, name="digits", classes=10, test_from=None, flip=False)
-
-
-def _values() -> np.ndarray:
-    """Return 64 pixels and the digit of each image, (images, 65), without importing scikit-learn for it.
-
-    That takes a second, in each worker of a search.
-    """
-    package = find_spec("sklearn")
-    for place in package.submodule_search_locations or () if package is not None else ():
-        if (file := Path(place, "datasets", "data", "digits.csv.gz")).exists():
-            with gzip.open(file, "rt") as lines:
-                return np.loadtxt(lines, delimiter=",")
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return np.column_stack([digits.data, digits.target])
+    grey = torch.from_numpy(digits.images).mul(255 / 16).unsqueeze(1)
+    large = torch.nn.functional.interpolate(grey, size=DIGITS_SIZE, mode="bilinear", align_corners=False)
+    images = large.round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous().numpy()
+    labels = digits.target.astype(np.int64)
+    return array_listing(images, labels, name="digits", classes=10, test_from=None, flip=False)
 
 
 DIGITS = Kind(
