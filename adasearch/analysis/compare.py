@@ -55,6 +55,10 @@ SEARCH_COLUMNS = [
 ]
 
 
+OWN_NOTE = (
+    "the standard error of a training function's objective is what its evaluate returns as NAME_se; without "
+    "that only the best constant trial is the reference"
+)
 OF_TEXT = ("sequence_length", "bits_per_byte")
 """What rows for machines have where one is of a language model."""
 
@@ -253,6 +257,7 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
         "reference, the fastest constant trial within one standard error of the best; vs default: against "
         "the untuned default constant; a dash: its error lies above that bound, so that times do not "
         "compare, or it made no change of batch size, so that it is a constant run of other settings",
+        *([OWN_NOTE] if any(study.task == "own" for study in studies) else []),
         "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
         f"{MIN_TRIALS} trials of it or of the constant batch ended{doubt}",
     ]
