@@ -32,6 +32,7 @@ __all__ = [
     "search_cells",
     "search_columns",
     "settings_columns",
+    "settings_note",
     "unfinished",
 ]
 
@@ -287,14 +288,18 @@ def _clock(study: StudyRecord) -> str:
     return f"modelled ({study.device_profile})" if study.clock == "modelled" else study.clock
 
 
-def _units(studies: Sequence[StudyRecord]) -> list[str]:
-    said = []
+def settings_note(studies: Sequence[StudyRecord]) -> str | None:
+    """Return what the settings of language models count; None where there are none."""
     lengths = sorted({study.sequence_length for study in studies if study.sequence_length is not None})
-    if lengths:
-        said.append(
-            f"settings count sequences, as flags do, of {' or '.join(map(str, lengths))} tokens; the tables "
-            "above count tokens"
-        )
+    if not lengths:
+        return None
+    known = " or ".join(map(str, lengths))
+    return f"settings count sequences, as flags do, of {known} tokens; other tables count tokens"
+
+
+def _units(studies: Sequence[StudyRecord]) -> list[str]:
+    note = settings_note(studies)
+    said = [] if note is None else [note]
     if any(study.scheduler == "deba" for study in studies):
         spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
         epochs = ", ".join(f"{span:g}" for span in spans)
