@@ -245,6 +245,15 @@ class StudyRecord:
         return self.dataset if size is None else self.dataset.removesuffix(f"@{size}")
 
     @property
+    def about(self) -> str:
+        """What is trained on what, in words; a training function has neither scale nor data that we know."""
+        return (
+            self.architecture
+            if self.task == "own"
+            else f"{self.architecture}, {self.scale}, on {self.dataset}"
+        )
+
+    @property
     def limits(self) -> Limits:
         """The batch sizes that every trial of this study keeps to."""
         return Limits(smallest=self.smallest, largest=self.largest, multiple_of=self.multiple_of)

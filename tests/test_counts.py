@@ -132,6 +132,7 @@ def test_report_counts_tokens(store: Store, tmp_path: Path) -> None:
         "4 epochs, 204,800 tokens",
         "51,200 tokens, 1 epochs",
         "2,048 to 12,288 tokens",
+        "settings count sequences, as flags do, of 128 tokens",
     ):
         assert said in page, said
     assert "examples seen" not in page

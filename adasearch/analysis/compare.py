@@ -32,6 +32,7 @@ __all__ = [
     "search_cells",
     "search_columns",
     "settings_columns",
+    "settings_note",
     "unfinished",
 ]
 
@@ -55,6 +56,10 @@ SEARCH_COLUMNS = [
 ]
 
 
+OWN_NOTE = (
+    "the standard error of a training function's objective is what its evaluate returns as NAME_se; without "
+    "that only the best constant trial is the reference"
+)
 OF_TEXT = ("sequence_length", "bits_per_byte")
 """What rows for machines have where one is of a language model."""
 
@@ -246,6 +251,7 @@ def notes(studies: Sequence[StudyRecord]) -> list[str]:
         "reference, the fastest constant trial within one standard error of the best; vs default: against "
         "the untuned default constant; a dash: its error lies above that bound, so that times do not "
         "compare, or it made no change of batch size, so that it is a constant run of other settings",
+        *([OWN_NOTE] if any(study.task == "own" for study in studies) else []),
         "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
         f"{MIN_TRIALS} trials of it or of the constant batch ended{doubt}",
     ]
@@ -275,14 +281,18 @@ def _clock(study: StudyRecord) -> str:
     return f"modelled ({study.device_profile})" if study.clock == "modelled" else study.clock
 
 
-def _units(studies: Sequence[StudyRecord]) -> list[str]:
-    said = []
+def settings_note(studies: Sequence[StudyRecord]) -> str | None:
+    """Return what the settings of language models count; None where there are none."""
     lengths = sorted({study.sequence_length for study in studies if study.sequence_length is not None})
-    if lengths:
-        said.append(
-            f"settings count sequences, as flags do, of {' or '.join(map(str, lengths))} tokens; the tables "
-            "above count tokens"
-        )
+    if not lengths:
+        return None
+    known = " or ".join(map(str, lengths))
+    return f"settings count sequences, as flags do, of {known} tokens; other tables count tokens"
+
+
+def _units(studies: Sequence[StudyRecord]) -> list[str]:
+    note = settings_note(studies)
+    said = [] if note is None else [note]
     if any(study.scheduler == "deba" for study in studies):
         spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
         epochs = ", ".join(f"{span:g}" for span in spans)

@@ -38,7 +38,7 @@ def pareto(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> Fig
         row.trial_id: f"{row.scheduler}: {ROLE.get(row.verdict, row.verdict)}" for row in rows if row.trial_id
     }
     figure = draw_front(studies, trials, standing, style=NOTEBOOK).figure
-    left_title(figure.axes[0], f"{studies[0].architecture}, {studies[0].scale}, on {studies[0].dataset}")
+    left_title(figure.axes[0], studies[0].about)
     return figure
 
 

@@ -145,7 +145,8 @@ def check_clock(
     Raises:
         InputError: no profile of that name, or none for the modelled clock.
     """
-    network = f"{study.architecture} ({study.scale}) on {study.dataset}"
+    own = study.task == "own"
+    network = study.architecture if own else f"{study.architecture} ({study.scale}) on {study.dataset}"
     name = choice.profile
     how = profile_command(study, results, kind="speed", device_profile=name)
     if name is None:

@@ -59,11 +59,7 @@ def setup(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list
     lines = [
         (
             "data",
-            [
-                f"{s.dataset}: {_counted(s.train_examples, s)} to train, {_counted(s.val_examples, s)} to "
-                "validate"
-                for s in studies
-            ],
+            [_data(study) for study in studies],
         ),
         (
             "budget",
@@ -99,6 +95,14 @@ def setup(studies: Sequence[StudyRecord], trials: Sequence[TrialRecord]) -> list
     spent = sum(part or 0.0 for pair in parts for part in pair)
     lines.append(("time in all", [f"{duration(spent)} of training and evaluation, all trials"]))
     return [(name, _distinct(values)) for name, values in lines if any(values)]
+
+
+def _data(study: StudyRecord) -> str:
+    """Return a study's data and their sizes; what a training function validates on it knows alone."""
+    train = f"{_counted(study.train_examples, study)} to train"
+    if study.task == "own":
+        return train
+    return f"{study.dataset}: {train}, {_counted(study.val_examples, study)} to validate"
 
 
 def _counted(examples: int, study: StudyRecord) -> str:

@@ -113,7 +113,7 @@ def _section(
     intervals: Mapping[str, Sequence[IntervalRecord]],
 ) -> Section:
     """Return everything about one network."""
-    about = f"{group[0].architecture}, {group[0].scale}, on {group[0].dataset}"
+    about = group[0].about
     names = {study.study for study in group}
     trials = [trial for trial in found.trials if trial.study in names]
     importances = searched_importances(group, trials)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from adasearch.analysis.ceiling_table import CEILING_COLUMNS, ceiling_rows
 from adasearch.analysis.ceilings import MODEL_NOTE
-from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns
+from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns, settings_note
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts, with_word
 from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import SearchRow, describe, settings_rows
@@ -183,6 +183,9 @@ def all_tables(found: Gathered) -> list[PageTable]:
         note="; ".join(notes(found.chosen)),
     )
     settled = PageTable(
-        title="Settings of these trials", columns=settings_columns(settings, found.trials), rows=settings
+        title="Settings of these trials",
+        columns=settings_columns(settings, found.trials),
+        rows=settings,
+        note=settings_note(found.chosen) or "",
     )
     return [*tables, search, settled]

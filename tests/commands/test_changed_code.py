@@ -77,3 +77,15 @@ def test_table_and_report_say_why_there_is_no_reference(store: Store, tmp_path: 
     page = (tmp_path / "report.html").read_text()
     assert line in page
     assert "no complete constant trial to compare it with" not in page
+
+
+def test_report_of_a_training_function_knows_neither_scale_nor_validation_data(
+    store: Store, tmp_path: Path
+) -> None:
+    report(store, output=str(tmp_path / "report.html"), progress=no_progress)
+    page = (tmp_path / "report.html").read_text()
+    assert ">my_loop:train</" in page
+    assert "my_loop:train, nano" not in page
+    assert "400 to train" in page
+    assert "to validate" not in page
+    assert "is what its evaluate returns as NAME_se" in " ".join(compare(store).split())

@@ -79,7 +79,7 @@ def test_network_of_the_users_own_takes_the_space_of_language_models(text: str) 
         ({"weights": "balanced"}, "--weights is for images but got balanced with the text of"),
         ({"download": True}, "--download is for images but got --dataset text:"),
         ({"sequence_length": 0}, "--sequence-length must lie in 1 to 1048576 but got 0"),
-        ({"sequence_length": 10**5}, "--sequence-length 100000 is longer than the"),
+        ({"sequence_length": 10**5}, "--sequence-length 100000 is longer than the training split of text:"),
         ({"epochs": 1.0, "budget": "2ex"}, "give --epochs or --budget, not both"),
         (
             {"budget": "2k"},

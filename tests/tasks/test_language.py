@@ -508,6 +508,39 @@ def test_file_that_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path) -> Non
         load(f"text:{tmp_path}", tokenizer=str(tmp_path / "words.json"))
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"a": 0}, r"words\.json does not fit the text \(.*Missing \[UNK\] token"),
+        ({}, r"words\.json knows no token"),
+    ],
+)
+def test_tokenizer_that_does_not_fit_the_text_is_refused_in_one_line(
+    words: dict[str, int], says: str, tmp_path: Path
+) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "words.json"))
+    (tmp_path / "a.txt").write_text("a b " * 300)
+    with pytest.raises(InputError, match=says) as caught:
+        load(f"text:{tmp_path / 'a.txt'}", tokenizer=str(tmp_path / "words.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_vocabulary_reaches_to_the_highest_token_whatever_its_gaps(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 3, "b": 70}, unk_token="a"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "words.json"))
+    (tmp_path / "a.txt").write_text("a b " * 300)
+    data = load(
+        f"text:{tmp_path / 'a.txt'}", tokenizer=str(tmp_path / "words.json"), sequence_length=8, subset=None
+    )
+    assert data.vocabulary == 71
+    assert int(data.train.blocks[0].max()) == 70
+
+
 def test_without_the_library_a_tokenizer_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

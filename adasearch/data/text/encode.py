@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Tokenizer:
     """A JSON file of the ``tokenizers`` library.
 
     Raises:
-        InputError: the library is not installed, or the file is no such file.
+        InputError: the library is not installed, or the file is no such file, or of no token.
     """
 
     def __init__(self, place: str) -> None:
@@ -61,13 +61,20 @@ class Tokenizer:
             raise InputError(
                 f"--tokenizer {place} must be a JSON file of the tokenizers library ({one_line(error)[:200]})"
             ) from error
-        self.vocabulary = int(self._reader.get_vocab_size(with_added_tokens=True))
+        known = self._reader.get_vocab(with_added_tokens=True)
+        if not known:
+            raise InputError(f"--tokenizer {place} knows no token")
+        self._place, self.vocabulary = place, 1 + max(known.values())  # numbers may have gaps
         self.digest = hashlib.sha256(content).hexdigest()[:16]
         ids = (self._reader.token_to_id(each) for each in ENDS)
         self._end = next((each for each in ids if each is not None), None)
 
     def tokens(self, documents: Sequence[Document], progress: Progress) -> Tokens:
-        """Return the tokens of some texts; bytes that are no UTF-8 become replacement characters."""
+        """Return the tokens of some texts; bytes that are no UTF-8 become replacement characters.
+
+        Raises:
+            InputError: it cannot take them apart: it has no token for what is unknown to it.
+        """
         return kept_tokens(documents, self.digest, partial(self._made, documents, progress))
 
     def _made(self, documents: Sequence[Document], progress: Progress) -> Tokens:
@@ -85,6 +92,14 @@ class Tokenizer:
         for start in range(0, len(documents), AT_ONCE):
             progress("tokenizing text", start, len(documents))
             texts = [each.text.decode("utf-8", "replace") for each in documents[start : start + AT_ONCE]]
-            for found in self._reader.encode_batch(texts, add_special_tokens=False):
+            for found in self._of(texts):
                 yield np.array([*found.ids, *end], dtype=kind)
         progress("tokenizing text", len(documents), len(documents))
+
+    def _of(self, texts: Sequence[str]) -> Sequence[Any]:
+        try:
+            return cast(Sequence[Any], self._reader.encode_batch(texts, add_special_tokens=False))
+        except Exception as error:  # its errors are bare exceptions
+            raise InputError(
+                f"--tokenizer {self._place} does not fit the text ({one_line(error)[:200]})"
+            ) from error

@@ -91,9 +91,10 @@ def _loaded(spec: DataSpec, progress: Progress) -> tuple[TextData, Sequence[str]
     )
     for name, split in (("training", train), ("validation", val), ("test", test)):
         if not len(split):
+            every = sum(len(part) for part in parts if part is not None)
             raise InputError(
-                f"--sequence-length {length} is longer than the {split.tokens:,} tokens of the {name} split "
-                f"of {spec.source}"
+                f"--sequence-length {length} is longer than the {name} split of {spec.source}, which has "
+                f"{every:,} tokens in all"
             )
     fingerprint = _digest(parts, vocabulary, length)
     data = TextData(
