@@ -89,7 +89,7 @@ def test_wheel_finds_its_spaces_from_another_directory(unpacked: Path, tmp_path:
 
 
 def test_wheel_trains_from_another_directory(unpacked: Path, tmp_path: Path) -> None:
-    words = "train --architecture resnet18 --dataset digits --subset 200 --largest 32 --epochs 2 --results results"
+    words = "train --architecture resnet18 --dataset digits --subset 200 --largest 32 --epochs 2"
     done = subprocess.run(
         [sys.executable, "-m", "adasearch", *words.split()],
         cwd=tmp_path,
