@@ -47,6 +47,11 @@ def cells(path: Path, kind: str | None = None) -> list[nbformat.NotebookNode]:
     return [cell for cell in every if kind is None or cell.cell_type == kind]
 
 
+def printed(notebook: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(each.text for each in outputs if each.output_type == "stream" and each.name == "stdout")
+
+
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
@@ -69,6 +74,19 @@ def test_a_notebook_runs_on_another_results_folder(path: Path, small_study: Path
         if output.output_type == "stream" and output.name == "stderr"
     ]
     assert [text for text in complaints if "font cache" not in text] == []
+    if path in SEARCHING:
+        said = printed(notebook)
+        assert said.index("starting Ray") < said.index("trials to run") < said.index("Search: one seed")
+        assert said.index("Search: one seed") < said.index("architecture  scheduler") < said.index("seconds:")
+
+
+@pytest.mark.usefixtures("_jupyter_at_home")
+def test_tables_stand_where_they_are_printed(small_study: Path) -> None:
+    code = f"import adasearch\nprint(adasearch.load({str(small_study)!r}).text())"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=240).execute()
+    assert {output.output_type for output in notebook.cells[0].outputs} == {"stream"}
+    assert "architecture" in printed(notebook)
 
 
 @every_notebook

@@ -86,3 +86,17 @@ def test_wheel_finds_its_spaces_from_another_directory(unpacked: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert str(unpacked) in done.stdout
     assert "deba_short" in done.stdout
+
+
+def test_wheel_trains_from_another_directory(unpacked: Path, tmp_path: Path) -> None:
+    words = "train --architecture resnet18 --dataset digits --subset 200 --largest 32 --epochs 2"
+    done = subprocess.run(
+        [sys.executable, "-m", "adasearch", *words.split()],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(unpacked), "XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "resnet18-nano-constant-digits" in done.stdout
+    assert list((tmp_path / "results").rglob("*.parquet"))

@@ -64,7 +64,7 @@ def check_options(*, scaler: GradScaler | None, log: object, **flags: bool) -> N
             log is None or callable(log),
             "a function, such as adasearch.trackers.RunLog(...), or None",
         ),
-        *((name, flag, isinstance(flag, (bool, np.bool)), "True or False") for name, flag in flags.items()),
+        *((name, flag, isinstance(flag, (bool, np.bool_)), "True or False") for name, flag in flags.items()),
     )
 
 

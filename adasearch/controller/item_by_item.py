@@ -132,7 +132,7 @@ class ItemByItem(Readings):
 
         ``updated`` is False where a scaler of the loss skipped the update.
         """
-        if not isinstance(updated, (bool, np.bool)):
+        if not isinstance(updated, (bool, np.bool_)):
             raise InputError(f"updated must be True or False but is of type {type(updated).__name__}")
         self._update.end()
         self._watch.step_ended()

@@ -129,7 +129,10 @@ def _on_its_side(rows: Sequence[Row], columns: Sequence[Column], width: int) -> 
 def _printed(table: "Table", width: int) -> list[str]:
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False)
+    # In a notebook rich would show the table itself, before what is printed, and write nothing here.
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False, force_jupyter=False
+    )
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adasearch.records import Params, Status
 from adasearch.trackers.base import Point, defaults_in_environment, identity
@@ -25,7 +25,7 @@ class WandB:
         self._folder.mkdir(parents=True, exist_ok=True)
         with defaults_in_environment(WANDB_ERROR_REPORTING="false"):
             import wandb
-        self._wandb = wandb
+        self._wandb: Any = wandb
         self._runs: dict[str, Run] = {}
 
     def begin(self, run: str, group: str, params: Params) -> None:

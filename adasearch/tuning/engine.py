@@ -68,6 +68,7 @@ def run_trials(
             name="tune",
             storage_path=storage,
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # that of notebooks clears what we said, even at verbose=0
             stop=_WhenOver(state),
             failure_config=tune.FailureConfig(max_failures=settings.attempts - 1),  # of a slot's own process
         ),

@@ -102,15 +102,16 @@ def read_wandb(folder: Path) -> dict[str, Shown]:
     """Offline files of W&B, by its own messages."""
     pytest.importorskip("wandb", reason="pip install 'adasearch[wandb]'")
     import json
+    from importlib import import_module
 
-    from wandb.proto.wandb_internal_pb2 import Record
+    message: Any = import_module("wandb.proto.wandb_internal_pb2")  # types do not know its classes
 
     def records(file: Path) -> list[Any]:
         """A run's records once the last is there: the service writes it after the run has finished."""
         until = time.monotonic() + 20
         while True:
             parts = records_of(file.read_bytes(), start=7, block=32768)
-            found: list[Any] = [Record.FromString(each) for each in parts]
+            found: list[Any] = [message.Record.FromString(each) for each in parts]
             if any(each.HasField("exit") for each in found):
                 return found
             assert time.monotonic() < until, f"{file} is not whole"
