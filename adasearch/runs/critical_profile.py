@@ -176,7 +176,7 @@ class _Branched:
     def _go_on(self, until: int) -> bool:
         """Take the run at the base size to a mark, or to its end; tell whether it has not diverged."""
         live = self._lives[self._first]
-        if len(live.intervals) < until and not is_over(live.record):
+        if not is_over(live.record):
             self._train(live, until, every=self._plan.marks[0], last=until == self._plan.end)
         return not self.diverged
 
@@ -218,18 +218,18 @@ class _Branched:
         from adasearch.runs.speed import FixedBatch
 
         run = self._run
-        options = replace(run.options, checkpoint_every=every)
-        self._data = self._data or run.data()
-        run_and_keep(
-            live,
-            live.task(self.record, run.study.data, options),
-            self._data,
-            run.store,
-            device=self.record.device,
-            heard=lambda interval: self._heard(interval, until),
-            say=run.say,
-            scheduler=FixedBatch(),
-        )
+        if len(live.intervals) < until:
+            self._data = self._data or run.data()
+            run_and_keep(
+                live,
+                live.task(self.record, run.study.data, replace(run.options, checkpoint_every=every)),
+                self._data,
+                run.store,
+                device=self.record.device,
+                heard=lambda interval: self._heard(interval, until),
+                say=run.say,
+                scheduler=FixedBatch(),
+            )
         if last and live.record.status == "running":
             live.keep(live.close(Outcome(status="complete")))
             run.store.remove_checkpoints(live.record)

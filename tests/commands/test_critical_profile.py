@@ -76,21 +76,23 @@ def test_a_branch_is_the_run_whose_size_changes_there(shell: Shell) -> None:
     assert branch[:at_mark] == losses(stored[base.trial_id])[:at_mark]
 
 
-@pytest.mark.parametrize("cut_at", [5, 26, 40])
+@pytest.mark.parametrize("cut_at", [5, 26, 40, -1])
 def test_one_that_was_cut_goes_on_and_comes_to_the_same(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, cut_at: int
 ) -> None:
     heard = StepDisplay.__call__
 
     def cut(display: object, what: str, done: int, total: int) -> None:
-        if "branches" in what and done == cut_at:
+        if "branches" in what and done == (total if cut_at < 0 else cut_at):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(StepDisplay, "__call__", cut)
     assert "To go on: adasearch profile" in shell(*BRANCHED, code=130).err
+    assert cut_at >= 0 or shell.store.trials("profiles")[0].status == "running"
     over = [trial for trial in shell.store.trials("profiles") if trial.status == "complete"]
     monkeypatch.setattr(StepDisplay, "__call__", heard)
     shell(*BRANCHED)
+    assert {trial.status for trial in shell.store.trials("profiles")} == {"complete"}
     assert [each for each in shell.store.trials("profiles") if each in over] == over  # none was done again
     shell(*BRANCHED, "--results", "whole")
     assert only(shell).excess == only(shell, "whole").excess
