@@ -2,11 +2,13 @@
 
 The language model of ``docs/examples/nano_gpt.py``, whole intervals in turn: a loop of plain PyTorch, and its
 training function as a trial that measures nothing, DEBA's signals, or the noise scale between the two halves
-of each batch. Network, batches' size and optimiser are the same; each is in a thread of its own, of which one
-at a time goes on. Aims: at most 2 % with DEBA's signals, 5 % with the noise scale.
+of some batches. Network, batches' size, optimiser and learning-rate schedule are the same; each is in a
+thread of its own, of which one at a time goes on. Peaks of memory are those of a process that does one of
+them alone. Aims: at most 2 % with DEBA's signals, 5 % with the noise scale, and 1.05 times the memory.
 """
 
 import queue
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from adasearch.data.spec import DataSpec
@@ -24,6 +27,7 @@ from adasearch.records import IntervalRecord, Limits
 from adasearch.runs.speed import FixedBatch
 from adasearch.signal_sets import PER_STEP, SIGNAL_SETS
 from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.memory import PeakMemory
 from adasearch.training.task import FunctionTask, TrialTask
 from common import Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, positive, spread
 from measuring import percent_more
@@ -60,7 +64,7 @@ class Turns:
         self._done.get()
 
 
-def plain(steps: int, end: Callable[[], None]) -> None:
+def plain(steps: int, rounds: int, end: Callable[[], None]) -> None:
     """Train as one does without adasearch."""
     data = nano_gpt.Blocks(nano_gpt.TEXT[:48_000])
     model = nano_gpt.GPT()
@@ -68,6 +72,8 @@ def plain(steps: int, end: Callable[[], None]) -> None:
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95))
+    total = steps * (rounds + 2)
+    curve = LambdaLR(optimizer, lambda step: nano_gpt.factor(min(1.0, step / total)))
     device, done = torch.device("cpu"), 0
     while True:
         for batch in DataLoader(data, batch_size=BATCH, shuffle=True, drop_last=True):
@@ -75,6 +81,7 @@ def plain(steps: int, end: Callable[[], None]) -> None:
             nano_gpt.loss_of(model, batch, device).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+            curve.step()
             done += 1
             if done % steps == 0:
                 end()
@@ -115,18 +122,40 @@ def trial(needs: frozenset[str], steps: int, rounds: int, end: Callable[[], None
     train_function(task, torch.device("cpu"), on_interval, scheduler=FixedBatch(needs))
 
 
+def work_of(name: str, steps: int, rounds: int) -> Turns:
+    """Return a work by its name."""
+    return Turns(
+        partial(plain, steps, rounds) if name == "plain" else partial(trial, ARMS[name], steps, rounds)
+    )
+
+
+def peak(name: str) -> int:
+    """Return the bytes that a process takes at most for a work that it does alone."""
+    command = [sys.executable, __file__, "--peak-of", name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
+    return int(done.stdout)
+
+
 def main() -> None:
     """Measure and print."""
     parser = clocked(parser_of(__doc__, "own_loop"))
     parser.add_argument("--rounds", type=positive, help="in place of 30, or with --quick of 3")
+    parser.add_argument("--peak-of", choices=["plain", *ARMS], help="print the peak of a work in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     nano_gpt.BLOCK = 128
+    if arguments.peak_of is not None:
+        memory = PeakMemory(torch.device("cpu"))
+        work = work_of(arguments.peak_of, 32, 2)
+        for _ in range(3):
+            work()
+        print(memory.read())
+        return
     steps, rounds = (8, 3) if arguments.quick else (32, 30)
     rounds = arguments.rounds or rounds
-    works: dict[str, Callable[[], object]] = {"plain": Turns(partial(plain, steps))}
-    works |= {name: Turns(partial(trial, needs, steps, rounds)) for name, needs in ARMS.items()}
+    works: dict[str, Callable[[], object]] = {name: work_of(name, steps, rounds) for name in ("plain", *ARMS)}
     found = interleaved(works, rounds, clock_of(arguments))
+    peaks = {name: peak(name) for name in works}
     rows: list[Row] = [
         {
             "batch_size": BATCH,
@@ -134,6 +163,8 @@ def main() -> None:
             "signals": name,
             **spread([each / steps for each in found["plain"]]).columns("plain_step_seconds"),
             **per(seconds, found["plain"]).columns("ratio"),
+            "plain_peak_bytes": peaks["plain"],
+            "memory": peaks[name] / peaks["plain"],
         }
         for name, seconds in found.items()
         if name != "plain"
@@ -146,6 +177,7 @@ def main() -> None:
         Column("ratio", "over plain loop", percent_more),
         Column("ratio_low", "low", percent_more),
         Column("ratio_high", "high", percent_more),
+        Column("memory", "memory", in_units(1, 3)),
     ]
     keep(rows, columns, arguments.out)
 

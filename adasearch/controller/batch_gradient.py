@@ -131,7 +131,7 @@ class BatchGradient:
             self.shown += part.examples
         else:
             self.record(loss, part)
-        self._meter.take(counted)
+        self._meter.take(counted, self._trained.found)
         self._put_aside(part)
 
     def record(self, loss: Tensor, part: MicroBatch) -> None:

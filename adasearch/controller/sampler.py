@@ -211,12 +211,12 @@ class ResizableBatchSampler(Sampler[list[int]]):
                 break
             if ahead == len(drawing.sizes):
                 drawing.sizes.append(size)
-            indices = self._stream.indices(offset, size)
+            indices = self._stream.indices(offset, size).tolist()  # at once: each call on a tensor takes long
             halved = self._halved(offset, size)
             passes = 2 if halved else self.passes(size)
             for number in range(passes):
                 rows = part_rows(size, self.num_replicas * passes, self.rank * passes + number)
-                mine = indices[rows].tolist()
+                mine = indices[rows]
                 drawing.parts.append(
                     MicroBatch(
                         batch_size=size, examples=len(mine), number=number, passes=passes, halved=halved

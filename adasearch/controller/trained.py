@@ -37,6 +37,7 @@ class Trained:
     What the model had once and has no more is none of them: an optimiser keeps a head that was replaced.
 
     Attributes:
+        found: these, as they were found last.
         reached: all that can have a gradient, as it was found last: the model's, and what else the optimiser
             holds.
 
@@ -52,7 +53,7 @@ class Trained:
         self._told: list[nn.Parameter] = []
         self._required: list[bool] = []  # whether each requires a gradient
         self._former: dict[int, nn.Parameter] = {}  # all that the model ever had, so that no id comes again
-        self._found: list[nn.Parameter] = []
+        self.found: list[nn.Parameter] = []
         self._others: list[nn.Parameter] = []  # of the model, and not the optimiser's
         self._outside: list[nn.Parameter] = []  # the optimiser's, and of no model
         self._idle: set[int] = set()  # of the others, what joins the training later, or may have been meant
@@ -63,7 +64,7 @@ class Trained:
     def device(self) -> torch.device:
         """Where the first of them is, or the first that the optimiser holds."""
         held: list[nn.Parameter] = [p for group in self._optimizer.param_groups for p in group["params"]]
-        return next(p.device for p in chain(self._found, held))
+        return next(p.device for p in chain(self.found, held))
 
     def devices(self) -> set[torch.device]:
         """Return where they are."""
@@ -79,7 +80,7 @@ class Trained:
         same = len(told) == len(self._told) and all(map(operator.is_, told, self._told))
         if not (same and [p.requires_grad for p in told] == self._required):  # at each step: loops in C
             self.look()
-        return self._found
+        return self.found
 
     def with_others(self) -> list[nn.Parameter]:
         """Return them, and what else of the model a backward pass reaches."""
@@ -101,7 +102,7 @@ class Trained:
         self._former |= model
         inside = [p for key, p in model.items() if key in held]
         self._outside = [p for key, p in held.items() if key not in self._former]
-        self._found = [p for p in chain(inside, self._outside) if p.requires_grad]
+        self.found = [p for p in chain(inside, self._outside) if p.requires_grad]
         self._others = [p for key, p in model.items() if key not in held]
         self.reached = list((model | held).values())
         self._check_reduced()
@@ -119,7 +120,7 @@ class Trained:
         if self._reduced is None:
             return
         names = {id(each): repr(name) for name, each in self._model.named_parameters()}
-        for p in self._found:
+        for p in self.found:
             if id(p) not in self._reduced:
                 name = names.get(id(p), f"of shape {tuple(p.shape)}")
                 raise InputError(

@@ -182,7 +182,7 @@ class IntervalMeter:
         elif self.running and passes != former:
             self._noise.begin(self._left, batch_size, passes)
 
-    def _look(self) -> None:
+    def _look(self, parameters: Sequence[nn.Parameter] | None = None) -> None:
         """Ask whose gradients these are, once a step of which something is measured."""
         if self._ask is None or self._looked:
             return
@@ -190,7 +190,7 @@ class IntervalMeter:
         if not (sampled or self._noisy or self._mean.active):
             return
         self._looked = True
-        parameters = self._ask()
+        parameters = self._ask() if parameters is None else parameters
         same = len(parameters) == len(self._parameters)
         if not (same and all(map(operator.is_, parameters, self._parameters))):
             self._parameters = list(parameters)
@@ -206,9 +206,12 @@ class IntervalMeter:
         """Add the sum of losses of a pass."""
         self._step_loss = loss if self._step_loss is None else self._step_loss + loss
 
-    def take(self, examples: float) -> None:
-        """Take in the gradient of the pass just made, on so many examples, or of such a weight."""
-        self._look()
+    def take(self, examples: float, parameters: Sequence[nn.Parameter] | None = None) -> None:
+        """Take in the gradient of the pass just made, on so many examples, or of such a weight.
+
+        ``parameters`` are whose gradients there are, where that was just asked for.
+        """
+        self._look(parameters)
         if self.sampling and self.form in ("passes", "halves"):
             with self._timed():
                 self._noise.take(examples)
