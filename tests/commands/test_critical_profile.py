@@ -119,6 +119,8 @@ def test_same_command_trains_nothing_and_more_seeds_add_runs(
     assert len(after) == 2 * len(before)
     assert {trial.seed for trial in after} == {0, 1}
     assert only(shell).seeds == 2
+    shell(*BRANCHED)  # what is known is not forgotten
+    assert only(shell).seeds == 2
 
 
 def test_noise_scale_stands_beside_it_and_its_ramp_is_a_command_that_runs(
