@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from adasearch.choices import BranchCoupling
 from adasearch.environment import versions
 from adasearch.errors import AdasearchError, InputError
-from adasearch.profiles.critical import PARTS, BranchPlan, CriticalProfile, branch_plan, excess_loss
+from adasearch.profiles.branch_plan import PARTS, BranchPlan, branch_plan
+from adasearch.profiles.critical import CriticalProfile, excess_loss
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import Decision, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.execute import run_and_keep

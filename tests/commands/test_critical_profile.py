@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from adasearch.io.progress import StepDisplay
-from adasearch.profiles.critical import PARTS, CriticalProfile
+from adasearch.profiles.branch_plan import PARTS
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.records import IntervalRecord
 from adasearch.runs import critical_profile
 from adasearch.store import Store
