@@ -4,6 +4,7 @@ The run at the base size and each of its branches are trials of phase "profile".
 run had done until its mark, as if it were one run whose size then changes, and ends with the branch.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 from adasearch.choices import BranchCoupling
 from adasearch.environment import versions
 from adasearch.errors import AdasearchError, InputError
-from adasearch.profiles.critical import PARTS, BranchPlan, CriticalProfile, branch_plan, excess_loss
+from adasearch.profiles.branch_plan import PARTS, BranchPlan, branch_plan
+from adasearch.profiles.critical import CriticalProfile, excess_loss
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.records import Decision, IntervalRecord
+from adasearch.records import Decision, IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runs.execute import run_and_keep
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.profile_run import ProfileRun, is_over
@@ -44,11 +46,16 @@ def critical_profile(
     params = run.params
     plan = branch_plan(int(params["train/batch_size"]), run.study.record.limits, budget)
     coupling = coupling or ("linear" if params.get("train/optimizer") == "sgd" else "sqrt")
+    record = _record(run, plan, coupling)
+    stored = [trial for trial in run.store.trials(PROFILES) if trial.study == record.study]
+    per_seed = 1 + len(plan.branches)
+    seeds = max(seeds, *(1 + trial.number // per_seed for trial in stored), 1)
     _announce(run, plan, seeds, coupling)
-    branched = [_Branched(run, plan, coupling, seed, seeds) for seed in range(seeds)]
-    for each in branched:
-        each.train()
-    record = branched[0].record
+    branched = []
+    for seed in range(seeds):
+        own = [trial for trial in stored if trial.number // per_seed == seed]
+        branched.append(_Branched(run, record, plan, coupling, own, seed=seed, seeds=seeds))
+        branched[-1].train()
     whole = [each for each in branched if not each.diverged]
     excess = [
         found
@@ -93,38 +100,43 @@ def _announce(run: ProfileRun, plan: BranchPlan, seeds: int, coupling: str) -> N
     )
 
 
+def _record(run: ProfileRun, plan: BranchPlan, coupling: str) -> StudyRecord:
+    """Return what the runs are told, under a name that only the same runs have."""
+    former = run.study.record
+    spans = [former.subset, former.seed, former.train_examples, plan.budget, plan.interval]
+    return replace(
+        former,
+        study=run.name("critical", [*spans, plan.sizes, plan.marks, coupling]),
+        scheduler="constant",
+        budget=plan.budget,
+        interval=plan.interval,
+        evaluate_every=plan.budget,
+        stopper="none",
+    )
+
+
 class _Branched:
     """One seed's run at the base size, and its branches."""
 
     def __init__(
-        self, run: ProfileRun, plan: BranchPlan, coupling: BranchCoupling, seed: int, seeds: int
+        self,
+        run: ProfileRun,
+        record: StudyRecord,
+        plan: BranchPlan,
+        coupling: BranchCoupling,
+        stored: Sequence[TrialRecord],
+        *,
+        seed: int,
+        seeds: int,
     ) -> None:
-        self._run, self._plan, self._coupling, self._seed, self._seeds = run, plan, coupling, seed, seeds
-        former = run.study.record
-        spans = [former.subset, former.seed, former.train_examples, plan.budget, plan.interval]
-        self.record = replace(
-            former,
-            study=run.name("critical", [*spans, plan.sizes, plan.marks, coupling]),
-            scheduler="constant",
-            budget=plan.budget,
-            interval=plan.interval,
-            evaluate_every=plan.budget,
-            stopper="none",
-        )
+        self._run, self.record, self._plan, self._coupling = run, record, plan, coupling
+        self._seed, self._seeds = seed, seeds
         self._data: Data | None = None
-        per_seed = 1 + len(plan.branches)
-        own = range(seed * per_seed, (seed + 1) * per_seed)
-        store = run.store
-        stored = {
-            trial.number: trial
-            for trial in store.trials(PROFILES)
-            if trial.study == self.record.study and trial.number in own
-        }
-        kept = store.intervals(PROFILES, [trial.trial_id for trial in stored.values()])
-        self._first = own[0]
+        self._first = seed * (1 + len(plan.branches))
+        kept = run.store.intervals(PROFILES, [trial.trial_id for trial in stored])
         self._lives = {
-            number: LiveTrial(trial, store, intervals=kept.get(trial.trial_id, []))
-            for number, trial in stored.items()
+            trial.number: LiveTrial(trial, run.store, intervals=kept.get(trial.trial_id, []))
+            for trial in stored
         }
 
     @property

@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from adasearch.io.progress import StepDisplay
-from adasearch.profiles.critical import PARTS, CriticalProfile
+from adasearch.profiles.branch_plan import PARTS
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.records import IntervalRecord
 from adasearch.runs import critical_profile
 from adasearch.store import Store
@@ -118,6 +119,8 @@ def test_same_command_trains_nothing_and_more_seeds_add_runs(
     assert after[: len(before)] == before
     assert len(after) == 2 * len(before)
     assert {trial.seed for trial in after} == {0, 1}
+    assert only(shell).seeds == 2
+    shell(*BRANCHED)  # what is known is not forgotten
     assert only(shell).seeds == 2
 
 

@@ -9,15 +9,8 @@ import pytest
 
 from adasearch.errors import InputError
 from adasearch.limits import Limits
-from adasearch.profiles.critical import (
-    COST,
-    PARTS,
-    CriticalProfile,
-    ExcessLoss,
-    branch_plan,
-    excess_loss,
-    smoothed,
-)
+from adasearch.profiles.branch_plan import COST, PARTS, branch_plan
+from adasearch.profiles.critical import CriticalProfile, ExcessLoss, excess_loss, smoothed
 from adasearch.profiles.profile import here
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.schedulers.points import Point, points_of
