@@ -205,17 +205,19 @@ def _own_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _joined(address: str | None, own: Iterable[str]) -> Iterator[Capacity]:
-    import ray
+    with silenced(("ray.widgets",)):  # which asks a notebook for ipywidgets
+        import ray
 
-    from adasearch.tuning.ray_patches import LISTENER, check_ray, environment_inherited
+        from adasearch.tuning.ray_patches import LISTENER, check_ray, environment_inherited
 
-    if ray.is_initialized():
-        raise AdasearchError(
-            "this process is connected to Ray already, and a search leaves the Ray of another alone; call "
-            "ray.shutdown() before it"
-        )
-    check_ray()
-    with silenced(("ray", "ray.tune", "ray.train")), nullcontext("") if address else private_folder() as here:
+        if ray.is_initialized():
+            raise AdasearchError(
+                "this process is connected to Ray already, and a search leaves the Ray of another alone; "
+                "call ray.shutdown() before it"
+            )
+        check_ray()
+    quiet = ("ray", "ray.tune", "ray.train", "ray.widgets")
+    with silenced(quiet), nullcontext("") if address else private_folder() as here:
         try:
             _init(address, own, here)
             own_out = contextlib.redirect_stdout(cast(TextIO, _WithoutRaylets(sys.stdout, LISTENER)))
