@@ -77,7 +77,6 @@ def test_a_notebook_runs_on_another_results_folder(path: Path, small_study: Path
     if path in SEARCHING:
         said = printed(notebook)
         assert said.index("starting Ray") < said.index("trials to run") < said.index("Search: one seed")
-        assert said.index("Search: one seed") < said.index("  verdict") < said.index("seconds:")
 
 
 @pytest.mark.usefixtures("_jupyter_at_home")
