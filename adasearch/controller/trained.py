@@ -14,6 +14,7 @@ from adasearch.errors import InputError
 
 __all__ = ["Trained", "parallel_in"]
 
+COMPLEX_SINCE = "2.14"  # of PyTorch, whose DDP measures complex parameters as it does real ones
 MOST_LEFT = 8  # batches in which nobody updates what was thawed, before it is told from another's turn
 
 
@@ -111,8 +112,13 @@ class Trained:
         """Refuse parameters from here on that DDP does not average.
 
         Raises:
-            InputError: one of the present ones is such.
+            InputError: one of the present ones is such, or complex under a PyTorch not tried with it.
         """
+        if torch.__version__ < COMPLEX_SINCE and any(p.is_complex() for p in self.found):
+            raise InputError(
+                "complex parameters in DistributedDataParallel need torch 2.14 but this is "
+                f"{torch.__version__}: with 2.9 what was measured of them was wrong"
+            )
         self._reduced = {id(p) for p in parallel.parameters() if p.requires_grad}
         self._check_reduced()
 

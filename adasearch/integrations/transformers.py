@@ -47,7 +47,7 @@ class AdaptiveBatches:
         super().__init__(*arguments, **named)
         for name in ("set_initial_training_values", "_init_training_state", "_prepare_for_training"):
             if not hasattr(super(), name):
-                raise InputError(f"this Trainer has no {name}(): install transformers 5.24")
+                raise InputError(f"this Trainer has no {name}(): install transformers 5.20 to 5.24")
         self._options = dict(adaptive)
         self._saved: Any = None
         args = self._trainer.args
