@@ -13,7 +13,7 @@ from adasearch.functions.function_run import FunctionRun
 from adasearch.functions.saved import SavedStates
 from adasearch.functions.source import digest_of, function_of
 from adasearch.functions.trial import Trial
-from adasearch.functions.watchdog import Watchdog
+from adasearch.functions.watchdog import Watchdog, interruptible
 from adasearch.records import IntervalRecord
 from adasearch.schedulers.base import BatchSizeScheduler
 from adasearch.schedulers.registry import make_scheduler
@@ -106,8 +106,9 @@ def call(function: Callable[[Trial], object], run: FunctionRun) -> None:
     """
     seed_random(run.task.config.seed)
     try:
-        function(Trial(run))
-        run.finish()
+        with interruptible():
+            function(Trial(run))
+            run.finish()
     except SystemExit as error:
         raise RuntimeError(f"the training function called sys.exit({error.code!r})") from error
 

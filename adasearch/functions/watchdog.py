@@ -1,12 +1,14 @@
 """Whether a training function still lives: who hears nothing of it for long takes it for stuck."""
 
+import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["Watchdog"]
+__all__ = ["Watchdog", "interruptible"]
 
 LOOK = 0.1  # of the time allowed, between two looks
 
@@ -40,3 +42,17 @@ class Watchdog:
                 frame = sys._current_frames().get(self._watched)
                 self._silent("".join(traceback.format_stack(frame)))
                 return
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the main thread be interrupted where Ctrl-C is ignored, as in a shell script's background jobs."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if not ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,5 +1,6 @@
 """What would fail in the first steps of every trial of a function fails before there is one."""
 
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -66,3 +67,14 @@ def test_what_fails_is_said_in_one_line(rehearsal: FunctionRehearsal, says: str)
     assert says in str(caught.value)
     assert str(caught.value).startswith(f"training function '{rehearsal.function}' with scheduler")
     assert "\n" not in str(caught.value)
+
+
+def test_silence_is_noticed_where_interrupts_are_ignored() -> None:
+    """As in what a shell's script starts with ``&``."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(InputError, match="nothing was heard of it for"):
+            rehearse_function(wish("asleep", silence_seconds=0.5))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
