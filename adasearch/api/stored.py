@@ -82,7 +82,7 @@ class StoredTrial(_Stored):
         made = self.records()
         rows = [{"": name, found.trial_id: value} for name, value in {**self.fields, **self.train}.items()]
         drawn = picture(Plots(self._store).batch_sizes(found.trial_id)) if made else ""
-        study = self._results.store.study_of(found)
+        study = self._store.study_of(found)
         ended = _ended(found, None if study is None else study.sequence_length)
         return text(ended) + drawn + table(rows)
 
