@@ -23,16 +23,16 @@ demo: $(READY) ## Search three small networks on real images and print what was 
 	    --scheduler deba --space deba_short --dataset digits --epochs 16 --interval 0.5 --trials 12 \
 	    --results results/demo
 
-demo-language: $(READY) ## Search a small GPT on Python's own source code (about 6 minutes on two cores).
+demo-language: $(READY) ## Search a small GPT on Python's own source code (about 10 minutes on two cores).
 	$(BIN)/adasearch search --architecture gpt --dataset python_source --scheduler deba --space deba=deba_short \
 	    --scheduler noise_scale --subset 2048 --budget 262144tokens --interval 16384tokens \
 	    --evaluate-every 65536tokens --trials 6 --results results/demo-language
 
 # Two processes of one thread each for what needs no Ray; then what shares one Ray and its warm workers.
-check: $(READY) lint ## Run lint, types and every test that needs no Ray (a few minutes; before each commit).
+check: $(READY) lint ## Run lint, types and every test that needs no Ray (about 10 minutes; before each commit).
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray and not soak" -n 2 --dist loadfile
 
-test: check ## Run what "make check" runs, and the tests on Ray (under 15 minutes).
+test: check ## Run what "make check" runs, and the tests on Ray (about 20 minutes on two cores).
 	$(BIN)/python -m pytest -m "ray and not soak"
 
 test-oldest: ## Run tests, a small demo and a search with the oldest versions that setup.cfg admits, in .venv/oldest.
