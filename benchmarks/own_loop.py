@@ -1,13 +1,23 @@
 """What a search's trial of a training function costs, against the same loop without adasearch.
 
-The language model of ``docs/examples/nano_gpt.py``, whole intervals in turn: a loop of plain PyTorch, and its
-training function as a trial that measures nothing, DEBA's signals, or the noise scale between the two halves
-of some batches. Network, batches' size, optimiser and learning-rate schedule are the same; each is in a
-thread of its own, of which one at a time goes on. Peaks of memory are those of a process that does one of
-them alone. Aims: at most 2 % with DEBA's signals, 5 % with the noise scale, and 1.05 times the memory.
+The language model of ``docs/examples/nano_gpt.py`` in two sizes, its own and that of ``gpt`` nano, whole
+intervals in turn: a loop of plain PyTorch, and its training function as a trial that measures nothing, DEBA's
+signals, or the noise scale between the two halves of some batches. Network, batches' size, optimiser and
+learning-rate schedule are the same; each is in a thread of its own, of which one at a time goes on.
+
+Where in memory a work's tensors come to lie decides on as many percent as are asked about, and stays as it is
+while a process lives. So there are several processes, each of which builds the works in an order of its own
+and takes turns in random order; a process's ratio is the median of its rounds', and what is shown is the
+median over processes with its interval. "plain again" is the plain loop once more: how far it is from 0 is
+what such figures are worth. Peaks of memory are those of a process that does one work alone.
+
+Aims, for ``gpt`` nano: at most 2 % with DEBA's signals, 5 % with the noise scale, and 1.05 times the memory.
 """
 
+import json
 import queue
+import random
+import statistics
 import subprocess
 import sys
 import threading
@@ -17,6 +27,8 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
@@ -29,7 +41,7 @@ from adasearch.signal_sets import PER_STEP, SIGNAL_SETS
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.memory import PeakMemory
 from adasearch.training.task import FunctionTask, TrialTask
-from common import Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, positive, spread
+from common import Clock, Row, clock_of, clocked, in_units, interleaved, keep, parser_of, positive, spread
 from measuring import percent_more
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
@@ -37,6 +49,9 @@ import nano_gpt
 
 ARMS = {"nothing": frozenset(), "deba": PER_STEP, "noise scale": frozenset(SIGNAL_SETS["noise"])}
 BATCH = 8  # sequences of 128 tokens
+STEPS = 50  # of an interval, as in language_speed.py
+NETWORKS = {"gpt nano": (128, 4), "docs/examples": (32, 2)}  # width and layers
+PLAIN, AGAIN = "plain", "plain again"
 
 
 class Turns:
@@ -124,54 +139,90 @@ def trial(needs: frozenset[str], steps: int, rounds: int, end: Callable[[], None
 
 def work_of(name: str, steps: int, rounds: int) -> Turns:
     """Return a work by its name."""
-    return Turns(
-        partial(plain, steps, rounds) if name == "plain" else partial(trial, ARMS[name], steps, rounds)
+    if name in (PLAIN, AGAIN):
+        return Turns(partial(plain, steps, rounds))
+    return Turns(partial(trial, ARMS[name], steps, rounds))
+
+
+def child(*arguments: str) -> str:
+    """Return what this script prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True, cwd=Path.cwd()
     )
+    return done.stdout
 
 
-def peak(name: str) -> int:
-    """Return the bytes that a process takes at most for a work that it does alone."""
-    command = [sys.executable, __file__, "--peak-of", name]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
-    return int(done.stdout)
+def medians(steps: int, rounds: int, seed: int, clock: Clock) -> dict[str, float]:
+    """Return the seconds of a step of each work in this process, and their ratios to the plain loop's."""
+    names = [PLAIN, AGAIN, *ARMS]
+    random.Random(seed).shuffle(names)
+    found = interleaved({name: work_of(name, steps, rounds) for name in names}, rounds, clock)
+    ratios = {
+        name: statistics.median(one / other for one, other in zip(each, found[PLAIN], strict=True))
+        for name, each in found.items()
+    }
+    return {**ratios, PLAIN: statistics.median(found[PLAIN]) / steps}
 
 
 def main() -> None:
     """Measure and print."""
     parser = clocked(parser_of(__doc__, "own_loop"))
-    parser.add_argument("--rounds", type=positive, help="in place of 30, or with --quick of 3")
-    parser.add_argument("--peak-of", choices=["plain", *ARMS], help="print the peak of a work in bytes")
+    parser.add_argument("--processes", type=positive, default=12, help="of each network; with --quick 2")
+    parser.add_argument("--network", choices=NETWORKS, help="this one alone")
+    parser.add_argument("--rounds", type=positive, default=3, help="of each process; with --quick 2")
+    parser.add_argument("--seed", type=int, help="measure in this process, and print JSON")
+    parser.add_argument("--peak-of", choices=[PLAIN, *ARMS], help="print the peak of a work in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     nano_gpt.BLOCK = 128
+    networks = list(NETWORKS) if arguments.network is None else [arguments.network]
+    nano_gpt.WIDTH, nano_gpt.LAYERS = NETWORKS[networks[0]]  # in a process that measures, the one
+    steps, rounds, processes = (
+        (8, 2, 2) if arguments.quick else (STEPS, arguments.rounds, arguments.processes)
+    )
     if arguments.peak_of is not None:
         memory = PeakMemory(torch.device("cpu"))
-        work = work_of(arguments.peak_of, 32, 2)
-        for _ in range(3):
+        work = work_of(arguments.peak_of, steps, 1)
+        for _ in range(2):
             work()
         print(memory.read())
         return
-    steps, rounds = (8, 3) if arguments.quick else (32, 30)
-    rounds = arguments.rounds or rounds
-    works: dict[str, Callable[[], object]] = {name: work_of(name, steps, rounds) for name in ("plain", *ARMS)}
-    found = interleaved(works, rounds, clock_of(arguments))
-    peaks = {name: peak(name) for name in works}
-    rows: list[Row] = [
-        {
-            "batch_size": BATCH,
-            "steps": steps,
-            "signals": name,
-            **spread([each / steps for each in found["plain"]]).columns("plain_step_seconds"),
-            **per(seconds, found["plain"]).columns("ratio"),
-            "plain_peak_bytes": peaks["plain"],
-            "memory": peaks[name] / peaks["plain"],
+    if arguments.seed is not None:
+        print(json.dumps(medians(steps, rounds, arguments.seed, clock_of(arguments))))
+        return
+    bar = track(
+        [(network, seed) for network in networks for seed in range(processes)],
+        "measuring",
+        console=Console(stderr=True),
+        auto_refresh=False,
+    )
+    passed_on = ["--rounds", str(arguments.rounds), *(["--quick"] if arguments.quick else [])]
+    passed_on += ["--core-seconds"] if arguments.core_seconds else []
+    found: dict[str, list[dict[str, float]]] = {network: [] for network in networks}
+    for network, seed in bar:
+        found[network].append(json.loads(child("--network", network, "--seed", str(seed), *passed_on)))
+    rows: list[Row] = []
+    for network, each in found.items():
+        peaks = {
+            name: int(child("--network", network, "--peak-of", name, *passed_on)) for name in (PLAIN, *ARMS)
         }
-        for name, seconds in found.items()
-        if name != "plain"
-    ]
+        rows += [
+            {
+                "network": network,
+                "batch_size": BATCH,
+                "steps": steps,
+                "processes": processes,
+                "signals": name,
+                **spread([one[PLAIN] for one in each]).columns("plain_step_seconds"),
+                **spread([one[name] for one in each]).columns("ratio"),
+                "plain_peak_bytes": peaks[PLAIN],
+                "memory": peaks[name] / peaks[PLAIN] if name in peaks else 1.0,
+            }
+            for name in (AGAIN, *ARMS)
+        ]
     columns = [
+        Column("network", "network"),
         Column("batch_size", "batch"),
-        Column("steps", "steps"),
         Column("plain_step_seconds", "ms a step", in_units(1e3, 1)),
         Column("signals", "measured"),
         Column("ratio", "over plain loop", percent_more),

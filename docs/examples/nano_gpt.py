@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from adasearch import Trial
 
 BLOCK = 32  # tokens of a sequence
+WIDTH, LAYERS = 32, 2
 TEXT = torch.tensor(list(Path(argparse.__file__).read_bytes()[:60_000]))  # the standard library's own source
 
 
@@ -61,11 +62,11 @@ class Layer(nn.Module):
 class GPT(nn.Module):
     """A decoder of bytes."""
 
-    def __init__(self, width: int = 32, layers: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        self.tokens, self.places = nn.Embedding(256, width), nn.Embedding(BLOCK, width)
-        self.layers = nn.Sequential(*(Layer(width, 4, dropout) for _ in range(layers)))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 256, bias=False)
+        self.tokens, self.places = nn.Embedding(256, WIDTH), nn.Embedding(BLOCK, WIDTH)
+        self.layers = nn.Sequential(*(Layer(WIDTH, 4, dropout) for _ in range(LAYERS)))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 256, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits of the byte after each."""
