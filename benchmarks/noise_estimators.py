@@ -1,0 +1,195 @@
+"""What estimates of the noise between examples are worth and cost, beside the noise of whole batches.
+
+An interval's noise is ``tr(Sigma) / B``: how far the gradient of a batch of B examples lies from the expected
+one, squared. What it is said to be beside:
+
+* halves: a batch's two halves apart, some steps of an interval, evenly spaced. That is what adasearch does in
+  one process. Two passes take the place of one, and BatchNorm normalises each half by itself.
+* successive: batches one after the other, pairs of an interval that share none. No further pass; the weights
+  move between the two, which is told as noise.
+
+What it is: of each step two further batches that are drawn anew, at the same weights, BatchNorm's statistics
+as they were; they train nothing. "bias" is the median over intervals of an estimate over that, and
+"error" the factor by which it is off, of the root mean square of logarithms. "cost" is what it takes
+more processor time than the passes of the interval alone.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from adasearch.data.load import load_dataset
+from adasearch.data.spec import DataSpec
+from adasearch.data.splits import Dataset
+from adasearch.io.tables import Column, fraction, times
+from adasearch.networks.registry import build_model
+from common import Row, keep, parser_of
+
+NETWORKS = ("mobilenet_v3_small", "resnet18", "vit_b_16")
+STEPS = 32  # of an interval
+WARM = 2  # intervals left out: at the start all falls steeply
+HALVES, SUCCESSIVE = (1, 3, 8, 32), (1, 3, 16)  # steps, and pairs, of an interval
+
+
+@dataclass(slots=True)
+class Interval:
+    """What one interval showed: noise by step, and seconds."""
+
+    true: list[float] = field(default_factory=list)
+    halves: list[float] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+    pass_seconds: list[float] = field(default_factory=list)
+    halves_seconds: list[float] = field(default_factory=list)
+    successive_seconds: list[float] = field(default_factory=list)
+
+
+def evenly(count: int, of: int) -> list[int]:
+    """Return so many places, evenly spaced.
+
+    >>> evenly(3, 32)
+    [5, 16, 26]
+    """
+    return [(2 * number + 1) * of // (2 * count) for number in range(count)]
+
+
+class Training:
+    """Trains a nano network by momentum, and looks at the noise at each step."""
+
+    def __init__(self, network: str, batch_size: int, lr: float) -> None:
+        data = load_dataset(DataSpec(source="digits")).to(torch.device("cpu"))
+        assert isinstance(data, Dataset)
+        split, shape = data.train, (1, -1, 1, 1)
+        self._images = (split.images.float() / 255 - data.mean.view(shape)) / data.std.view(shape)
+        self._labels = split.labels
+        torch.manual_seed(0)
+        self._network = build_model(network, "nano", classes=data.classes, image_size=data.image_size).train()
+        self._parameters = list(self._network.parameters())
+        self._optimizer = torch.optim.SGD(self._parameters, lr=lr, momentum=0.9, weight_decay=5e-4)
+        self._draw = torch.Generator().manual_seed(0)
+        self._batch_size = batch_size
+        self._order = torch.empty(0, dtype=torch.long)
+
+    def _gradient(self, rows: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(self._network(self._images[rows]), self._labels[rows])
+        return torch.cat([each.flatten() for each in torch.autograd.grad(loss, self._parameters)])
+
+    def _anew(self) -> Tensor:
+        return torch.randperm(len(self._labels), generator=self._draw)[: self._batch_size]
+
+    def _next(self) -> Tensor:
+        if len(self._order) < self._batch_size:
+            self._order = torch.randperm(len(self._labels), generator=self._draw)
+        rows, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
+        return rows
+
+    def _step(self, gradient: Tensor) -> None:
+        sizes = [each.numel() for each in self._parameters]
+        for parameter, part in zip(self._parameters, gradient.split(sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
+        self._optimizer.step()
+
+    def interval(self) -> Interval:
+        """Train an interval's steps."""
+        found = Interval()
+        for _ in range(STEPS):
+            rows, began = self._next(), time.process_time()
+            gradient = self._gradient(rows)
+            found.pass_seconds.append(time.process_time() - began)
+            buffers = [each.clone() for each in self._network.buffers()]
+            began, middle = time.process_time(), self._batch_size // 2
+            apart = self._gradient(rows[:middle]) - self._gradient(rows[middle:])
+            found.halves.append(apart.square().sum().item() / 4)
+            found.halves_seconds.append(time.process_time() - began - found.pass_seconds[-1])
+            apart = self._gradient(self._anew()) - self._gradient(self._anew())
+            found.true.append(apart.square().sum().item() / 2)
+            with torch.no_grad():
+                for buffer, before in zip(self._network.buffers(), buffers, strict=True):
+                    buffer.copy_(before)
+            found.gradients.append(gradient)
+            self._step(gradient)
+        return found
+
+
+def by_halves(count: int) -> Callable[[Interval], float]:
+    """Return what estimates from the halves of so many steps."""
+    return lambda found: statistics.fmean(found.halves[step] for step in evenly(count, STEPS))
+
+
+def by_successive(count: int) -> Callable[[Interval], float]:
+    """Return what estimates from so many pairs of batches one after the other."""
+
+    def estimate(found: Interval) -> float:
+        began = time.process_time()
+        pairs = [2 * pair for pair in evenly(count, STEPS // 2)]
+        apart = [(found.gradients[one] - found.gradients[one + 1]).square().sum().item() / 2 for one in pairs]
+        found.successive_seconds.append((time.process_time() - began) / count)
+        return statistics.fmean(apart)
+
+    return estimate
+
+
+def rows_of(network: str, batch_size: int, lr: float, intervals: int) -> Sequence[Row]:
+    """Return a row for each estimate."""
+    training = Training(network, batch_size, lr)
+    estimates = {("halves", each): by_halves(each) for each in HALVES}
+    estimates |= {("successive", each): by_successive(each) for each in SUCCESSIVE}
+    ratios: dict[tuple[str, int], list[float]] = {key: [] for key in estimates}
+    costs: dict[tuple[str, int], list[float]] = {key: [] for key in estimates}
+    for number_of_it in range(WARM + intervals):
+        found = training.interval()
+        if number_of_it < WARM:
+            continue
+        true, passes = statistics.fmean(found.true), sum(found.pass_seconds)
+        for key, estimate in estimates.items():
+            ratios[key].append(estimate(found) / true)
+            each = found.halves_seconds if key[0] == "halves" else found.successive_seconds
+            costs[key].append(key[1] * statistics.median(each) / passes)
+    return [
+        {
+            "network": network,
+            "batch_size": batch_size,
+            "lr": lr,
+            "intervals": intervals,
+            "estimate": kind,
+            "times": count,
+            "bias": statistics.median(ratios[kind, count]),
+            "error": math.exp(
+                math.sqrt(statistics.fmean(math.log(each) ** 2 for each in ratios[kind, count]))
+            ),
+            "cost": statistics.median(costs[kind, count]),
+        }
+        for kind, count in estimates
+    ]
+
+
+COLUMNS = (
+    Column("network", "network"),
+    Column("batch_size", "batch"),
+    Column("lr", "lr", str),
+    Column("estimate", "from"),
+    Column("times", "times", str),
+    Column("bias", "bias", times),
+    Column("error", "off by", times),
+    Column("cost", "cost", fraction),
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parser_of(__doc__, "noise_estimators").parse_args()
+    torch.set_num_threads(1)
+    points = [(name, size, lr) for name in NETWORKS for size, lr in ((32, 0.02), (32, 0.1), (128, 0.05))]
+    points, intervals = (points[:1], 3) if arguments.quick else (points, 24)
+    bar = track(points, "measuring", console=Console(stderr=True), auto_refresh=False)
+    keep([row for point in bar for row in rows_of(*point, intervals)], COLUMNS, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
