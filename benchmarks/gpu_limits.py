@@ -68,7 +68,7 @@ def _backed_off(where: str, batch: int, place: Place) -> Iterator[Row]:
             train(RESNET.config(batch, 1, 3), NOTHING, only(batch), RESNET.data(), device=place.device)
         )
     place.free()
-    found = records[-1].device_batch
+    found = records[0].device_batch
     given = RESNET.config(batch, 1, 1, device_batch=found)
     (other,) = train(given, NOTHING, only(batch), RESNET.data(), device=place.device)
     apart = abs(records[0].signals.train_loss / other.signals.train_loss - 1)

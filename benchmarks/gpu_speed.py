@@ -122,10 +122,10 @@ def profiles(place: Place) -> Iterator[Row]:
         ends = time.monotonic() + place.left() / (len(nets) - done)
         rows = _profile(net, spec, precision, place, ends, store)
         yield from attempted("profile", rows, {**net.columns, "precision": precision})
+        if store.speed():
+            store.export(str(file), None)
         place.free()
-    taken = store.speed()
-    if taken:
-        store.export(str(file), None)
+    if taken := store.speed():
         count = ProfileStore(str(place.folder / "taken_in")).take_in(str(file))
         reason = f"profiles taken in again, called {taken[0].profile}"
         yield checked("profile file", "profiles", count, ok=count == len(taken), reason=reason)
