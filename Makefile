@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-language check test test-oldest test-newest soak lint docs pages notebooks bench bench-quick clean
+.PHONY: help setup demo demo-language check test test-oldest test-newest soak lint docs pages notebooks bench bench-quick \
+    gpu-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -67,9 +68,13 @@ bench: $(READY) ## Measure side by side with what one would use instead (an hour
 	set -e; for name in $(if $(filter command,$(origin NAME)),$(NAME),$(BENCHES)); do $(BIN)/python benchmarks/$$name.py; done
 
 bench-quick: $(READY) ## Run each benchmark at a small size, to see that it works (under 10 minutes).
-	set -e; for name in $(BENCHES); do \
+	set -e; for name in $(BENCHES) gpu; do \
 	    $(BIN)/python benchmarks/$$name.py --quick --out results/bench/quick/$$name.parquet; \
 	done
+
+# On a machine that reaches no network there is no .venv: the tree and what its Python has must do.
+gpu-check: ## Check and measure on a GPU, with PyTorch and the tree alone, what no CPU can show (10 minutes).
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) benchmarks/gpu.py
 
 clean: ## Remove .venv and what tools left.
 	rm -rf $(VENV) build docs/site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

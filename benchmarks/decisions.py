@@ -14,7 +14,7 @@ from bs_scheduler import MultiStepBS, StepBS
 from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch.io.tables import Column
-from adasearch.records import Limits, Signals
+from adasearch.records import Signals
 from adasearch.schedulers import SCHEDULERS, BatchSizeScheduler
 from adasearch.schedulers.adabatch import AdaBatch
 from adasearch.schedulers.deba import Deba
@@ -23,10 +23,9 @@ from adasearch.schedulers.increase_instead_of_decay import IncreaseInsteadOfDeca
 from adasearch.schedulers.ramp import Ramp
 from adasearch.schedulers.seesaw import Seesaw
 from common import Clock, Row, clock_of, clocked, in_units, interleaved, keep, parser_of, per, spread
+from histories import INITIAL, LIMITS, row_of
 
 EPOCHS = 100
-INITIAL = 16
-LIMITS = Limits(smallest=INITIAL, largest=4096)
 LENGTHS = (10, 100, 1000)
 REPEATS = 20  # decisions timed together
 
@@ -56,33 +55,6 @@ VARIANTS: dict[str, BatchSizeScheduler] = {
     "deba, adascale": Deba(coupling="adascale"),
     "divebatch, one long period": DiveBatch(period=10_000.0),
 }
-
-
-def row_of(index: int, batch_size: int, lr_scale: float = 1.0) -> Signals:
-    """Return an interval of an epoch in which everything was measured."""
-    wave = 1 + (index * 7 % 11) / 10
-    return Signals(
-        interval=index,
-        epoch=index + 1.0,
-        step=100 * (index + 1),
-        examples_seen=3200 * (index + 1),
-        initial_batch_size=INITIAL,
-        batch_size=batch_size,
-        lr=0.1,
-        lr_scale=lr_scale,
-        train_loss=wave / (index + 1),
-        val_loss=wave / (index + 1),
-        grad_norm=wave,
-        grad_component_variance=wave,
-        mean_grad_norm=wave,
-        mean_grad_component_variance=wave,
-        grad_noise=50 * wave,
-        grad_sq_norm=wave,
-        noise_count=8,
-        batch_grad_sq_norm=wave,
-        half_cosine=0.2,
-        inner_product_variance=wave,
-    )
 
 
 def histories_of(scheduler: BatchSizeScheduler) -> list[list[Signals]]:

@@ -45,7 +45,7 @@ from common import (
     positive,
     spread,
 )
-from decisions import LIMITS, row_of
+from histories import LIMITS, row_of
 from measuring import percent_more
 
 LENGTH = 128

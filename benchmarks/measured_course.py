@@ -3,20 +3,25 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
 
+from adasearch.records import Precision
 from adasearch.schedulers import BatchSizeScheduler
 from adasearch.signals.interval import IntervalMeter
 from adasearch.signals.per_example import mixes_examples
+from adasearch.tasks.base import Data
 from adasearch.training.config import Hyperparameters, TrainConfig
+from adasearch.training.precision import autocast
 from adasearch.training.run import Run
 from common import Clock, random_images
-from decisions import LIMITS, row_of
+from histories import LIMITS, row_of
 
 __all__ = ["Cost", "Course", "Point"]
 
+CPU = torch.device("cpu")
 IMAGES = 4096
 HISTORY = [row_of(index, 16) for index in range(100)]
 
@@ -32,6 +37,9 @@ class Point:
     rounds: int
     image_size: int = 32
     workers: int = 1
+    precision: Precision = "float32"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    device_batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,21 +67,33 @@ class Course:
         point: the network and its batches.
         clock: of the run's own stopwatch.
         hooked: signals for which several workers show their gradients before they are reduced.
+        data: to train on; None for random images.
+        device: to train on. On a GPU the seconds of updates are those of their launch, and say nothing.
     """
 
-    def __init__(self, point: Point, clock: Clock, *, hooked: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        point: Point,
+        clock: Clock,
+        *,
+        hooked: frozenset[str] = frozenset(),
+        data: Data | None = None,
+        device: torch.device = CPU,
+    ) -> None:
         self.point = point
         config = TrainConfig(
             architecture=point.architecture,
             scale=point.scale,
             seed=0,
-            hyperparameters=Hyperparameters(batch_size=point.batch_size, lr=1e-4),
+            hyperparameters=Hyperparameters(batch_size=point.batch_size, lr=1e-4, optimizer=point.optimizer),
+            precision=point.precision,
+            device_batch=point.device_batch,
             budget=10**12,
             interval=IMAGES,
             evaluate_every=10**12,
         )
-        data = random_images(IMAGES, point.image_size).to(torch.device("cpu"))
-        self.run = Run(config, hooked, data, torch.device("cpu"))
+        data = (data or random_images(IMAGES, point.image_size)).to(device)
+        self.run = Run(config, hooked, data, device)
         self.run.clock.clock = clock
         self.hooked = bool(hooked)
         self.costs: dict[str, list[Cost]] = {}  # of each arm's intervals, the one that warms up included
@@ -85,18 +105,23 @@ class Course:
         self.update_seconds += seconds
 
     def plain(self) -> None:
-        """Take an interval's steps as a loop without adasearch does."""
+        """Take an interval's steps as a loop without adasearch does, in as many passes."""
         run, size = self.run, self.point.batch_size
         forward = run.parallel or run.network
-        total = torch.zeros(())
+        passes = run.passes.count(size)
+        mine = range(run.rank * passes, (run.rank + 1) * passes)
+        total = torch.zeros((), device=run.device)
         for _ in range(self.point.steps):
-            mine = range(run.rank, run.rank + 1)
-            images, labels = next(run.batches.chunks(run.examples_seen, run.step, size, run.world, mine))
             run.optimizer.zero_grad(set_to_none=True)
-            loss = nn.functional.cross_entropy(forward(images), labels)
-            loss.backward()
+            for inputs, targets in run.batches.chunks(
+                run.examples_seen, run.step, size, run.world * passes, mine
+            ):
+                with autocast(run.config.precision, run.device):
+                    output = forward(inputs)
+                    loss = nn.functional.cross_entropy(output.flatten(0, -2), targets.flatten())
+                (loss if passes == 1 else loss / passes).backward()
+                total += loss.detach()
             run.optimizer.step()
-            total += loss.detach()
             run.step += 1
             run.examples_seen += size
         total.item()

@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
 import pyarrow as pa
 import pyarrow.fs as pafs
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from adasearch.errors import InputError, StoreError
 from adasearch.io.text import redacted
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 __all__ = [
     "below",
@@ -266,6 +268,9 @@ def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
 
 
 def _again(work: Callable[[], T]) -> T:
+    # No local disk needs it.
+    from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
     again = Retrying(
         retry=retry_if_exception(_may_pass),
         stop=stop_before_delay(RETRY_SECONDS),
@@ -282,7 +287,7 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError) and not isinstance(error, final) and not FINAL.search(str(error))
 
 
-def _say_once(state: RetryCallState) -> None:
+def _say_once(state: "RetryCallState") -> None:
     if state.attempt_number == 1 and state.outcome is not None:
         what = f"the object store fails ({_reason(state.outcome.exception())})"
         print(f"adasearch: {what}; trying again for {RETRY_SECONDS:g} s", file=sys.stderr)  # noqa: T201

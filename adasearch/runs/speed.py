@@ -7,6 +7,7 @@ clocks: events on a GPU, synchronised once per block of steps. Run it alone on t
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from scipy import stats
@@ -28,6 +29,7 @@ __all__ = ["FixedBatch", "ladder", "measure_point", "median_interval"]
 BLOCK_SECONDS = 0.1  # of steps that are timed together at least
 BLOCK_STEPS = (2, 64)
 SIGNAL_STEPS = 8  # at least; one of them is measured where that takes extra passes
+WARM = {"cuda": 2}  # blocks that are not counted, else one: in the second cuDNN tries its kernels
 MIN_BLOCKS = 6  # blocks; a 95 % interval of a median needs as many
 MAX_BLOCKS = 60  # blocks
 NARROW = 0.02  # half the width of the interval, as a share of the median, at which it is narrow
@@ -82,15 +84,16 @@ def measure_point(
     """Time one batch size: steps that measure nothing, then each signal set.
 
     Blocks of steps are timed until the interval of the median is narrow (2 %), or ``most_seconds`` are spent.
-    The first block of each is not counted. ``heard`` is called after each block. A training function of the
-    user's own comes as a task in place of ``data``: its own steps are timed, through its controller.
+    The first block of each is not counted, on a GPU the first two. ``heard`` is called after each block. A
+    training function of the user's own comes as a task in place of ``data``: its own steps are timed, through
+    its controller.
 
     Raises:
         torch.OutOfMemoryError: not even the smallest pass fits.
     """
     memory = PeakMemory(torch.device(device))
-    steps = BLOCK_STEPS[0]
-    (probe,) = _taken(_Blocks(config, batch_size, steps, frozenset()), data, device, lambda _: False)
+    steps, warm = BLOCK_STEPS[0], WARM.get(torch.device(device).type, 1)
+    (probe,) = _taken(_Blocks(config, batch_size, steps, frozenset(), warm), data, device, lambda _: False)
     lasting = _plain(probe) / steps
     steps = min(max(steps, round(BLOCK_SECONDS / lasting)), BLOCK_STEPS[1])
     found: list[float] = []
@@ -109,7 +112,7 @@ def measure_point(
         narrow = (interval[2] - interval[1]) / 2 <= NARROW * interval[0]
         return not (narrow or spent > most_seconds or len(found) >= MAX_BLOCKS)
 
-    _taken(_Blocks(config, batch_size, steps, frozenset()), data, device, time_steps)
+    _taken(_Blocks(config, batch_size, steps, frozenset(), warm), data, device, time_steps)
     measuring = {}
     for name, signals in SIGNAL_SETS.items():
         needs = frozenset(signals) | (MOMENTS if name == "products" else frozenset())
@@ -127,7 +130,7 @@ def measure_point(
             heard()
             return len(each) < MIN_BLOCKS and spent <= most_seconds / 4  # noqa: B023
 
-        _taken(_Blocks(config, batch_size, count, needs), data, device, time_measuring)
+        _taken(_Blocks(config, batch_size, count, needs, warm), data, device, time_measuring)
         measuring[name] = statistics.median(each)
     return SpeedPoint(
         batch_size=batch_size,
@@ -153,10 +156,11 @@ class _Blocks:
     batch_size: int
     steps: int
     needs: frozenset[str]
+    warm: int
 
     @property
     def timed(self) -> TrainConfig:
-        """The run whose intervals they are, the first one of which warms up."""
+        """The run whose intervals they are, the first ``warm`` of which warm up."""
         span = self.batch_size * self.steps
         hyper = replace(
             self.config.hyperparameters,
@@ -165,7 +169,7 @@ class _Blocks:
             lr_schedule="constant",
             warmup=0.0,
         )
-        whole = span * (MAX_BLOCKS + 2)
+        whole = span * (self.warm + MAX_BLOCKS + 1)
         return replace(
             self.config,
             hyperparameters=hyper,
@@ -190,8 +194,7 @@ def _taken(
     scheduler = FixedBatch(blocks.needs)
     if not isinstance(data, TrialTask):
         records = train(blocks.timed, scheduler, limits, data, device=device)
-        next(records)
-        for record in records:
+        for record in islice(records, blocks.warm, None):
             if not on_interval(record):
                 break
         return taken
@@ -208,7 +211,7 @@ def _taken(
     train_function(
         task,
         torch.device(device),
-        lambda record: record.signals.interval == 0 or on_interval(record),
+        lambda record: record.signals.interval < blocks.warm or on_interval(record),
         scheduler=scheduler,
     )
     return taken

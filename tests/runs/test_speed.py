@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,12 @@ def test_interval_of_the_median_holds_the_median(values: list[float]) -> None:
 
 
 def timed(
-    seconds: Iterator[float], monkeypatch: pytest.MonkeyPatch, digits: Dataset
+    seconds: Iterator[float],
+    monkeypatch: pytest.MonkeyPatch,
+    digits: Dataset,
+    *,
+    device: str = "cpu",
+    most_seconds: float = 1e9,
 ) -> tuple[SpeedPoint, int]:
     """Measure batch 16 on steps that take ``seconds`` each; return the point and the number of blocks."""
     seen = 0
@@ -52,7 +58,8 @@ def timed(
     ) -> Iterator[IntervalRecord]:
         nonlocal seen
         steps = config.interval // 16
-        yield interval_at(0, seconds=1000.0)  # warms up
+        for _ in range(2 if device == "cuda" else 1):  # warm up
+            yield interval_at(0, seconds=1000.0)
         while True:
             seen += 1
             measured = 0.5 * steps if scheduler.needs else 0.0
@@ -62,13 +69,24 @@ def timed(
             yield replace(record, signals=signals, measure_seconds=measured, resize_seconds=0.125)
 
     monkeypatch.setattr(speed, "train", train)
-    return measure_point(CONFIG, 16, digits, "cpu", most_seconds=1e9), seen
+    return measure_point(CONFIG, 16, digits, device, most_seconds=most_seconds), seen
 
 
 def test_steady_times_are_known_after_six_blocks(monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
     point, _ = timed(iter(lambda: 2.0, None), monkeypatch, digits)
     assert point.step_seconds == point.step_seconds_low == point.step_seconds_high == pytest.approx(2.0)
     assert point.repeats == 6
+    assert point.measure_seconds == dict.fromkeys(SIGNAL_SETS, pytest.approx(0.5))
+
+
+def test_block_in_which_a_gpu_tries_its_kernels_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, digits: Dataset
+) -> None:
+    """Nor where there is time for one block of a signal set alone."""
+    monkeypatch.setattr(speed, "PeakMemory", lambda device: SimpleNamespace(read=lambda: None))
+    steady = iter(lambda: 2.0, None)
+    point, _ = timed(steady, monkeypatch, digits, device="cuda", most_seconds=0.0)
+    assert point.step_seconds_high == pytest.approx(2.0)
     assert point.measure_seconds == dict.fromkeys(SIGNAL_SETS, pytest.approx(0.5))
 
 
