@@ -9,8 +9,9 @@ adasearch's second and third point are the default at larger batches, and one ar
 neighbours do not move, from a speed profile that is taken first. Wall-clock counts from the first interval
 that came in, so that the start of the first workers is nobody's. Per network and seed, adasearch and another
 are judged at the smaller of their two final hypervolumes. Modelled seconds that all trials had trained by
-then are a second measure, which a machine that is shared does not move; it leaves out what lies between. The networks are three on which adasearch's first
-points were not chosen (that was the MobileNetV3): without BatchNorm, with it, and with AdamW.
+then are a second measure, which a machine that is shared does not move; it leaves out what lies between. The
+networks are three on which adasearch's first points were not chosen (that was the MobileNetV3): without
+BatchNorm, with it, and with AdamW.
 """
 
 import argparse
@@ -52,7 +53,7 @@ Point = tuple[float, float]
 
 
 def reached(course: Course, worst: Point, wanted: float) -> tuple[float, float]:
-    """Return the seconds until a search had so much hypervolume: of wall-clock, and modelled of all trials."""
+    """Return the seconds until a search had so much hypervolume: by the clock, and modelled of all trials."""
     points: list[Point] = []
     for end in course.ends:
         points.append((end.val_error, end.seconds))
@@ -90,24 +91,10 @@ def main() -> None:
     arms = {**ARMS, FRESH: (optuna_search_fresh, 1)}
     if arguments.arm:
         arms = {name: arms[name] for name in ("adasearch", *arguments.arm)}
-    courses: dict[tuple[str, str, int], Course] = {}
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        problems = {name: _problem(name, arguments, folder) for name in arguments.architecture}
-        with connect(None):
-            for seed in range(arguments.seeds):
-                if time.monotonic() - began > 60 * arguments.minutes:
-                    break
-                for (name, problem), (arm, (search, times)) in product(problems.items(), arms.items()):
-                    if arm == FRESH and seed >= arguments.fresh_seeds:
-                        continue
-                    course = courses[name, arm, seed] = search(
-                        problem, folder, trials=times * arguments.trials, slots=arguments.slots, seed=seed
-                    )
-                    print(f"{name}, {arm}, seed {seed}: {len(course.ends)} complete", flush=True)
+    courses = _searched(arguments, arms)
     rows: list[Row] = []
     shares: dict[tuple[str, str, str], list[float]] = {}
-    worsts = {name: _worst(name, courses) for name in problems}
+    worsts = {name: _worst(name, courses) for name in arguments.architecture}
     for (name, arm, seed), course in courses.items():
         worst, ours_ = worsts[name], courses[name, "adasearch", seed]
         own, other = (hypervolume(_points(each), worst) for each in (course, ours_))
@@ -151,6 +138,28 @@ def main() -> None:
         if arm != "adasearch":
             text = written(estimate(each).exp(), 1, "", digits=2)
             print(f"{arm:29s}  {name:18s}  {clock:10s}  {text}  ({len(each)} searches)")
+
+
+def _searched(
+    arguments: argparse.Namespace, arms: Mapping[str, tuple[Search, int]]
+) -> dict[tuple[str, str, int], Course]:
+    """Return what came of each search, by network, search and seed."""
+    courses: dict[tuple[str, str, int], Course] = {}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        problems = {name: _problem(name, arguments, folder) for name in arguments.architecture}
+        with connect(None):
+            for seed in range(arguments.seeds):
+                if time.monotonic() - began > 60 * arguments.minutes:
+                    break
+                for (name, problem), (arm, (search, times)) in product(problems.items(), arms.items()):
+                    if arm == FRESH and seed >= arguments.fresh_seeds:
+                        continue
+                    course = courses[name, arm, seed] = search(
+                        problem, folder, trials=times * arguments.trials, slots=arguments.slots, seed=seed
+                    )
+                    print(f"{name}, {arm}, seed {seed}: {len(course.ends)} complete", flush=True)
+    return courses
 
 
 def _problem(architecture: str, arguments: argparse.Namespace, folder: str) -> Problem:

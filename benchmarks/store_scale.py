@@ -27,11 +27,13 @@ from adasearch.store import Store
 from adasearch.store.trials import begin_trial, close_trial
 from common import Row, keep, parser_of, per, positive, spread
 
+OPENS = "adasearch.load"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CONFIRMING = 10
 
 WRITING = """
-import sys, store_scale
+import os, sys, store_scale
+os.fsync = lambda handle: None  # which is the disk's time, and no figure here
 from adasearch.store import Store
 store_scale.write(Store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
 """
@@ -58,7 +60,7 @@ elif what == "open":
         found = adasearch.load(results)
         return repr(found), found.table()
 else:
-    import ray.tune, torch  # which a search has imported by then
+    import ray.tune  # which a search has imported by then, but for torch
     from adasearch.data.spec import DataSpec
     from adasearch.spaces.optuna_trials import stored_spaces
     from adasearch.tuning.optuna_source import OptunaSource
@@ -212,9 +214,8 @@ def run_in(tree: str, code: str, *words: str) -> str:
     """Return what a program printed that imports adasearch, and the benchmarks, from a tree."""
     path = os.pathsep.join((tree, f"{tree}/benchmarks"))
     command = [sys.executable, "-c", code, *words]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "PYTHONPATH": path}
-    )
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env, cwd=tree)
     return done.stdout
 
 
@@ -227,37 +228,36 @@ def timed(tree: str, code: str, what: str, results: str) -> dict[str, float]:
 
 def rows_of(trees: dict[str, str], trials: int, intervals: int, rounds: int, place: str) -> list[Row]:
     """Return what was measured of the trees with so many trials of so many intervals."""
+    for name, tree in trees.items():
+        run_in(tree, WRITING, f"{place}/{name}", str(trials), str(intervals))
+    size: Row = {"trials": trials, "intervals": intervals}
+    rows = [row | size | {"files": "single"} for row in measured(trees, rounds, place)]
+    time.sleep(3)  # compacting leaves files of the last moment alone
+    for name, tree in trees.items():
+        run_in(tree, COMPACTING, f"{place}/{name}")
+    return [*rows, *(row | size | {"files": "compacted"} for row in measured(trees, rounds, place))]
+
+
+def measured(trees: dict[str, str], rounds: int, place: str) -> list[Row]:
+    """Return a row of each work and tree that knows it, which take turns."""
     codes = {
         name: run_in(tree, "import store_scale; print(store_scale.TIMED)") for name, tree in trees.items()
     }
-    for name, tree in trees.items():
-        run_in(tree, WRITING, f"{place}/{name}", str(trials), str(intervals))
     rows: list[Row] = []
-    for files in ("single", "compacted"):
-        if files == "compacted":
-            time.sleep(3)  # compacting leaves files of the last moment alone
-            for name, tree in trees.items():
-                run_in(tree, COMPACTING, f"{place}/{name}")
-        for what in ("compare", "open", "resume"):
-            able = [name for name in trees if f'"{what}"' in codes[name] or what == "resume"]
-            found: dict[str, list[dict[str, float]]] = {name: [] for name in able}
-            for turn in range(rounds):
-                for name in able[:: -1 if turn % 2 else 1]:
-                    found[name].append(timed(trees[name], codes[name], what, f"{place}/{name}"))
-            for name, each in found.items():
-                row: Row = {
-                    "tree": name,
-                    "trials": trials,
-                    "intervals": intervals,
-                    "files": files,
-                    "what": what,
-                }
-                for figure in each[0]:
-                    values = [one[figure] for one in each]
-                    row |= spread(values).columns(figure)
-                    if "base" in found and name != "base":
-                        row |= per(values, [one[figure] for one in found["base"]]).columns(f"{figure}_ratio")
-                rows.append(row)
+    for what in ("compare", "open", "resume"):
+        able = [name for name in trees if what != "open" or OPENS in codes[name]]
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in able}
+        for turn in range(rounds):
+            for name in able[:: -1 if turn % 2 else 1]:
+                found[name].append(timed(trees[name], codes[name], what, f"{place}/{name}"))
+        for name, each in found.items():
+            row: Row = {"tree": name, "what": what}
+            for figure in each[0]:
+                values = [one[figure] for one in each]
+                row |= spread(values).columns(figure)
+                if "base" in found and name != "base":
+                    row |= per(values, [one[figure] for one in found["base"]]).columns(f"{figure}_ratio")
+            rows.append(row)
     return rows
 
 
