@@ -4,6 +4,7 @@ import multiprocessing
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -30,14 +31,19 @@ def apart(work: Callable[[], T], module: str) -> T:
     fork = multiprocessing.get_context("fork")
     receiving, sending = fork.Pipe(duplex=False)
     process = fork.Process(target=_send, args=(work, sending))
-    process.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that NumPy and Arrow copy safely
+        process.start()
     sending.close()
     found: T
     try:
         found, error, told = receiving.recv()
     except EOFError:
         process.join()
-        raise AdasearchError(f"the process that prepares this ended with {process.exitcode}") from None
+        raise AdasearchError(f"preparing this ended with exit code {process.exitcode}") from None
+    except BaseException:  # such as Ctrl-C
+        process.terminate()
+        raise
     finally:
         process.join()
     if error is not None:
