@@ -28,12 +28,16 @@ __all__ = ["Course", "End", "Problem", "Stretch", "problem_of", "settings_for"]
 
 @dataclass(frozen=True)
 class End:
-    """A trial that ran to its end: when (:func:`time.monotonic`), its objectives, and what it trained."""
+    """A trial that ran to its end: when (:func:`time.monotonic`), its objectives, and what it trained.
+
+    ``spent`` is the search's second objective of all trials until then, added up.
+    """
 
     at: float
     val_error: float
     seconds: float
     trained_seconds: float
+    spent: float
 
 
 class Stretch(NamedTuple):
@@ -57,11 +61,12 @@ class Stretch(NamedTuple):
 class Course:
     """What happened when in one search.
 
-    ``firsts`` are the trials' first intervals, in order; ``trained`` are all intervals of adasearch's own
-    searches.
+    ``firsts`` are the trials' first intervals, in order, and ``spent`` the second objective of each so far;
+    ``trained`` are all intervals of adasearch's own searches.
     """
 
     firsts: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     ends: list[End] = field(default_factory=list)
     trained: list[Stretch] = field(default_factory=list)
 
@@ -74,9 +79,15 @@ class Course:
         """Return when the workers of so many slots had all delivered something."""
         return sorted(self.firsts.values())[slots - 1]
 
-    def heard(self, trial_id: str) -> None:
-        """Note that a trial is under way."""
+    def heard(self, trial_id: str, spent: float) -> None:
+        """Note that a trial is under way, and what it spent so far."""
         self.firsts.setdefault(trial_id, time.monotonic())
+        self.spent[trial_id] = spent
+
+    def end(self, val_error: float, seconds: float, trained_seconds: float) -> None:
+        """Note that a trial ran to its end."""
+        spent = sum(self.spent.values())
+        self.ends.append(End(time.monotonic(), val_error, seconds, trained_seconds, spent))
 
 
 @dataclass(frozen=True)

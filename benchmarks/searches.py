@@ -32,7 +32,7 @@ from adasearch.tuning.optuna_source import OptunaSource
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.trial_source import TrialPlan
 from adasearch.tuning.worker_group import SlotTrainable
-from problems import Course, End, Problem, Stretch, settings_for
+from problems import Course, Problem, Stretch, settings_for
 
 __all__ = ["optuna_search_fresh", "optuna_search_on_worker_groups", "ours"]
 
@@ -52,7 +52,8 @@ class _Listener:
         pass
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
-        self.course.heard(trial.trial_id)
+        spent = self.course.spent.get(trial.trial_id, 0.0) + record.seconds(self._clock)
+        self.course.heard(trial.trial_id, spent)
         former = self._seen.get(trial.trial_id, 0)
         seen = self._seen[trial.trial_id] = record.signals.examples_seen
         spent = record.train_seconds + record.eval_seconds
@@ -67,10 +68,7 @@ class _Listener:
     def ended(self, trial: TrialRecord) -> None:
         if trial.status == "complete":
             error, seconds = objectives(trial, self._clock)
-            end = End(
-                time.monotonic(), error, seconds, (trial.train_seconds or 0) + (trial.eval_seconds or 0)
-            )
-            self.course.ends.append(end)
+            self.course.end(error, seconds, (trial.train_seconds or 0) + (trial.eval_seconds or 0))
 
 
 def ours(
@@ -157,14 +155,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         if result.get("examples"):
-            self._course.heard(trial.trial_id)
+            self._course.heard(trial.trial_id, result["seconds"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         last = trial.last_result
         if last.get("examples", 0) >= self._budget and last["seconds"] < WORST["seconds"]:
-            self._course.ends.append(
-                End(time.monotonic(), last["val_error"], last["seconds"], last["trained_seconds"])
-            )
+            self._course.end(last["val_error"], last["seconds"], last["trained_seconds"])
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Value]:

@@ -1,28 +1,50 @@
-"""How the store copes with many trials: writing, comparing and resuming, before and after compacting.
+"""How the store copes with many trials: compared, opened and gone on with, from single files and compacted.
 
 Writes a made-up results folder, a searched study beside a constant one with a few confirming runs, and times
-what commands do with it, each in a process of its own. The numbers in it mean nothing.
+what commands do with it, each in a process of its own. The numbers in it mean nothing. With ``--base`` it
+does the same with another tree of adasearch, such as a clone of a former commit, whose own code writes and
+reads a folder of its own; both take turns, and ratios are of the rounds.
 """
 
-import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 from optuna.samplers import RandomSampler
 
+from adasearch.io.tables import Column
 from adasearch.records import Decision, IntervalRecord, Signals, StudyRecord
 from adasearch.spaces.optuna_trials import new_study, stored_spaces
 from adasearch.spaces.space import load_space
 from adasearch.store import Store
 from adasearch.store.trials import begin_trial, close_trial
+from common import Row, keep, parser_of, per, positive, spread
 
+OPENS = "adasearch.load"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CONFIRMING = 10
+
+WRITING = """
+import os, sys, store_scale
+os.fsync = lambda handle: None  # which is the disk's time, and no figure here
+from adasearch.store import Store
+store_scale.write(Store(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+COMPACTING = """
+import sys
+from adasearch.store import Store
+store = Store(sys.argv[1])
+for study in store.folders():
+    store.compact(study)
+"""
 
 TIMED = """
 import sys, time
@@ -31,15 +53,21 @@ from adasearch.store import Store
 what, results = sys.argv[1:]
 if what == "compare":
     from adasearch.analysis.compare import compare as act
+elif what == "open":
+    import adasearch, pandas
+
+    def act(store):
+        found = adasearch.load(results)
+        return repr(found), found.table()
 else:
-    import ray.tune, torch  # which a search has imported by then
+    import ray.tune  # which a search has imported by then, but for torch
     from adasearch.data.spec import DataSpec
     from adasearch.spaces.optuna_trials import stored_spaces
-    from adasearch.tuning.place import Place
-from adasearch.tuning.search_state import SearchState
     from adasearch.tuning.optuna_source import OptunaSource
-    from adasearch.tuning.trial_source import TrialPlan
+    from adasearch.tuning.place import Place
+    from adasearch.tuning.search_state import SearchState
     from adasearch.tuning.stopper import RECALLED
+    from adasearch.tuning.trial_source import TrialPlan
 
     class Nobody:
         started = progressed = restarted = noted = ended = staticmethod(lambda *what: None)
@@ -182,39 +210,90 @@ def write(store: Store, trials: int, intervals: int) -> float:
     return time.perf_counter() - began
 
 
-def timed(what: str, results: str) -> str:
-    """Return how long a fresh process took for it, and its greatest memory."""
-    done = subprocess.run(
-        [sys.executable, "-c", TIMED, what, results], stdout=subprocess.PIPE, text=True, check=True
-    )
-    wall, cpu, before, peak, *asked = map(float, done.stdout.split())
-    proposal = f"; then {1000 * asked[0]:.0f} ms for a proposal of Optuna's" if asked else ""
-    memory = f"{peak:.3f} GB at most, {before:.3f} before"
-    return f"{what} {wall:.1f} s (processor {cpu:.1f} s), {memory}{proposal}"
+def run_in(tree: str, code: str, *words: str) -> str:
+    """Return what a program printed that imports adasearch, and the benchmarks, from a tree."""
+    path = os.pathsep.join((tree, f"{tree}/benchmarks"))
+    command = [sys.executable, "-c", code, *words]
+    env = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env, cwd=tree)
+    return done.stdout
+
+
+def timed(tree: str, code: str, what: str, results: str) -> dict[str, float]:
+    """Return how long a fresh process took for it, its greatest memory, and what of it were imports."""
+    wall, cpu, before, peak, *asked = map(float, run_in(tree, code, what, results).split())
+    found = {"seconds": wall, "core_seconds": cpu, "gigabytes": peak, "imported_gigabytes": before}
+    return {**found, "proposal_seconds": asked[0]} if asked else found
+
+
+def rows_of(trees: dict[str, str], trials: int, intervals: int, rounds: int, place: str) -> list[Row]:
+    """Return what was measured of the trees with so many trials of so many intervals."""
+    for name, tree in trees.items():
+        run_in(tree, WRITING, f"{place}/{name}", str(trials), str(intervals))
+    size: Row = {"trials": trials, "intervals": intervals}
+    rows = [row | size | {"files": "single"} for row in measured(trees, rounds, place)]
+    time.sleep(3)  # compacting leaves files of the last moment alone
+    for name, tree in trees.items():
+        run_in(tree, COMPACTING, f"{place}/{name}")
+    return [*rows, *(row | size | {"files": "compacted"} for row in measured(trees, rounds, place))]
+
+
+def measured(trees: dict[str, str], rounds: int, place: str) -> list[Row]:
+    """Return a row of each work and tree that knows it, which take turns."""
+    codes = {
+        name: run_in(tree, "import store_scale; print(store_scale.TIMED)") for name, tree in trees.items()
+    }
+    rows: list[Row] = []
+    for what in ("compare", "open", "resume"):
+        able = [name for name in trees if what != "open" or OPENS in codes[name]]
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in able}
+        for turn in range(rounds):
+            for name in able[:: -1 if turn % 2 else 1]:
+                found[name].append(timed(trees[name], codes[name], what, f"{place}/{name}"))
+        for name, each in found.items():
+            row: Row = {"tree": name, "what": what}
+            for figure in each[0]:
+                values = [one[figure] for one in each]
+                row |= spread(values).columns(figure)
+                if "base" in found and name != "base":
+                    row |= per(values, [one[figure] for one in found["base"]]).columns(f"{figure}_ratio")
+            rows.append(row)
+    return rows
+
+
+COLUMNS = [
+    *(Column(name, name) for name in ("tree", "trials", "intervals", "files", "what")),
+    Column("seconds", "s"),
+    Column("core_seconds", "processor s"),
+    Column("core_seconds_ratio", "of the base"),
+    Column("core_seconds_ratio_low", "from"),
+    Column("core_seconds_ratio_high", "to"),
+    Column("seconds_ratio", "s of the base"),
+    Column("gigabytes", "GB"),
+    Column("imported_gigabytes", "GB of imports"),
+    Column("gigabytes_ratio", "GB of the base"),
+    Column("proposal_seconds", "s for a proposal"),
+]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=1000, help="in two studies; the target's are 10000")
-    parser.add_argument("--intervals", type=int, default=100)
-    parser.add_argument("--results", help="folder to write them to and keep  [default: one that is removed]")
+    parser = parser_of(__doc__, "store_scale")
+    parser.add_argument("--trials", type=positive, nargs="+", default=[1000], help="in two studies")
+    parser.add_argument("--intervals", type=positive, nargs="+", default=[100])
+    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--base", help="another tree of adasearch, to be compared with")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        results = chosen.results or place
-        store = Store(results)
-        seconds = write(store, chosen.trials, chosen.intervals)
-        rows = chosen.trials * chosen.intervals
-        print(f"{chosen.trials} trials of {chosen.intervals} intervals: {rows / seconds:.0f} rows/s written")
-        for what in ("compare", "resume"):
-            print(f"single files: {timed(what, results)}")
-        time.sleep(3)  # compacting leaves files of the last moment alone
-        began = time.perf_counter()
-        for study in store.folders():
-            store.compact(study)
-        print(f"compacted in {time.perf_counter() - began:.1f} s")
-        for what in ("compare", "resume"):
-            print(f"compacted: {timed(what, results)}")
+    if chosen.quick:
+        chosen.trials, chosen.intervals, chosen.rounds = [20], [3], 1
+    trees = {"here": str(Path(__file__).resolve().parents[1])}
+    if chosen.base:
+        trees["base"] = str(Path(chosen.base).resolve())
+    rows: list[Row] = []
+    for trials, intervals in product(chosen.trials, chosen.intervals):
+        with tempfile.TemporaryDirectory() as place:
+            rows += rows_of(trees, trials, intervals, chosen.rounds, place)
+    keep(rows, COLUMNS, chosen.out)
 
 
 if __name__ == "__main__":

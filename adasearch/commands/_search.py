@@ -17,7 +17,9 @@ from adasearch.callbacks import Say, once
 from adasearch.commands._on_ray import on_ray, trial_plan
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
+from adasearch.io.apart import apart
 from adasearch.io.progress import Goal, SearchDisplay, StepDisplay, room, say
+from adasearch.profiles.profile import SpeedProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.runs.rehearsals import rehearse_studies
@@ -61,7 +63,7 @@ def search(
         StudyLocked: another live search holds a study.
         AdasearchError: Ray cannot be reached, the store cannot be written, or nothing of a study completed.
     """
-    from adasearch.studies.resolve import on_device, resolve
+    from adasearch.studies.device import on_device
 
     if not request.networks:
         raise InputError(
@@ -78,23 +80,24 @@ def search(
     request = replace(
         request,
         schedulers=request.schedulers or ("deba",),
-        device=_known_device(runtime),
         threads=runtime.cpus_per_worker,
         results=results,
         accept_changed_code=runtime.accept_changed_code,
         silence_seconds=60 * runtime.options.silence_minutes,
     )
     tell = once(partial(say, console))
-    with StepDisplay(console) as progress:
-        resolved = resolve(request, store.study, tell, progress, speeds)
-    _check(resolved, runtime)
-    for study in resolved:
-        if not _optional(study, request):
-            store.locks.check_free(study.record.study)
+    prepare = partial(_prepared, request, runtime, store, speeds, console)
+    # Who drives the search needs no torch, which takes 0.5 GB. Clients of object stores cannot be copied.
+    resolved, lines, error = prepare() if "://" in results else apart(prepare, "torch")
+    for line in lines:
+        tell(line)
+    if error is not None:
+        raise error
     if all(_finished(store, study, runtime) >= runtime.trials for study in resolved):
         _print_tables(resolved, store, console, wide)
         return True
-    rehearse_studies([study for study in resolved if not _has_trained(store, study)])
+    if left := [study for study in resolved if study.stored and not _has_trained(store, study)]:
+        rehearse_studies(left)
     threads, options = runtime.cpus_per_worker, runtime.options
     resolved = [with_profile(study, store, console, threads=threads, options=options) for study in resolved]
     with on_ray(runtime, store, console, [study.record for study in resolved]) as cluster:
@@ -116,6 +119,35 @@ def search(
     if whole:
         _print_tables(resolved, store, console, wide)
     return whole
+
+
+def _prepared(
+    request: "Request",
+    runtime: Runtime,
+    store: Store,
+    speeds: Sequence[SpeedProfile],
+    console: Console,
+) -> "tuple[Sequence[ResolvedStudy], list[str], AdasearchError | None]":
+    """Return the studies of a request, checked and rehearsed; what is to be said of them, and what is wrong.
+
+    A study that is stored is not rehearsed here: it may have trained.
+    """
+    from adasearch.studies.resolve import resolve
+
+    lines: list[str] = []
+    try:
+        request = replace(request, device=_known_device(runtime))
+        with StepDisplay(console) as progress:
+            resolved = resolve(request, store.study, lines.append, progress, speeds)
+        _check(resolved, runtime)
+        for study in resolved:
+            if not _optional(study, request):
+                store.locks.check_free(study.record.study)
+        if new := [study for study in resolved if not study.stored]:
+            rehearse_studies(new)
+    except AdasearchError as error:
+        return (), lines, error
+    return resolved, lines, None
 
 
 def _check(resolved: "Sequence[ResolvedStudy]", runtime: Runtime) -> None:

@@ -6,8 +6,7 @@ of its use (:mod:`adasearch.data.streaming`). Both give the same batches.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adasearch.callbacks import Progress, no_progress
-from adasearch.choices import Task
+from adasearch.data.cards import DataCard
 from adasearch.data.sources.base import Examples
 from adasearch.data.sources.cache import decode_all, keep_numbers, kept_numbers
 from adasearch.data.sources.registry import open_source
@@ -25,7 +24,7 @@ from adasearch.data.streaming import RowLoader, StreamedSplit
 from adasearch.data.understood import understood
 from adasearch.errors import InputError
 
-__all__ = ["DataCard", "card_of", "load_dataset"]
+__all__ = ["card_of", "load_dataset"]
 
 VALIDATION_SHARE = 0.1
 SMALL_POOL = 10_000  # examples; below it a tenth is too few to compare errors, so a fifth is taken
@@ -36,28 +35,6 @@ SAMPLE = 4096
 The means of photographs scatter by about 0.15, so that of 4,096 is known to about 0.0025.
 """
 PIECE = 1024  # images; as floats the whole set would take eight times its memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataCard:
-    """What there is to know of a data set before anything trains on it.
-
-    Args:
-        train: examples of the training split.
-        val: examples of the validation split.
-        classes: how many there are.
-        image_size: height and width in pixels of the decoded images.
-        fingerprint: identifies the examples, their official split included.
-        understood: lines that say what the source was taken for.
-    """
-
-    train: int
-    val: int
-    classes: int
-    image_size: int
-    fingerprint: str
-    understood: Sequence[str] = ()
-    task: Task = "images"
 
 
 def card_of(spec: DataSpec, progress: Progress = no_progress) -> DataCard:

@@ -7,15 +7,18 @@ that are new or changed themselves; so it sees exactly what it would see without
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from adasearch.callbacks import Progress, no_progress
 from adasearch.errors import InputError
-from adasearch.io.filesystem import kind_at, listed, write_whole
+from adasearch.io.filesystem import is_local, kind_at, listed, write_whole
 from adasearch.store.parquet_file import PartError, parquet_bytes, read_part, read_with_metadata
 from adasearch.store.schemas import SCHEMAS, Table
 
@@ -33,6 +36,8 @@ COMPACTED: tuple[Table, ...] = ("trials", "intervals")
 """The tables of many files."""
 
 FEW = 16  # files that are read sooner one by one than out of thousands
+TOGETHER = 256  # files that make one piece, since what is done for a piece takes as long as reading a file
+AT_A_TIME = 16  # files that a thread takes at once, so that handing them out costs little
 SETTLED_SECONDS = 2  # a file that is younger may change once more within one tick of a file system's clock
 SOURCES = b"adasearch.sources"
 
@@ -94,37 +99,88 @@ def read_pieces(
     also_id = columns
     if columns is not None and table in COMPACTED:
         also_id = list(dict.fromkeys([*columns, "trial_id"]))
-    run: list[Source] = []  # of files whose rows follow each other in the compacted ones
-    begin = end = 0
-    for done, item in enumerate(items):
-        progress(f"{folder.rpartition('/')[2]}: {table} read", done, len(items))
-        state = (item.base_name, item.mtime_ns or 0, item.size or 0)
-        place = known.get(state)
-        if run and (place is None or place[0] != end):
+
+    def pieces() -> Iterator[Piece]:
+        alone = [item.path for item in items if _state(item) not in known]
+        parts = _read_parts(files, alone, table, also_id)
+        run: list[Source] = []  # of files whose rows follow each other in the compacted ones
+        begin = end = 0
+        for done, item in enumerate(items):
+            progress(f"{folder.rpartition('/')[2]}: {table} read", done, len(items))
+            place = known.get(state := _state(item))
+            if run and (place is None or place[0] != end):
+                yield Piece(run, rows.slice(begin, end - begin))
+                run = []
+            if place is not None:
+                begin = begin if run else place[0]
+                end = place[0] + place[1]
+                run.append((*state, place[1]))
+                continue
+            try:
+                part = _only_file(next(parts), item.base_name, there)
+            except PartError as error:
+                skipped(item.path, error)
+                continue
+            part = part if columns is None else part.select(columns)
+            yield Piece([(*state, part.num_rows)], part)
+        if run:
             yield Piece(run, rows.slice(begin, end - begin))
-            run = []
-        if place is not None:
-            begin = begin if run else place[0]
-            end = place[0] + place[1]
-            run.append((*state, place[1]))
-            continue
-        try:
-            part = _only_file(read_part(files, item.path, table, also_id), item.base_name, there)
-        except PartError as error:
-            skipped(item.path, error)
-            continue
-        part = part if columns is None else part.select(columns)
-        yield Piece([(*state, part.num_rows)], part)
-    if run:
-        yield Piece(run, rows.slice(begin, end - begin))
+
+    yield from _together(pieces())
 
 
-def _only_file(part: pa.Table, name: str, there: Collection[str]) -> pa.Table:
+def _state(item: pafs.FileInfo) -> tuple[str, int, int]:
+    return item.base_name, item.mtime_ns or 0, item.size or 0
+
+
+def _read_parts(
+    files: pafs.FileSystem, paths: Sequence[str], table: Table, columns: Sequence[str] | None
+) -> Iterator[pa.Table | PartError]:
+    """Yield the rows of each file, or why it is skipped, in order; threads read some files ahead."""
+
+    def read(some: Sequence[str]) -> list[pa.Table | PartError]:
+        found: list[pa.Table | PartError] = []
+        for path in some:
+            try:
+                found.append(read_part(files, path, table, columns))
+            except PartError as error:
+                found.append(error)
+        return found
+
+    shares = [paths[begin : begin + AT_A_TIME] for begin in range(0, len(paths), AT_A_TIME)]
+    if len(shares) < 2:
+        yield from read(paths)
+        return
+    threads = pa.cpu_count() if is_local(files) else pa.io_thread_count()
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[list[pa.Table | PartError]]] = deque()
+        for share in shares:
+            ahead.append(pool.submit(read, share))
+            if len(ahead) > 2 * threads:
+                yield from ahead.popleft().result()
+        for each in ahead:
+            yield from each.result()
+
+
+def _together(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the same rows, those of many single files as one piece."""
+    for single, group in groupby(pieces, key=lambda piece: len(piece.sources) == 1):
+        if not single:
+            yield from group
+            continue
+        while some := list(islice(group, TOGETHER)):
+            rows = pa.concat_tables([piece.rows for piece in some]).combine_chunks()
+            yield Piece([piece.sources[0] for piece in some], rows)
+
+
+def _only_file(part: pa.Table | PartError, name: str, there: Collection[str]) -> pa.Table:
     """Return the rows of a file, unless another is named after their trial: beside it a copy does not count.
 
     Raises:
-        PartError: there is such a file.
+        PartError: there is such a file, or this one could not be read.
     """
+    if isinstance(part, PartError):
+        raise part
     if "trial_id" in part.column_names and part.num_rows:
         home = f"{part.column('trial_id')[0]}.parquet"
         if home != name and home in there:

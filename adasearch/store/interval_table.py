@@ -14,7 +14,7 @@ from adasearch.store.schemas import SCHEMAS
 
 __all__ = ["ColumnsByTrial", "IntervalsByTrial"]
 
-_BLOCK_PARTS = 200  # few enough that what they take beside their rows is little, and blocks are large
+_BLOCK_ROWS = 2**14  # few enough that what parts take beside their rows is little, and blocks are large
 _EMPTY = SCHEMAS["intervals"].empty_table()
 Rows = np.ndarray[Any, np.dtype[Any]]
 
@@ -94,11 +94,13 @@ def _joined(parts: Iterable[pa.Table]) -> pa.Table:
     """
     blocks: list[pa.Table] = []
     some: list[pa.Table] = []
+    rows = 0
     for part in parts:
         some.append(part)
-        if len(some) == _BLOCK_PARTS:
+        rows += part.num_rows
+        if rows >= _BLOCK_ROWS:
             blocks.append(_block(some))
-            some = []
+            some, rows = [], 0
     if some or not blocks:
         blocks.append(_block(some or [_EMPTY]))
     return pa.concat_tables(blocks).unify_dictionaries().combine_chunks()

@@ -65,12 +65,13 @@ def read_part(
 
 def _opened(files: pafs.FileSystem, path: str) -> pa.NativeFile:
     """Return a file to read from: a large one on a disk as it lies there, any other in memory."""
-    if is_local(files):
-        file = open_regular(files, path)
-        if file.size() >= SMALL_FILE_BYTES:
-            return file
-        file.close()
-    return pa.BufferReader(read_whole(files, path))
+    if not is_local(files):
+        return pa.BufferReader(read_whole(files, path))
+    file = open_regular(files, path)
+    if file.size() >= SMALL_FILE_BYTES:
+        return file
+    with file:
+        return pa.BufferReader(file.read_buffer())
 
 
 def read_with_metadata(
@@ -82,11 +83,12 @@ def read_with_metadata(
             check_parquet(file)
             file.seek(0)
             part = pq.ParquetFile(file, page_checksum_verification=True)
-            check_ours(part.schema_arrow, path, table)
-            there = columns and _to_read(columns, part.schema_arrow.names)
+            schema = part.schema_arrow  # which is made anew each time
+            check_ours(schema, path, table)
+            there = columns and _to_read(columns, schema.names)
             rows = in_columns(part.read(there, use_threads=part.num_row_groups > 1), table, columns)
         rows.validate(full=True)
-        return rows, part.schema_arrow.metadata or {}
+        return rows, schema.metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise PartError("unreadable", one_line(error)) from error
 

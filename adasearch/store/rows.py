@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import re
+from functools import lru_cache
+from sys import intern
 from typing import Any, get_args, get_type_hints
 
 import pandas as pd
@@ -82,6 +84,8 @@ POSITIVE: dict[RecordTable, tuple[str, ...]] = {
 """The columns of whole numbers that others are divided by, or that count what must be there."""
 
 ACTIONS: tuple[str, ...] = get_args(Action)
+STATUSES: tuple[str, ...] = get_args(Status)
+CAUSES: tuple[str, ...] = get_args(Cause)
 SPENT = ("train_seconds", "modelled_seconds", "measure_seconds", "resize_seconds", "eval_seconds")
 ERRORS = ("val_error", "test_error")
 
@@ -146,10 +150,10 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
     """
     _check(row, "trials")
     _check_names(row, "study", "trial_id")
-    if row["status"] not in get_args(Status):
-        raise ValueError(f"status must be one of {', '.join(get_args(Status))} but is {row['status']!r}")
-    if row["cause"] not in (None, *get_args(Cause)):
-        raise ValueError(f"cause must be one of {', '.join(get_args(Cause))} but is {row['cause']!r}")
+    if row["status"] not in STATUSES:
+        raise ValueError(f"status must be one of {', '.join(STATUSES)} but is {row['status']!r}")
+    if row["cause"] not in (None, *CAUSES):
+        raise ValueError(f"cause must be one of {', '.join(CAUSES)} but is {row['cause']!r}")
     for name in ERRORS if is_fraction(row["objective"]) else ():
         if row[name] is not None and not 0 <= row[name] <= 1:
             raise ValueError(f"{name} must lie in 0 to 1 but is {row[name]}")
@@ -158,7 +162,7 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
             raise ValueError(f"{name} must be at least 0 but is {row[name]}")
     cause = row["cause"] or _cause_of(row["error"] or "")
     params = with_former_fields(row["scheduler"], plain(row["params"]))
-    return TrialRecord(**{**row, "cause": cause, "params": params, "versions": plain(row["versions"])})
+    return TrialRecord(**{**row, "cause": cause, "params": params, "versions": _versions(row["versions"])})
 
 
 def _cause_of(error: str) -> Cause | None:
@@ -203,10 +207,13 @@ def plain(text: str) -> dict[str, Value]:
     if not isinstance(found, dict):
         raise ValueError(f"{text[:80]!r} is no JSON object")
     for name, value in found.items():
-        words = [each for each in (name, value) if isinstance(each, str)]
-        if not (isinstance(value, bool | int | float | str) and all(map(str.isprintable, words))):
+        shown = value if isinstance(value, str) else name
+        if not (isinstance(value, bool | int | float | str) and name.isprintable() and shown.isprintable()):
             raise ValueError(f"{name!r} must be a number, a name, true or false")
-    return found
+    return {intern(name): value for name, value in found.items()}  # of thousands of trials each name once
+
+
+_versions = lru_cache(plain)  # thousands of trials have the same, and one copy of it
 
 
 def interval_of(row: dict[str, Any]) -> IntervalRecord:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from adasearch.callbacks import Say
 from adasearch.choices import Task
-from adasearch.data.load import DataCard
+from adasearch.data.cards import DataCard
 from adasearch.data.spec import DataSpec
 from adasearch.errors import InputError, few
 from adasearch.functions.evaluation import LOSS

@@ -12,24 +12,16 @@ from adasearch.callbacks import Progress, Say, no_progress, once
 from adasearch.choices import Task
 from adasearch.data.sources.registry import fetch
 from adasearch.data.spec import DataSpec, Selection
-from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.io.text import slug
-from adasearch.profiles.clock import (
-    StatedClock,
-    check_clock,
-    choose_clock,
-    clock_notes,
-    newest_fitting,
-    with_clock,
-)
-from adasearch.profiles.profile import SpeedProfile, here
+from adasearch.profiles.profile import SpeedProfile
 from adasearch.records import Limits
 from adasearch.schedulers.registry import BASELINE, scheduler_class
 from adasearch.spaces.space import Space
 from adasearch.spaces.study_spaces import GENERAL_SPACE, LANGUAGE_SPACE, train_space_of
 from adasearch.store.trials import RESERVED
-from adasearch.studies.identity import check_together, refuse_other
+from adasearch.studies.device import on_device
+from adasearch.studies.identity import check_together
 from adasearch.studies.own_function import OWN, function_studies
 from adasearch.studies.own_function import check_flags as check_function_flags
 from adasearch.studies.request import Defaults, Request, ResolvedStudy
@@ -38,7 +30,7 @@ from adasearch.studies.text_data import check_flags, text_settings
 from adasearch.studies.wanted import Lookup, Wanted, assembled, given_space, wanted_study
 from adasearch.tasks.registry import Card, absolute, card_of, check_name, kind_of, task_of
 
-__all__ = ["on_device", "resolve"]
+__all__ = ["resolve"]
 
 
 def resolve(
@@ -151,32 +143,3 @@ def _of_network(wanted: Wanted, card_of: Callable[[DataSpec], Card], say: Say) -
     study = replace(study, record=replace(study.record, objective=task.objective))
     check_together(study.record)
     return study
-
-
-def on_device(
-    study: ResolvedStudy, request: Request, profiles: Sequence[SpeedProfile], say: Say
-) -> ResolvedStudy:
-    """Return a study as it runs on the device of a request, judged by the clock that is there.
-
-    Raises:
-        InputError: no speed profile for a modelled clock, or a stored study of another identity.
-    """
-    stored, former = study.defaults.stored, study.defaults.former
-    device = study.defaults.pick(request.device, lambda each: each.device, "cpu")
-    record = replace(study.record, device=device, versions=versions())
-    place = here(record, request.threads)
-    choice = choose_clock(
-        StatedClock(clock=request.clock, profile=request.device_profile),
-        StatedClock(clock=former.clock, profile=former.device_profile) if former else None,
-        newest_fitting(place, profiles),
-    )
-    for note in clock_notes(record, choice, place, profiles):
-        say(note)
-    check_clock(record, choice, profiles, results=request.results)
-    record = with_clock(record, choice)
-    if stored is not None:
-        refuse_other(stored, record)
-        record = replace(
-            record, created_at=stored.created_at, versions=stored.versions, dataset=stored.dataset
-        )
-    return replace(study, record=record)

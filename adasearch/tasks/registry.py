@@ -6,13 +6,12 @@ from typing import Any, Protocol
 from adasearch.callbacks import Progress, no_progress
 from adasearch.choices import Task as Kind
 from adasearch.data import load as images
-from adasearch.data.load import DataCard
+from adasearch.data.cards import DataCard, TextCard
 from adasearch.data.sources.registry import absolute as images_at
 from adasearch.data.spec import DataSpec
 from adasearch.data.text import load as text
 from adasearch.data.text.kinds import absolute as text_at
 from adasearch.data.text.kinds import is_text
-from adasearch.data.text.load import TextCard
 from adasearch.errors import InputError
 from adasearch.networks import language, registry
 from adasearch.tasks.base import Data, Task

@@ -463,3 +463,26 @@ def test_each_interval_is_stored_exactly_once(interrupted: Interrupted) -> None:
     frame = Store(str(interrupted.results)).frame("intervals")
     assert not frame.duplicated(["trial_id", "interval"]).any()
     assert set(frame.groupby("trial_id")["interval"].count()) == {24}
+
+
+def test_who_drives_a_search_imports_no_torch(tmp_path: Path) -> None:
+    """It takes half a gigabyte, and what needs it, studies and their first steps, is done before."""
+    code = (
+        "import sys\nfrom adasearch.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nfinally:\n    print('torch' in sys.modules)"
+    )
+    words = [
+        "search",
+        "--architecture",
+        "resnet20",
+        "--scheduler",
+        "constant",
+        "--trials",
+        "1",
+        "--slots",
+        "1",
+    ]
+    words += ["--subset", "128", "--epochs", "1", "--results", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert [trial.status for trial in all_trials(tmp_path)] == ["complete"]

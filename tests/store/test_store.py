@@ -38,7 +38,7 @@ from adasearch.store.rows import POSITIVE as POSITIVE_COLUMNS
 from adasearch.store.rows import SPENT as SPENT_COLUMNS
 from adasearch.store.schemas import SCHEMA_VERSION, SCHEMAS, Table
 from adasearch.store.trials import RESERVED
-from tests.rows import START, STUDY, trial_of
+from tests.rows import START, STUDY, interval_at, trial_of
 from tests.store.held import INTERVALS, TRIAL
 
 R = TypeVar("R")
@@ -358,6 +358,48 @@ def test_truncated_file_is_skipped_and_named(
     path.write_bytes(path.read_bytes()[:kept])
     assert full.trials(STUDY.study) == [TRIAL]
     assert one_line(capsys, path)
+
+
+@pytest.mark.parametrize(("together", "at_a_time"), [(256, 16), (4, 2), (1, 1)])
+def test_files_that_are_read_together_say_the_same_as_alone(
+    results: Path,
+    together: int,
+    at_a_time: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Damaged, foreign and older ones, a copy, and a time that no calendar has, among many."""
+    monkeypatch.setattr("adasearch.store.compaction.TOGETHER", together)
+    monkeypatch.setattr("adasearch.store.compaction.AT_A_TIME", at_a_time)
+    store = Store(str(results))
+    for number in range(20):
+        trial = trial_of(STUDY, number, val_error=number / 20)
+        store.write_trial(trial)
+        store.write_intervals(trial, [interval_at(index, val_error=0.5) for index in range(number % 3 + 1)])
+
+    def path(number: int, table: str = "trials") -> Path:
+        return results / STUDY.study / table / f"{STUDY.study}-search-{number}.parquet"
+
+    path(3).write_bytes(path(3).read_bytes()[:-1])
+    path(4, "intervals").write_bytes(b"")
+    pq.write_table(pa.table({"a": [1]}), path(7))
+    older = pq.read_table(path(10))
+    pq.write_table(older.drop_columns(["val_error_se", "cause", "objective"]), path(10))
+    pq.write_table(pq.read_table(path(11)), path(30))  # beside the file of its trial
+    late = pq.read_table(path(15))
+    place = late.schema.get_field_index("ended_at")
+    never = pa.array([2**62], pa.int64()).cast(late.schema.field(place).type)
+    pq.write_table(late.set_column(place, late.schema.field(place), never), path(15))
+    capsys.readouterr()
+
+    read = [trial.number for trial in store.trials(STUDY.study)]
+    assert read == [number for number in range(20) if number not in (3, 7, 15)]
+    named = capsys.readouterr().err
+    assert [str(path(number)) in named for number in (3, 7, 15, 30)] == [True] * 4
+    assert len(named.splitlines()) == 4
+    counts = {name: len(rows) for name, rows in store.intervals(STUDY.study).items()}
+    assert counts == {path(number).stem: number % 3 + 1 for number in range(20) if number != 4}
+    assert str(path(4, "intervals")) in capsys.readouterr().err
 
 
 def test_folder_with_the_name_of_a_file_is_skipped_and_named(

@@ -3,13 +3,13 @@
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from adasearch.callbacks import Progress, no_progress
-from adasearch.choices import Task
+from adasearch.data.cards import TextCard
 from adasearch.data.sources.cache import keep_numbers, kept_numbers
 from adasearch.data.spec import DataSpec, Selection
 from adasearch.data.text.documents import Document, Texts, python_source, text_files
@@ -20,7 +20,7 @@ from adasearch.data.text.token_files import TokenFile, token_files
 from adasearch.data.text.tokens import Splits, Tokens, drawn_splits
 from adasearch.errors import InputError
 
-__all__ = ["TextCard", "card_of", "load_text"]
+__all__ = ["card_of", "load_text"]
 
 MIN_HELD_OUT = 256  # sequences, or a quarter of a subset's where it has fewer than four times as many
 PIECE = 2**24  # tokens looked at together
@@ -30,19 +30,6 @@ READERS: dict[str, Callable[[str, Selection, Progress], Texts]] = {
     "python_source": python_source,
     "parquet": parquet_texts,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextCard:
-    """What there is to know of a data set before anything trains on it; splits are counted in sequences."""
-
-    train: int
-    val: int
-    vocabulary: int
-    sequence_length: int
-    fingerprint: str
-    understood: Sequence[str] = ()
-    task: Task = "language"
 
 
 def card_of(spec: DataSpec, progress: Progress = no_progress) -> TextCard:
