@@ -19,7 +19,7 @@ from adasearch import counts
 from adasearch.analysis.ceiling_table import network_of
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import Scope, gather
-from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.selection import Pick, pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
 from adasearch.commands._confirm import confirm
 from adasearch.commands._derived import derived_fields
@@ -53,7 +53,7 @@ class Advice:
     """What came of it for one network.
 
     Args:
-        architecture: the network.
+        architecture: the network, or the training function in place of one.
         pays: whether a changing batch pays; None where that is not clear.
         because: why, in words.
         batch_size: the constant batch that is worth taking, None where it is not known.
@@ -86,18 +86,17 @@ def advise(
         AdasearchError: a step failed.
         KeyboardInterrupt: a step was interrupted; the same command goes on.
     """
-    if not request.architectures:
-        raise InputError("give --architecture NAME (see 'list architectures')")
+    if not request.networks:
+        raise InputError("give --architecture NAME (see 'list architectures') or --train MODULE:FUNCTION")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)
-    every = dict.fromkeys(request.architectures)
-    return [
-        _Advice(replace(request, architectures=(each,)), runtime, results, console, seeds).found()
-        for each in every
-    ]
+    every = [request]
+    if request.train is None:
+        every = [replace(request, architectures=(each,)) for each in dict.fromkeys(request.architectures)]
+    return [_Advice(each, runtime, results, console, seeds).found() for each in every]
 
 
 class _Advice:
@@ -108,7 +107,7 @@ class _Advice:
     ) -> None:
         self._request, self._runtime = request, runtime
         self._results, self._console, self._seeds = results, console, seeds
-        (self._architecture,) = request.architectures
+        self._network = request.networks[0]
         self._profiled = 0.0  # trainings that the profiles took
         self._length: int | None = None  # tokens of an example, of a language model
 
@@ -131,7 +130,7 @@ class _Advice:
             return self._end(None, "no training at a constant batch came to its end", None)
         size = int(reference.params["train/batch_size"])
         studies = self._schedules(reference, steady, speed, noise)
-        faster = [name for name, pick in self._picks().items() if name in studies and pick == "not confirmed"]
+        faster = [name for name, pick in self._picks().items() if name in studies and _is_faster(pick)]
         if not faster:
             because = "no schedule that the profiles suggest was faster at an equal error"
             return self._end(False, because, size)
@@ -141,12 +140,14 @@ class _Advice:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
         from adasearch.tasks.registry import kind_of  # which brings torch
 
-        kind = kind_of(
-            self._request.source, self._architecture, sequences=self._request.sequence_length is not None
-        )
         request = replace(self._request, study=None)
         if request.epochs is None and request.budget is None:
-            request = replace(request, epochs=TEXT_EPOCHS if kind == "language" else EPOCHS)
+            sequences = request.sequence_length is not None
+            text = (
+                request.train is None
+                and kind_of(request.source, self._network, sequences=sequences) == "language"
+            )
+            request = replace(request, epochs=TEXT_EPOCHS if text else EPOCHS)
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
@@ -191,7 +192,8 @@ class _Advice:
             fixed=(*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in told.items())),
             baseline=False,
         )
-        self._search(request, trials=1, points=None)
+        if fields:
+            self._search(request, trials=1, points=None)
         return [found.study for name in fields if (found := self._study(name)) is not None]
 
     def _measured(self, steady: StabilityProfile) -> list[int]:
@@ -233,7 +235,7 @@ class _Advice:
 
     def _end(self, pays: bool | None, because: str, size: int | None, study: str | None = None) -> Advice:
         advice = Advice(
-            architecture=self._architecture,
+            architecture=self._network,
             pays=pays,
             because=because,
             batch_size=size,
@@ -260,15 +262,15 @@ class _Advice:
         own = [
             each
             for each in store.studies()
-            if each.prefix == self._request.study and each.architecture == self._architecture
+            if each.prefix == self._request.study and each.architecture == self._network
         ]
         return own, [trial for each in own for trial in store.trials(each.study)]
 
     def _study(self, scheduler: str) -> StudyRecord | None:
         return next((each for each in self._stored()[0] if each.scheduler == scheduler), None)
 
-    def _picks(self) -> dict[str, str]:
-        return {name: pick.verdict for name, pick in pick_trials(*self._stored()).items()}
+    def _picks(self) -> dict[str, Pick]:
+        return pick_trials(*self._stored())
 
     def _spent(self) -> float:
         """Return the trainings of the whole length that were made, the profile's among them."""
@@ -277,4 +279,12 @@ class _Advice:
         return self._profiled + sum(trial.examples_seen / budgets[trial.study] for trial in trials)
 
     def _say(self, text: str) -> None:
-        say(self._console, f"{self._architecture}: {text}")
+        say(self._console, f"{self._network}: {text}")
+
+
+def _is_faster(pick: Pick) -> bool:
+    """Tell whether a schedule's trial is faster than the reference at an equal error, and changed the batch.
+
+    The verdict of a search would be "too few to say": one trial is all that it has here.
+    """
+    return pick.trial is not None and not pick.stands_in and not pick.idle
