@@ -31,7 +31,8 @@ def derived_fields(
     if not points:
         return tail
     coupling = "linear" if reference.params.get("train/optimizer") == "sgd" else "sqrt"
-    found = {"ramp": {"points": points_text(points), "coupling": coupling}, **tail}
+    ramp: dict[str, Value] = {"points": points_text(points), "coupling": coupling}
+    found = {"ramp": ramp, **tail}
     wanted = sizes_along(points, size, [row.examples_seen for row in history])
     deba = deba_along(history, wanted, study.limits) if history else None
     if deba is not None:
