@@ -167,13 +167,24 @@ def test_the_length_of_a_training_is_a_budget_or_epochs_of_a_network_or_of_a_loo
 
 
 @pytest.mark.ray
-def test_it_goes_on_to_schedules_and_tells_what_was_spent(
+def test_it_goes_on_to_schedules_confirms_the_fastest_and_tells_what_was_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_advise, "WORTH", 0.0)
+    monkeypatch.setattr(_advise, "_faster", lambda pick, clock: pick.trial)  # however slow they are
     (found,) = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
-    studies = Store(str(tmp_path)).studies()
+    store = Store(str(tmp_path))
+    studies = store.studies()
     assert {each.scheduler for each in studies} >= {"constant", "lr_tail"}
     assert all(each.prefix == "advise" for each in studies)
-    assert found.trainings > 3
+    every = [
+        trial for name in ("profiles", *(each.study for each in studies)) for trial in store.trials(name)
+    ]
+    fresh = [trial for trial in every if trial.phase == "confirm"]
+    assert sorted(trial.role for trial in fresh) == ["candidate"] * 4 + ["reference"] * 4
+    tried = [trial for trial in every if trial.phase == "search" and trial.scheduler != "constant"]
+    (fastest,) = {trial.study for trial in fresh}
+    assert fastest == min(tried, key=lambda trial: trial.seconds("modelled")).study
+    assert found.pays is not True or found.study == fastest
     assert found.batch_size is not None
+    assert found.trainings == pytest.approx(sum(trial.examples_seen for trial in every) / studies[0].budget)
