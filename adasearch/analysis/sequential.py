@@ -16,7 +16,7 @@ __all__ = ["SequentialAnswer", "answer", "level_at", "looks"]
 LOOKS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Pairs after which one may look; below four a t test rests on the normal distribution alone."""
 
-SequentialAnswer = Literal["gain", "no gain", "worse"]
+SequentialAnswer = Literal["gain", "no gain", "worse", "unlikely"]
 
 
 def looks(most: int) -> list[int]:
@@ -41,12 +41,15 @@ def level_at(pairs: int, most: int) -> float:
     return float(LEVEL * ((pairs / most) ** 2 - (before / most) ** 2))
 
 
-def answer(row: Paired, level: float) -> SequentialAnswer | None:
+def answer(row: Paired, level: float, *, give_up: bool = False) -> SequentialAnswer | None:
     """Return what is clear at a level of a candidate against its reference; None if nothing is yet.
 
     A gain is less time at an error that is lower or equal within the margin, or a lower error in a time that
     is equal or less. No gain is an error that is not lower within the margin and a time that is equal within
     five percent or longer. Worse is a higher error beyond the margin.
+
+    To ``give_up`` is to call a gain unlikely where on the mean so far the error is higher beyond the margin,
+    or neither error nor time is lower. No gain is told by it, so that the level of those told stays. Ours.
     """
     if row.p_error is None or row.p_equal_error is None or row.p_time is None or row.p_equal_time is None:
         return None
@@ -60,4 +63,7 @@ def answer(row: Paired, level: float) -> SequentialAnswer | None:
         return "worse"
     if (faster and (equal_error or lower)) or (lower and not equal_error and (equal_time or faster)):
         return "gain"
-    return "no gain" if equal_error and (equal_time or slower) else None
+    if equal_error and (equal_time or slower):
+        return "no gain"
+    better = row.error.mean < 0 or row.log_speed.mean > 0
+    return "unlikely" if give_up and (row.error.mean > row.error_margin or not better) else None

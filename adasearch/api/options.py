@@ -142,13 +142,15 @@ def as_request(
     networks: Any,
     data: Any,
     *,
-    schedulers: Any,
-    epochs: float | None,
-    interval: "float | str | None",
     options: Mapping[str, Any],
+    schedulers: Any = (),
+    epochs: float | None = None,
+    interval: "float | str | None" = None,
     train: Any = None,
 ) -> "Iterator[Request]":
     """Yield what the user asked for; spaces that are dictionaries lie in files meanwhile.
+
+    Without ``data`` a network has "digits", and a training function its own.
 
     Raises:
         InputError: an option that does not exist, or an object of another kind.
@@ -170,7 +172,7 @@ def as_request(
             architectures=() if train is not None and networks is None else tuple(_names(networks)),
             train=None if train is None else _named(train),
             schedulers=tuple(names),
-            dataset=None if train is not None and data is None else _dataset(data),
+            dataset=_dataset("digits" if data is None and train is None else data),
             epochs=epochs,
             interval=None if interval is None else str(interval),
             fixed=tuple(f"{name}={_text(value)}" for name, value in options.get("set", {}).items()),
@@ -212,8 +214,8 @@ def _named(thing: object) -> str:
     return give(thing)
 
 
-def _dataset(data: object) -> str:
-    if isinstance(data, str):
+def _dataset(data: object) -> str | None:
+    if data is None or isinstance(data, str):
         return data
     if callable(data):
         return give(data)

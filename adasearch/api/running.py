@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adasearch import commands
@@ -81,7 +80,6 @@ def search(
         best = found.best("resnet18", "deba")
     """
     check(options, SearchOptions)
-    data = "digits" if data is None and train is None else data
     with as_request(
         network, data, train=train, schedulers=scheduler, epochs=epochs, interval=interval, options=options
     ) as request:
@@ -198,9 +196,10 @@ def train(
 
 
 def profile(
-    network: Name | Sequence[Name],
-    data: Set = "digits",
+    network: Name | Sequence[Name] | None = None,
+    data: Set | None = None,
     *,
+    train: Name | None = None,
     kind: ProfileKind | Sequence[ProfileKind] = ("stability", "speed"),
     seeds: int | None = None,
     results: str = "results",
@@ -212,6 +211,7 @@ def profile(
     Args:
         network: as of :func:`search`.
         data: likewise.
+        train: likewise.
         results: likewise.
         quiet: likewise.
         kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), "critical"
@@ -227,10 +227,9 @@ def profile(
         adasearch.profile("resnet18", "digits", kind="speed").profiles()
     """
     check(options, Options)
-    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)))
-    wish = wish if seeds is None else replace(wish, seeds=seeds)
+    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)), seeds=seeds)
     with (
-        as_request(network, data, schedulers=(), epochs=None, interval=None, options=options) as request,
+        as_request(network, data, train=train, options=options) as request,
         _console(quiet) as console,
     ):
         commands.profile(
@@ -240,9 +239,10 @@ def profile(
 
 
 def advise(
-    network: Name | Sequence[Name],
-    data: Set = "digits",
+    network: Name | Sequence[Name] | None = None,
+    data: Set | None = None,
     *,
+    train: Name | None = None,
     epochs: float | None = None,
     interval: float | str | None = None,
     seeds: int = 12,
@@ -255,6 +255,7 @@ def advise(
     Args:
         network: as of :func:`search`.
         data: likewise.
+        train: likewise.
         epochs: likewise.
         interval: likewise.
         seeds: fresh seeds of the last step, at most.
@@ -274,9 +275,7 @@ def advise(
     """
     check(options, SearchOptions)
     with (
-        as_request(
-            network, data, schedulers=(), epochs=epochs, interval=interval, options=options
-        ) as request,
+        as_request(network, data, train=train, epochs=epochs, interval=interval, options=options) as request,
         _console(quiet) as console,
     ):
         return commands.advise(request, runtime_of(options), results=results, console=console, seeds=seeds)

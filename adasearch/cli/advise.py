@@ -13,6 +13,12 @@ __all__ = ["advise"]
 
 @click.command()
 @ARCHITECTURES
+@click.option("--train", metavar="MODULE:FUNCTION", help="A training function of your own, in its place.")
+@click.option(
+    "--objective",
+    metavar="NAME",
+    help="What of --train's evaluation is minimised.  [default: the only figure, else loss]",
+)
 @click.option(
     "--seeds",
     type=int,

@@ -3,13 +3,13 @@
 The cheap comes first: the profiles, what they say that any schedule can save on this device, and the constant
 batch. Where that leaves nothing to gain it stops. Else it derives up to three schedules: the path of least
 cost by the noise scale, or along the critical batch where that was measured; ``lr_tail``, which follows the
-learning rate; and DEBA with the thresholds that follow that path. It trains each once, and confirms what is
-faster against the tuned constant batch, looking after every few seeds (:mod:`adasearch.analysis.sequential`).
-Its studies begin with ``advise-``; the same command goes on.
+learning rate; and where that path paid DEBA with the thresholds that follow it. It trains each once, and
+confirms the fastest of those that beat the tuned constant batch, looking after every few seeds
+(:mod:`adasearch.analysis.sequential`). Its studies begin with ``advise-``; the same command goes on.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from adasearch import counts
 from adasearch.analysis.ceiling_table import network_of
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import Scope, gather
-from adasearch.analysis.selection import pick_trials
+from adasearch.analysis.selection import Pick, pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
 from adasearch.commands._confirm import confirm
 from adasearch.commands._derived import derived_fields
@@ -30,7 +30,7 @@ from adasearch.io.progress import say
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import PARTS
-from adasearch.records import Params, StudyRecord, TrialRecord
+from adasearch.records import Params, StudyRecord, TrialRecord, Value
 from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
@@ -53,7 +53,7 @@ class Advice:
     """What came of it for one network.
 
     Args:
-        architecture: the network.
+        architecture: the network, or the training function in place of one.
         pays: whether a changing batch pays; None where that is not clear.
         because: why, in words.
         batch_size: the constant batch that is worth taking, None where it is not known.
@@ -86,18 +86,16 @@ def advise(
         AdasearchError: a step failed.
         KeyboardInterrupt: a step was interrupted; the same command goes on.
     """
-    if not request.architectures:
-        raise InputError("give --architecture NAME (see 'list architectures')")
+    if not request.networks:
+        raise InputError("give --architecture NAME (see 'list architectures') or --train MODULE:FUNCTION")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)
-    every = dict.fromkeys(request.architectures)
-    return [
-        _Advice(replace(request, architectures=(each,)), runtime, results, console, seeds).found()
-        for each in every
-    ]
+    each_alone = [replace(request, architectures=(name,)) for name in dict.fromkeys(request.architectures)]
+    every = each_alone if request.train is None else [request]
+    return [_Advice(each, runtime, results, console, seeds).found() for each in every]
 
 
 class _Advice:
@@ -108,7 +106,7 @@ class _Advice:
     ) -> None:
         self._request, self._runtime = request, runtime
         self._results, self._console, self._seeds = results, console, seeds
-        (self._architecture,) = request.architectures
+        self._network = request.networks[0]
         self._profiled = 0.0  # trainings that the profiles took
         self._length: int | None = None  # tokens of an example, of a language model
 
@@ -123,30 +121,30 @@ class _Advice:
             for line in known.said():
                 self._say(line)
             if known.path < WORTH:
-                saved = f"{known.path:.1%}"
-                because = f"no schedule saves more than {saved} of the seconds here, by the noise scale"
+                because = f"no schedule saves more than {known.path:.1%} of the seconds, by the noise scale"
                 return self._end(False, because, known.batch.best)
         reference = self._constant(steady, known.batch.best if known else None)
         if reference is None:
             return self._end(None, "no training at a constant batch came to its end", None)
         size = int(reference.params["train/batch_size"])
-        studies = self._schedules(reference, steady, speed, noise)
-        faster = [name for name, pick in self._picks().items() if name in studies and pick == "not confirmed"]
+        faster = self._schedules(reference, steady, speed, noise)
         if not faster:
-            because = "no schedule that the profiles suggest was faster at an equal error"
+            because = f"no schedule that the profiles suggest was {WORTH:.0%} faster at an equal error"
             return self._end(False, because, size)
-        return self._confirmed(faster, size)
+        return self._confirmed(min(faster, key=faster.__getitem__), size)
 
     def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
         from adasearch.tasks.registry import kind_of  # which brings torch
 
-        kind = kind_of(
-            self._request.source, self._architecture, sequences=self._request.sequence_length is not None
-        )
         request = replace(self._request, study=None)
         if request.epochs is None and request.budget is None:
-            request = replace(request, epochs=TEXT_EPOCHS if kind == "language" else EPOCHS)
+            sequences = request.sequence_length is not None
+            text = (
+                request.train is None
+                and kind_of(request.source, self._network, sequences=sequences) == "language"
+            )
+            request = replace(request, epochs=TEXT_EPOCHS if text else EPOCHS)
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
@@ -175,24 +173,40 @@ class _Advice:
 
     def _schedules(
         self, reference: TrialRecord, steady: StabilityProfile, speed: SpeedProfile, noise: Sequence[float]
-    ) -> list[str]:
-        """Train each schedule that the profiles suggest once; return the names of their studies."""
+    ) -> dict[str, float]:
+        """Try the schedules that the profiles suggest; return the faster ones' studies, with their seconds.
+
+        DEBA comes last, and not at all where the ramp whose path it is to follow is no faster.
+        """
         study = self._study(BASELINE)
         assert study is not None
         store = Store(self._results)
         path = self._measured(steady) or (best_path(speed.curve, noise) if noise else [])
         history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
         fields = derived_fields(reference, study, path, history)
+        deba = fields.pop("deba", None)
+        faster = self._tried(fields, reference)
+        ramp = self._study("ramp")
+        if deba is not None and ramp is not None and ramp.study in faster:
+            faster |= self._tried({"deba": deba}, reference)
+        return faster
+
+    def _tried(self, fields: Mapping[str, Mapping[str, Value]], reference: TrialRecord) -> dict[str, float]:
+        """Train each schedule once; return the studies of those that are faster, with their seconds."""
+        if not fields:
+            return {}
         told = {name: value for name, value in reference.params.items() if name.startswith("train/")}
         told |= {f"scheduler/{name}": value for each in fields.values() for name, value in each.items()}
-        request = replace(
-            self._request,
-            schedulers=tuple(fields),
-            fixed=(*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in told.items())),
-            baseline=False,
-        )
+        fixed = (*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in told.items()))
+        request = replace(self._request, schedulers=tuple(fields), fixed=fixed, baseline=False)
         self._search(request, trials=1, points=None)
-        return [found.study for name in fields if (found := self._study(name)) is not None]
+        studies, trials = self._stored()
+        picks = pick_trials(studies, trials)
+        return {
+            each.study: trial.seconds(each.clock)
+            for each in studies
+            if each.scheduler in fields and (trial := _faster(picks[each.study], each.clock)) is not None
+        }
 
     def _measured(self, steady: StabilityProfile) -> list[int]:
         """Return the sizes along a critical batch that was measured of the network; empty without one."""
@@ -203,37 +217,34 @@ class _Advice:
         self._say("the schedules follow its critical batch as it was measured, not the noise scale")
         return max(own, key=lambda each: each.created_at).sizes(PARTS)
 
-    def _confirmed(self, faster: Sequence[str], size: int) -> Advice:
-        """Check what was faster on fresh seeds against the tuned constant batch."""
+    def _confirmed(self, study: str, size: int) -> Advice:
+        """Check a schedule that was faster on fresh seeds against the tuned constant batch."""
         whole = confirm(
             self._runtime,
             results=self._results,
             console=self._console,
-            studies=faster,
+            studies=[study],
             seeds=self._seeds,
             controls="reference",
             until_clear=True,
+            give_up=True,
         )
         if not whole:
             raise KeyboardInterrupt
-        rows = gather(Store(self._results), Scope(studies=faster, force=True)).evidence
-        answers = {}
-        for row in (each for each in rows if each.role == "candidate" and each.paired is not None):
-            assert row.paired is not None
-            pairs = next(each for each in looks(self._seeds) if each >= row.pairs)
-            answers[row.study] = answer(row.paired, level_at(pairs, self._seeds))
-        gains = [name for name, found in answers.items() if found == "gain"]
-        if gains:
-            return self._end(
-                True, "its gain over the tuned constant batch holds on fresh seeds", size, gains[0]
-            )
-        if answers and all(found is not None for found in answers.values()):
-            return self._end(False, "what the search promised did not hold on fresh seeds", size)
-        return self._end(None, f"{self._seeds} seeds do not tell", size)
+        found = gather(Store(self._results), Scope(studies=[study], force=True)).evidence
+        row = next((each for each in found if each.role == "candidate"), None)
+        pairs = 0 if row is None else min(row.pairs, self._seeds)
+        level = level_at(next(each for each in looks(self._seeds) if each >= pairs), self._seeds)
+        shown = answer(row.paired, level, give_up=True) if row and row.paired else None
+        if shown == "gain":
+            return self._end(True, "its gain over the tuned constant batch holds on fresh seeds", size, study)
+        if shown is None:
+            return self._end(None, f"{self._seeds} seeds do not tell", size)
+        return self._end(False, "what its one training promised did not hold on fresh seeds", size)
 
     def _end(self, pays: bool | None, because: str, size: int | None, study: str | None = None) -> Advice:
         advice = Advice(
-            architecture=self._architecture,
+            architecture=self._network,
             pays=pays,
             because=because,
             batch_size=size,
@@ -260,15 +271,12 @@ class _Advice:
         own = [
             each
             for each in store.studies()
-            if each.prefix == self._request.study and each.architecture == self._architecture
+            if each.prefix == self._request.study and each.architecture == self._network
         ]
         return own, [trial for each in own for trial in store.trials(each.study)]
 
     def _study(self, scheduler: str) -> StudyRecord | None:
         return next((each for each in self._stored()[0] if each.scheduler == scheduler), None)
-
-    def _picks(self) -> dict[str, str]:
-        return {name: pick.verdict for name, pick in pick_trials(*self._stored()).items()}
 
     def _spent(self) -> float:
         """Return the trainings of the whole length that were made, the profile's among them."""
@@ -277,4 +285,15 @@ class _Advice:
         return self._profiled + sum(trial.examples_seen / budgets[trial.study] for trial in trials)
 
     def _say(self, text: str) -> None:
-        say(self._console, f"{self._architecture}: {text}")
+        say(self._console, f"{self._network}: {text}")
+
+
+def _faster(pick: Pick, clock: str) -> TrialRecord | None:
+    """Return a schedule's trial if it changed the batch and saved enough of the reference's seconds.
+
+    That is at an equal error. A search would call it "too few to say": one trial is all that it has here.
+    """
+    if pick.stands_in or pick.idle or pick.trial is None or pick.reference is None:
+        return None
+    enough = pick.trial.seconds(clock) <= (1 - WORTH) * pick.reference.seconds(clock)
+    return pick.trial if enough else None

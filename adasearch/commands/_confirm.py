@@ -37,6 +37,7 @@ ANSWERS: Mapping[SequentialAnswer, str] = {
     "gain": "a gain, in time at an equal error or in error at an equal time",
     "no gain": "no gain, the error and the time equal or worse",
     "worse": "worse, a higher error",
+    "unlikely": "a gain is unlikely, so far a higher error or neither error nor time lower",
 }
 
 
@@ -52,13 +53,15 @@ def confirm(
     wide: bool = False,
     images: str | None = None,
     until_clear: bool = False,
+    give_up: bool = False,
     log: Sequence[str] = (),
 ) -> bool:
     """Confirm studies and print the tables; return False if it was interrupted.
 
     Tables keep to a terminal's width unless ``wide``; ``images`` is where they lie now, if they have moved.
-    With ``until_clear`` a study has no more than ``seeds``, and as many as make its answer clear; see
-    :mod:`adasearch.analysis.sequential`. ``log`` names trackers, as of a search.
+    With ``until_clear`` a study has no more than ``seeds``, and as many as make its answer clear, or with
+    ``give_up`` a gain unlikely; see :mod:`adasearch.analysis.sequential`. ``log`` names trackers, as of a
+    search.
 
     Raises:
         InputError: bad input; nothing was written.
@@ -81,7 +84,7 @@ def confirm(
         store.locks.check_free(name)
     if until_clear:
         again = partial(jobs_of, store, studies, trials, controls=controls, console=Console(quiet=True))
-        rounds = _until_clear(again, store, seeds, console)
+        rounds = _until_clear(again, store, seeds, console, give_up)
     else:
         rounds = iter([outstanding] if (outstanding := _outstanding(jobs)) else [])
     if not _run(rounds, store, runtime, console, images, log):
@@ -102,7 +105,7 @@ def _outstanding(jobs: Sequence[Job]) -> list[Job]:
 
 
 def _until_clear(
-    jobs_for: "Callable[..., list[Job]]", store: Store, most: int, console: Console
+    jobs_for: "Callable[..., list[Job]]", store: Store, most: int, console: Console, give_up: bool
 ) -> Iterator[list[Job]]:
     """Yield what is to be run before each look, of studies that are not clear yet; tell what is."""
     unclear: set[str] | None = None
@@ -115,7 +118,7 @@ def _until_clear(
         unclear = set()
         level = level_at(count, most)
         for job in jobs:
-            found = _answer(store, job, level)
+            found = _answer(store, job, level, give_up)
             if found is None:
                 unclear.add(job.study.study)
             end = "" if found or count < most else f", which is all that --seeds {most} allows"
@@ -125,12 +128,12 @@ def _until_clear(
             return
 
 
-def _answer(store: Store, job: Job, level: float) -> SequentialAnswer | None:
+def _answer(store: Store, job: Job, level: float, give_up: bool) -> SequentialAnswer | None:
     """Return what a study's candidate shows beside its reference on the seeds that were made."""
     rows = gather(store, Scope(studies=[job.study.study], force=True)).evidence
     candidates = {run.source_trial_id for run in job.runs if run.role == "candidate"}
     own = [row for row in rows if row.role == "candidate" and row.source_trial_id in candidates]
-    found = [None if row.paired is None else answer(row.paired, level) for row in own]
+    found = [None if row.paired is None else answer(row.paired, level, give_up=give_up) for row in own]
     return found[0] if len(set(found)) == 1 else None
 
 

@@ -15,8 +15,9 @@ def derived_fields(
 ) -> dict[str, dict[str, Value]]:
     """Return the fields of each schedule that is worth a training, by scheduler.
 
-    That is ``lr_tail`` and, where the path changes its size, a ramp along it and DEBA with the thresholds
-    that follow it on the profile's own signals.
+    That is ``lr_tail``, but for a training function, whose learning rate is its own affair; and, where the
+    path changes its size, a ramp along it and DEBA with the thresholds that follow it on the profile's own
+    signals.
 
     Args:
         reference: the tuned constant trial, whose size is the schedules' mean or first.
@@ -26,13 +27,12 @@ def derived_fields(
     """
     size = int(reference.params["train/batch_size"])
     points = scaled_path(path, size, study.limits, study.budget) if path else []
+    tail: dict[str, dict[str, Value]] = {} if study.task == "own" else {"lr_tail": {"mean_batch_size": size}}
     if not points:
-        return {"lr_tail": {"mean_batch_size": size}}
+        return tail
     coupling = "linear" if reference.params.get("train/optimizer") == "sgd" else "sqrt"
-    found: dict[str, dict[str, Value]] = {
-        "ramp": {"points": points_text(points), "coupling": coupling},
-        "lr_tail": {"mean_batch_size": size},
-    }
+    ramp: dict[str, Value] = {"points": points_text(points), "coupling": coupling}
+    found = {"ramp": ramp, **tail}
     wanted = sizes_along(points, size, [row.examples_seen for row in history])
     deba = deba_along(history, wanted, study.limits) if history else None
     if deba is not None:

@@ -37,7 +37,7 @@ class OptunaSource:
         scheduler_space: what is searched of the scheduler.
         profile: the runs that thresholds given as quantiles are of.
         early: points to try right after the first ones, unless a stored trial had them.
-        points: first ones in place of the usual.
+        points: first ones in place of the usual, brought into the spaces' ranges.
     """
 
     def __init__(
@@ -84,10 +84,20 @@ class OptunaSource:
     def _first(self, default: Params, points: Sequence[Params] | None) -> list[Params]:
         """Return the points to begin with."""
         if points is not None:
-            return [{**default, **point} for point in points]
+            return [self._within({**default, **point}) for point in points]
         if self._plan.study.sampler == "tpe":
             return initial_points(default, self._distributions, self._fixed)
         return [default]
+
+    def _within(self, point: Params) -> Params:
+        """Return what of a point is searched, each number in its range: Optuna takes no other back."""
+        found = {name: point[name] for name in self._distributions if name in point}
+        for name, value in found.items():
+            ends = self._distributions[name]
+            if isinstance(ends, IntDistribution | FloatDistribution):
+                assert isinstance(value, int | float)
+                found[name] = min(max(value, ends.low), ends.high)
+        return found
 
     @property
     def plan(self) -> TrialPlan:

@@ -35,6 +35,30 @@ def test_what_is_clear(errors: list[float], speeds: list[float], expected: str |
     assert answer(found, level_at(4, 12)) == expected
 
 
+@pytest.mark.parametrize(
+    ("errors", "speeds", "expected"),
+    [
+        (
+            [0.050, -0.051, 0.009, 0.080],
+            [1.30, 1.81, 1.09, 1.60],
+            "unlikely",
+        ),  # 2.2 points higher on the mean
+        ([0.020, -0.021, 0.009, 0.000], [0.90, 0.81, 1.09, 1.00], "unlikely"),  # slower, and no lower error
+        ([0.020, -0.021, 0.009, 0.000], [1.30, 1.81, 1.09, 1.60], None),  # 0.2 points higher, but faster
+        ([-0.020, 0.021, -0.009, 0.000], [0.90, 0.81, 1.09, 1.00], None),  # slower, but a lower error
+        ([0.000, 0.001, -0.001, 0.000], [1.30, 1.31, 1.29, 1.30], "gain"),
+        ([0.050, 0.051, 0.049, 0.050], [1.30, 1.31, 1.29, 1.30], "worse"),
+    ],
+)
+def test_a_gain_is_given_up_where_the_mean_so_far_speaks_against_it(
+    errors: list[float], speeds: list[float], expected: str | None
+) -> None:
+    found = paired(*row(errors, speeds), margin=MARGIN)
+    assert answer(found, level_at(4, 12), give_up=True) == expected
+    told = None if expected == "unlikely" else expected
+    assert answer(found, level_at(4, 12)) == told
+
+
 @pytest.mark.parametrize("most", [4, 5, 8, 12, 16, 40])
 def test_the_levels_of_all_looks_make_the_whole(most: int) -> None:
     planned = looks(most)

@@ -1,12 +1,14 @@
 """Does it pay? The steps from profiles to an answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
+from adasearch.analysis.selection import pick_trials
 from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
 from adasearch.commands._derived import derived_fields, scaled_path
@@ -18,6 +20,7 @@ from adasearch.store import Store
 from adasearch.studies.request import Request
 from adasearch.studies.resolve import resolve
 from adasearch.studies.wanted import nothing_stored
+from tests.own_loops import EXAMPLES
 from tests.rows import STUDY, study_of, trial_of
 from tests.schedulers.rows import row
 
@@ -72,6 +75,9 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
         fields = {f"scheduler/{name}": each for name, each in found[study.record.scheduler].items()}
         assert fields.items() <= study.scheduler_space.fixed().items()
     assert list(derived_fields(reference, STUDY, [32] * 5, history)) == ["lr_tail"]
+    own = replace(STUDY, task="own")  # whose learning rate is its own affair
+    assert list(derived_fields(reference, own, [16, 16, 32, 64, 64], history)) == ["ramp", "deba"]
+    assert derived_fields(reference, own, [32] * 5, history) == {}
     assert list(derived_fields(reference, STUDY, [], [])) == ["lr_tail"]
 
 
@@ -88,6 +94,26 @@ def test_wrong_use_is_refused(tmp_path: Path, changed: dict[str, object], seeds:
     with pytest.raises(InputError, match=said):
         advise(small(**changed), Runtime(), results=str(tmp_path), console=Console(quiet=True), seeds=seeds)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "adaptations", "faster"),
+    [
+        (0.10, 7.6, 3, True),
+        (0.10, 7.7, 3, False),  # less than 5 % faster than 8 seconds
+        (0.14, 5.0, 3, False),  # beyond 0.10 + sqrt(0.1 * 0.9 / 100)
+        (0.10, 5.0, 0, False),  # it never changed the batch
+    ],
+)
+def test_one_trial_beside_a_few_constant_ones_tells_what_is_worth_confirming(
+    error: float, seconds: float, adaptations: int, faster: bool
+) -> None:
+    constant, ramp = study_of("constant"), study_of("ramp")
+    trials = [trial_of(constant, n, val_error=0.10 + 0.2 * n, seconds=8.0 - n) for n in range(3)]
+    trials.append(replace(trial_of(ramp, 0, val_error=error, seconds=seconds), adaptations=adaptations))
+    picks = pick_trials([constant, ramp], trials)
+    assert picks[ramp.study].verdict in ("too few to say", "no gain in search")
+    assert (_advise._faster(picks[ramp.study], ramp.clock) is trials[-1]) is faster
 
 
 def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
@@ -117,9 +143,19 @@ def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
             },
             60,
         ),
+        (
+            {
+                "architectures": (),
+                "train": "tests.own_loops:plain",
+                "objective": "loss",
+                "subset": None,
+                "interval": "0.25",
+            },
+            2 * EXAMPLES,
+        ),
     ],
 )
-def test_a_budget_in_examples_or_tokens_is_the_length_of_a_training(
+def test_the_length_of_a_training_is_a_budget_or_epochs_of_a_network_or_of_a_loop_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], examples: int
 ) -> None:
     monkeypatch.setattr(_advise, "WORTH", 1.0)
@@ -131,13 +167,24 @@ def test_a_budget_in_examples_or_tokens_is_the_length_of_a_training(
 
 
 @pytest.mark.ray
-def test_it_goes_on_to_schedules_and_tells_what_was_spent(
+def test_it_goes_on_to_schedules_confirms_the_fastest_and_tells_what_was_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_advise, "WORTH", 0.0)
+    monkeypatch.setattr(_advise, "_faster", lambda pick, clock: pick.trial)  # however slow they are
     (found,) = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
-    studies = Store(str(tmp_path)).studies()
+    store = Store(str(tmp_path))
+    studies = store.studies()
     assert {each.scheduler for each in studies} >= {"constant", "lr_tail"}
     assert all(each.prefix == "advise" for each in studies)
-    assert found.trainings > 3
+    every = [
+        trial for name in ("profiles", *(each.study for each in studies)) for trial in store.trials(name)
+    ]
+    fresh = [trial for trial in every if trial.phase == "confirm"]
+    assert sorted(trial.role for trial in fresh) == ["candidate"] * 4 + ["reference"] * 4
+    tried = [trial for trial in every if trial.phase == "search" and trial.scheduler != "constant"]
+    (fastest,) = {trial.study for trial in fresh}
+    assert fastest == min(tried, key=lambda trial: trial.seconds("modelled")).study
+    assert found.pays is not True or found.study == fastest
     assert found.batch_size is not None
+    assert found.trainings == pytest.approx(sum(trial.examples_seen for trial in every) / studies[0].budget)

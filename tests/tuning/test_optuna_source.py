@@ -35,10 +35,11 @@ def source(
     scheduler: Space = DEBA,
     profile: Sequence[Sequence[Signals]] = (),
     early: Sequence[Params] = (),
+    points: Sequence[Params] | None = None,
 ) -> OptunaSource:
     data = DataSpec(source="digits")
     plan = TrialPlan(study=study, data=data, trials=trials, stored=stored, intervals={})
-    return OptunaSource(plan, train, scheduler, profile=profile, early=early)
+    return OptunaSource(plan, train, scheduler, profile=profile, early=early, points=points)
 
 
 @pytest.fixture
@@ -482,3 +483,18 @@ def test_early_points_come_right_after_the_first_ones_and_once() -> None:
     later = run(again, 2)
     assert later[0].params["train/lr"] == 0.3
     assert later[1].params["train/lr"] not in (0.2, 0.3)
+
+
+def test_points_that_were_given_lie_in_the_spaces_so_that_a_search_goes_on_from_them() -> None:
+    given = [
+        {},
+        {"train/batch_size": 300, "train/lr": 0.9},
+        {"train/batch_size": 48, "train/optimizer": "adamw"},
+    ]
+    trials = run(source(points=given), 3)
+    chosen = [(trial.params["train/batch_size"], trial.params["train/lr"]) for trial in trials]
+    assert chosen == [(32, 0.1), (256, 0.5), (48, 0.1)]
+    assert {trial.params["train/optimizer"] for trial in trials} == {"sgd"}
+    for cut in (1, 2):
+        later = run(source(points=given, stored=trials[:cut]), 3 - cut)
+        assert [trial.params for trial in later] == [trial.params for trial in trials[cut:]]
