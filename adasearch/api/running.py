@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adasearch import commands
@@ -203,6 +202,7 @@ def profile(
     *,
     kind: ProfileKind | Sequence[ProfileKind] = ("stability", "speed"),
     seeds: int | None = None,
+    slots: int = 1,
     results: str = "results",
     quiet: bool = False,
     **options: "Unpack[Options]",
@@ -217,6 +217,7 @@ def profile(
         kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), "critical"
             (the critical batch by branches of a run), or several.
         seeds: runs of a stability profile, or of one of the critical batch.
+        slots: runs of the critical batch at a time: 1 in this process, more on Ray.
         options: see :class:`adasearch.api.options.Options`.
 
     Raises:
@@ -227,8 +228,7 @@ def profile(
         adasearch.profile("resnet18", "digits", kind="speed").profiles()
     """
     check(options, Options)
-    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)))
-    wish = wish if seeds is None else replace(wish, seeds=seeds)
+    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)), seeds=seeds, slots=slots)
     with (
         as_request(network, data, schedulers=(), epochs=None, interval=None, options=options) as request,
         _console(quiet) as console,
