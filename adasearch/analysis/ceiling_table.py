@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from adasearch.analysis.batch_by_runs import FittedBatch, TooFewRuns, batch_by_runs
 from adasearch.analysis.ceilings import ceilings_of
 from adasearch.analysis.prediction import ceiling
 from adasearch.io.tables import Column, fraction, times
@@ -18,6 +19,8 @@ CEILING_COLUMNS = [
     Column("dataset", "dataset"),
     Column("batch", "best constant batch (at most 5 % more)"),
     Column("default", "the default size costs"),
+    Column("runs", "best constant batch by runs (at most 5 % more)"),
+    Column("gamma", "gamma of the noise scale"),
     Column("seconds", "any schedule, any device: seconds saved at most"),
     Column("steps", "excess steps saved at most"),
     Column("path", "the best schedule, this device: seconds saved", fraction),
@@ -64,9 +67,17 @@ def ceiling_rows(store: Store, studies: Sequence[StudyRecord]) -> list[dict[str,
             "dataset": study.dataset,
             "batch": f"{batch.written(batch.best)} ({batch.band})",
             "default": f"{batch.written(batch.default)}: {batch.cost:.2f} times as much",
+            "runs": _by_runs(batch_by_runs(store, pair[1].setting, pair[0].curve, pair[1].batch_size)),
+            "gamma": found.spread,
             "seconds": seconds,
             "steps": steps,
             "path": found.path,
             "larger": ceiling(pair[0].curve, pair[1].batch_size),
         }
     return list(rows.values())
+
+
+def _by_runs(found: FittedBatch | TooFewRuns | None) -> str | None:
+    if isinstance(found, FittedBatch):
+        return f"{found.best} ({found.batch.band})"
+    return None if found is None else found.brief

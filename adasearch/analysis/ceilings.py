@@ -105,15 +105,19 @@ class ConstantBatch:
         return f"{self.written(self.low)} to {self.written(self.high)}{' or more' if self.open_end else ''}"
 
 
-def constant_batch(curve: SpeedCurve, noise: Sequence[float], default: int) -> ConstantBatch:
+def constant_batch(
+    curve: SpeedCurve, noise: Sequence[float], default: int, *, ends: tuple[int, int] | None = None
+) -> ConstantBatch:
     """Return the best constant batch for a speed curve and the noise scale at equal steps of progress.
+
+    The sizes between two ``ends`` are looked at, by default the smallest and the largest profiled one.
 
     >>> flat = SpeedCurve(sizes=(1, 1024), step_seconds=(1.001, 2.024), measure_seconds={})  # 1 + B/1000
     >>> constant_batch(flat, [250.0], 32).best  # sqrt(a / b * N) = sqrt(1000 * 250) = 500
     500
     """
     mean = math.fsum(noise) / len(noise)
-    first, last = curve.sizes[0], curve.sizes[-1]
+    first, last = ends or (curve.sizes[0], curve.sizes[-1])
 
     def seconds(size: int) -> float:
         return curve.step(size) * (1 + mean / size)
@@ -211,6 +215,11 @@ class Ceilings:
             _percent([None if each is None else excess_steps_saved(each) for each in known]),
         )
 
+    @property
+    def spread(self) -> str:
+        """Gamma with its interval, in words."""
+        return _written([self.gamma, self.gamma_low, self.gamma_high], ".2f")
+
     def said(self) -> list[str]:
         """Return them in words."""
         seconds, steps = self.shares()
@@ -220,7 +229,7 @@ class Ceilings:
             f"loss, {batch.band} at most 5 % more, the default of {batch.written(batch.default)} "
             f"{batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
-            "the steps beyond the least",
+            f"the steps beyond the least (gamma {self.spread})",
             f"on this device the best path by that model saves {self.path:.1%} of the seconds",
         ]
 
@@ -249,5 +258,10 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
 
 
 def _percent(shares: Sequence[float | None]) -> str:
-    mean, low, high = (None if share is None else f"{100 * share:.1f}" for share in shares)
-    return f"{mean} %" if low is None or high is None else f"{mean} % ({low} to {high})"
+    return _written([None if share is None else 100 * share for share in shares], ".1f", " %")
+
+
+def _written(values: Sequence[float | None], form: str, unit: str = "") -> str:
+    """Write a mean and the ends of its interval, where that is known."""
+    mean, low, high = (None if value is None else format(value, form) for value in values)
+    return f"{mean}{unit}" if low is None or high is None else f"{mean}{unit} ({low} to {high})"

@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from typing import cast
 
 from adasearch.analysis.ceiling_table import network_of, profiles_of_study
-from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.prediction import (
@@ -20,7 +19,13 @@ from adasearch.analysis.prediction import (
     pays,
     predict,
 )
-from adasearch.analysis.profile_advice import profile_line, told, without_profile
+from adasearch.analysis.profile_advice import (
+    advice_notes,
+    advice_of,
+    profile_line,
+    told,
+    without_profile,
+)
 from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.shipped import LOSS_NOTE, NOTES, SHIPPED_NOTE, shipped_outcomes
 from adasearch.counts import headed
@@ -141,17 +146,17 @@ def predict_table(
         known_elsewhere |= bool(images) and any(each.scheduler == scheduler for each in others)
         gains = [*outcomes, *others]
         guesses += [predict(each, scheduler, gains if each in images else []) for each in _sorted(wanted)]
-    ceilings = {_traits(*pair): ceilings_of(pair[0].curve, pair[1]) for pair in profiles}
+    shown = {_traits(*pair): pair for pair in profiles if _traits(*pair) in wanted}
+    advice = {each: advice_of(store, *pair) for each, pair in shown.items()}
     rows = [_row(each) for each in guesses]
     if form in ("csv", "json"):
-        rows = [row | _ceiling_row(ceilings[each.traits]) for row, each in zip(rows, guesses, strict=True)]
+        rows = [row | advice[each.traits].row() for row, each in zip(rows, guesses, strict=True)]
     table = _table(rows, COLUMNS, form, "Before any search", width)
     if form in ("csv", "json"):
         return table
-    said = {_traits(*pair): told(_traits(*pair), *pair, store.name, width) for pair in profiles}
-    shown = dict.fromkeys(each.traits for each in guesses)
+    said = {each: told(each, *pair, advice[each], store.name, width) for each, pair in shown.items()}
     notes = [
-        *([MODEL_NOTE] if any(ceilings[each] for each in shown) else []),
+        *advice_notes(advice.values()),
         *([SHIPPED_NOTE] if known_elsewhere else []),
         *([LOSS_NOTE] if any(not each.classifies for each in shown) else []),
         *NOTES,
@@ -159,7 +164,7 @@ def predict_table(
     return "\n".join(
         [
             table,
-            *(line for each in shown for line in said[each]),
+            *(line for each in _sorted(wanted) for line in said[each]),
             "",
             *(wrapped(note, width) for note in notes),
             "how good such guesses were:",
@@ -231,10 +236,6 @@ def _row(guess: Prediction) -> dict[str, object]:
         "networks": guess.networks,
         "answer": guess.answer,
     }
-
-
-def _ceiling_row(found: Ceilings | None) -> dict[str, object]:
-    return {} if found is None else found.row()
 
 
 def _checked_row(each: Checked) -> dict[str, object]:

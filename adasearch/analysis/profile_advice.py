@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 
-from adasearch.analysis.ceilings import ceilings_of
+from adasearch.analysis.batch_by_runs import FIT_NOTE, FittedBatch, TooFewRuns, batch_by_runs
+from adasearch.analysis.ceilings import MODEL_NOTE, Ceilings, ceilings_of
 from adasearch.analysis.prediction import Traits
 from adasearch.analysis.shipped import ceiling_said
 from adasearch.io.advice import command
@@ -21,7 +22,42 @@ from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord
 from adasearch.store.store import Store
 
-__all__ = ["profile_line", "told", "without_profile"]
+__all__ = ["Advice", "advice_notes", "advice_of", "profile_line", "told", "without_profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What is known of a network's sizes beforehand: by its noise scale, and by constant runs of it."""
+
+    ceilings: Ceilings | None
+    runs: FittedBatch | TooFewRuns | None
+
+    def row(self) -> dict[str, object]:
+        """Return the figures by name."""
+        by_runs = self.runs.row() if isinstance(self.runs, FittedBatch) else {}
+        return {**(self.ceilings.row() if self.ceilings else {}), **by_runs}
+
+    def said(self) -> list[str]:
+        """Return them in words."""
+        return [*(self.ceilings.said() if self.ceilings else []), *([self.runs.said()] if self.runs else [])]
+
+
+def advice_of(store: Store, speed: SpeedProfile, steady: StabilityProfile) -> Advice:
+    """Return what the profiles of a network say, and the runs of the folder."""
+    curve = speed.curve
+    return Advice(
+        ceilings=ceilings_of(curve, steady),
+        runs=batch_by_runs(store, steady.setting, curve, steady.batch_size),
+    )
+
+
+def advice_notes(advice: Iterable[Advice]) -> list[str]:
+    """Return what a reader of such advice must know."""
+    every = list(advice)
+    return [
+        *([MODEL_NOTE] if any(each.ceilings for each in every) else []),
+        *([FIT_NOTE] if any(isinstance(each.runs, FittedBatch) for each in every) else []),
+    ]
 
 
 def _further(speed: SpeedProfile, steady: StabilityProfile, results: str) -> str | None:
@@ -41,16 +77,16 @@ def _further(speed: SpeedProfile, steady: StabilityProfile, results: str) -> str
 
 
 def told(
-    traits: Traits, speed: SpeedProfile, steady: StabilityProfile, results: str, width: int | None
+    traits: Traits,
+    speed: SpeedProfile,
+    steady: StabilityProfile,
+    advice: Advice,
+    results: str,
+    width: int | None,
 ) -> list[str]:
-    """Return what the profiles of a network say by themselves, in words."""
-    found = ceilings_of(speed.curve, steady)
-    lines = [
-        wrapped(
-            "; ".join([ceiling_said(traits), *(found.said() if found else [])]),
-            width,
-        )
-    ]
+    """Return what is known of a network beforehand, in words."""
+    said = [ceiling_said(traits), *advice.said()]
+    lines = [wrapped("; ".join(said), width)]
     line = _further(speed, steady, results)
     return [*lines, f"  {line}"] if line else lines
 

@@ -202,6 +202,7 @@ def profile(
     train: Name | None = None,
     kind: ProfileKind | Sequence[ProfileKind] = ("stability", "speed"),
     seeds: int | None = None,
+    slots: int = 1,
     results: str = "results",
     quiet: bool = False,
     **options: "Unpack[Options]",
@@ -217,6 +218,7 @@ def profile(
         kind: "stability" (signals at a fixed batch), "speed" (seconds of a step by batch size), "critical"
             (the critical batch by branches of a run), or several.
         seeds: runs of a stability profile, or of one of the critical batch.
+        slots: runs of the critical batch at a time: 1 in this process, more on Ray.
         options: see :class:`adasearch.api.options.Options`.
 
     Raises:
@@ -227,7 +229,7 @@ def profile(
         adasearch.profile("resnet18", "digits", kind="speed").profiles()
     """
     check(options, Options)
-    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)), seeds=seeds)
+    wish = commands.ProfileWish(kinds=tuple(one_or_more(kind)), seeds=seeds, slots=slots)
     with (
         as_request(network, data, train=train, options=options) as request,
         _console(quiet) as console,

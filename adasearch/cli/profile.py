@@ -40,6 +40,14 @@ __all__ = ["profile"]
     help="How the learning rate follows the size in --kind critical.  [default: linear for SGD, else sqrt]",
 )
 @click.option(
+    "--slots",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Runs of --kind critical at a time: 1 in this process, more on Ray.",
+)
+@click.option(
     "--cpus-per-worker", "threads", type=int, default=1, show_default=True, help="As in the search."
 )
 @click.option(
@@ -60,6 +68,7 @@ def profile(
     intervals: int | None,
     seeds: int | None,
     coupling: BranchCoupling | None,
+    slots: int,
     threads: int,
     name: str | None,
     export: str | None,
@@ -76,7 +85,8 @@ def profile(
     judge by another machine, export its profiles there and import them here.
 
     --kind critical measures the critical batch: one run is branched at four marks at several batch sizes,
-    whose losses are compared after the same examples. It takes at most one and a half trainings.
+    whose losses are compared after the same examples. It takes at most one and a half trainings, of which
+    --slots trains as many runs at a time.
 
     \b
     Example:
@@ -105,6 +115,7 @@ def profile(
         intervals=intervals,
         seeds=seeds,
         coupling=coupling,
+        slots=slots,
         name=name,
         threads=threads,
         space=request.spaces[0] if request.spaces else "deba",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 
 from adasearch.choices import BranchCoupling, Format, ProfileKind
+from adasearch.commands._branches import side_by_side
 from adasearch.environment import local_device
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
@@ -27,7 +28,7 @@ from adasearch.runs.execute import with_threads
 from adasearch.runs.profile_run import ProfileRun
 from adasearch.runs.speed_profile import speed_profile
 from adasearch.runs.stability_profile import SEEDS, longest_window, stability_profile
-from adasearch.runtime import RunOptions
+from adasearch.runtime import RunOptions, Runtime
 from adasearch.store.store import Store
 from adasearch.store.trials import PROFILES
 
@@ -51,7 +52,8 @@ class ProfileWish:
         kinds: "stability", "speed", "critical".
         coupling: how the learning rate of branches follows their size; None is by the optimiser.
         name: of the speed profile; None names it after the device.
-        threads: of this process on a CPU, at least 1.
+        threads: of this process on a CPU, at least 1; of each worker where there are several slots.
+        slots: runs of the critical batch that are trained at a time: 1 in this process, more on Ray.
         space: DEBA's, whose longest window counts.
     """
 
@@ -61,11 +63,12 @@ class ProfileWish:
     coupling: BranchCoupling | None = None
     name: str | None = None
     threads: int = 1
+    slots: int = 1
     space: str = "deba"
 
     def check(self) -> None:
         """Refuse values that break a rule."""
-        for name in ("intervals", "seeds", "threads"):
+        for name in ("intervals", "seeds", "threads", "slots"):
             value = getattr(self, name)
             flag = "cpus-per-worker" if name == "threads" else name
             if value is not None and value < 1:
@@ -76,6 +79,8 @@ class ProfileWish:
             )
         if self.coupling is not None and "critical" not in self.kinds:
             raise InputError(f"--coupling is for --kind critical alone but got {self.coupling}")
+        if self.slots > 1 and "critical" not in self.kinds:
+            raise InputError(f"--slots is for --kind critical alone but got {self.slots}")
 
 
 class Profiles(NamedTuple):
@@ -149,6 +154,8 @@ def profile(
         device=local_device(),
         silence_seconds=60 * options.silence_minutes,
     )
+    runtime = Runtime(slots=wish.slots, cpus_per_worker=wish.threads, options=options)
+    together = partial(side_by_side, runtime=runtime, console=console)
     stability, speed, critical = [], [], []
     with StepDisplay(console) as progress:
         studies = resolve(request, nothing_stored, partial(say, console), progress)
@@ -173,7 +180,11 @@ def profile(
                     budget = study.record.budget
                     if wish.intervals is not None:
                         budget = wish.intervals * study.record.interval
-                    critical.append(critical_profile(run, budget, wish.seeds or 1, wish.coupling))
+                    critical.append(
+                        critical_profile(
+                            run, budget, wish.seeds or 1, wish.coupling, together if wish.slots > 1 else None
+                        )
+                    )
     return Profiles(
         stability,
         speed,

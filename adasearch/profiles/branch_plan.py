@@ -42,9 +42,19 @@ class BranchPlan:
         return [(mark, size) for mark in self.marks for size in self.sizes[1:]]
 
     @property
+    def runs(self) -> int:
+        """How many runs all are: the run itself, and its branches."""
+        return 1 + len(self.branches)
+
+    @property
+    def intervals(self) -> int:
+        """How many intervals all runs have of their own."""
+        return self.end + len(self.branches) * PARTS
+
+    @property
     def trainings(self) -> float:
         """What all takes, in trainings of the whole length; at most ``COST``."""
-        return (self.end + len(self.branches) * PARTS) * self.interval / self.budget
+        return self.intervals * self.interval / self.budget
 
 
 def branch_plan(batch_size: int, limits: Limits, budget: int) -> BranchPlan:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
+from adasearch.analysis.batch_by_runs import FIT_NOTE
 from adasearch.analysis.ceiling_table import CEILING_COLUMNS, ceiling_rows
 from adasearch.analysis.ceilings import MODEL_NOTE
 from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns, settings_note
@@ -150,7 +151,7 @@ def ceilings(store: Store, found: Gathered) -> list[PageTable]:
     """Return the table of what the profiles say that any schedule can save; none without profiles."""
     rows = ceiling_rows(store, found.chosen)
     title = "Ceilings before any search: a model, by the profiles"
-    table = PageTable(title=title, columns=CEILING_COLUMNS, rows=rows, note=f"{MODEL_NOTE}.")
+    table = PageTable(title=title, columns=CEILING_COLUMNS, rows=rows, note=f"{MODEL_NOTE}; {FIT_NOTE}.")
     return [table] if rows else []
 
 

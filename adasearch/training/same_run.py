@@ -43,6 +43,8 @@ def difference(stored: str, present: object) -> str | None:
 
 def _parsed(node: ast.expr) -> Any:
     """Return the values of a dataclass's ``repr`` by field, and its class's name under ""."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "frozenset":  # another order in each process
+        return frozenset(*map(ast.literal_eval, node.args))
     if isinstance(node, ast.Call) and not node.args:
         name = ast.unparse(node.func).rpartition(".")[2]
         return {"": name, **{str(each.arg): _parsed(each.value) for each in node.keywords}}

@@ -58,6 +58,7 @@ class TrialTask:
         checkpoints: folder or URI of the trial's checkpoints.
         checkpoint_every: intervals between two of them; None for one every 30 seconds, 0 for none.
         stored: intervals of this trial that are known already; training begins at or before their end.
+        until: how many intervals there shall be, of a trial that is over before its budget; None for all.
         function: of a training function of the user's own, which ``config.architecture`` names; None else.
     """
 
@@ -70,6 +71,7 @@ class TrialTask:
     checkpoints: str
     checkpoint_every: int | None = None
     stored: int = 0
+    until: int | None = None
     function: FunctionTask | None = None
 
 

@@ -34,6 +34,11 @@ class FixedSource:
         """How many runs are still to begin."""
         return len(self._waiting)
 
+    @property
+    def ready(self) -> bool:
+        """Whether there are any."""
+        return self.left > 0
+
     def ask(self) -> TrialRecord:
         """Return the next run, which begins now."""
         run, former = self._waiting.pop(0)

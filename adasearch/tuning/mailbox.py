@@ -100,7 +100,10 @@ class Mailbox:
             self._received = number + 1
             self._records.append(record)
             self._changed.notify_all()
-            return True
+            assert self._task is not None, "it runs"
+            if self._received == self._task.until:
+                self._finish(Outcome(status="complete"))
+            return self._task is not None
 
     async def over(self, sequence: int, wait_seconds: float) -> bool:
         """Return whether workers shall leave a task, waiting for that so long."""

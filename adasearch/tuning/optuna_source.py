@@ -104,6 +104,11 @@ class OptunaSource:
         """What this was made from."""
         return self._plan
 
+    @property
+    def ready(self) -> bool:
+        """Whether there are any left."""
+        return self.left > 0
+
     def ask(self) -> TrialRecord:
         """Return the next trial, which begins now."""
         self.left -= 1

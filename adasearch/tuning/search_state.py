@@ -12,6 +12,7 @@ from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.runs.live_trial import LiveTrial
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
+from adasearch.store.trials import folder_of
 from adasearch.studies.settings import rungs_of
 from adasearch.training.task import Outcome, TrialTask
 from adasearch.tuning.mailbox import Delivery
@@ -136,9 +137,14 @@ class SearchState:
         if self.broken is not None:
             raise self.broken
 
+    @property
+    def left(self) -> bool:
+        """Whether there is a trial still to begin, now or later."""
+        return not self.over and any(study.left > 0 for study in self._studies)
+
     def begin(self, tune_id: str) -> LiveTrial | None:
-        """Begin the next trial of the study that is furthest behind; return None if all are done."""
-        waiting = [study for study in self._studies if study.left > 0]
+        """Begin the next trial of the study that is furthest behind; return None if none can begin now."""
+        waiting = [study for study in self._studies if study.ready]
         if not waiting or self.over:
             return None
         source = max(waiting, key=lambda study: study.left / study.plan.trials)
@@ -158,13 +164,14 @@ class SearchState:
             return None
         plan, trial = running.source.plan, running.trial
         known = plan.options.device_batch or self._pass_sizes.get(plan.study.study)
-        return trial.task(
+        task = trial.task(
             plan.study,
             plan.data,
             replace(plan.options, device_batch=known),
             evaluate_at=rungs_of(plan.study),
             test=trial.record.phase == "confirm",
         )
+        return plan.told(task)
 
     def on_delivery(self, tune_id: str, delivery: Delivery) -> bool:
         """Take in what a trial delivered (twice does no harm); return whether the trial goes on."""
@@ -247,14 +254,15 @@ class SearchState:
         """Keep a trial as it ended; where that fails it goes on from its checkpoint another time."""
         closed = running.source.tell(running.trial.close(outcome))
         running.trial.keep(closed)
-        self._ended[closed.trial_id] = closed
+        if closed.status != "running":
+            self._ended[closed.trial_id] = closed
         self._listener.ended(closed)
         self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
         """Remove the checkpoints of ended trials: a worker that was stopped may write one after its end."""
-        for study in {source.plan.study.study for source in self._studies}:
-            for trial_id in self._store.checkpointed(study):
+        for folder in {folder_of(trial) for trial in self._ended.values()}:
+            for trial_id in self._store.checkpointed(folder):
                 if trial_id in self._ended:
                     self._store.remove_checkpoints(self._ended[trial_id])
 

@@ -8,6 +8,7 @@ from adasearch.data.spec import DataSpec
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
 from adasearch.runtime import RunOptions
+from adasearch.training.task import TrialTask
 
 __all__ = ["TrialPlan", "TrialSource"]
 
@@ -26,6 +27,7 @@ class TrialPlan:
         options: how they run, which is no part of what they are.
         curve: what their modelled seconds come from.
         threads: that each worker computes with.
+        told: changes what workers are told of a trial.
     """
 
     study: StudyRecord
@@ -37,6 +39,7 @@ class TrialPlan:
     options: RunOptions = field(default_factory=RunOptions)
     curve: SpeedCurve | None = None
     threads: int = 1
+    told: Callable[[TrialTask], TrialTask] = lambda task: task
 
 
 class TrialSource(Protocol):
@@ -52,10 +55,15 @@ class TrialSource(Protocol):
         """How many trials are still to begin."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether one of them can begin now."""
+        ...
+
     def ask(self) -> TrialRecord:
         """Return the next trial, which begins now."""
         ...
 
     def tell(self, trial: TrialRecord) -> TrialRecord:
-        """Hear how a trial ended; return it with the status that counts."""
+        """Hear how a trial ended; return it with the status that counts: "running" if it goes on later."""
         ...

@@ -23,10 +23,10 @@ class StudySearcher(Searcher):
         super().__init__()
         self._state = state
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the config of the next trial."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the config of the next trial; None where one can begin later alone."""
         if self._state.begin(trial_id) is None:
-            return str(Searcher.FINISHED)
+            return None if self._state.left else str(Searcher.FINISHED)
         return {"task": self._state.task(trial_id)}
 
     def on_trial_complete(

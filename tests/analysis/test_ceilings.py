@@ -106,6 +106,7 @@ def test_a_profile_says_its_ceilings_with_the_interval_over_seeds() -> None:
     assert found.said()[1].startswith(
         "over that constant batch no schedule saves more than 3.9 % (0.0 to 26.8) of the seconds, or 15.0 %"
     )
+    assert found.said()[1].endswith("beyond the least (gamma 0.85 (0.21 to 1.00))")
 
 
 def test_a_profile_of_an_older_version_has_the_ceiling_of_its_means() -> None:
@@ -137,6 +138,7 @@ def test_table_of_searched_networks_holds_the_ceilings_of_their_profiles(tmp_pat
     assert found is not None
     (shown,) = ceiling_rows(store, [STUDY, study_of("constant")])  # a row for each network
     assert (shown["seconds"], shown["steps"]) == found.shares()
+    assert shown["gamma"] == found.spread
     assert (shown["path"], shown["larger"]) == (found.path, 1.0)
     assert shown["batch"] == f"{found.batch.best} ({found.batch.low} to {found.batch.high})"
     assert shown["default"] == f"32: {found.batch.cost:.2f} times as much"

@@ -293,3 +293,21 @@ def test_folder_that_knows_too_few_networks_guesses_from_the_shipped_study(resul
     (row,) = json.loads(predict_table(alone, architectures=["densenet121"], form="json"))["rows"]
     assert row["networks"] == 2 + 4  # alexnet is known here, so it counts as it was here
     assert row["answer"] != "not known"
+
+
+def test_noise_scale_of_text_is_told_in_tokens_and_kept_in_sequences(tmp_path: Path) -> None:
+    study, profiles = study_of("constant", "gpt"), ProfileStore(str(tmp_path))
+    figures = (Statistic("noise_scale", None, 12.5, None, None),)
+    for found in (speed_of(study), replace(stability_of(study), figures=figures)):
+        profiles.write(replace(found, setting=replace(found.setting, sequence_length=64)))
+    text = predict_table(Store(str(tmp_path)))
+    heading, row = text.splitlines()[1:3]
+    assert "noise scale (tokens)" in heading
+    assert " 800 " in row
+    (told,) = json.loads(predict_table(Store(str(tmp_path)), form="json"))["rows"]
+    assert told["noise_scale"] == 12.5
+    images = study_of("constant")
+    profiles.write(replace(stability_of(images), figures=figures))
+    profiles.write(speed_of(images, "other"))
+    both = predict_table(Store(str(tmp_path)))
+    assert "noise scale (tokens or examples)" in both

@@ -1,16 +1,19 @@
 """``profile --kind critical``, in this process on tiny runs: of images, text and a loop of one's own."""
 
 import json
+import os
 import re
 import shlex
+import signal
+from dataclasses import replace
 
 import pytest
 
 from adasearch.io.progress import StepDisplay
 from adasearch.profiles.branch_plan import PARTS
 from adasearch.profiles.critical import CriticalProfile
-from adasearch.records import IntervalRecord
-from adasearch.runs import critical_profile
+from adasearch.records import IntervalRecord, TrialRecord
+from adasearch.runs import branched_run, critical_profile
 from adasearch.store import Store
 from tests.commands.test_profile import Shell, shell
 
@@ -109,7 +112,7 @@ def test_same_command_trains_nothing_and_more_seeds_add_runs(
     shell(*BRANCHED)
     before = shell.store.trials("profiles")
     with monkeypatch.context() as patch:
-        patch.setattr(critical_profile, "run_and_keep", lambda *_, **__: pytest.fail("this would train"))
+        patch.setattr(branched_run, "run_and_keep", lambda *_, **__: pytest.fail("this would train"))
         again = shell(*BRANCHED, "--format", "json")
     rows = json.loads(again.out)["rows"]
     assert [row["kind"] for row in rows] == ["critical"] * 4
@@ -182,6 +185,8 @@ def test_training_function_that_keeps_checkpoints_is_branched_and_another_is_ref
     [
         ([*BRANCHED, "--epochs", "2"], "needs a run of at least"),
         ([*BRANCHED, "--largest", "4"], "needs sizes of at least twice the batch of 4, but --largest is 4"),
+        (["profile", *WHERE, "--slots", "2"], "--slots is for --kind critical alone but got 2"),
+        ([*BRANCHED, "--slots", "0"], "--slots must be at least 1 but got 0"),
         (["profile", *WHERE, "--coupling", "sqrt"], "--coupling is for --kind critical alone but got sqrt"),
     ],
 )
@@ -190,3 +195,53 @@ def test_bad_input_is_refused_in_one_line(shell: Shell, arguments: list[str], sa
     assert says in refused.err
     assert len(refused.err.splitlines()) == 1
     assert shell.profiles.critical() == []
+
+
+@pytest.mark.ray
+def test_branches_side_by_side_give_the_same_curve(shell: Shell) -> None:
+    """Bit for bit, from the beginning and where one process was cut."""
+    whole = shell(*BRANCHED, "--results", "whole")
+    together = shell(*BRANCHED, "--slots", "2")
+    assert only(shell) == replace(only(shell, "whole"), created_at=only(shell).created_at)
+    assert table(together.out) == table(whole.out)
+    stores = [shell.store, Store("whole")]
+    rows, alone = (store.intervals("profiles") for store in stores)
+    assert {name: losses(each) for name, each in rows.items()} == {
+        name: losses(each) for name, each in alone.items()
+    }
+    ended, expected = ([known(trial) for trial in store.trials("profiles")] for store in stores)
+    assert ended == expected
+    assert not list(shell.store.checkpointed("profiles"))
+    shell("doctor", "results")
+
+
+def table(out: str) -> str:
+    return out[out.index("Critical batch of") :]
+
+
+def known(trial: TrialRecord) -> tuple[object, ...]:
+    """What of a run does not depend on the machine."""
+    return trial.trial_id, trial.role, trial.seed, trial.status, trial.examples_seen, trial.final_batch_size
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("slots", [(1, 2), (2, 1)], ids=["one, then two", "two, then one"])
+def test_what_was_cut_goes_on_side_by_side_and_the_other_way_round(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, slots: tuple[int, int]
+) -> None:
+    heard = StepDisplay.__call__
+
+    def cut(display: object, what: str, done: int, total: int) -> None:
+        if "branches" in what and done >= 40:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first, then = slots
+    with monkeypatch.context() as patch:
+        patch.setattr(StepDisplay, "__call__", cut)
+        shell(*BRANCHED, "--slots", str(first), "--checkpoint-every", "2", code=130)
+    assert {trial.status for trial in shell.store.trials("profiles")} >= {"running"}
+    assert StepDisplay.__call__ is heard
+    shell(*BRANCHED, "--slots", str(then), "--checkpoint-every", "2")
+    shell(*BRANCHED, "--results", "whole")
+    assert only(shell).excess == only(shell, "whole").excess
+    assert {trial.status for trial in shell.store.trials("profiles")} == {"complete"}

@@ -1,9 +1,15 @@
 """Whether two runs are one, as a checkpoint of another version tells them."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from adasearch.records import Limits
+from adasearch.runs.speed import FixedBatch
 from adasearch.schedulers import make_scheduler
+from adasearch.schedulers.base import LR_SCHEDULES
 from adasearch.training.config import Hyperparameters, TrainConfig
 from adasearch.training.same_run import difference
 
@@ -65,3 +71,30 @@ def test_other_texts_are_compared_as_they_are() -> None:
     assert difference("<a class with a repr of its own>", limits) == (
         "<a class with a repr of its own>, not Limits(smallest=16, largest=64, multiple_of=1)"
     )
+
+
+def test_a_set_is_compared_whatever_its_order() -> None:
+    curves = f"frozenset({set(LR_SCHEDULES)})"
+    needs = "frozenset({'half_cosine', 'grad_noise'})"
+    told = FixedBatch(frozenset({"grad_noise", "half_cosine"}))
+    assert difference(f"FixedBatch(needs={needs}, lr_schedules={curves})", told) is None
+    assert difference(f"FixedBatch(needs=frozenset(), lr_schedules={curves})", FixedBatch()) is None
+    assert difference(f"FixedBatch(needs={needs}, lr_schedules={curves})", FixedBatch()) is not None
+
+
+def test_text_of_a_profiles_run_is_read_in_a_process_that_hashes_otherwise() -> None:
+    code = (
+        "from adasearch.runs.speed import FixedBatch; print(FixedBatch(frozenset({'loss', 'norm', 'noise'})))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) > 1
+    assert {difference(text, FixedBatch(frozenset({"loss", "norm", "noise"}))) for text in texts} == {None}

@@ -220,6 +220,17 @@ async def test_workers_of_a_former_task_are_told_to_leave_it_and_cannot_touch_th
 
 
 @scenario
+async def test_a_task_that_ends_before_its_budget_is_complete_with_its_last_interval(box: Mailbox) -> None:
+    await box.submit(replace(A, stored=1, until=3))
+    sequence, _ = run_of(await box.next_task(NOW))
+    assert await box.put(sequence, SECOND)
+    assert not await box.put(sequence, THIRD)
+    delivery = await box.take(NOW)
+    assert (delivery.records, delivery.outcome) == ((SECOND, THIRD), DONE)
+    assert await box.next_task(NOW) == ("idle",)  # it is not handed out again, whatever becomes of its worker
+
+
+@scenario
 async def test_records_after_the_outcome_are_refused(box: Mailbox) -> None:
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
