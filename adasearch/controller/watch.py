@@ -15,7 +15,7 @@ from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.errors import InputError
 
-__all__ = ["Watch", "check_optimizer"]
+__all__ = ["LoopWarning", "Watch", "check_optimizer"]
 
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
@@ -23,6 +23,10 @@ MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs so
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
 MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
 LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
+
+
+class LoopWarning(UserWarning):
+    """What a loop does beside its controller, or what cannot be meant; a search tells it of a trial."""
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
@@ -85,7 +89,7 @@ class Watch:
         """Warn, unless this was said before."""
         if line not in self._said:
             self._said.add(line)
-            warnings.warn(line, stacklevel=4)
+            warnings.warn(line, LoopWarning, stacklevel=4)
 
     @property
     def in_loop(self) -> AbstractContextManager[None]:
@@ -276,6 +280,7 @@ class _Steps:
             warnings.warn(
                 f"{what} called beside the controller, whose step() or update() does it: such an update is "
                 "not counted, measured or coupled",
+                LoopWarning,
                 stacklevel=4,
             )
 

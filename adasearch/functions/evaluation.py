@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import nn
 
 from adasearch.controller.arguments import number_of
@@ -34,7 +35,8 @@ def figures_of(
         InputError: no figure, one that is no number, none of the objective, or a fraction outside 0 to 1.
     """
     modes = [(module, module.training) for module in model.modules()]
-    returned = evaluate()
+    with torch.set_grad_enabled(torch.is_grad_enabled()):  # it may leave gradients switched off
+        returned = evaluate()
     for module, mode in modes:
         module.training = mode
     if not isinstance(returned, Mapping):
