@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import pytest
@@ -40,7 +41,13 @@ class Run:
     """A loop, and of each batch into how many parts it came."""
 
     def __init__(
-        self, scheduler: Script, *, workers: int = 0, interval: float = 0.25, drop_last: bool = False
+        self,
+        scheduler: Script,
+        *,
+        workers: int = 0,
+        interval: float = 0.25,
+        drop_last: bool = False,
+        largest: int = 128,
     ) -> None:
         random = torch.Generator().manual_seed(0)
         self.data = TensorDataset(
@@ -55,7 +62,7 @@ class Run:
             self.data,
             scheduler,
             batch_size=4,
-            limits=Limits(smallest=2, largest=128),
+            limits=Limits(smallest=2, largest=largest),
             interval=interval,
             drop_last=drop_last,
         )
@@ -94,6 +101,42 @@ def test_they_are_the_steps_that_the_built_in_loop_measures(span: int, size: int
             meter.observe()
             offset += size
         assert meter.measured >= 1
+
+
+@given(
+    examples=st.integers(4, 300),
+    share=st.floats(0.05, 1.0),
+    span=st.integers(1, 700),
+    budget=st.one_of(st.none(), st.integers(1, 3000)),
+)
+def test_they_are_among_the_batches_that_come_where_an_epochs_rest_is_left_out(
+    examples: int, share: float, span: int, budget: int | None
+) -> None:
+    size = max(2, round(share * examples))
+    halves = Halves(span=span, budget=budget, whole=examples)
+    places = [epoch * examples + number * size for epoch in range(5) for number in range(examples // size)]
+    meter = NoiseMeter([nn.Parameter(torch.zeros(1))], frozenset({"grad_noise"}))
+    for _, interval in groupby(places, lambda place: (place // span, budget is not None and place >= budget)):
+        found = list(interval)
+        beyond = budget is not None and found[0] // span == budget // span and found[-1] >= budget
+        if found[-1] + size > places[-1] or beyond:  # an interval that is not whole
+            continue
+        meter.begin(len(found), size, 1)
+        for place in found:
+            assert halves.of(place, size) == meter.sampling
+            end = halves.next_end(place, size)
+            assert end - size in places or end > places[-1]
+            for _ in range(meter.passes if meter.sampling else 0):
+                meter.take(1)
+            meter.observe()
+        assert meter.measured >= 1
+
+
+@pytest.mark.parametrize(("size", "interval"), [(48, 0.1), (300, 1.0), (100, 0.4), (96, 2.3)])
+def test_every_interval_has_one_where_an_epochs_rest_is_left_out(size: int, interval: float) -> None:
+    run = Run(Script(sizes=(size,) * 100), drop_last=True, interval=interval, largest=512).run(12)
+    assert len(run.controller.history) > 4
+    assert all(row.noise_count for row in run.controller.history)
 
 
 def test_every_tenth_batch_comes_in_halves_and_is_measured() -> None:
