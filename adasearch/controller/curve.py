@@ -98,8 +98,8 @@ class Curve:
             return None
         if found < left:
             return (
-                "a curve of controller.curve() begins anew where the run goes on, and ends at the wrong rate: "
-                "its state_dict() belongs into the checkpoint, too"
+                "a curve of controller.curve() begins anew where the run goes on, and ends at the wrong "
+                "rate: its state_dict() belongs into the checkpoint, too"
             )
         return (
             "a curve of controller.curve() was stepped by the loop, too, and ends at the wrong rate: the "
