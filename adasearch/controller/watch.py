@@ -20,6 +20,7 @@ __all__ = ["LoopWarning", "Watch", "check_optimizer"]
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
+MOST_UNMEASURED = 3  # intervals in a row without the noise; one may be of batches that overflowed
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
 MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
 LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
@@ -83,6 +84,7 @@ class Watch:
         self._rate: float | None = None  # of the update before
         self._moves = 0
         self._epoch = -1
+        self._unmeasured = 0  # intervals in a row
         self.follows = False
 
     def say(self, line: str) -> None:
@@ -217,6 +219,15 @@ class Watch:
             self.say(
                 "the learning rate is changed at each update, and now the batch size, too: a schedule that "
                 "counts updates ends at the wrong rate; use controller.curve() or controller.progress"
+            )
+
+    def noise_measured(self, batches: int) -> None:
+        """Note of how many batches of an interval the noise between examples was measured."""
+        self._unmeasured = 0 if batches else self._unmeasured + 1
+        if self._unmeasured == MOST_UNMEASURED:
+            self.say(
+                f"the noise between examples was not measured in {MOST_UNMEASURED} intervals: batches have "
+                "fewer than 4 examples, or the loop leaves out parts of them (shorter items are no mistake)"
             )
 
     def moved_within(self, before: object, now: object) -> None:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import BatchSizeController, Limits
 from adasearch.controller.halves import Halves
+from adasearch.controller.watch import LoopWarning
 from adasearch.records import Decision, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.signal_sets import NOISE
@@ -180,3 +181,21 @@ def test_halves_of_which_one_is_left_out_are_not_measured() -> None:
     first, second, third = run.controller.history[:3]
     assert (first.noise_count, second.noise_count, third.noise_count) == (1, 0, 1)
     assert math.isnan(second.grad_noise or 0.0)
+
+
+def test_loop_that_leaves_out_every_half_is_told() -> None:
+    """Such as one that takes shorter items for an epoch's last."""
+    run, batch_size = Run(Script()), 4
+
+    def whole_items() -> None:
+        for inputs, labels in run.controller.batches(run.loader):
+            if len(inputs) < batch_size:
+                continue
+            run.controller.step(nn.functional.cross_entropy(run.model(inputs), labels))
+
+    with pytest.warns(
+        LoopWarning, match="the noise between examples was not measured in 3 intervals"
+    ) as found:
+        whole_items()
+    assert len(found) == 1
+    assert [row.noise_count for row in run.controller.history] == [0, 0, 0, 0]
