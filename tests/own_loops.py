@@ -3,7 +3,9 @@
 import random
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,12 +79,12 @@ def resumes(trial: Trial) -> None:
 
 
 def epochs(trial: Trial) -> None:
-    """A loop over epochs, each of which is left early now and then."""
+    """A loop over epochs, which are left early."""
     parts = Parts(trial)
-    for epoch in range(1000):
+    for _ in range(1000):
         for number, batch in enumerate(trial.batches(parts.loader)):
             parts.controller.step(parts.loss(batch))
-            if number == 3 and epoch == 1:
+            if number == 3:
                 break
 
 
@@ -97,7 +99,110 @@ def with_test(trial: Trial) -> None:
         controller.step(nn.functional.cross_entropy(model(inputs), labels))
 
 
+def one_by_one(trial: Trial) -> None:
+    """Asks for its batches itself."""
+    parts = Parts(trial)
+    batches = trial.batches(parts.loader)
+    while True:
+        parts.controller.step(parts.loss(next(batches)))
+
+
+def leaves_gradients_off(trial: Trial) -> None:
+    def evaluate() -> float:
+        torch.set_grad_enabled(False)
+        return 0.5
+
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(model, optimizer, data, evaluate=evaluate)
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
 # Wrong ones
+
+
+def updates_itself(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(parts.loader):
+        parts.optimizer.zero_grad()
+        parts.loss(batch).backward()
+        parts.optimizer.step()
+
+
+def leaves_out_what_is_not_finite(trial: Trial) -> None:
+    """Whose loss is not, after a while."""
+    parts = Parts(trial)
+    for number, batch in enumerate(trial.batches(parts.loader)):
+        loss = parts.loss(batch) / (number < 9 or trial.phase == "rehearsal")
+        if loss.isfinite():
+            parts.controller.step(loss)
+
+
+def overflows(trial: Trial) -> None:
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    scaler = torch.amp.GradScaler("cpu")
+    controller = trial.controller(model, optimizer, data, evaluate=lambda: 0.5, scaler=scaler)
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        loss = nn.functional.cross_entropy(model(inputs), labels)
+        controller.step(loss / (controller.steps < 9))
+
+
+def leaves_out_parts(trial: Trial) -> None:
+    """Takes parts of a batch for an epoch's rest."""
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(model, optimizer, data, evaluate=lambda: 0.5, device_batch=7)
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        if len(inputs) > 5:
+            controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+def enumerates(trial: Trial) -> None:
+    parts = Parts(trial)
+    for _, batch in trial.batches(enumerate(parts.loader)):
+        parts.controller.step(parts.loss(batch))
+
+
+def epochs_around(trial: Trial) -> None:
+    """Steps a schedule after each epoch, of which there is none."""
+    parts = Parts(trial)
+    schedule = CosineAnnealingLR(parts.optimizer, 3)
+    for _ in range(3):
+        for batch in trial.batches(parts.loader):
+            parts.controller.step(parts.loss(batch))
+        schedule.step()
+
+
+def drops_updates(trial: Trial) -> None:
+    """Accumulates as if nobody else did."""
+    parts = Parts(trial)
+    for number, batch in enumerate(trial.batches(parts.loader)):
+        if parts.controller.backward(parts.loss(batch)) and number % 4 == 3:
+            parts.controller.update()
+
+
+class Once:
+    """A loader that cannot be begun anew."""
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.items = iter(loader)
+
+    def __iter__(self) -> "Once":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.items)
+
+
+def gone_over_once(trial: Trial) -> None:
+    parts = Parts(trial)
+    for batch in trial.batches(Once(parts.loader)):
+        parts.controller.step(parts.loss(batch))
 
 
 def never_reports(trial: Trial) -> None:
@@ -220,6 +325,15 @@ def one_figure(trial: Trial) -> None:
     model = trial.prepare(network(0.0))
     optimizer = AdamW(model.parameters(), lr=trial.lr)
     controller = trial.controller(model, optimizer, data, evaluate=lambda: 7.5)
+    for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
+        controller.step(nn.functional.cross_entropy(model(inputs), labels))
+
+
+def only_accuracy(trial: Trial) -> None:
+    data = two_clouds()
+    model = trial.prepare(network(0.0))
+    optimizer = AdamW(model.parameters(), lr=trial.lr)
+    controller = trial.controller(model, optimizer, data, evaluate=lambda: {"val/accuracy": 0.75})
     for inputs, labels in trial.batches(DataLoader(data, batch_sampler=controller.sampler)):
         controller.step(nn.functional.cross_entropy(model(inputs), labels))
 

@@ -163,7 +163,8 @@ class BatchSizeController(ItemByItem):
         self._budget = budget_of(epochs, examples, self.scheduler)
         budget = self._budget if listener is None else listener.budget
         grouped = processes.count == 1 and needs & GROUPED
-        halves = Halves(span=span, budget=budget) if grouped else None
+        whole = examples if drop_last else None
+        halves = Halves(span=span, budget=budget, whole=whole) if grouped else None
         self.sampler = ResizableBatchSampler(
             examples,
             batch_size,

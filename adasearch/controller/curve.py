@@ -87,14 +87,24 @@ class Curve:
         self._place = self._at(examples_seen)
         self._last: int | None = None  # step of the schedule, once the controller saw it
 
-    def follow(self, examples_seen: int) -> bool:
-        """Step the schedule to where it belongs; tell whether it is where it was left."""
-        alone = self._last in (None, self._step)
+    def follow(self, examples_seen: int) -> str | None:
+        """Step the schedule to where it belongs; say what is wrong if it was not where it was left."""
+        found, left = self._step, self._place if self._last is None else self._last
         while self._place < self._at(examples_seen):
             self._schedule.step()
             self._place += 1
         self._last = self._step
-        return alone
+        if found is None or found == left:
+            return None
+        if found < left:
+            return (
+                "a curve of controller.curve() begins anew where the run goes on, and ends at the wrong "
+                "rate: its state_dict() belongs into the checkpoint, too"
+            )
+        return (
+            "a curve of controller.curve() was stepped by the loop, too, and ends at the wrong rate: the "
+            "controller steps it"
+        )
 
     @property
     def _step(self) -> int | None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from adasearch.controller.curve import usable
 from adasearch.signals.sampled_steps import costly_stride_of
 
 __all__ = ["Halves"]
@@ -19,6 +20,7 @@ class Halves:
     Args:
         span: of an interval, in examples.
         budget: of the run, in examples, if it is known.
+        whole: examples of an epoch whose rest that fills no batch is left out; None where it is not.
 
     >>> halves = Halves(span=128, budget=None)
     >>> [offset // 4 for offset in range(0, 128, 4) if halves.of(offset, 4)]
@@ -29,6 +31,7 @@ class Halves:
 
     span: int
     budget: int | None
+    whole: int | None = None
 
     def of(self, offset: int, batch_size: int) -> bool:
         """Tell whether the batch of this size at this place is one, if those before it had its size."""
@@ -36,6 +39,7 @@ class Halves:
         end = start + self.span
         if self.budget is not None and offset < self.budget:
             end = min(end, self.budget)
+        start, end, offset = (self._used(each, batch_size) for each in (start, end, offset))
         number, first = divmod(offset - start, batch_size)  # of it in its interval, and where that begins
         steps = math.ceil((end - start - first) / batch_size)
         stride = costly_stride_of(steps)
@@ -45,4 +49,10 @@ class Halves:
         """Return where the first one from here on ends, if all batches have this size."""
         while not self.of(offset, batch_size):
             offset += batch_size
+            if self.whole is not None and offset % self.whole + batch_size > self.whole:
+                offset += self.whole - offset % self.whole
         return offset + batch_size
+
+    def _used(self, seen: int, batch_size: int) -> int:
+        """Return how many of so many examples of the stream batches of this size use."""
+        return seen if self.whole is None else usable(seen, self.whole, batch_size, drop_last=True)

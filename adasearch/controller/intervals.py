@@ -154,6 +154,8 @@ class Intervals:
     def _decide(self, batch_size: int) -> None:
         """Close the interval: add its row to the history and ask the scheduler."""
         measured = self._meter.finish()
+        if (batches := measured.get("noise_count")) is not None:
+            self._watch.noise_measured(batches)
         val_loss = self._val_loss()
         self.history.append(
             Signals(

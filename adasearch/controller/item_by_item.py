@@ -148,11 +148,8 @@ class ItemByItem(Readings):
         self._intervals.end(batch_size, updated=updated, ends=ends, shown=shown)
         if self.steps:  # before the first update torch takes a schedule's step for a mistake
             for curve in self._curves:
-                if not curve.follow(self._constantly(self.examples_seen)):
-                    self._watch.say(
-                        "a curve of controller.curve() was stepped by the loop, too, and ends at the wrong "
-                        "rate: the controller steps it"
-                    )
+                if wrong := curve.follow(self._constantly(self.examples_seen)):
+                    self._watch.say(wrong)
 
     def _leave_out(self) -> bool:
         part = self._unsettled()

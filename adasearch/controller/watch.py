@@ -15,14 +15,19 @@ from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
 from adasearch.errors import InputError
 
-__all__ = ["Watch", "check_optimizer"]
+__all__ = ["LoopWarning", "Watch", "check_optimizer"]
 
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
 MOST_IDLE = 50  # batches without an update; a GradScaler's first scale needs some 20 to come down
+MOST_UNMEASURED = 3  # intervals in a row without the noise; one may be of batches that overflowed
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
 MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
 LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
+
+
+class LoopWarning(UserWarning):
+    """What a loop does beside its controller, or what cannot be meant; a search tells it of a trial."""
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
@@ -79,13 +84,14 @@ class Watch:
         self._rate: float | None = None  # of the update before
         self._moves = 0
         self._epoch = -1
+        self._unmeasured = 0  # intervals in a row
         self.follows = False
 
     def say(self, line: str) -> None:
         """Warn, unless this was said before."""
         if line not in self._said:
             self._said.add(line)
-            warnings.warn(line, stacklevel=4)
+            warnings.warn(line, LoopWarning, stacklevel=4)
 
     @property
     def in_loop(self) -> AbstractContextManager[None]:
@@ -215,6 +221,15 @@ class Watch:
                 "counts updates ends at the wrong rate; use controller.curve() or controller.progress"
             )
 
+    def noise_measured(self, batches: int) -> None:
+        """Note of how many batches of an interval the noise between examples was measured."""
+        self._unmeasured = 0 if batches else self._unmeasured + 1
+        if self._unmeasured == MOST_UNMEASURED:
+            self.say(
+                f"the noise between examples was not measured in {MOST_UNMEASURED} intervals: batches have "
+                "fewer than 4 examples, or the loop leaves out parts of them (shorter items are no mistake)"
+            )
+
     def moved_within(self, before: object, now: object) -> None:
         """Look at the learning rate of two parts of a batch."""
         if before != now:
@@ -276,6 +291,7 @@ class _Steps:
             warnings.warn(
                 f"{what} called beside the controller, whose step() or update() does it: such an update is "
                 "not counted, measured or coupled",
+                LoopWarning,
                 stacklevel=4,
             )
 

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import nn
 
 from adasearch.controller.arguments import number_of
 from adasearch.errors import InputError, few
 from adasearch.objective import is_fraction
+from adasearch.training.checkpoint import gathered
 from adasearch.training.processes import Processes
 
 __all__ = ["LOSS", "Evaluate", "figures_of", "objective_in"]
@@ -31,10 +33,12 @@ def figures_of(
         processes: all of which evaluate.
 
     Raises:
-        InputError: no figure, one that is no number, none of the objective, or a fraction outside 0 to 1.
+        InputError: no figure, one that is no number, none of the objective, a fraction outside 0 to 1, or
+            others in another process.
     """
     modes = [(module, module.training) for module in model.modules()]
-    returned = evaluate()
+    with torch.set_grad_enabled(torch.is_grad_enabled()):  # it may leave gradients switched off
+        returned = evaluate()
     for module, mode in modes:
         module.training = mode
     if not isinstance(returned, Mapping):
@@ -42,13 +46,26 @@ def figures_of(
     if not returned:
         raise InputError("evaluate returns no figure")
     figures = {str(name): number_of(each, f"evaluate's {name}") for name, each in returned.items()}
-    mean = {name: processes.sum(each) / processes.count for name, each in figures.items()}
+    _check_names(figures)
+    mean = {name: processes.sum(each) / processes.count for name, each in sorted(figures.items())}
+    mean = {name: mean[name] for name in figures}
     name = objective_in(objective, mean)
     if is_fraction(name) and math.isfinite(mean[name]) and not 0 <= mean[name] <= 1:
         raise InputError(
             f"evaluate's {name} must be a fraction in 0 to 1, as its name says, but is {mean[name]:g}"
         )
     return mean
+
+
+def _check_names(figures: Mapping[str, float]) -> None:
+    """Refuse figures that are others in another process: it would wait, or take them for its own."""
+    names = [sorted(each["figures"]) for each in gathered({"figures": list(figures)})]
+    for other in names:
+        if other != names[0]:
+            raise InputError(
+                f"evaluate returns {few(names[0])} in one process and {few(other)} in another: return the "
+                "same figures in every process, which are averaged"
+            )
 
 
 def objective_in(objective: str | None, figures: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ from adasearch.controller.controller import BatchSizeController
 from adasearch.controller.loaders import examples_of
 from adasearch.errors import InputError
 from adasearch.functions.evaluation import LOSS, Evaluate, figures_of, objective_in
+from adasearch.functions.loop_check import LoopCheck
 from adasearch.functions.saved import SavedStates, Stateful
 from adasearch.records import Decision, IntervalRecord, Signals
 from adasearch.schedulers.base import BatchSizeScheduler
@@ -23,8 +24,6 @@ from adasearch.training.task import TrialTask
 __all__ = ["FunctionRun"]
 
 T = TypeVar("T")
-
-MOST_EMPTY = 100_000  # further loops over batches after the end; nobody means as many
 
 
 class FunctionRun:
@@ -75,7 +74,7 @@ class FunctionRun:
         self._test_error: float | None = None
         self._pending: IntervalRecord | None = None
         self._iterating = False
-        self._empty = 0
+        self._check = LoopCheck(task.config.budget, task.function)
         self.over = self.stopped = False
         self.broken: str | None = None
         self.intervals = 0
@@ -149,9 +148,7 @@ class FunctionRun:
         if self._controller is None:
             raise InputError("trial.batches() was called before trial.controller()")
         controller = self._controller
-        self._empty += self.over
-        if self._empty > MOST_EMPTY:
-            raise RuntimeError("the function goes on although its trial is over: return after trial.batches")
+        self._check.begins(controller, loader, over=self.over, stopped=self.stopped)
         return self._batches(controller, loader)
 
     def _batches(self, controller: BatchSizeController, loader: Iterable[T]) -> Iterator[T]:
@@ -168,6 +165,7 @@ class FunctionRun:
                 if self._halted():
                     self.over = self.stopped = True
                     return
+                self._check.goes_on(controller)
                 self.hear()
                 yield item
                 self._deliver()

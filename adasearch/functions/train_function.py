@@ -2,12 +2,16 @@
 
 import signal
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from adasearch.callbacks import Say, say_nothing
+from adasearch.controller.watch import LoopWarning
 from adasearch.errors import InputError
 from adasearch.functions.function_run import FunctionRun
 from adasearch.functions.saved import SavedStates
@@ -43,7 +47,7 @@ def train_function(
         on_interval: hears of each interval and says whether to go on; with several workers on all alike.
         scheduler: in place of the task's.
         halted: asked before each batch whether to stop; all ranks must be told the same.
-        say: is told why a checkpoint is passed over.
+        say: is told why a checkpoint is passed over, and what the function does beside its controller.
         stuck: is called, from another thread, with how the trial ends where nothing was heard of it for
             long; None interrupts the main thread.
 
@@ -83,7 +87,8 @@ def train_function(
         hear=watchdog.hear,
     )
     try:
-        call(function, run)
+        with _warnings_told(say):
+            call(function, run)
     except KeyboardInterrupt:
         if found:
             return found[0]
@@ -97,6 +102,24 @@ def train_function(
     return Outcome(status="complete", peak_memory_bytes=memory.read_largest())
 
 
+@contextmanager
+def _warnings_told(say: Say) -> Iterator[None]:
+    """Tell what a controller warns of: on a worker nobody would see it."""
+    former = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **given: Any) -> None:
+        if issubclass(category, LoopWarning):
+            say(str(message))
+        else:
+            former(message, category, *place, **given)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = former
+
+
 def call(function: Callable[[Trial], object], run: FunctionRun) -> None:
     """Call a training function with its trial, and check that it trained to the trial's end.
 
@@ -107,7 +130,11 @@ def call(function: Callable[[Trial], object], run: FunctionRun) -> None:
     seed_random(run.task.config.seed)
     try:
         with interruptible():
-            function(Trial(run))
+            try:
+                function(Trial(run))
+            except StopIteration:  # of next() on trial.batches(loader), where another loop would have ended
+                if not run.over:
+                    raise
             run.finish()
     except SystemExit as error:
         raise RuntimeError(f"the training function called sys.exit({error.code!r})") from error

@@ -100,7 +100,7 @@ class Trial:
                 ``loss`` among them is the validation loss that schedulers see, and ``NAME_se`` the standard
                 error of the objective ``NAME``. Called in every process, now and then at the end of an
                 interval; the values are averaged over processes. Where it leaves the network in evaluation
-                mode, that is taken back.
+                mode, or gradients switched off, that is taken back.
             test: likewise on the test data, at the end of a confirmation's runs; None evaluates there as
                 elsewhere.
             device_batch: greatest number of examples in one forward pass; larger batches are accumulated.
@@ -152,7 +152,8 @@ class Trial:
         It ends when the budget is used, or when the search stops the trial: return then.
 
         Raises:
-            InputError: there is no controller yet, or the loader is not of its sampler.
+            InputError: there is no controller yet, the loader is not of its sampler or ends with its first
+                pass, or the loop trains nothing and so would never end.
         """
         return self._run.batches(loader)
 

@@ -1,5 +1,6 @@
 """A study of a training function of the user's own: what its first steps tell, and what it is then."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,9 @@ __all__ = ["OWN", "check_code", "check_flags", "function_studies"]
 
 OWN: Task = "own"
 """The task of a training function of the user's own, and what its data are called."""
+
+LARGE = frozenset({"accuracy", "acc", "iou", "miou", "f1", "auc", "auroc", "bleu", "psnr", "ssim", "reward"})
+"""Last words of the names of figures that nobody minimises."""
 
 ANY_SIZE = Limits(smallest=1, largest=2**30)
 FOREIGN = {
@@ -154,12 +158,18 @@ def _objective(request: Request, defaults: Defaults, learnt: Learnt) -> str:
     """Return which of the figures is minimised.
 
     Raises:
-        InputError: it is not there, or not said.
+        InputError: it is not there, or not said, or by its name one that is to be large.
     """
-    wanted = defaults.pick(request.objective, lambda study: study.objective, None)
+    stored = defaults.pick(None, lambda study: study.objective, None)
+    wanted = stored if request.objective is None else request.objective
     figures = [name for name in learnt.figures if not name.endswith("_se")]
+    if wanted is None and (len(figures) == 1 or LOSS in figures):
+        wanted = figures[0] if len(figures) == 1 else LOSS
+    if wanted is not None and wanted != stored and re.split("[^a-z0-9]+", wanted.lower())[-1] in LARGE:
+        raise InputError(
+            f"the objective is minimised, and {wanted!r} is to be large: have evaluate return an error or a "
+            f"loss, such as 1 - {wanted}, and name it otherwise"
+        )
     if wanted is not None:
         return wanted
-    if len(figures) == 1 or LOSS in figures:
-        return figures[0] if len(figures) == 1 else LOSS
     raise InputError(f"evaluate returns {few(figures)}: say which of them is minimised with --objective NAME")

@@ -160,7 +160,7 @@ class Update:
         scale = self._scaler.get_scale()
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return self._scaler.get_scale() >= scale  # it falls where a step was skipped, and only there
+        return 0 < scale <= self._scaler.get_scale()  # it falls where a step was skipped, down to 0
 
     def any_gradient(self) -> bool:
         """Tell whether any of the optimiser's parameters has a gradient."""

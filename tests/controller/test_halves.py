@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import BatchSizeController, Limits
 from adasearch.controller.halves import Halves
+from adasearch.controller.watch import LoopWarning
 from adasearch.records import Decision, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.signal_sets import NOISE
@@ -40,7 +42,13 @@ class Run:
     """A loop, and of each batch into how many parts it came."""
 
     def __init__(
-        self, scheduler: Script, *, workers: int = 0, interval: float = 0.25, drop_last: bool = False
+        self,
+        scheduler: Script,
+        *,
+        workers: int = 0,
+        interval: float = 0.25,
+        drop_last: bool = False,
+        largest: int = 128,
     ) -> None:
         random = torch.Generator().manual_seed(0)
         self.data = TensorDataset(
@@ -55,7 +63,7 @@ class Run:
             self.data,
             scheduler,
             batch_size=4,
-            limits=Limits(smallest=2, largest=128),
+            limits=Limits(smallest=2, largest=largest),
             interval=interval,
             drop_last=drop_last,
         )
@@ -94,6 +102,42 @@ def test_they_are_the_steps_that_the_built_in_loop_measures(span: int, size: int
             meter.observe()
             offset += size
         assert meter.measured >= 1
+
+
+@given(
+    examples=st.integers(4, 300),
+    share=st.floats(0.05, 1.0),
+    span=st.integers(1, 700),
+    budget=st.one_of(st.none(), st.integers(1, 3000)),
+)
+def test_they_are_among_the_batches_that_come_where_an_epochs_rest_is_left_out(
+    examples: int, share: float, span: int, budget: int | None
+) -> None:
+    size = max(2, round(share * examples))
+    halves = Halves(span=span, budget=budget, whole=examples)
+    places = [epoch * examples + number * size for epoch in range(5) for number in range(examples // size)]
+    meter = NoiseMeter([nn.Parameter(torch.zeros(1))], frozenset({"grad_noise"}))
+    for _, interval in groupby(places, lambda place: (place // span, budget is not None and place >= budget)):
+        found = list(interval)
+        beyond = budget is not None and found[0] // span == budget // span and found[-1] >= budget
+        if found[-1] + size > places[-1] or beyond:  # an interval that is not whole
+            continue
+        meter.begin(len(found), size, 1)
+        for place in found:
+            assert halves.of(place, size) == meter.sampling
+            end = halves.next_end(place, size)
+            assert end - size in places or end > places[-1]
+            for _ in range(meter.passes if meter.sampling else 0):
+                meter.take(1)
+            meter.observe()
+        assert meter.measured >= 1
+
+
+@pytest.mark.parametrize(("size", "interval"), [(48, 0.1), (300, 1.0), (100, 0.4), (96, 2.3)])
+def test_every_interval_has_one_where_an_epochs_rest_is_left_out(size: int, interval: float) -> None:
+    run = Run(Script(sizes=(size,) * 100), drop_last=True, interval=interval, largest=512).run(12)
+    assert len(run.controller.history) > 4
+    assert all(row.noise_count for row in run.controller.history)
 
 
 def test_every_tenth_batch_comes_in_halves_and_is_measured() -> None:
@@ -137,3 +181,21 @@ def test_halves_of_which_one_is_left_out_are_not_measured() -> None:
     first, second, third = run.controller.history[:3]
     assert (first.noise_count, second.noise_count, third.noise_count) == (1, 0, 1)
     assert math.isnan(second.grad_noise or 0.0)
+
+
+def test_loop_that_leaves_out_every_half_is_told() -> None:
+    """Such as one that takes shorter items for an epoch's last."""
+    run, batch_size = Run(Script()), 4
+
+    def whole_items() -> None:
+        for inputs, labels in run.controller.batches(run.loader):
+            if len(inputs) < batch_size:
+                continue
+            run.controller.step(nn.functional.cross_entropy(run.model(inputs), labels))
+
+    with pytest.warns(
+        LoopWarning, match="the noise between examples was not measured in 3 intervals"
+    ) as found:
+        whole_items()
+    assert len(found) == 1
+    assert [row.noise_count for row in run.controller.history] == [0, 0, 0, 0]

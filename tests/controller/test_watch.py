@@ -411,6 +411,18 @@ def test_curve_goes_on_from_a_checkpoint() -> None:
     assert torch.equal(second.weights, uncut.weights)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curve_of_which_the_checkpoint_has_no_state_is_told(name: str) -> None:
+    first, second = (Run(Constant(), epochs=3) for _ in range(2))
+    for run in (first, second):
+        run.controller.curve(SCHEDULES[name])
+    first.passes(1)
+    second.controller.load_state_dict(first.controller.state_dict())
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    with one_line("a curve of controller.curve() begins anew where the run goes on"):
+        second.passes(3)
+
+
 def test_progress_is_the_share_of_the_run() -> None:
     run = Run(Script(sizes=(8, 16, 32)), epochs=1.5, interval=0.5)
     found: list[float] = []

@@ -59,8 +59,11 @@ def test_several_workers_are_several_processes_and_tell_the_same() -> None:
         (wish("plain", "lr_tail"), "follows the plan of a run"),
         (wish("asleep", silence_seconds=0.5), "nothing was heard of it for"),
         (wish("missing"), "cannot be imported"),
+        (wish("updates_itself"), "the loop makes no update: call controller.step(loss)"),
+        (wish("enumerates"), "an iterator (enumerate) ends with the first"),
     ],
 )
+@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
 def test_what_fails_is_said_in_one_line(rehearsal: FunctionRehearsal, says: str) -> None:
     with pytest.raises(InputError) as caught:
         rehearse_function(rehearsal)

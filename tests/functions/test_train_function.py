@@ -147,6 +147,48 @@ def test_test_split_is_evaluated_where_it_is_asked_for(tmp_path: Path) -> None:
     assert own[-1].test_error == own[-1].val_error  # it has no test of its own
 
 
+@pytest.mark.parametrize("stop_after", [None, 2])
+def test_function_that_asks_for_its_batches_itself_ends_as_a_loop_over_them(
+    tmp_path: Path, stop_after: int | None
+) -> None:
+    looped, said = run(task_of("plain", tmp_path), stop_after)
+    asked, outcome = run(task_of("one_by_one", tmp_path), stop_after)
+    assert getattr(outcome, "status", None) == getattr(said, "status", None)
+    assert essence(asked) == essence(looped)
+
+
+def test_evaluation_that_leaves_gradients_off_is_put_right(tmp_path: Path) -> None:
+    _, outcome = run(task_of("leaves_gradients_off", tmp_path))
+    assert outcome is not None
+    assert outcome.status == "complete"
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "epochs_around",
+            "trial.batches(loader) goes over all epochs, so a loop over epochs around it runs once",
+        ),
+        ("drops_updates", "controller.update() was not called for 8 of 10 batches that were complete"),
+        ("epochs", None),
+        ("plain", None),
+    ],
+)
+@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+def test_what_a_function_does_beside_its_controller_is_told(
+    tmp_path: Path, name: str, says: str | None, recwarn: pytest.WarningsRecorder
+) -> None:
+    said: list[str] = []
+    _, outcome = run(task_of(name, tmp_path), say=said.append)
+    assert outcome is not None
+    assert outcome.status == "complete"
+    assert len(said) == (says is not None)
+    assert all(each.startswith(says or "") for each in said)
+    assert not recwarn.list
+
+
 def test_search_stops_a_trial_within_an_interval(tmp_path: Path) -> None:
     asked = iter([False] * 5 + [True] * 100)
     outcome = train_function(
@@ -173,10 +215,17 @@ def test_search_stops_a_trial_within_an_interval(tmp_path: Path) -> None:
         ("grows", "have 203 examples, but the study was made with 200"),
         ("exits", "called sys.exit(3)"),
         ("raises", "no luck"),
+        ("updates_itself", "the loop makes no update: call controller.step(loss)"),
+        ("leaves_out_what_is_not_finite", "none of the last 50 batches was used whole"),
+        ("leaves_out_parts", "none of the last 50 batches was used whole"),
+        ("overflows", "gradients overflow (is the loss finite?)"),
+        ("enumerates", "an iterator (enumerate) ends with the first: give it the loader"),
+        ("gone_over_once", "the loader is an iterator that was gone over already"),
         ("missing", "training function 'tests.own_loops:missing' cannot be imported"),
         ("NUMBER", "must be a function of a trial but is int"),
     ],
 )
+@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
 def test_what_a_function_does_wrong_is_said_in_one_line(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises((InputError, RuntimeError, ZeroDivisionError)) as caught:
         run(task_of(name, tmp_path))

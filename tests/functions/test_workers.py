@@ -4,8 +4,13 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import distributed as dist
+from torch import nn
 
+from adasearch.errors import InputError
+from adasearch.functions.evaluation import figures_of
+from adasearch.training.processes import Processes
 from adasearch.training.side_by_side import side_by_side
 from tests.functions.test_train_function import essence, run, task_of
 
@@ -37,6 +42,25 @@ def cut_and_whole(folder: str) -> str:
     except Exception:
         return traceback.format_exc()
     return "equal"
+
+
+def figures_by_rank(told: object) -> str:
+    """Evaluate in two processes, in orders and by names of their own; return what differs, or "right"."""
+    del told
+    processes = Processes(torch.device("cpu"))
+    mine = [("loss", 1.0), ("margin", 10.0)] if processes.rank == 0 else [("margin", 30.0), ("loss", 3.0)]
+    found = figures_of(lambda: dict(mine), None, nn.Linear(1, 1), processes)
+    if found != {"loss": 2.0, "margin": 20.0}:
+        return str(found)
+    try:
+        figures_of(lambda: dict(mine[: 1 + processes.rank]), None, nn.Linear(1, 1), processes)
+    except InputError as error:
+        return "right" if "in one process and loss, margin in another" in str(error) else str(error)
+    return "figures of other names were taken"
+
+
+def test_figures_of_an_evaluation_are_averaged_by_their_names() -> None:
+    assert side_by_side(f"{__name__}:figures_by_rank", None, 2) == "right"
 
 
 def test_two_workers_agree_and_go_on_bit_for_bit(tmp_path: Path) -> None:

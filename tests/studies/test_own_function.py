@@ -91,6 +91,14 @@ def test_objective_is_the_only_figure_or_the_loss() -> None:
         resolved(train="tests.own_loops:two_figures", objective=None)
 
 
+@pytest.mark.parametrize("objective", [None, "val/accuracy"])
+def test_objective_that_is_to_be_large_by_its_name_is_refused(objective: str | None) -> None:
+    with pytest.raises(InputError, match=r"the objective is minimised, and 'val/accuracy' is to be large"):
+        resolved(train="tests.own_loops:only_accuracy", objective=objective)
+    stored = lookup(resolved(), objective="val/accuracy")  # of before
+    assert resolved(stored=stored, objective=None)[1].record.objective == "val/accuracy"
+
+
 def test_function_that_is_as_it_was_takes_no_first_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     studies = resolved()
     monkeypatch.setattr("adasearch.studies.own_function.rehearse_function", None)
