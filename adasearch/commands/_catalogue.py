@@ -62,9 +62,9 @@ def _architectures() -> Rows:
 
     rows: list[dict[str, object]] = []
     console = Console(stderr=True)
-    for name in track(
-        ARCHITECTURES, "counting", console=console, transient=True, disable=not console.is_terminal
-    ):
+    counted = track(ARCHITECTURES, "counting", console=console, transient=True)
+    # rich 13.0 ends a track that is disabled with an empty line
+    for name in counted if console.is_terminal else ARCHITECTURES:
         row: dict[str, object] = {"name": name}
         for scale in SCALES:
             with torch.device("meta"):

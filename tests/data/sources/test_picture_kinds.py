@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageCms
 
@@ -204,6 +205,10 @@ def test_a_mode_that_a_format_can_hold_shows_what_was_saved(kind: str, mode: str
         "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     }
     blob = saved(image, kind, **options.get(kind, {}))
+    if (kind, mode) == ("TIFF", "YCbCr") and int(PIL.__version__.split(".")[0]) < 13:
+        with pytest.raises(InputError, match="image cannot be read: OSError"):  # nor does Pillow
+            decoded(blob)
+        return
     difference = np.abs(decoded(blob).astype(float) - np.asarray(plain.convert("RGB")))
     assert difference.mean() < 3
 
