@@ -62,8 +62,8 @@ notebooks: $(READY) ## Run the notebooks again on the stored results and keep th
 
 # Those that know --quick; benchmarks/README.md says what each is for, and names those that NAME alone runs.
 BENCHES := measuring own_loop sampling_error data_path layout resize decisions store_throughput start_up \
-    store_scale optimizer_step language_speed trial_cost slot_memory both_cores search_speed schedules \
-    noise_estimators
+    store_scale optimizer_step evaluation language_speed trial_cost slot_memory both_cores search_command \
+    search_speed schedules noise_estimators
 
 bench: $(READY) ## Measure side by side with what one would use instead (an hour, quiet machine); NAME=... one alone.
 	set -e; for name in $(if $(filter command,$(origin NAME)),$(NAME),$(BENCHES)); do $(BIN)/python benchmarks/$$name.py; done
