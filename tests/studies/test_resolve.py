@@ -9,8 +9,8 @@ import pytest
 from adasearch.environment import versions
 from adasearch.errors import InputError
 from adasearch.records import StudyRecord
-from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.device import on_device
+from adasearch.studies.request import Request, ResolvedStudy
 from adasearch.studies.resolve import resolve
 from adasearch.studies.wanted import nothing_stored
 from tests.rows import START
