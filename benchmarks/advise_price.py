@@ -123,7 +123,7 @@ def parser() -> ArgumentParser:
     found.add_argument("--dataset", default="digits", help="of images, as of adasearch search")
     found.add_argument("--image-size", type=positive)
     found.add_argument("--subset", type=positive, help="training images")
-    found.add_argument("--sequences", type=positive, default=3200, help="of 64 bytes, once, for the gpt")
+    found.add_argument("--sequences", type=positive, default=3200, help="of 32 bytes, once, for the gpt")
     found.add_argument("--epochs", type=float, default=8.0, help="of all but the gpt")
     found.add_argument("--intervals", type=positive, default=32, help="of a training")
     found.add_argument("--scheduler", default="deba", help="of today's way")

@@ -58,7 +58,7 @@ def problems(chosen: Namespace) -> list[Problem]:
     """Return the problems: those that were named, or all."""
     sized = {} if chosen.image_size is None else {"image_size": chosen.image_size}
     images = {"data": chosen.dataset, "subset": chosen.subset, **sized}
-    text = {"data": "python_source", "sequence_length": 64, "subset": chosen.sequences}
+    text = {"data": "python_source", "sequence_length": 32, "subset": chosen.sequences, "largest": 128}
     own = {"train": "segmentation:train", "train_space": str(EXAMPLES / "segmentation.yaml")}
     whats = {
         **{name: {"network": name, **images} for name in NETWORKS},

@@ -181,9 +181,10 @@ class _Advice:
         study = self._study(BASELINE)
         assert study is not None
         store = Store(self._results)
-        path = self._measured(steady) or (best_path(speed.curve, noise) if noise else [])
+        measured = self._measured(steady)
+        path, noise = (measured, measured) if measured else (best_path(speed.curve, noise), noise)
         history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
-        fields = derived_fields(reference, study, path, history)
+        fields = derived_fields(reference, study, path, noise, history)
         deba = fields.pop("deba", None)
         faster = self._tried(fields, reference)
         ramp = self._study("ramp")
@@ -260,8 +261,7 @@ class _Advice:
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:
         runtime = replace(self._runtime, trials=trials)
-        quiet = Console(quiet=True)
-        console = self._console if self._console.is_terminal else quiet
+        console = self._console if self._console.is_terminal else Console(quiet=True)
         if not search(request, runtime, results=self._results, console=console, points=points):
             raise KeyboardInterrupt
         self._say(f"{', '.join(request.schedulers)} trained; {self._spent():.1f} trainings spent so far")

@@ -1,6 +1,7 @@
 """The schedules that ``adasearch advise`` derives from what profiles say, as fields of schedulers."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from adasearch.analysis.deba_fit import deba_along
 from adasearch.records import Limits, Signals, StudyRecord, TrialRecord, Value
@@ -9,9 +10,15 @@ from adasearch.schedulers.points import Point, points_text
 
 __all__ = ["derived_fields", "scaled_path", "sizes_along"]
 
+N = TypeVar("N", int, float)
+
 
 def derived_fields(
-    reference: TrialRecord, study: StudyRecord, path: Sequence[int], history: Sequence[Signals]
+    reference: TrialRecord,
+    study: StudyRecord,
+    path: Sequence[int],
+    noise: Sequence[float],
+    history: Sequence[Signals],
 ) -> dict[str, dict[str, Value]]:
     """Return the fields of each schedule that is worth a training, by scheduler.
 
@@ -23,10 +30,12 @@ def derived_fields(
         reference: the tuned constant trial, whose size is the schedules' mean or first.
         study: its study.
         path: sizes that are best in equal parts of a run; empty where that is not known.
+        noise: the noise scale of each part.
         history: of the profile's run at a fixed batch.
     """
     size = int(reference.params["train/batch_size"])
-    points = scaled_path(path, size, study.limits, study.budget) if path else []
+    profiled = history[0].batch_size if history else size
+    points = scaled_path(path, noise, profiled, size, study.limits, study.budget) if path else []
     tail: dict[str, dict[str, Value]] = {} if study.task == "own" else {"lr_tail": {"mean_batch_size": size}}
     if not points:
         return tail
@@ -55,24 +64,46 @@ def sizes_along(points: Sequence[Point], first: int, ends: Sequence[int]) -> lis
     return sizes
 
 
-def scaled_path(sizes: Sequence[int], mean: int, limits: Limits, budget: int) -> list[Point]:
-    """Return a path of sizes over equal parts of a run as points of a ramp, smoothed, with this mean size.
+def scaled_path(
+    sizes: Sequence[int], noise: Sequence[float], profiled: int, constant: int, limits: Limits, budget: int
+) -> list[Point]:
+    """Return a path of sizes as points of a ramp that gets as far as a constant batch, in fewer steps.
 
+    By McCandlish's model a part of the profile's run made progress in proportion to ``1 / (profiled + N)``,
+    and takes as many examples as ``B + N`` times that at a size B. The path is scaled so that it takes as
+    many examples as the constant batch to the same progress, and each part begins where it is due by them.
     A running median of three takes out what one part's estimate of the noise gets wrong. Empty where that
     leaves one size.
 
+    Args:
+        sizes: best in equal parts of the profile's run, up to a factor.
+        noise: N, the noise scale of each part, in examples.
+        profiled: batch size of the profile's run.
+        constant: the constant batch.
+        limits: of the sizes.
+        budget: examples of the ramp's run.
+
     >>> limits = Limits(smallest=8, largest=256)
-    >>> [str(point) for point in scaled_path([32, 32, 64, 64], 48, limits, 4000)]
-    ['32@0', '64@2000']
+    >>> [str(point) for point in scaled_path([32, 32, 64, 64], [0.0] * 4, 8, 48, limits, 4000)]
+    ['32@0', '64@1333']
     """
-    smooth = [
-        sorted(sizes[max(0, k - 1) : k + 2])[len(sizes[max(0, k - 1) : k + 2]) // 2]
-        for k in range(len(sizes))
-    ]
-    factor = mean * len(smooth) / sum(smooth)
+    sizes, noise = _smooth(sizes), _smooth(noise)
+    progress = [1 / (profiled + scale) for scale in noise]
+    factor = constant * sum(progress) / sum(p * size for p, size in zip(progress, sizes, strict=True))
+    spans = [p * (factor * size + scale) for p, size, scale in zip(progress, sizes, noise, strict=True)]
     points: list[Point] = []
-    for part, size in enumerate(smooth):
+    for part, size in enumerate(sizes):
         taken = nearest(size * factor, limits)
         if not points or points[-1].batch_size != taken:
-            points.append(Point(budget * part // len(smooth), taken))
+            points.append(Point(round(budget * sum(spans[:part]) / sum(spans)), taken))
     return points if len(points) > 1 else []
+
+
+def _smooth(values: Sequence[N]) -> list[N]:
+    """Return the running median of three; of the two at an end the greater.
+
+    >>> _smooth([1, 9, 2, 3, 4])
+    [9, 2, 3, 3, 4]
+    """
+    near = [sorted(values[max(0, k - 1) : k + 2]) for k in range(len(values))]
+    return [each[len(each) // 2] for each in near]

@@ -54,7 +54,21 @@ def test_what_the_best_path_saves_is_that_of_a_table_by_hand() -> None:
 
 def test_noise_that_stands_still_leaves_no_path() -> None:
     assert path_saves(FLAT, [250.0] * 10) == 0.0
-    assert scaled_path([500] * 10, 500, Limits(smallest=16, largest=1024), 1000) == []
+    assert scaled_path([500] * 10, [250.0] * 10, 32, 500, Limits(smallest=16, largest=1024), 1000) == []
+
+
+def test_a_ramp_along_the_path_gets_as_far_as_the_constant_batch_in_fewer_steps_by_the_model() -> None:
+    sizes, noise = [100] * 5 + [1000] * 5, [10.0] * 5 + [1000.0] * 5
+    early, late = scaled_path(sizes, noise, 10, 200, Limits(smallest=16, largest=4096), 10_000)
+    # progress of the halves at the profile's 10 is 1/20 and 1/1010, and the factor so
+    # 200 (1/20 + 1/1010) / (100/20 + 1000/1010) = 1.7025
+    assert (early.batch_size, late.batch_size) == (170, 1702)
+    assert late.mark == 7711  # 180.2 / 20 = 9.012 of 9.012 + 2702.5 / 1010
+    constant = 10_000 * (210 / 20) / (210 / 20 + 1200 / 1010)  # examples of its first half of progress
+    progress = constant / 210 + (10_000 - constant) / 1200
+    assert late.mark / 180 + (10_000 - late.mark) / 2702 == pytest.approx(progress, rel=0.01)
+    steps = late.mark / early.batch_size + (10_000 - late.mark) / late.batch_size
+    assert steps == pytest.approx(46.7, abs=0.1)  # of 50
 
 
 def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_rule() -> None:
@@ -63,9 +77,10 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
         row(k, examples=80 * (k + 1), mean_norm=1.0 + 0.1 * (k % 3), mean_variance=1.0 + 0.2 * (k % 5))
         for k in range(20)
     ]
-    found = derived_fields(reference, STUDY, [16, 16, 32, 64, 64], history)
+    noise = [64.0, 64.0, 256.0, 1024.0, 1024.0]
+    found = derived_fields(reference, STUDY, [16, 16, 32, 64, 64], noise, history)
     assert found["lr_tail"] == {"mean_batch_size": 32}
-    assert found["ramp"] == {"points": "16@0, 27@640, 53@960", "coupling": "sqrt"}
+    assert found["ramp"] == {"points": "24@0, 47@585, 95@922", "coupling": "sqrt"}
     assert (found["deba"]["gradient"], found["deba"]["coupling"]) == ("mean_gradient", "sqrt")
     for name, fields in found.items():
         make_scheduler(name, fields)
@@ -74,11 +89,11 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
     for study in resolve(request, nothing_stored, lambda _: None, no_progress):  # a search takes them so
         fields = {f"scheduler/{name}": each for name, each in found[study.record.scheduler].items()}
         assert fields.items() <= study.scheduler_space.fixed().items()
-    assert list(derived_fields(reference, STUDY, [32] * 5, history)) == ["lr_tail"]
+    assert list(derived_fields(reference, STUDY, [32] * 5, noise, history)) == ["lr_tail"]
     own = replace(STUDY, task="own")  # whose learning rate is its own affair
-    assert list(derived_fields(reference, own, [16, 16, 32, 64, 64], history)) == ["ramp", "deba"]
-    assert derived_fields(reference, own, [32] * 5, history) == {}
-    assert list(derived_fields(reference, STUDY, [], [])) == ["lr_tail"]
+    assert list(derived_fields(reference, own, [16, 16, 32, 64, 64], noise, history)) == ["ramp", "deba"]
+    assert derived_fields(reference, own, [32] * 5, noise, history) == {}
+    assert list(derived_fields(reference, STUDY, [], [], [])) == ["lr_tail"]
 
 
 @pytest.mark.parametrize(
