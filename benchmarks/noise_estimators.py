@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from adasearch.data.load import load_dataset
 from adasearch.data.spec import DataSpec
-from adasearch.data.splits import Dataset
+from adasearch.data.splits import Dataset, Split
 from adasearch.io.tables import Column, fraction, times
 from adasearch.networks.registry import build_model
 from common import Row, keep, parser_of
@@ -66,6 +66,7 @@ class Training:
         data = load_dataset(DataSpec(source="digits")).to(torch.device("cpu"))
         assert isinstance(data, Dataset)
         split, shape = data.train, (1, -1, 1, 1)
+        assert isinstance(split, Split)
         self._images = (split.images.float() / 255 - data.mean.view(shape)) / data.std.view(shape)
         self._labels = split.labels
         torch.manual_seed(0)
