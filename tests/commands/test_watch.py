@@ -180,6 +180,9 @@ def test_ctrl_c_ends_it_with_130(store: Store) -> None:
         first = process.stdout.readline()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()  # else a failure would wait for it
     assert first.startswith(f"{STUDY.study}: 1 interrupted, 2 complete")
     assert (process.returncode, err.strip()) == (130, "adasearch: interrupted")
