@@ -486,7 +486,7 @@ def test_early_points_come_right_after_the_first_ones_and_once() -> None:
 
 
 def test_points_that_were_given_lie_in_the_spaces_so_that_a_search_goes_on_from_them() -> None:
-    given = [
+    given: list[Params] = [
         {},
         {"train/batch_size": 300, "train/lr": 0.9},
         {"train/batch_size": 48, "train/optimizer": "adamw"},
