@@ -33,8 +33,8 @@ class IntervalMeter:
 
     A step whose update was skipped (gradients overflowed behind a scaler of the loss), or of whose batch a
     part was left out, gives no signal, and the next is measured in its place (of the noise, the next one that
-    is in parts). Its loss and its examples count: they were seen. So does, in a loop that is resumable, one that left none of the parameters a
-    gradient.
+    is in parts). Its loss and its examples count: they were seen. So does, in a loop that is resumable, one
+    that left none of the parameters a gradient.
 
     Sums stay on the device, and are reduced over processes and cross to the host once per interval. In a
     loop that may be cut between any two steps they cannot: there what a step gave is on the host, and equal
