@@ -117,8 +117,8 @@ class Drawings:
             self._claimed = True
         if not self._claimed and item is nothing and isinstance(loader, Iterator):
             raise RuntimeError(
-                "the loader does not draw from controller.sampler: an iterator is gone over once only, so give "
-                "what it is of"
+                "the loader does not draw from controller.sampler: an iterator is gone over once only, so "
+                "give what it is of"
             )
         if not self._claimed:
             raise RuntimeError("the loader does not draw from controller.sampler: give it batch_sampler=")
