@@ -116,7 +116,10 @@ class Drawings:
             self._go_on_with(drew)  # an iterator that was begun before, as enumerate(loader) does
             self._claimed = True
         if not self._claimed and item is nothing and isinstance(loader, Iterator):
-            raise RuntimeError("the loader is an iterator that was gone over already: give the loader itself")
+            raise RuntimeError(
+                "the loader does not draw from controller.sampler: an iterator is gone over once only, so "
+                "give what it is of"
+            )
         if not self._claimed:
             raise RuntimeError("the loader does not draw from controller.sampler: give it batch_sampler=")
         mine, begun = self.live, self._begun

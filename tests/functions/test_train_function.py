@@ -220,7 +220,7 @@ def test_search_stops_a_trial_within_an_interval(tmp_path: Path) -> None:
         ("leaves_out_parts", "none of the last 50 batches was used whole"),
         ("overflows", "gradients overflow (is the loss finite?)"),
         ("enumerates", "an iterator (enumerate) ends with the first: give it the loader"),
-        ("gone_over_once", "the loader is an iterator that was gone over already"),
+        ("gone_over_once", "the loader does not draw from controller.sampler: an iterator is gone over once"),
         ("missing", "training function 'tests.own_loops:missing' cannot be imported"),
         ("NUMBER", "must be a function of a trial but is int"),
     ],
