@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -197,7 +198,14 @@ def test_bad_input_is_refused_in_one_line(shell: Shell, arguments: list[str], sa
     assert shell.profiles.critical() == []
 
 
+@pytest.fixture
+def own_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers import the networks of the tests, which are not installed and not in the current folder."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
 @pytest.mark.ray
+@pytest.mark.usefixtures("own_nets")
 def test_branches_side_by_side_give_the_same_curve(shell: Shell) -> None:
     """Bit for bit, from the beginning and where one process was cut."""
     whole = shell(*BRANCHED, "--results", "whole")
@@ -225,6 +233,7 @@ def known(trial: TrialRecord) -> tuple[object, ...]:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("own_nets")
 @pytest.mark.parametrize("slots", [(1, 2), (2, 1)], ids=["one, then two", "two, then one"])
 def test_what_was_cut_goes_on_side_by_side_and_the_other_way_round(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, slots: tuple[int, int]
