@@ -104,7 +104,10 @@ def train_function(
 
 @contextmanager
 def _warnings_told(say: Say) -> Iterator[None]:
-    """Tell what a controller warns of: on a worker nobody would see it."""
+    """Tell what a controller warns of: on a worker nobody would see it.
+
+    Python says what a line warns of once in a process, and a worker trains one trial after another.
+    """
     former = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **given: Any) -> None:
@@ -113,11 +116,10 @@ def _warnings_told(say: Say) -> Iterator[None]:
         else:
             former(message, category, *place, **given)
 
-    warnings.showwarning = show
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LoopWarning)
+        warnings.showwarning = show
         yield
-    finally:
-        warnings.showwarning = former
 
 
 def call(function: Callable[[Trial], object], run: FunctionRun) -> None:

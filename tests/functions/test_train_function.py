@@ -189,6 +189,18 @@ def test_what_a_function_does_beside_its_controller_is_told(
     assert not recwarn.list
 
 
+@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+def test_each_trial_of_a_process_is_told_what_its_function_does(tmp_path: Path) -> None:
+    told = []
+    for number in range(2):
+        said: list[str] = []
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run(task_of("drops_updates", folder), say=said.append)
+        told.append(said)
+    assert told[0] == told[1] != []
+
+
 def test_search_stops_a_trial_within_an_interval(tmp_path: Path) -> None:
     asked = iter([False] * 5 + [True] * 100)
     outcome = train_function(

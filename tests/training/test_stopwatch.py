@@ -48,6 +48,15 @@ def test_section_that_raises_is_charged_too(clock: HandClock) -> None:
     assert watch.read() == {"train": 3.0}
 
 
+def test_another_clock_counts_in_its_place() -> None:
+    other = HandClock()
+    watch = Stopwatch(torch.device("cpu"))
+    watch.clock = other
+    with watch.section("train"):
+        other.now += 3
+    assert watch.read() == {"train": 3.0}
+
+
 def test_the_real_clock_runs() -> None:
     watch = Stopwatch(torch.device("cpu"))
     with watch.section("train"):
