@@ -1,4 +1,4 @@
-"""The errors that a person can act on; everything else is a bug and keeps its traceback."""
+"""The errors and warnings that a person can act on; everything else is a bug and keeps its traceback."""
 
 import difflib
 import sysconfig
@@ -12,6 +12,7 @@ __all__ = [
     "AdasearchError",
     "InputError",
     "Interrupted",
+    "LoopWarning",
     "StoreError",
     "ended_by",
     "few",
@@ -34,6 +35,13 @@ TRACEBACK = "; traceback: "
 """What a failed trial's error says between what ended it and where its traceback lies within the results."""
 
 MOST_KNOWN = 30  # names that an error lists
+
+
+class LoopWarning(UserWarning):
+    """What a loop of one's own does beside its controller, or what cannot be meant.
+
+    A search tells it of a trial.
+    """
 
 
 class AdasearchError(Exception):

@@ -27,7 +27,7 @@ settings.load_profile("adasearch")
 def _outside_stays_untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Send caches to a temporary folder, and leave the other cores to whoever else uses them."""
     torch.set_num_threads(1)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a script's background; commands would inherit it
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

@@ -176,7 +176,7 @@ def test_running_search_shows_tokens(terminal: bool) -> None:
         display.ended(replace(trial, status="complete", val_error=2.5, adaptations=1, final_batch_size=48))
     assert "batch (tokens)" in out.getvalue()
     assert "6,144" in out.getvalue()
-    assert "1 changes to batch 6,144 tokens" in out.getvalue()
+    assert "1 change to batch 6,144 tokens" in out.getvalue()
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from adasearch.analysis.compare_notes import notes, units
 from adasearch.analysis.confirmed import flat_row
 from adasearch.analysis.confirmed_tables import (
     confirmed_tables,
@@ -12,14 +13,13 @@ from adasearch.analysis.confirmed_tables import (
     with_unit,
     with_word,
 )
-from adasearch.analysis.enough import MAX_ERROR, MIN_TRIALS
 from adasearch.analysis.failures import failures
 from adasearch.analysis.gather import EVERYTHING, Gathered, Scope, gather, mark
 from adasearch.analysis.search_table import SearchRow, settings_rows
 from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.io.tables import Column, fraction, number, render, times
 from adasearch.io.text import wrapped
-from adasearch.objective import headed, is_fraction
+from adasearch.objective import headed
 from adasearch.profiles.quantiles import QUANTILE
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.fixed_fields import fixed_elsewhere
@@ -28,11 +28,9 @@ from adasearch.store.store import Store
 __all__ = [
     "SEARCH_COLUMNS",
     "compare",
-    "notes",
     "search_cells",
     "search_columns",
     "settings_columns",
-    "settings_note",
     "unfinished",
 ]
 
@@ -56,10 +54,6 @@ SEARCH_COLUMNS = [
 ]
 
 
-OWN_NOTE = (
-    "the standard error of a training function's objective is what its evaluate returns as NAME_se; without "
-    "that only the best constant trial is the reference"
-)
 OF_TEXT = ("sequence_length", "bits_per_byte")
 """What rows for machines have where one is of a language model."""
 
@@ -110,10 +104,14 @@ def compare(
             *(wrapped(line, width) for line in found.parted),
             *_failed(found, store.name),
             "",
-            render(settings, columns, form, title=f"Settings of these trials{marked}", width=width),
+            *(
+                [render(settings, columns, form, title=f"Settings of these trials{marked}", width=width)]
+                if len(columns) > 2  # the study's names
+                else []
+            ),
             *(wrapped(line, width) for line in _fixed(found.chosen, settings)),
             *(wrapped(line, width) for line in _agreement(settings, [column.key for column in columns[2:]])),
-            *(wrapped(line, width) for line in _units(found.chosen)),
+            *(wrapped(line, width) for line in units(found.chosen)),
             "",
         ]
     )
@@ -239,24 +237,6 @@ def _agree(values: Iterable[object]) -> bool:
     return len(set(found)) == 1
 
 
-def notes(studies: Sequence[StudyRecord]) -> list[str]:
-    """Return what the columns of the search table mean."""
-    clocks = " and ".join(sorted({_clock(study) for study in studies}))
-    fractions = any(is_fraction(study.objective) for study in studies)
-    doubt = f", or no error is below {MAX_ERROR:.0%}" if fractions else ""
-    text = any(study.sequence_length is not None for study in studies)
-    return [
-        *(["loss: mean cross entropy on the validation split in nats per token"] if text else []),
-        f"seconds: training time of one trial by the {clocks} clock; speed-up and time saved: against the "
-        "reference, the fastest constant trial within one standard error of the best; vs default: against "
-        "the untuned default constant; a dash: its error lies above that bound, so that times do not "
-        "compare, or it made no change of batch size, so that it is a constant run of other settings",
-        *([OWN_NOTE] if any(study.task == "own" for study in studies) else []),
-        "complete: trials chosen from; acted: those that changed the batch size; too few to say: fewer than "
-        f"{MIN_TRIALS} trials of it or of the constant batch ended{doubt}",
-    ]
-
-
 def unfinished(rows: Sequence[SearchRow]) -> list[str]:
     """Return a line for each study that is not whole."""
     lines = []
@@ -275,29 +255,3 @@ def _failed(found: Gathered, results: str) -> list[str]:
     chosen = {study.study for study in found.chosen}
     own = [trial for trial in found.trials if trial.study in chosen]
     return [f"failed: {each}" for each in failures(own, results)]
-
-
-def _clock(study: StudyRecord) -> str:
-    return f"modelled ({study.device_profile})" if study.clock == "modelled" else study.clock
-
-
-def settings_note(studies: Sequence[StudyRecord]) -> str | None:
-    """Return what the settings of language models count; None where there are none."""
-    lengths = sorted({study.sequence_length for study in studies if study.sequence_length is not None})
-    if not lengths:
-        return None
-    known = " or ".join(map(str, lengths))
-    return f"settings count sequences, as flags do, of {known} tokens; other tables count tokens"
-
-
-def _units(studies: Sequence[StudyRecord]) -> list[str]:
-    note = settings_note(studies)
-    said = [] if note is None else [note]
-    if any(study.scheduler == "deba" for study in studies):
-        spans = sorted({round(study.interval / study.train_examples, 3) for study in studies})
-        epochs = ", ".join(f"{span:g}" for span in spans)
-        said.append(
-            f"window and cooldown count intervals (here of {epochs} epochs); in the DEBA paper they count "
-            "epochs"
-        )
-    return said

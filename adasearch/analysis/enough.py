@@ -5,6 +5,8 @@ One number each, with its reason; the command line shows them in its help.
 
 from collections.abc import Iterable
 
+from adasearch.io.text import counted
+
 __all__ = ["MAX_ERROR", "MIN_PAIRS", "MIN_TRIALS", "hardly_learnt", "seeds_note", "trials_note"]
 
 MIN_TRIALS = 6
@@ -42,7 +44,7 @@ def trials_note(trials: int) -> str | None:
     if trials >= MIN_TRIALS:
         return None
     return (
-        f"{trials} trials per study will be too few to say whether anything is gained; "
+        f"{counted(trials, 'trial')} per study will be too few to say whether anything is gained; "
         f"that takes at least {MIN_TRIALS} (--trials)"
     )
 

@@ -90,6 +90,10 @@ def advise(
         raise InputError("give --architecture NAME (see 'list architectures') or --train MODULE:FUNCTION")
     if request.schedulers:
         raise InputError("advise derives its schedules itself; 'search --scheduler' searches one of yours")
+    if request.spaces:
+        raise InputError(
+            f"advise derives its schedules itself, and searches no --space but got {request.spaces[0]}"
+        )
     if not 4 <= seeds <= 1000:
         raise InputError(f"--seeds must lie in 4 to 1000 but got {seeds}")
     request = replace(request, study=PREFIX if request.study is None else request.study)

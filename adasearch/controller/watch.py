@@ -5,7 +5,6 @@ import warnings
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from weakref import ReferenceType, WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,9 +12,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from adasearch.controller.loss_graph import terms_of
 from adasearch.controller.micro_batch import MicroBatch
-from adasearch.errors import InputError
+from adasearch.controller.optimizer_steps import OptimizerSteps
+from adasearch.errors import InputError, LoopWarning
 
-__all__ = ["LoopWarning", "Watch", "check_optimizer"]
+__all__ = ["Watch", "check_optimizer"]
 
 MOST_UNUSED = 20  # items that a loop may pass over before its first step
 MOST_DROPPED = 8  # updates that were due and not made, before it is told from a choice
@@ -24,10 +24,6 @@ MOST_UNMEASURED = 3  # intervals in a row without the noise; one may be of batch
 FEWEST_MOVES = 3  # updates in a row at another learning rate each
 MOST_PARTS = 8  # of a batch that are looked at, for which the device is waited for
 LOOKED_AT = frozenset({1, 2, 3, *(2**n for n in range(2, 40))})  # batches
-
-
-class LoopWarning(UserWarning):
-    """What a loop does beside its controller, or what cannot be meant; a search tells it of a trial."""
 
 
 def check_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
@@ -58,7 +54,7 @@ class Watch:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._said: set[str] = set()
-        self._steps = _Steps()
+        self._steps = OptimizerSteps()
         inner = getattr(optimizer, "optimizer", optimizer)  # of accelerate's wrapper
         try:
             handles = [
@@ -236,63 +232,6 @@ class Watch:
             self.say(
                 "the learning rate was changed between two parts of a batch: step its schedule where "
                 "controller.step(loss) is true, or use controller.curve()"
-            )
-
-
-class _Steps:
-    """Counts an optimiser's steps; leads to nothing, so that the optimiser holds no controller.
-
-    A step is the controller's if it begins or ends in an update of the controller's, or has one within, in
-    its closure: frameworks go backward there.
-    """
-
-    def __init__(self) -> None:
-        self.made = 0
-        self.updates = 0  # that the controller began
-        self.ours = False
-        self._known: int | None = None  # of these when the step began, None if it began in one
-        self.said = False
-        self.in_loop = False
-        self.own: ReferenceType[object] | None = None
-        self.others: set[int] = set()  # parameters that other optimisers update, by id
-        self._known_others: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
-
-    def __enter__(self) -> None:
-        self.in_loop = True
-
-    def __exit__(self, *_: object) -> None:
-        self.in_loop = False
-
-    def note_begin(self, *_: object) -> None:
-        self._known = None if self.ours else self.updates
-
-    def note_end(self, *_: object) -> None:
-        self.made += 1
-        if self._known == self.updates:
-            self._say_beside("optimizer.step() is")
-
-    def note_other(self, optimizer: Optimizer, *_: object) -> None:
-        """Note a step of any optimiser of the program."""
-        own = None if self.own is None else self.own()
-        if own is None or optimizer is own or self.ours or not self.in_loop:
-            return
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        if self._known_others.get(optimizer) == len(parameters):
-            return
-        self._known_others[optimizer] = len(parameters)
-        self.others.update(map(id, parameters))
-        groups = getattr(own, "param_groups", ())
-        if not self.others.isdisjoint(id(p) for group in groups for p in group["params"]):
-            self._say_beside(f"step() of another {type(optimizer).__name__} with the same parameters is")
-
-    def _say_beside(self, what: str) -> None:
-        if not self.said:
-            self.said = True
-            warnings.warn(
-                f"{what} called beside the controller, whose step() or update() does it: such an update is "
-                "not counted, measured or coupled",
-                LoopWarning,
-                stacklevel=4,
             )
 
 

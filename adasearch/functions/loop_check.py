@@ -4,8 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 from adasearch.controller.controller import BatchSizeController
-from adasearch.controller.watch import LoopWarning
-from adasearch.errors import InputError
+from adasearch.errors import InputError, LoopWarning
 from adasearch.training.task import FunctionTask
 
 __all__ = ["LoopCheck"]

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from adasearch.callbacks import Say, say_nothing
-from adasearch.controller.watch import LoopWarning
-from adasearch.errors import InputError
+from adasearch.errors import InputError, LoopWarning
 from adasearch.functions.function_run import FunctionRun
 from adasearch.functions.saved import SavedStates
 from adasearch.functions.source import digest_of, function_of

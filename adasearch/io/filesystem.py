@@ -1,6 +1,6 @@
 """Files on a local disk or an object store, written so that a reader sees all of one or nothing.
 
-What an object store fails to answer is asked again, less and less often, for a minute.
+What an object store fails to answer is asked again (:mod:`adasearch.io.patience`).
 """
 
 import os
@@ -8,12 +8,11 @@ import re
 import secrets
 import socket
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psutil
@@ -21,10 +20,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from adasearch.errors import InputError, StoreError
+from adasearch.io.patience import RETRY_SECONDS, again, said
 from adasearch.io.text import redacted
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
 
 __all__ = [
     "below",
@@ -42,17 +39,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 60.0  # for which an object store is asked again
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0  # without a byte
 WRITE_SECONDS = RETRY_SECONDS + CONNECT_SECONDS + REQUEST_SECONDS  # from its first try to its last answer
 S3_OPTIONS = ("endpoint_override", "region", "scheme")
-LONGEST_WAIT_SECONDS = 8.0  # between two tries
 ABANDONED_SECONDS = 3600.0  # nobody writes one file for so long
 DRAFT = re.compile(r"\.draft\.(.+)\.(\d+)\.[0-9a-f]{8}")  # of a host and a process
-FINAL = re.compile(
-    "ACCESS_DENIED|NO_SUCH_BUCKET|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|EXPIRED_TOKEN"
-)
 
 
 def locate(place: str, what: str = "results") -> tuple[pafs.FileSystem, str]:
@@ -85,7 +77,7 @@ def _s3(place: str) -> tuple[pafs.FileSystem, str]:
     if unknown := sorted(options.keys() - S3_OPTIONS):
         raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(S3_OPTIONS)}")
     if not options.keys() & {"region", "endpoint_override"}:
-        options["region"] = _again(lambda: pafs.resolve_s3_region(parts.netloc))
+        options["region"] = again(lambda: pafs.resolve_s3_region(parts.netloc))
     files = pafs.S3FileSystem(
         connect_timeout=CONNECT_SECONDS,
         request_timeout=REQUEST_SECONDS,
@@ -264,40 +256,8 @@ def dead_drafts(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _patiently(files: pafs.FileSystem, work: Callable[[], T]) -> T:
     """Do something that may be done twice; on an object store again and again while it fails in passing."""
-    return work() if is_local(files) else _again(work)
-
-
-def _again(work: Callable[[], T]) -> T:
-    # No local disk needs it.
-    from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
-
-    again = Retrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_before_delay(RETRY_SECONDS),
-        wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS),
-        before_sleep=_say_once,
-        reraise=True,
-    )
-    return again(work)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Tell whether an error may pass: neither a file that is not there nor access that is refused."""
-    final = FileNotFoundError | IsADirectoryError | NotADirectoryError | PermissionError
-    return isinstance(error, OSError) and not isinstance(error, final) and not FINAL.search(str(error))
-
-
-def _say_once(state: "RetryCallState") -> None:
-    if state.attempt_number == 1 and state.outcome is not None:
-        what = f"the object store fails ({_reason(state.outcome.exception())})"
-        print(f"adasearch: {what}; trying again for {RETRY_SECONDS:g} s", file=sys.stderr)  # noqa: T201
+    return work() if is_local(files) else again(work)
 
 
 def _failed(files: pafs.FileSystem, verb: str, path: str, error: OSError) -> StoreError:
-    tried = f" (tried for {RETRY_SECONDS:g} s)" if not is_local(files) and _may_pass(error) else ""
-    return StoreError(f"cannot {verb} {path}: {_reason(error)}{tried}")
-
-
-def _reason(error: BaseException | None) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.errno is not None else None
-    return " ".join((text or str(error)).split())
+    return StoreError(f"cannot {verb} {path}: {said(error, asked_again=not is_local(files))}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adasearch import callbacks, counts
-from adasearch.io.text import printable
+from adasearch.io.text import counted, printable
 from adasearch.objective import brief, headed, named
 from adasearch.records import IntervalRecord, TrialRecord
 
@@ -220,7 +220,7 @@ def _line(trial: TrialRecord, sequence_length: int | None) -> str:
         parts.append(f"{trial.train_seconds:.1f} s")
     if trial.adaptations and trial.final_batch_size is not None:
         last = counts.told(trial.final_batch_size, sequence_length)
-        parts.append(f"{trial.adaptations} changes to batch {last}")
+        parts.append(f"{counted(trial.adaptations, 'change')} to batch {last}")
     return ", ".join(parts)
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from adasearch.analysis.batch_by_runs import FIT_NOTE
 from adasearch.analysis.ceiling_table import CEILING_COLUMNS, ceiling_rows
 from adasearch.analysis.ceilings import MODEL_NOTE
-from adasearch.analysis.compare import notes, search_cells, search_columns, settings_columns, settings_note
+from adasearch.analysis.compare import search_cells, search_columns, settings_columns
+from adasearch.analysis.compare_notes import notes, settings_note
 from adasearch.analysis.confirmed_tables import confirmed_notes, confirmed_parts, with_word
 from adasearch.analysis.gather import Gathered
 from adasearch.analysis.search_table import SearchRow, describe, settings_rows

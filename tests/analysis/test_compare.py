@@ -49,6 +49,13 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+def test_trials_without_settings_have_no_table_of_them(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "results"))
+    store.write_study(CONSTANT)
+    store.write_trial(trial_of(CONSTANT, 0, val_error=0.1, seconds=50))
+    assert "Settings" not in compare(store)
+
+
 def test_text_has_the_table_the_settings_and_what_is_missing(store: Store) -> None:
     text = compare(store)
     lines = {tuple(line.split()) for line in text.splitlines()}

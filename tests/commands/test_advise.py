@@ -101,6 +101,7 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
     [
         ({"architectures": ()}, 12, "give --architecture"),
         ({"schedulers": ("deba",)}, 12, "derives its schedules itself"),
+        ({"space": ("deba_short",)}, 12, "searches no --space but got deba_short"),
         ({"budget": "2ex"}, 12, "give --epochs or --budget, not both"),
         ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from adasearch.analysis.compare import compare
 from adasearch.analysis.gather import Scope
 from adasearch.callbacks import no_progress
-from adasearch.commands._search import accept_beside
+from adasearch.commands._claim import accept_beside
 from adasearch.records import StudyRecord
 from adasearch.report import report
 from adasearch.store import Store

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from adasearch import BatchSizeController, Limits
 from adasearch.controller.halves import Halves
-from adasearch.controller.watch import LoopWarning
+from adasearch.errors import LoopWarning
 from adasearch.records import Decision, Signals
 from adasearch.schedulers.base import LR_SCHEDULES, change
 from adasearch.signal_sets import NOISE

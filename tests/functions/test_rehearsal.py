@@ -63,7 +63,7 @@ def test_several_workers_are_several_processes_and_tell_the_same() -> None:
         (wish("enumerates"), "an iterator (enumerate) ends with the first"),
     ],
 )
-@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+@pytest.mark.filterwarnings("default::adasearch.errors.LoopWarning")
 def test_what_fails_is_said_in_one_line(rehearsal: FunctionRehearsal, says: str) -> None:
     with pytest.raises(InputError) as caught:
         rehearse_function(rehearsal)

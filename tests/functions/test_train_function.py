@@ -176,7 +176,7 @@ def test_evaluation_that_leaves_gradients_off_is_put_right(tmp_path: Path) -> No
         ("plain", None),
     ],
 )
-@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+@pytest.mark.filterwarnings("default::adasearch.errors.LoopWarning")
 def test_what_a_function_does_beside_its_controller_is_told(
     tmp_path: Path, name: str, says: str | None, recwarn: pytest.WarningsRecorder
 ) -> None:
@@ -189,7 +189,7 @@ def test_what_a_function_does_beside_its_controller_is_told(
     assert not recwarn.list
 
 
-@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+@pytest.mark.filterwarnings("default::adasearch.errors.LoopWarning")
 def test_each_trial_of_a_process_is_told_what_its_function_does(tmp_path: Path) -> None:
     told = []
     for number in range(2):
@@ -237,7 +237,7 @@ def test_search_stops_a_trial_within_an_interval(tmp_path: Path) -> None:
         ("NUMBER", "must be a function of a trial but is int"),
     ],
 )
-@pytest.mark.filterwarnings("default::adasearch.controller.watch.LoopWarning")
+@pytest.mark.filterwarnings("default::adasearch.errors.LoopWarning")
 def test_what_a_function_does_wrong_is_said_in_one_line(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises((InputError, RuntimeError, ZeroDivisionError)) as caught:
         run(task_of(name, tmp_path))

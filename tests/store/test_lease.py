@@ -12,7 +12,7 @@ import pytest
 
 from adasearch.doctor.examine import examine
 from adasearch.errors import StoreError
-from adasearch.io import filesystem as files
+from adasearch.io import patience
 from adasearch.io.filesystem import locate
 from adasearch.store import Store, lease, lease_backends
 from adasearch.store.locks import StudyLocked
@@ -164,7 +164,7 @@ def test_lease_that_cannot_be_renewed_is_lost_when_it_runs_out(
     monkeypatch.setattr(lease_backends, "ATTEMPTS", 1)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
     monkeypatch.setattr(lease, "WRITE_SECONDS", 1.0)
-    monkeypatch.setattr(files, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.1)
     store = Store(s3.uri(s3.bucket(), bad_weather=True))
     with store.locks.hold("held"):
         s3.proxy.plan.extend(["busy"] * 2)

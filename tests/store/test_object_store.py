@@ -11,6 +11,7 @@ from adasearch.doctor.examine import examine
 from adasearch.doctor.repair import repair
 from adasearch.errors import InputError, StoreError
 from adasearch.io import filesystem as files
+from adasearch.io import patience
 from adasearch.io.filesystem import locate, read_whole, write_whole
 from adasearch.records import TrialRecord
 from adasearch.store import Store
@@ -35,8 +36,8 @@ def s3() -> Iterator[S3]:
 @pytest.fixture(autouse=True)
 def _weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin with fine weather, and with less patience than people have."""
-    monkeypatch.setattr(files, "RETRY_SECONDS", 4.0)
-    monkeypatch.setattr(files, "LONGEST_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 4.0)
+    monkeypatch.setattr(patience, "LONGEST_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(files, "REQUEST_SECONDS", 1.0)
     s3.proxy.calm()
     yield
@@ -186,7 +187,7 @@ def test_file_that_is_not_answered_for_is_no_damaged_file(
     s3: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To skip it would let a search run its trial once more."""
-    monkeypatch.setattr(files, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.3)
     store = Store(s3.uri(bucket, bad_weather=True))
     store.write_trial(TRIAL)
     files_, root = locate(s3.uri(bucket, bad_weather=True))
@@ -213,7 +214,7 @@ def test_what_cannot_pass_is_not_tried_again(s3: S3, bucket: str) -> None:
 def test_run_ends_clearly_with_the_store_and_goes_on_once_it_is_back(
     s3: S3, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.5)
     uri = s3.uri(bucket, bad_weather=True)
     command = [*TRAIN, "--checkpoint-every", "1", "--results", uri]
     writes = Store.write_intervals
