@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from adasearch.cli.main import cli
-from adasearch.tuning.cluster import Capacity, slots_for
+from adasearch.tuning.capacity import Capacity, slots_for
 
 DEPLOY = Path(__file__).parent.parent / "docs" / "deploy"
 SLURM = DEPLOY / "slurm.sh"

@@ -16,7 +16,7 @@ from adasearch.studies.retry import with_retried
 
 if TYPE_CHECKING:
     from adasearch.data.spec import DataSpec
-    from adasearch.tuning.cluster import Capacity
+    from adasearch.tuning.capacity import Capacity
     from adasearch.tuning.resources import WorkerGroupSettings
     from adasearch.tuning.trial_source import TrialPlan
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from adasearch.choices import Isolation
 from adasearch.runtime import Runtime
-from adasearch.tuning.cluster import POLL_SECONDS, Capacity, DoesNotFit, capacity_now, slots_for
+from adasearch.tuning.capacity import Capacity, DoesNotFit, slots_for
+from adasearch.tuning.cluster import POLL_SECONDS, capacity_now
 from adasearch.user_code import packed
 
 __all__ = ["WorkerGroupSettings", "worker_groups_for"]

@@ -9,7 +9,7 @@ import pytest
 
 from adasearch.cli.main import cli, main
 from adasearch.store import Store
-from adasearch.tuning.cluster import Capacity
+from adasearch.tuning.capacity import Capacity
 from adasearch.tuning.trial_source import TrialPlan, TrialSource
 
 COMMANDS = sorted(cli.commands)
