@@ -1,17 +1,24 @@
 """What estimates of the noise between examples are worth and cost, beside the noise of whole batches.
 
 An interval's noise is ``tr(Sigma) / B``: how far the gradient of a batch of B examples lies from the expected
-one, squared. What it is said to be beside:
+one, squared. What it is said to be by:
 
 * halves: a batch's two halves apart, some steps of an interval, evenly spaced. That is what adasearch does in
-  one process. Two passes take the place of one, and BatchNorm normalises each half by itself.
+  one process, with three of 32 steps. Two passes take the place of one, and BatchNorm normalises each half by
+  itself.
 * successive: batches one after the other, pairs of an interval that share none. No further pass; the weights
   move between the two, which is told as noise.
+* ratio: 16 successive pairs times what the halves of one step an interval were of them over the intervals so
+  far (double sampling: an average of either that forgets by 0.8 an interval).
 
 What it is: of each step two further batches that are drawn anew, at the same weights, BatchNorm's statistics
-as they were; they train nothing. "bias" is the median over intervals of an estimate over that, and
-"error" the factor by which it is off, of the root mean square of logarithms. "cost" is what it takes
-more processor time than the passes of the interval alone.
+as they were; they train nothing. "bias" is the median over intervals of an estimate over that, and "error"
+the factor by which it is off, of the root mean square of logarithms. "cost" is what it takes more processor
+time than the passes of the interval alone.
+
+The cosine is that of two halves of a batch, by all 32 steps. Halves tell it as it is, the others by
+``|G|^2 / (|G|^2 + 2 tr(Sigma) / B)``, with ``|G|^2`` the batches' mean squared norm less ``tr(Sigma) / B``;
+"cosine_error" is the root mean square of what it is off by.
 """
 
 import math
@@ -36,6 +43,10 @@ NETWORKS = ("mobilenet_v3_small", "resnet18", "vit_b_16")
 STEPS = 32  # of an interval
 WARM = 2  # intervals left out: at the start all falls steeply
 HALVES, SUCCESSIVE = (1, 3, 8, 32), (1, 3, 16)  # steps, and pairs, of an interval
+FORGET = 0.8  # of the ratio's averages, an interval
+
+Found = tuple[float, float]
+"""``tr(Sigma) / B`` and the cosine of halves."""
 
 
 @dataclass(slots=True)
@@ -44,6 +55,7 @@ class Interval:
 
     true: list[float] = field(default_factory=list)
     halves: list[float] = field(default_factory=list)
+    cosines: list[float] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
     pass_seconds: list[float] = field(default_factory=list)
     halves_seconds: list[float] = field(default_factory=list)
@@ -105,8 +117,9 @@ class Training:
             found.pass_seconds.append(time.process_time() - began)
             buffers = [each.clone() for each in self._network.buffers()]
             began, middle = time.process_time(), self._batch_size // 2
-            apart = self._gradient(rows[:middle]) - self._gradient(rows[middle:])
-            found.halves.append(apart.square().sum().item() / 4)
+            first, rest = self._gradient(rows[:middle]), self._gradient(rows[middle:])
+            found.halves.append((first - rest).square().sum().item() / 4)
+            found.cosines.append(nn.functional.cosine_similarity(first, rest, dim=0).item())
             found.halves_seconds.append(time.process_time() - began - found.pass_seconds[-1])
             apart = self._gradient(self._anew()) - self._gradient(self._anew())
             found.true.append(apart.square().sum().item() / 2)
@@ -118,20 +131,50 @@ class Training:
         return found
 
 
-def by_halves(count: int) -> Callable[[Interval], float]:
+def by_halves(count: int) -> Callable[[Interval], Found]:
     """Return what estimates from the halves of so many steps."""
-    return lambda found: statistics.fmean(found.halves[step] for step in evenly(count, STEPS))
+
+    def estimate(found: Interval) -> Found:
+        steps = evenly(count, STEPS)
+        return (
+            statistics.fmean(found.halves[each] for each in steps),
+            statistics.fmean(found.cosines[each] for each in steps),
+        )
+
+    return estimate
 
 
-def by_successive(count: int) -> Callable[[Interval], float]:
+def cosine_of(noise: float, found: Interval) -> float:
+    """Return the cosine of halves that follows from the noise and the batches' squared norms."""
+    square = statistics.fmean(each.square().sum().item() for each in found.gradients) - noise
+    return max(square, 0.0) / (max(square, 0.0) + 2 * noise)
+
+
+def by_successive(count: int) -> Callable[[Interval], Found]:
     """Return what estimates from so many pairs of batches one after the other."""
 
-    def estimate(found: Interval) -> float:
+    def estimate(found: Interval) -> Found:
         began = time.process_time()
         pairs = [2 * pair for pair in evenly(count, STEPS // 2)]
         apart = [(found.gradients[one] - found.gradients[one + 1]).square().sum().item() / 2 for one in pairs]
         found.successive_seconds.append((time.process_time() - began) / count)
-        return statistics.fmean(apart)
+        noise = statistics.fmean(apart)
+        return noise, cosine_of(noise, found)
+
+    return estimate
+
+
+def by_ratio(count: int) -> Callable[[Interval], Found]:
+    """Return what estimates from 16 successive pairs, set right by the halves of so many steps."""
+    halves, successive = by_halves(count), by_successive(16)
+    sums = [0.0, 0.0]
+
+    def estimate(found: Interval) -> Found:
+        cheap = successive(found)[0]
+        for place, value in enumerate((halves(found)[0], cheap)):
+            sums[place] = FORGET * sums[place] + value
+        noise = cheap * sums[0] / sums[1]
+        return noise, cosine_of(noise, found)
 
     return estimate
 
@@ -141,17 +184,27 @@ def rows_of(network: str, batch_size: int, lr: float, intervals: int) -> Sequenc
     training = Training(network, batch_size, lr)
     estimates = {("halves", each): by_halves(each) for each in HALVES}
     estimates |= {("successive", each): by_successive(each) for each in SUCCESSIVE}
+    estimates |= {("ratio", each): by_ratio(each) for each in (1, 3)}
     ratios: dict[tuple[str, int], list[float]] = {key: [] for key in estimates}
     costs: dict[tuple[str, int], list[float]] = {key: [] for key in estimates}
+    cosines: dict[tuple[str, int], list[float]] = {key: [] for key in estimates}
     for number_of_it in range(WARM + intervals):
         found = training.interval()
         if number_of_it < WARM:
             continue
         true, passes = statistics.fmean(found.true), sum(found.pass_seconds)
+        halves, cosine = statistics.median(found.halves_seconds), statistics.fmean(found.cosines)
         for key, estimate in estimates.items():
-            ratios[key].append(estimate(found) / true)
-            each = found.halves_seconds if key[0] == "halves" else found.successive_seconds
-            costs[key].append(key[1] * statistics.median(each) / passes)
+            noise, told = estimate(found)
+            ratios[key].append(noise / true)
+            cosines[key].append(told - cosine)
+            pairs = statistics.median(found.successive_seconds or [0.0])
+            seconds = {
+                "halves": key[1] * halves,
+                "successive": key[1] * pairs,
+                "ratio": key[1] * halves + 16 * pairs,
+            }
+            costs[key].append(seconds[key[0]] / passes)
     return [
         {
             "network": network,
@@ -164,6 +217,7 @@ def rows_of(network: str, batch_size: int, lr: float, intervals: int) -> Sequenc
             "error": math.exp(
                 math.sqrt(statistics.fmean(math.log(each) ** 2 for each in ratios[kind, count]))
             ),
+            "cosine_error": math.sqrt(statistics.fmean(each**2 for each in cosines[kind, count])),
             "cost": statistics.median(costs[kind, count]),
         }
         for kind, count in estimates
@@ -178,6 +232,7 @@ COLUMNS = (
     Column("times", "times", str),
     Column("bias", "bias", times),
     Column("error", "off by", times),
+    Column("cosine_error", "cosine off by", "{:.3f}".format),
     Column("cost", "cost", fraction),
 )
 

@@ -13,6 +13,7 @@ from adasearch.analysis.gather import Scope
 from adasearch.analysis.selection import complete
 from adasearch.callbacks import once
 from adasearch.commands._claim import claim, optional
+from adasearch.commands._compact import compact_many
 from adasearch.commands._on_ray import on_ray
 from adasearch.environment import local_device
 from adasearch.errors import AdasearchError, InputError
@@ -114,6 +115,7 @@ def search(
                 heard = Listeners((display, told))
                 whole = run_trials(sources, store, settings, slots=slots, listener=heard)
     if whole:
+        compact_many(store, [study.record.study for study in resolved], console)
         _print_tables(resolved, store, console, wide)
     return whole
 

@@ -27,6 +27,7 @@ __all__ = [
     "Piece",
     "compacted_file",
     "compacted_rows",
+    "loose_files",
     "read_compacted",
     "read_pieces",
     "write_compacted",
@@ -229,6 +230,20 @@ def compacted_rows(files: pafs.FileSystem, folder: str, table: Table, name: str)
             return rows.slice(begin, count)
         begin += count
     return None
+
+
+def loose_files(files: pafs.FileSystem, folder: str, table: Table) -> int:
+    """Count a folder's files of a table that its compacted one does not hold as they are; it opens none.
+
+    Raises:
+        StoreError: the folder cannot be listed.
+    """
+    items = [item for item in listed(files, f"{folder}/{table}") if item.base_name.endswith(".parquet")]
+    try:
+        known = _offsets(read_compacted(files, folder, table, ["trial_id"])[1])
+    except (PartError, InputError):
+        return len(items)
+    return sum(_state(item) not in known for item in items)
 
 
 def _offsets(sources: Sequence[Source]) -> dict[tuple[str, int, int], tuple[int, int]]:

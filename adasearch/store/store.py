@@ -21,7 +21,14 @@ from adasearch.io.filesystem import below, is_local, kind_at, listed, locate, wr
 from adasearch.io.private_folder import private_folder
 from adasearch.io.text import is_name, redacted
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.store.compaction import COMPACTED, Piece, compacted_rows, read_pieces, write_compacted
+from adasearch.store.compaction import (
+    COMPACTED,
+    Piece,
+    compacted_rows,
+    loose_files,
+    read_pieces,
+    write_compacted,
+)
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
 from adasearch.store.parquet_file import PartError, parquet_bytes
@@ -264,6 +271,14 @@ class Store:
             raise InputError(f"{folder!r} is no name of a study")
         place = f"{self._root}/{folder}"
         return read_pieces(self._files, place, table, skipped=say_skipped, names=names, columns=columns)
+
+    def loose(self, folder: str) -> int:
+        """Count a folder's trials that are read from files of their own.
+
+        Raises:
+            StoreError: the folder cannot be listed.
+        """
+        return loose_files(self._files, f"{self._root}/{folder}", "trials")
 
     def compact(self, folder: str, progress: Progress = no_progress) -> dict[Table, int]:
         """Write a folder's trials and intervals once more, as one file each; return the rows of each.

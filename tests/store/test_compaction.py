@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from adasearch.cli.main import main
+from adasearch.commands._compact import compact_many
 from adasearch.doctor.examine import examine
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.store import Store
@@ -237,3 +239,38 @@ def test_command_says_what_it_did(store: Store, capsys: pytest.CaptureFixture[st
     (Path(store.name) / "empty").mkdir()
     assert code_of("--study", "empty") == 0
     assert capsys.readouterr().out == "there is nothing to compact\n"
+
+
+def test_a_search_compacts_what_lies_in_many_files_and_what_came_since_once_there_are_many_again(
+    tmp_path: Path,
+) -> None:
+    store, console = Store(str(tmp_path)), Console(stderr=True)
+    store.write_study(STUDY)
+    for number in range(4):
+        put(store, number, 2)
+    place = tmp_path / NAME / "compacted" / "trials.parquet"
+    compact_many(store, [NAME], console, many=5)
+    assert not place.exists()
+    compact_many(store, [NAME], console, many=4)
+    assert store.loose(NAME) == 0
+    former = place.read_bytes()
+    put(store, 1, 3)
+    for number in range(4, 6):
+        put(store, number, 2)
+    compact_many(store, [NAME], console, many=4)
+    assert (place.read_bytes(), store.loose(NAME)) == (former, 3)
+    assert seen(store) == without_compacted(store)
+    compact_many(store, [NAME], console, many=3)
+    assert (len(pq.read_table(place)), store.loose(NAME)) == (6, 0)
+    assert seen(store) == without_compacted(store)
+
+
+def test_a_search_that_cannot_compact_says_so_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(str(tmp_path))
+    store.write_study(STUDY)
+    put(store, 0, 2)
+    (tmp_path / NAME / "compacted").write_text("no folder")
+    compact_many(store, [NAME], Console(stderr=True, width=200), many=1)
+    assert f"{NAME} was not compacted: " in capsys.readouterr().err
