@@ -1,7 +1,7 @@
 """The actor between a slot's trial and its workers: tasks one way, records the other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -90,20 +90,21 @@ class Mailbox:
             self._handed_out += 1
             return ("run", self._sequence, replace(self._task, stored=self._received))
 
-    async def put(self, sequence: int, record: IntervalRecord) -> bool:
-        """Take a record; return whether the workers shall go on with this task."""
+    async def put(self, sequence: int, records: Sequence[IntervalRecord]) -> bool:
+        """Take records; return whether the workers shall go on with this task."""
         async with self._changed:
-            if not self._runs(sequence):
-                return False
-            number = record.signals.interval
-            assert number <= self._received, f"interval {number} came, but {self._received} is the next"
-            self._received = number + 1
-            self._records.append(record)
+            for record in records:
+                if not self._runs(sequence):
+                    return False
+                number = record.signals.interval
+                assert number <= self._received, f"interval {number} came, but {self._received} is the next"
+                self._received = number + 1
+                self._records.append(record)
+                assert self._task is not None, "it runs"
+                if self._received == self._task.until:
+                    self._finish(Outcome(status="complete"))
             self._changed.notify_all()
-            assert self._task is not None, "it runs"
-            if self._received == self._task.until:
-                self._finish(Outcome(status="complete"))
-            return self._task is not None
+            return self._runs(sequence)
 
     async def over(self, sequence: int, wait_seconds: float) -> bool:
         """Return whether workers shall leave a task, waiting for that so long."""

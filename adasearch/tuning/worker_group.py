@@ -21,6 +21,7 @@ from adasearch.errors import StoreError, one_line
 from adasearch.records import IntervalRecord
 from adasearch.training.task import Outcome, TrialTask, failed
 from adasearch.tuning.mailbox import Delivery, Mailbox, Message
+from adasearch.tuning.post import Post
 from adasearch.tuning.resources import WorkerGroupSettings
 from adasearch.tuning.stop_signal import StopSignal
 from adasearch.user_code import unpack
@@ -215,8 +216,10 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
         alone=alone,
     )
 
+    post = Post(lambda records: bool(ray.get(mailbox.put.remote(sequence, records))))
+
     def on_interval(record: IntervalRecord) -> bool:
-        return bool(_from_lead(ray.get(mailbox.put.remote(sequence, record)) if lead else None, device))
+        return bool(_from_lead(post(record) if lead else None, device))
 
     def say(text: str) -> None:
         if lead:
@@ -224,7 +227,10 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
 
     try:
         stuck = partial(_leave_stuck, sequence, mailbox, lead)
-        return _train(task, device, on_interval, halted=halted, say=say, stuck=stuck)
+        try:
+            return _train(task, device, on_interval, halted=halted, say=say, stuck=stuck)
+        finally:
+            post.send()
     except StoreError as error:  # on rank 0, which writes the checkpoints, or on all that read them
         ray.get(mailbox.end.remote(sequence, Outcome(status="failed", unwritten=str(error))))
         if alone:

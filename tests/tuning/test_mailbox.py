@@ -66,10 +66,10 @@ async def test_task_is_handed_out_and_its_records_and_outcome_come_back(box: Mai
     await box.submit(A)
     sequence, given = run_of(await box.next_task(SOON))
     assert given == A
-    assert await box.put(sequence, FIRST)
-    assert await box.put(sequence, SECOND)
+    assert await box.put(sequence, [FIRST])
+    assert await box.put(sequence, [SECOND])
     assert await box.take(SOON) == Delivery(records=(FIRST, SECOND), outcome=None)
-    assert await box.put(sequence, THIRD)
+    assert await box.put(sequence, [THIRD])
     await box.end(sequence, DONE)
     assert await box.take(SOON) == Delivery(records=(THIRD,), outcome=DONE)
     assert await box.take(NOW) == Delivery(records=(), outcome=DONE)
@@ -92,7 +92,7 @@ async def test_waiting_ends_as_soon_as_something_comes(box: Mailbox) -> None:
     sequence, _ = run_of(await waiting)
     taking = asyncio.create_task(box.take(SOON))
     await asyncio.sleep(NOW)
-    await box.put(sequence, FIRST)
+    await box.put(sequence, [FIRST])
     assert (await taking).records == (FIRST,)
     taking = asyncio.create_task(box.take(SOON))
     await asyncio.sleep(NOW)
@@ -114,13 +114,13 @@ async def test_a_restarted_worker_is_told_how_many_records_came_in_and_may_repea
     await box.submit(A)
     sequence, given = run_of(await box.next_task(SOON))
     assert given.stored == 0
-    await box.put(sequence, FIRST)
+    await box.put(sequence, [FIRST])
     assert (await box.take(SOON)).records == (FIRST,)
-    await box.put(sequence, SECOND)
+    await box.put(sequence, [SECOND])
     sequence, given = run_of(await box.next_task(SOON))
     assert given == replace(A, stored=2)
     for record in (SECOND, THIRD):  # its checkpoint was one interval behind
-        assert await box.put(sequence, record)
+        assert await box.put(sequence, [record])
     assert (await box.take(SOON)).records == (SECOND, SECOND, THIRD)
 
 
@@ -129,7 +129,7 @@ async def test_a_trial_that_goes_on_begins_after_its_stored_records(box: Mailbox
     await box.submit(replace(A, stored=2))
     sequence, given = run_of(await box.next_task(SOON))
     assert given.stored == 2
-    await box.put(sequence, THIRD)
+    await box.put(sequence, [THIRD])
     assert (await box.take(SOON)).records == (THIRD,)
 
 
@@ -167,7 +167,7 @@ async def test_an_interval_ahead_of_the_next_is_a_bug_and_said(box: Mailbox) -> 
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
     with pytest.raises(AssertionError, match="interval 1 came, but 0 is the next"):
-        await box.put(sequence, SECOND)
+        await box.put(sequence, [SECOND])
 
 
 @scenario
@@ -193,7 +193,7 @@ async def test_the_next_task_starts_with_all_its_attempts_and_no_old_error(box: 
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
     await box.note_failure(sequence, Outcome(status="failed", error="old"))
-    await box.put(sequence, FIRST)
+    await box.put(sequence, [FIRST])
     await box.submit(B)
     assert await box.take(NOW) == Delivery(records=(), outcome=None)
     for _ in range(2):
@@ -206,9 +206,9 @@ async def test_the_next_task_starts_with_all_its_attempts_and_no_old_error(box: 
 async def test_workers_of_a_former_task_are_told_to_leave_it_and_cannot_touch_the_next(box: Mailbox) -> None:
     await box.submit(A)
     old, _ = run_of(await box.next_task(SOON))
-    assert await box.put(old, FIRST)
+    assert await box.put(old, [FIRST])
     await box.submit(B)
-    assert not await box.put(old, SECOND)
+    assert not await box.put(old, [SECOND])
     await box.end(old, DONE)
     await box.note_failure(old, Outcome(status="failed", error="stale"))
     await box.note(old, "stale")
@@ -216,18 +216,26 @@ async def test_workers_of_a_former_task_are_told_to_leave_it_and_cannot_touch_th
     new, given = run_of(await box.next_task(SOON))
     assert given == B
     assert new != old
-    assert await box.put(new, FIRST)
+    assert await box.put(new, [FIRST])
 
 
 @scenario
 async def test_a_task_that_ends_before_its_budget_is_complete_with_its_last_interval(box: Mailbox) -> None:
     await box.submit(replace(A, stored=1, until=3))
     sequence, _ = run_of(await box.next_task(NOW))
-    assert await box.put(sequence, SECOND)
-    assert not await box.put(sequence, THIRD)
+    assert await box.put(sequence, [SECOND])
+    assert not await box.put(sequence, [THIRD])
     delivery = await box.take(NOW)
     assert (delivery.records, delivery.outcome) == ((SECOND, THIRD), DONE)
     assert await box.next_task(NOW) == ("idle",)  # it is not handed out again, whatever becomes of its worker
+
+
+@scenario
+async def test_records_that_come_together_count_as_far_as_the_task_goes(box: Mailbox) -> None:
+    await box.submit(replace(A, until=2))
+    sequence, _ = run_of(await box.next_task(NOW))
+    assert not await box.put(sequence, [FIRST, SECOND, THIRD])
+    assert await box.take(NOW) == Delivery(records=(FIRST, SECOND), outcome=DONE)
 
 
 @scenario
@@ -235,7 +243,7 @@ async def test_records_after_the_outcome_are_refused(box: Mailbox) -> None:
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
     await box.end(sequence, DONE)
-    assert not await box.put(sequence, FIRST)
+    assert not await box.put(sequence, [FIRST])
     await box.end(sequence, Outcome(status="failed", error="late"))
     assert await box.take(SOON) == Delivery(records=(), outcome=DONE)
 
@@ -245,7 +253,7 @@ async def test_close_sends_the_workers_home(box: Mailbox) -> None:
     await box.submit(A)
     sequence, _ = run_of(await box.next_task(SOON))
     await box.close()
-    assert not await box.put(sequence, FIRST)
+    assert not await box.put(sequence, [FIRST])
     assert await box.next_task(SOON) == ("close",)
 
 
