@@ -65,14 +65,16 @@ class Signals:
             mechanically as the batch grows.
         mean_grad_norm: ``||m||``, m the mean of the interval's step gradients.
         mean_grad_component_variance: the component variance of m.
-        grad_noise: mean over ``noise_count`` steps of unbiased estimates of ``tr(Sigma)``, Sigma the
-            covariance of one example's gradient.
-        grad_sq_norm: mean over the same steps of unbiased estimates of ``|G|^2``, G the expected gradient;
+        grad_noise: mean over ``noise_count`` steps of estimates of ``tr(Sigma)``, Sigma the covariance of one
+            example's gradient; unbiased but for what ``noise_form`` leaves (BatchNorm in parts of a batch,
+            a step of the weights between successive batches).
+        grad_sq_norm: mean over the same steps of such estimates of ``|G|^2``, G the expected gradient;
             may be negative where the noise is large.
         noise_count: how many steps these two, and the five below, are means over.
         batch_grad_sq_norm: mean of ``||g||^2`` over the same steps, g the batch gradient (not unbiased for
             ``|G|^2``: its expectation is ``|G|^2 + tr(Sigma) / batch_size``).
-        half_cosine: mean cosine between the gradients of the two halves of a step's batch.
+        half_cosine: mean cosine between the gradients of the two halves of a step's batch, measured or as it
+            follows from ``|G|^2 / (|G|^2 + 2 tr(Sigma) / batch_size)``.
         inner_product_variance: mean of ``Var_i(<g_i, g>)`` over the examples i of a step's batch.
         preconditioned_noise: as ``grad_noise``, of gradients divided by Adam's ``sqrt(v_hat) + eps``.
         preconditioned_sq_norm: as ``grad_sq_norm``, of the same.
@@ -136,8 +138,8 @@ class IntervalRecord:
         measure_seconds: the part of ``train_seconds`` spent on signals.
         resize_seconds: the part of ``train_seconds`` spent on deciding and changing the batch size.
         eval_seconds: evaluation, outside ``train_seconds``.
-        noise_form: what the noise signals were estimated from: "per_example", "workers", "passes" or
-            "halves"; None if they were not measured.
+        noise_form: what the noise signals were estimated from: "per_example", "workers", "passes",
+            "successive" or "halves"; None if they were not measured.
         modelled_seconds: ``train_seconds`` as a stored speed profile predicts it; None without one.
         compile_seconds: making the network's kernels, outside ``train_seconds``.
         checkpoint_seconds: writing the checkpoint that was due after this interval, outside

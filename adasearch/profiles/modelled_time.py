@@ -121,8 +121,10 @@ def rising_at(sizes: Sequence[int], step_seconds: Sequence[float]) -> int | None
     return last if gain > (1 / SATURATED) ** math.log2(last / size) else None
 
 
-def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
+def signals_paid(signals: Signals, steps: int, noise_form: str | None = None) -> dict[str, int]:
     """Return how often each signal set was measured in an interval of so many steps.
+
+    The noise from successive steps costs what the norms of these steps cost: a read of the gradient.
 
     >>> row = Signals(interval=0, epoch=1.0, step=96, examples_seen=9600, initial_batch_size=100,
     ...               batch_size=100, lr=0.1, lr_scale=1.0, train_loss=2.0, grad_norm=1.0)
@@ -139,7 +141,9 @@ def signals_paid(signals: Signals, steps: int) -> dict[str, int]:
         moments = (signals.grad_noise, signals.preconditioned_noise)
         grouped = products or any(each is not None for each in moments)
         # |g|^2 of the batch alone needs no groups and costs what the norm of a step costs.
-        paid["products" if products else "noise" if grouped else "per_step"] = signals.noise_count
+        grouped = grouped and noise_form != "successive"
+        name = "per_step" if not grouped else "products" if products else "noise"
+        paid[name] = paid.get(name, 0) + signals.noise_count
     return paid
 
 
@@ -149,7 +153,7 @@ def modelled(record: IntervalRecord, former: IntervalRecord | None, curve: Speed
     examples = signals.examples_seen - (former.signals.examples_seen if former else 0)
     steps = math.ceil(examples / signals.batch_size)
     seconds = steps * curve.step(signals.batch_size)
-    for signal_set, times in signals_paid(signals, steps).items():
+    for signal_set, times in signals_paid(signals, steps, record.noise_form).items():
         seconds += times * curve.measure(signal_set, signals.batch_size)
     return replace(record, modelled_seconds=seconds)
 

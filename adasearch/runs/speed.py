@@ -121,7 +121,7 @@ def measure_point(
 
         def time_measuring(record: IntervalRecord) -> bool:
             nonlocal spent
-            times = sum(signals_paid(record.signals, count).values())  # noqa: B023 - called at once
+            times = sum(signals_paid(record.signals, count, record.noise_form).values())  # noqa: B023 - called at once
             cost = record.measure_seconds
             if isinstance(data, TrialTask) and record.noise_form in ("passes", "halves"):  # not in its own
                 cost += max(0.0, _plain(record) - count * interval[0])  # noqa: B023

@@ -93,6 +93,7 @@ class IntervalMeter:
             loss=loss,
             least=least,
             halves=not resumable,
+            successive=not (droppable or resumable),
             preconditioner=preconditioner,
         )
         self._world = world

@@ -26,6 +26,7 @@ examples makes the first about ``n / (n - 1)`` times the covariance over the tra
 low by ``tr(Sigma) / n`` or so.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -49,11 +50,12 @@ from adasearch.signals.per_example import Loss, example_gradients
 from adasearch.signals.preconditioner import Preconditioner
 from adasearch.signals.sampled_steps import costly_stride_of, stride_of
 from adasearch.signals.step_parts import StepParts
+from adasearch.signals.successive import SuccessiveSteps
 from adasearch.signals.torch_private import Bucket
 
 __all__ = ["Form", "NoiseMeter"]
 
-Form = Literal["per_example", "workers", "passes", "halves"]
+Form = Literal["per_example", "workers", "passes", "successive", "halves"]
 
 KEPT_GROUPS = 8  # gradients kept at once, where a signal needs them beside the whole one
 
@@ -70,6 +72,10 @@ class NoiseMeter:
       reduction. A group is one worker's part of the batch. No second backward pass; two numbers are
       reduced per interval, and for ``half_cosine`` one more gradient on each step that is measured.
     * "passes", with one process that accumulates gradients: :meth:`take` after each backward pass.
+    * "successive", with one process and one pass, where BatchNorm mixes a batch's examples: a group is the
+      batch of one of two steps in succession. Leaves the steps themselves alone. ``half_cosine`` is what the
+      moments say of it, ``|G|^2 / (|G|^2 + 2 tr(Sigma) / B)``; the variance of inner products is left to
+      halves. See :mod:`adasearch.signals.successive`.
     * "halves", with one process and one pass: a step that is measured runs as two passes, each of half the
       batch, whose gradients sum up to the step's; :meth:`take` after each. BatchNorm normalises each half
       by the half's own statistics and updates its running statistics twice on such a step, so training
@@ -91,6 +97,7 @@ class NoiseMeter:
         loss: of an example, for these.
         least: smallest number of examples that the network can take in one pass, 2 with BatchNorm.
         halves: whether the loop makes as many passes as :attr:`passes` says; else one pass has no groups.
+        successive: whether an interval's steps may be compared with each other, none of which may be skipped.
         preconditioner: tells what preconditioned gradients are divided by, if they are needed.
     """
 
@@ -105,6 +112,7 @@ class NoiseMeter:
         loss: Loss = nn.functional.cross_entropy,
         least: int = 1,
         halves: bool = True,
+        successive: bool = False,
         preconditioner: Preconditioner | None = None,
     ) -> None:
         self.active = bool(needs & (NOISE | PRECONDITIONED))
@@ -116,6 +124,7 @@ class NoiseMeter:
         self._inner = "inner_product_variance" in needs
         self._grouped = self._moments or self._half or self._inner or self._divisors is not None
         self._world, self._rank, self._least, self._halves = world, rank, least, halves
+        self._successive = successive and least > 1 and not self._inner
         self._examples = None if network is None else example_gradients(network, loss)
         # Of sum_k n_k |g_k|^2 and Var(<g_i, g>), both this worker's part; of |g|^2 and the cosine, the whole.
         # The last two are the first and the third of preconditioned gradients.
@@ -131,6 +140,7 @@ class NoiseMeter:
         self._layout = Layout(parameters)
         device = parameters[0].device if parameters else self._sums.device
         self._dtype = sum_dtype(device)
+        self._pairs = SuccessiveSteps(parameters, None if self._divisors is None else self._divided_now)
         self._sums = self._sums.to(device, self._dtype)
         self._kept_sums = self._sums.clone()
 
@@ -142,6 +152,8 @@ class NoiseMeter:
     @property
     def sampling(self) -> bool:
         """Whether the step under way is measured."""
+        if self.form == "successive":
+            return self._pairs.sampling
         return self.active and self._measurable and self._steps % self._stride == self._offset
 
     @property
@@ -160,7 +172,9 @@ class NoiseMeter:
     def begin(self, steps: int, batch_size: int, passes: int) -> None:
         """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
         self._passes, self._size = passes, batch_size
-        self.form, self._groups = self._form(batch_size, passes)
+        self.form, self._groups = self._form(batch_size, passes, steps)
+        if self.form == "successive":
+            self._pairs.begin(steps)
         # The batch is cut into world * passes parts that differ by at most one; this worker's are in line.
         base, extra = divmod(batch_size, self._world * passes)
         first = self._rank * passes
@@ -243,6 +257,9 @@ class NoiseMeter:
         being the weight of an example in the mean, and ``own`` is the weight of this worker's. Such a loop
         begins anew with each step.
         """
+        if self.form == "successive":
+            self._pairs.observe()
+            return
         self._observed = self.sampling
         if self._observed:
             step = self._step
@@ -289,6 +306,9 @@ class NoiseMeter:
 
     def drop(self) -> None:
         """Take back the step observed last; the next stands in for it."""
+        if self.form == "successive":
+            self._pairs.drop()
+            return
         self._steps -= 1
         if self._observed:
             self._sums.copy_(self._kept_sums)
@@ -302,6 +322,8 @@ class NoiseMeter:
         """
         if not self.active:
             return {}
+        if self.form == "successive":
+            return self._of_pairs()
         if self._world > 1 and self.form is not None:
             dist.all_reduce(self._sums[:2])
             if self._divisors is not None:
@@ -317,11 +339,30 @@ class NoiseMeter:
         }
         return {name: value for name, value in found.items() if name in self._found}
 
+    def _of_pairs(self) -> dict[str, float]:
+        """Return the signals of an interval's pairs of steps."""
+        self.measured = self._pairs.measured
+        (whole, square), (divided_whole, divided_square) = self._pairs.finish()
+        rest = 2 * whole - square
+        found = {
+            **{"grad_noise": self._size * max(whole - square, 0.0), "grad_sq_norm": square},
+            "preconditioned_noise": self._size * max(divided_whole - divided_square, 0.0),
+            **{"preconditioned_sq_norm": divided_square, "batch_grad_sq_norm": whole},
+            **{"noise_count": self.measured, "half_cosine": square / rest if rest else math.nan},
+        }
+        return {name: value for name, value in found.items() if name in self._found}
+
     def _moments_of(self, squares: float, whole: float) -> tuple[float, float]:
         """Return ``tr(Sigma)`` and ``|G|^2`` by ``sum_k n_k |g_k|^2`` and ``|g|^2``."""
         # Rounding may push a sum of squares below; NaN stays NaN.
         noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
         return noise, whole - noise / self._size
+
+    def _divided_now(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Return a gradient in parts over the preconditioner as it is now."""
+        assert self._divisors is not None
+        by = self._layout.joined(self._divisors(self._parameters))
+        return [part / each for part, each in zip(parts, by, strict=True)]
 
     def _divided(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Return a gradient in parts over the preconditioner, which is the same throughout a step."""
@@ -330,8 +371,8 @@ class NoiseMeter:
             self._step.divisors = self._layout.joined(self._divisors(self._parameters))
         return [part / by for part, by in zip(parts, self._step.divisors, strict=True)]
 
-    def _form(self, batch_size: int, passes: int) -> tuple[Form | None, int]:
-        """Return where a step's groups come from, and how many there are."""
+    def _form(self, batch_size: int, passes: int, steps: int = 1) -> tuple[Form | None, int]:
+        """Return where the groups come from in an interval of so many steps, and how many there are."""
         if not self._grouped:
             return None, 0
         if self._examples is not None:
@@ -340,6 +381,8 @@ class NoiseMeter:
             return "workers", min(self._world, batch_size)  # a worker may be left without an example
         if passes > 1:
             return "passes", passes
+        if self._successive and steps > 1:
+            return "successive", 2
         return "halves", 2 if self._halves and batch_size >= 2 * self._least else 1
 
     def _add_square(

@@ -132,6 +132,13 @@ def test_square_norm_of_the_batch_alone_costs_what_a_norm_costs() -> None:
     assert signals_paid(signals, 10) == {"per_step": 5}
 
 
+def test_noise_of_successive_steps_costs_what_their_norms_cost() -> None:
+    alone = replace(interval_at(0).signals, grad_noise=1.0, grad_sq_norm=1.0, noise_count=8)
+    assert signals_paid(alone, 32, "successive") == {"per_step": 8}
+    assert signals_paid(alone, 32, "halves") == {"noise": 8}
+    assert signals_paid(replace(alone, grad_norm=1.0), 32, "successive") == {"per_step": 16 + 8}
+
+
 def test_nothing_measured_is_nothing_paid() -> None:
     signals: Signals = interval_at(0).signals
     assert signals_paid(signals, 10) == {}
