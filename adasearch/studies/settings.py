@@ -21,6 +21,7 @@ __all__ = [
 EPOCHS = 20.0
 TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once
 TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
+TEXT_EVALUATIONS = 4  # of them: validation splits of text are large beside what a run trains on
 TEXT_SMALLEST = 4  # sequences; each has many tokens
 SHARES = (0.25, 0.5)  # of the budget
 MOST_EXAMPLES = 2**50  # of a span: more than any run has, and what numbers of 64 bits hold exactly
@@ -129,12 +130,11 @@ def spans_of(
     budget = defaults.pick(given if epochs is None else epochs, lambda study: study.budget, usual)
     between = math.ceil(budget / TEXT_INTERVALS) if text else examples
     interval = defaults.pick(interval, lambda study: study.interval, min(between, budget))
+    usually = max(interval, math.ceil(budget / TEXT_EVALUATIONS)) if text else examples
     spans = Spans(
         budget=budget,
         interval=interval,
-        evaluate_every=defaults.pick(
-            evaluate_every, lambda study: study.evaluate_every, interval if text else examples
-        ),
+        evaluate_every=defaults.pick(evaluate_every, lambda study: study.evaluate_every, usually),
     )
     if spans.interval > budget:
         raise InputError(f"--interval must be at most the run's {budget} examples but got {spans.interval}")

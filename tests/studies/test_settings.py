@@ -94,6 +94,22 @@ def test_spans_of_1000_examples(request_: Request, defaults: Defaults, spans: tu
 
 
 @pytest.mark.parametrize(
+    ("request_", "spans"),
+    [
+        (Request(), (1000, 50, 250)),
+        (Request(epochs=2), (2000, 100, 500)),
+        (Request(budget="25600tokens"), (200, 10, 50)),
+        (Request(interval="0.5"), (1000, 500, 500)),  # never between two decisions
+        (Request(evaluate_every="12800tokens"), (1000, 50, 100)),
+    ],
+)
+def test_text_is_evaluated_at_quarters_of_a_run(request_: Request, spans: tuple[int, int, int]) -> None:
+    budget, interval, evaluate_every = spans
+    expected = Spans(budget=budget, interval=interval, evaluate_every=evaluate_every)
+    assert spans_of(request_, NONE, examples=1000, sequence_length=128) == expected
+
+
+@pytest.mark.parametrize(
     ("request_", "says"),
     [
         (
