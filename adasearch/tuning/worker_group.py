@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import ray
@@ -225,8 +225,11 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
         if lead:
             ray.get(mailbox.note.remote(sequence, text))
 
+    def stuck(outcome: Outcome) -> None:
+        post.send()
+        _leave_stuck(sequence, mailbox, lead, outcome)
+
     try:
-        stuck = partial(_leave_stuck, sequence, mailbox, lead)
         try:
             return _train(task, device, on_interval, halted=halted, say=say, stuck=stuck)
         finally:
