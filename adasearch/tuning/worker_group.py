@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import ray
@@ -225,12 +225,9 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
         if lead:
             ray.get(mailbox.note.remote(sequence, text))
 
-    def stuck(outcome: Outcome) -> None:
-        post.send()
-        _leave_stuck(sequence, mailbox, lead, outcome)
-
     try:
         try:
+            stuck = partial(_leave_stuck, post, sequence, mailbox, lead)
             return _train(task, device, on_interval, halted=halted, say=say, stuck=stuck)
         finally:
             post.send()
@@ -249,9 +246,10 @@ def _run(sequence: int, task: TrialTask, mailbox: Any, device: Any, lead: bool) 
         raise  # other ranks may wait in a collective, or the device be unusable: Ray Train restarts them
 
 
-def _leave_stuck(sequence: int, mailbox: Any, lead: bool, outcome: Outcome) -> None:
+def _leave_stuck(post: Post, sequence: int, mailbox: Any, lead: bool, outcome: Outcome) -> None:
     """Tell how a trial ends whose function is stuck, and end this process: no thread of it can be ended."""
     if lead:
+        post.send()
         ray.get(mailbox.end.remote(sequence, outcome))
     else:
         time.sleep(LEAD_SECONDS)
