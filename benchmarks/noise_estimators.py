@@ -3,11 +3,11 @@
 An interval's noise is ``tr(Sigma) / B``: how far the gradient of a batch of B examples lies from the expected
 one, squared. What it is said to be by:
 
-* halves: a batch's two halves apart, some steps of an interval, evenly spaced. That is what adasearch does in
-  one process, with three of 32 steps. Two passes take the place of one, and BatchNorm normalises each half by
-  itself.
+* halves: a batch's two halves apart, some steps of an interval, evenly spaced. Two passes take the place of
+  one, and BatchNorm normalises each half by itself. That is what adasearch does in one process without
+  BatchNorm, with three of 32 steps.
 * successive: batches one after the other, pairs of an interval that share none. No further pass; the weights
-  move between the two, which is told as noise.
+  move between the two, which is told as noise. That is what adasearch does with BatchNorm, with eight pairs.
 * ratio: 16 successive pairs times what the halves of one step an interval were of them over the intervals so
   far (double sampling: an average of either that forgets by 0.8 an interval).
 

@@ -20,7 +20,7 @@ def compact(*, results: str, studies: tuple[str, ...]) -> None:
     """Write a study's many small files once more as few, which are read many times faster.
 
     Nothing is deleted: <study>/compacted/ lies beside the tables, and what is newer than it is read from its
-    own file. A live search may go on. A search does it at its end for a study of a thousand trials or more.
+    own file. A live search may go on. A search does it at its end where a thousand trials lie in own files.
 
     \b
     Example:

@@ -113,9 +113,11 @@ def measure_point(
         return not (narrow or spent > most_seconds or len(found) >= MAX_BLOCKS)
 
     _taken(_Blocks(config, batch_size, steps, frozenset(), warm), data, device, time_steps)
-    measuring = {}
+    in_pairs, measuring = _from_successive(config, batch_size, data, device), {}
     for name, signals in SIGNAL_SETS.items():
         needs = frozenset(signals) | (MOMENTS if name == "products" else frozenset())
+        if name == "noise" and in_pairs:  # which cost what norms cost; this is the price of halves
+            needs |= {"inner_product_variance"}
         each: list[float] = []
         spent, count = 0.0, max(steps, SIGNAL_STEPS)
 
@@ -142,6 +144,14 @@ def measure_point(
         measure_seconds=measuring,
         peak_memory_bytes=memory.read(),
     )
+
+
+def _from_successive(config: TrainConfig, batch_size: int, data: Data | TrialTask, device: str) -> bool:
+    """Tell whether the built-in loop has the noise between examples from steps in succession."""
+    if isinstance(data, TrialTask):
+        return False
+    (pair,) = _taken(_Blocks(config, batch_size, 2, MOMENTS, 0), data, device, lambda _: False)
+    return pair.noise_form == "successive"
 
 
 def _plain(record: IntervalRecord) -> float:

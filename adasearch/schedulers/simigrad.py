@@ -12,8 +12,9 @@ Derived, for many dimensions: halves of B/2 examples have ``E[c] = 1 / (1 + B_no
 raises the method's own signal and the size settles about ``B = 2 * B_noise * target / (1 - target)``.
 
 Where we differ: one decision per interval, on the mean cosine of its measured steps, so the size moves far
-more slowly and the factors are worth searching; halves of the global batch; their optional softening of the
-learning rate's factor is left out, and ``coupling`` may replace the square root.
+more slowly and the factors are worth searching; halves of the global batch, and with BatchNorm in one process
+the cosine that follows from the noise between successive batches; their optional softening of the learning
+rate's factor is left out, and ``coupling`` may replace the square root.
 """
 
 import math

@@ -72,10 +72,10 @@ class NoiseMeter:
       reduction. A group is one worker's part of the batch. No second backward pass; two numbers are
       reduced per interval, and for ``half_cosine`` one more gradient on each step that is measured.
     * "passes", with one process that accumulates gradients: :meth:`take` after each backward pass.
-    * "successive", with one process and one pass, where BatchNorm mixes a batch's examples: a group is the
-      batch of one of two steps in succession. Leaves the steps themselves alone. ``half_cosine`` is what the
-      moments say of it, ``|G|^2 / (|G|^2 + 2 tr(Sigma) / B)``; the variance of inner products is left to
-      halves. See :mod:`adasearch.signals.successive`.
+    * "successive", with one process, one pass and an interval of several steps, where BatchNorm mixes a
+      batch's examples: a group is the batch of one of two steps in succession. Leaves the steps themselves
+      alone. ``half_cosine`` is what the moments say of it, ``|G|^2 / (|G|^2 + 2 tr(Sigma) / B)``; the
+      variance of inner products is left to halves. See :mod:`adasearch.signals.successive`.
     * "halves", with one process and one pass: a step that is measured runs as two passes, each of half the
       batch, whose gradients sum up to the step's; :meth:`take` after each. BatchNorm normalises each half
       by the half's own statistics and updates its running statistics twice on such a step, so training
@@ -140,7 +140,7 @@ class NoiseMeter:
         self._layout = Layout(parameters)
         device = parameters[0].device if parameters else self._sums.device
         self._dtype = sum_dtype(device)
-        self._pairs = SuccessiveSteps(parameters, None if self._divisors is None else self._divided_now)
+        self._pairs = SuccessiveSteps(parameters, None if self._divisors is None else self._both_divided)
         self._sums = self._sums.to(device, self._dtype)
         self._kept_sums = self._sums.clone()
 
@@ -162,19 +162,18 @@ class NoiseMeter:
         return 2 if self.form == "halves" and self.sampling else self._passes
 
     def form_of(self, batch_size: int, passes: int) -> Form | None:
-        """Return where the groups of a step come from; None if no signal needs groups."""
-        return self._form(batch_size, passes)[0]
+        """Return where the groups of a step come from by itself; None if no signal needs groups."""
+        return self._form(batch_size, passes, 1)[0]
 
     def measurable(self, batch_size: int, passes: int) -> bool:
         """Tell whether something is measured, and of a step in so many passes could be."""
-        return self.active and self._form(batch_size, passes)[1] != 1
+        return self.active and self._form(batch_size, passes, 1)[1] != 1
 
     def begin(self, steps: int, batch_size: int, passes: int) -> None:
         """Start an interval of about so many steps, each of ``passes`` passes on each worker."""
         self._passes, self._size = passes, batch_size
         self.form, self._groups = self._form(batch_size, passes, steps)
-        if self.form == "successive":
-            self._pairs.begin(steps)
+        self._pairs.begin(steps)
         # The batch is cut into world * passes parts that differ by at most one; this worker's are in line.
         base, extra = divmod(batch_size, self._world * passes)
         first = self._rank * passes
@@ -306,9 +305,6 @@ class NoiseMeter:
 
     def drop(self) -> None:
         """Take back the step observed last; the next stands in for it."""
-        if self.form == "successive":
-            self._pairs.drop()
-            return
         self._steps -= 1
         if self._observed:
             self._sums.copy_(self._kept_sums)
@@ -342,13 +338,15 @@ class NoiseMeter:
     def _of_pairs(self) -> dict[str, float]:
         """Return the signals of an interval's pairs of steps."""
         self.measured = self._pairs.measured
-        (whole, square), (divided_whole, divided_square) = self._pairs.finish()
-        rest = 2 * whole - square
+        (whole, apart), (divided_whole, divided_apart) = self._pairs.finish()
+        square = whole - apart
+        rest = whole + apart
         found = {
-            **{"grad_noise": self._size * max(whole - square, 0.0), "grad_sq_norm": square},
-            "preconditioned_noise": self._size * max(divided_whole - divided_square, 0.0),
-            **{"preconditioned_sq_norm": divided_square, "batch_grad_sq_norm": whole},
-            **{"noise_count": self.measured, "half_cosine": square / rest if rest else math.nan},
+            **{"grad_noise": self._size * apart, "grad_sq_norm": square},
+            "preconditioned_noise": self._size * divided_apart,
+            "preconditioned_sq_norm": divided_whole - divided_apart,
+            **{"noise_count": self.measured, "batch_grad_sq_norm": whole},
+            "half_cosine": square / rest if rest else math.nan,
         }
         return {name: value for name, value in found.items() if name in self._found}
 
@@ -358,11 +356,14 @@ class NoiseMeter:
         noise = max((squares - self._size * whole) / max(self._groups - 1, 1), 0.0)
         return noise, whole - noise / self._size
 
-    def _divided_now(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """Return a gradient in parts over the preconditioner as it is now."""
+    def _both_divided(
+        self, one: Sequence[Tensor], other: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return two gradients in parts over the preconditioner as it is now."""
         assert self._divisors is not None
         by = self._layout.joined(self._divisors(self._parameters))
-        return [part / each for part, each in zip(parts, by, strict=True)]
+        first, second = ([part / each for part, each in zip(g, by, strict=True)] for g in (one, other))
+        return first, second
 
     def _divided(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Return a gradient in parts over the preconditioner, which is the same throughout a step."""
@@ -371,7 +372,7 @@ class NoiseMeter:
             self._step.divisors = self._layout.joined(self._divisors(self._parameters))
         return [part / by for part, by in zip(parts, self._step.divisors, strict=True)]
 
-    def _form(self, batch_size: int, passes: int, steps: int = 1) -> tuple[Form | None, int]:
+    def _form(self, batch_size: int, passes: int, steps: int) -> tuple[Form | None, int]:
         """Return where the groups come from in an interval of so many steps, and how many there are."""
         if not self._grouped:
             return None, 0

@@ -7,6 +7,7 @@ halves of a batch it normalises each by itself, which is told as noise, too, and
 (``benchmarks/noise_estimators.py``).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import chain
 
@@ -18,18 +19,19 @@ from adasearch.signals.sampled_steps import stride_of
 
 __all__ = ["SuccessiveSteps"]
 
-Divide = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+Parts = Sequence[Tensor]
+Divide = Callable[[Parts, Parts], tuple[Parts, Parts]]
 
 
 class SuccessiveSteps:
     """Keeps of pairs of steps what the signals of the noise need.
 
-    Per interval: :meth:`begin`, :meth:`observe` at each step before the update, :meth:`drop` where the step
-    observed last does not count, :meth:`finish`.
+    Per interval: :meth:`begin`, :meth:`observe` at each step before the update, :meth:`finish`. Every step
+    counts.
 
     Args:
         parameters: the trained parameters; those without a gradient count as zeros.
-        divided: also returns a gradient in parts as it is preconditioned, if that is wanted.
+        divided: returns two gradients in parts as they are preconditioned, if that is wanted, too.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], divided: Divide | None = None) -> None:
@@ -44,7 +46,7 @@ class SuccessiveSteps:
         self._period = 2 * stride_of(steps)
         self._steps = 0
         self._first: list[Tensor] = []
-        self._pairs: list[list[Tensor]] = []  # of single numbers: see _products, for each part
+        self._pairs: list[list[Tensor]] = []  # of single numbers: see _norms
 
     @property
     def sampling(self) -> bool:
@@ -64,43 +66,37 @@ class SuccessiveSteps:
             return
         parts = self._layout.joined(gradients_of(self._parameters))
         if place == 0:
-            own = {p.grad.data_ptr() for p in self._parameters if p.grad is not None}
-            self._first = [part.clone() if part.data_ptr() in own else part for part in parts]
+            dense = (
+                p.grad for p in self._parameters if p.grad is not None and p.grad.layout is torch.strided
+            )
+            theirs = {gradient.data_ptr() for gradient in dense}
+            self._first = [part.clone() if part.data_ptr() in theirs else part for part in parts]
             return
-        products = _products(self._first, parts)
-        if self._divided is not None:
-            products += _products(self._divided(self._first), self._divided(parts))
-        self._pairs.append(products)
-
-    def drop(self) -> None:
-        """Take back the step observed last; the next stands in for it."""
-        self._steps -= 1
-        if self._steps % self._period == 1:
-            self._pairs.pop()
+        divided = [] if self._divided is None else [self._divided(self._first, parts)]
+        found = [_norms(one, other) for one, other in [*divided, (self._first, parts)]]
+        self._pairs.append([*chain.from_iterable(reversed(found))])
+        self._first = []
 
     def finish(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return the means of ``|g|^2`` and ``<g_1, g_2>``, and of those preconditioned; NaN of no pair.
+        """Return the means of ``|g|^2`` and ``|g_1 - g_2|^2 / 2``, and of those preconditioned.
 
-        Waits for the device once.
+        They are NaN of no pair. Waits for the device once.
         """
         if not self._pairs:
-            return (torch.nan, torch.nan), (torch.nan, torch.nan)
-        found = torch.stack([*chain.from_iterable(self._pairs)]).to(self._dtype).view(len(self._pairs), -1, 3)
+            return (math.nan, math.nan), (math.nan, math.nan)
         kinds = 1 if self._divided is None else 2
-        sums = found.view(len(self._pairs), kinds, -1, 3)
-        squares = sums[..., :2].square().sum(dim=(2, 3)).mean(dim=0) / 2
-        inner = sums[..., 2].sum(dim=2).mean(dim=0)
-        rows = [
-            (float(square), float(product)) for square, product in torch.stack([squares, inner]).T.tolist()
-        ]
+        found = torch.stack([*chain.from_iterable(self._pairs)]).to(self._dtype)
+        squares = found.view(len(self._pairs), kinds, -1, 3).square().sum(dim=2).mean(dim=0)
+        rows = [((one + other) / 2, apart / 2) for one, other, apart in squares.tolist()]
         return rows[0], rows[-1]
 
 
-def _products(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
-    """Return the norms and the inner product of each part of two gradients, in a row.
+def _norms(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
+    """Return the norms of two gradients and of their difference, of each part in a row; overwrite the first.
 
-    What follows from them waits until the interval ends, when their memory is at hand.
+    A difference of norms and an inner product would round away what is left of large gradients. What follows
+    from them waits until the interval ends, when their memory is at hand.
     """
     norm = torch.linalg.vector_norm
-    rows = ((norm(a), norm(b), torch.dot(a, b)) for a, b in zip(one, other, strict=True))
+    rows = ((norm(a), norm(b), norm(a.sub_(b))) for a, b in zip(one, other, strict=True))
     return [*chain.from_iterable(rows)]

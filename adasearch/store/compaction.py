@@ -82,11 +82,8 @@ def read_pieces(
     """
     items = [
         item
-        for item in listed(files, f"{folder}/{table}")
-        if item.base_name.endswith(".parquet")
-        and not item.base_name.startswith(".")
-        and (names is None or item.base_name in names)
-        and (until is None or (item.mtime_ns or until) < until)
+        for item in _items(files, folder, table)
+        if (names is None or item.base_name in names) and (until is None or (item.mtime_ns or until) < until)
     ]
     known: dict[tuple[str, int, int], tuple[int, int]] = {}
     rows = SCHEMAS[table].empty_table()
@@ -128,6 +125,15 @@ def read_pieces(
             yield Piece(run, rows.slice(begin, end - begin))
 
     yield from _together(pieces())
+
+
+def _items(files: pafs.FileSystem, folder: str, table: Table) -> list[pafs.FileInfo]:
+    """Return the files of a folder's table; hidden ones are drafts, or what systems leave beside copies."""
+    return [
+        item
+        for item in listed(files, f"{folder}/{table}")
+        if item.base_name.endswith(".parquet") and not item.base_name.startswith(".")
+    ]
 
 
 def _state(item: pafs.FileInfo) -> tuple[str, int, int]:
@@ -233,12 +239,12 @@ def compacted_rows(files: pafs.FileSystem, folder: str, table: Table, name: str)
 
 
 def loose_files(files: pafs.FileSystem, folder: str, table: Table) -> int:
-    """Count a folder's files of a table that its compacted one does not hold as they are; it opens none.
+    """Count a folder's files of a table that its compacted one does not hold as they are; none is opened.
 
     Raises:
         StoreError: the folder cannot be listed.
     """
-    items = [item for item in listed(files, f"{folder}/{table}") if item.base_name.endswith(".parquet")]
+    items = _items(files, folder, table)
     try:
         known = _offsets(read_compacted(files, folder, table, ["trial_id"])[1])
     except (PartError, InputError):

@@ -16,7 +16,8 @@ class Post:
     """Hands records on, those of quick intervals several at a time.
 
     At once goes one with an evaluation or a checkpoint, the last, and one that comes ``GATHER_SECONDS`` after
-    the message before; all that wait go along with it.
+    the message before; all that wait go along with it. One that waits does so until another comes, so a
+    process that is killed loses it: its interval is trained again.
 
     Args:
         put: takes records, in their order; tells whether to go on.

@@ -137,6 +137,9 @@ def test_noise_of_successive_steps_costs_what_their_norms_cost() -> None:
     assert signals_paid(alone, 32, "successive") == {"per_step": 8}
     assert signals_paid(alone, 32, "halves") == {"noise": 8}
     assert signals_paid(replace(alone, grad_norm=1.0), 32, "successive") == {"per_step": 16 + 8}
+    divided = replace(alone, preconditioned_noise=1.0)
+    assert signals_paid(divided, 32, "successive") == {"per_step": 5 * 8}
+    assert signals_paid(divided, 32, "halves") == {"noise": 8}
 
 
 def test_nothing_measured_is_nothing_paid() -> None:

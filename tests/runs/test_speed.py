@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -109,3 +110,22 @@ def test_real_steps_are_timed(digits: Dataset, monkeypatch: pytest.MonkeyPatch) 
     assert set(point.measure_seconds) == set(SIGNAL_SETS)
     assert all(seconds > 0 for seconds in point.measure_seconds.values())
     assert len(heard) == 6 + len(SIGNAL_SETS)  # no time: six blocks of steps, one of each signal set
+
+
+def test_noise_has_the_price_of_halves_with_batchnorm_too(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored runs may have it from halves; that of successive steps is charged as norms."""
+    monkeypatch.setattr(speed, "BLOCK_SECONDS", 0.0)
+    taken = speed._taken
+    forms: list[str | None] = []
+
+    def heard(blocks: Any, *rest: Any) -> list[IntervalRecord]:
+        records = taken(blocks, *rest)
+        if "grad_noise" in blocks.needs and blocks.steps >= speed.SIGNAL_STEPS:
+            forms.extend({record.noise_form for record in records})
+        return records
+
+    monkeypatch.setattr(speed, "_taken", heard)
+    measure_point(replace(CONFIG, architecture="resnet18"), 16, digits, "cpu", most_seconds=0.0)
+    assert forms == ["halves", "halves"]  # of the moments, and with the products

@@ -260,6 +260,8 @@ def test_a_search_compacts_what_lies_in_many_files_and_what_came_since_once_ther
     compact_many(store, [NAME], console, many=4)
     assert (place.read_bytes(), store.loose(NAME)) == (former, 3)
     assert seen(store) == without_compacted(store)
+    (tmp_path / NAME / "trials" / "._hidden.parquet").touch()  # as some systems leave beside a copy
+    assert store.loose(NAME) == 3
     compact_many(store, [NAME], console, many=3)
     assert (len(pq.read_table(place)), store.loose(NAME)) == (6, 0)
     assert seen(store) == without_compacted(store)
