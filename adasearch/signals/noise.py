@@ -26,7 +26,6 @@ examples makes the first about ``n / (n - 1)`` times the covariance over the tra
 low by ``tr(Sigma) / n`` or so.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -338,16 +337,7 @@ class NoiseMeter:
     def _of_pairs(self) -> dict[str, float]:
         """Return the signals of an interval's pairs of steps."""
         self.measured = self._pairs.measured
-        (whole, apart), (divided_whole, divided_apart) = self._pairs.finish()
-        square = whole - apart
-        rest = whole + apart
-        found = {
-            **{"grad_noise": self._size * apart, "grad_sq_norm": square},
-            "preconditioned_noise": self._size * divided_apart,
-            "preconditioned_sq_norm": divided_whole - divided_apart,
-            **{"noise_count": self.measured, "batch_grad_sq_norm": whole},
-            "half_cosine": square / rest if rest else math.nan,
-        }
+        found = self._pairs.finish(self._size)
         return {name: value for name, value in found.items() if name in self._found}
 
     def _moments_of(self, squares: float, whole: float) -> tuple[float, float]:

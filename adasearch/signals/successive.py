@@ -77,11 +77,26 @@ class SuccessiveSteps:
         self._pairs.append([*chain.from_iterable(reversed(found))])
         self._first = []
 
-    def finish(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return the means of ``|g|^2`` and ``|g_1 - g_2|^2 / 2``, and of those preconditioned.
+    def finish(self, batch_size: int) -> dict[str, float]:
+        """Return the signals of batches of so many examples, and of how many steps; NaN of no pair.
 
-        They are NaN of no pair. Waits for the device once.
+        ``|g_1 - g_2|^2 / 2`` is ``tr(Sigma) / B``, and what that leaves of the mean ``|g|^2`` is ``|G|^2``. Waits
+        for the device once.
         """
+        (whole, apart), (divided_whole, divided_apart) = self._means()
+        square, rest = whole - apart, whole + apart
+        return {
+            "grad_noise": batch_size * apart,
+            "grad_sq_norm": square,
+            "preconditioned_noise": batch_size * divided_apart,
+            "preconditioned_sq_norm": divided_whole - divided_apart,
+            "noise_count": self.measured,
+            "batch_grad_sq_norm": whole,
+            "half_cosine": square / rest if rest else math.nan,
+        }
+
+    def _means(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the means of ``|g|^2`` and ``|g_1 - g_2|^2 / 2``, and of those preconditioned."""
         if not self._pairs:
             return (math.nan, math.nan), (math.nan, math.nan)
         kinds = 1 if self._divided is None else 2
