@@ -80,8 +80,8 @@ class SuccessiveSteps:
     def finish(self, batch_size: int) -> dict[str, float]:
         """Return the signals of batches of so many examples, and of how many steps; NaN of no pair.
 
-        ``|g_1 - g_2|^2 / 2`` is ``tr(Sigma) / B``, and what that leaves of the mean ``|g|^2`` is ``|G|^2``. Waits
-        for the device once.
+        ``|g_1 - g_2|^2 / 2`` is ``tr(Sigma) / B``, and what that leaves of the mean ``|g|^2`` is ``|G|^2``.
+        Waits for the device once.
         """
         (whole, apart), (divided_whole, divided_apart) = self._means()
         square, rest = whole - apart, whole + apart
