@@ -6,6 +6,7 @@ from adasearch.analysis.estimates import Estimate, flat
 from adasearch.analysis.paired_tests import QUESTIONS, Paired, error_of, speedup_of, verdict
 from adasearch.analysis.verdicts import ConfirmedVerdict, SearchVerdict
 from adasearch.objective import ERROR
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = ["ConfirmedRow", "RunSummary", "flat_row", "whole_verdict"]
 
@@ -101,8 +102,9 @@ class ConfirmedRow:
 
     @property
     def idle(self) -> bool:
-        """Whether this is a candidate whose runs never changed the batch size."""
-        return self.role == "candidate" and self.runs.seeds > 0 and not self.runs.adaptations
+        """Whether this is a schedule's candidate whose runs never changed the batch size."""
+        schedule = self.role == "candidate" and self.scheduler != BASELINE
+        return schedule and self.runs.seeds > 0 and not self.runs.adaptations
 
     @property
     def outcome(self) -> ConfirmedVerdict:

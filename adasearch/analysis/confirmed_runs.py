@@ -52,7 +52,7 @@ def confirmed_rows(
     cases: list[_Case] = []
     for study in sorted(studies, key=lambda s: (s.architecture, s.scale, s.dataset, s.scheduler)):
         confirming = [trial for trial in trials if (trial.study, trial.phase) == (study.study, "confirm")]
-        if study.scheduler != BASELINE and confirming:
+        if confirming:
             cases += _cases(study, confirming, picks[study.study], margin)
     rows: list[ConfirmedRow] = []
     against: dict[str, dict[str, Paired]] = {}
@@ -118,7 +118,7 @@ def _compared(case: _Case, role: str) -> Paired | None:
     times = [(this[seed].seconds(clock), other[seed].seconds(clock)) for seed in common]
     timed = all(0 < time < math.inf for pair in times for time in pair)
     errors = [(_tested(this[seed]), _tested(other[seed])) for seed in common]
-    acted = any(trial.adaptations for trial in this.values())
+    acted = case.study.scheduler == BASELINE or any(trial.adaptations for trial in this.values())
     return paired(
         errors,
         times if timed else None,

@@ -17,7 +17,6 @@ from adasearch.errors import InputError, unknown
 from adasearch.objective import ERROR
 from adasearch.profiles.clock import intervals_of, judged, remodelled
 from adasearch.records import IntervalRecord, StudyRecord, TrialRecord
-from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 
 __all__ = ["EVERYTHING", "Gathered", "Scope", "Selection", "gather", "mark", "select"]
@@ -204,8 +203,6 @@ def _evidence(
 
 def _confirmed(store: Store, study: StudyRecord) -> bool:
     """Tell whether a study's candidate has runs of ``confirm``; opens no file."""
-    if study.scheduler == BASELINE:
-        return False
     return any(each.startswith(f"{study.study}-confirm-") for each in store.trial_ids(study.study))
 
 

@@ -64,7 +64,7 @@ MEANINGS: Mapping[SearchVerdict | ConfirmedVerdict, str] = {
     "not confirmed": "faster in the search, on one seed; 'adasearch confirm' tells whether it holds",
     "no change made": "it never changed the batch size, so that it is a constant run of other settings",
     "no gain in search": "no trial of the search was faster than the reference at an equal error",
-    "no reference": "there is no complete constant trial to compare with",
+    "no reference": "there is no complete constant trial to compare with, or none on the same seeds",
     "no complete trial": "nothing of the search ran to its end",
     "nothing complete": "no run on a fresh seed came to its end",
     "chosen by name": "a trial that was named, not the one that the search would have chosen",

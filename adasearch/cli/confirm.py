@@ -27,7 +27,7 @@ __all__ = ["confirm"]
     "chosen",
     multiple=True,
     metavar="TRIAL",
-    help="Confirm this trial; repeatable.  [default: each study's candidate]",
+    help="Confirm this trial, of constant studies, too; repeatable.  [default: each study's candidate]",
 )
 @click.option(
     "--seeds",
@@ -42,8 +42,8 @@ __all__ = ["confirm"]
     type=click.Choice(get_args(Controls)),
     default="matched",
     show_default=True,
-    help="reference is that one alone; all adds the largest constant batch with a scaled learning rate, and "
-    "AdaBatch.",
+    help="none: the trials alone; reference: that control alone; all adds the largest constant batch with a "
+    "scaled learning rate, and AdaBatch.",
 )
 @click.option(
     "--until-clear",

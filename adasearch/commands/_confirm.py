@@ -72,6 +72,8 @@ def confirm(
     check_log(log, results)
     if not 1 <= seeds < FRESH:
         raise InputError(f"--seeds must be at least 1 but got {seeds}")
+    if until_clear and controls == "none":
+        raise InputError("--until-clear compares with a reference, which --controls none leaves out")
     if (few := seeds_note(seeds)) is not None:
         say(console, few)
     store = Store(results, must_exist=True)

@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from adasearch.analysis.selection import Pick, baseline_of, comparable, pick_trials
+from adasearch.analysis.selection import Pick, baseline_of, comparable, complete, pick_trials
 from adasearch.choices import Controls
 from adasearch.errors import InputError, unknown
 from adasearch.io.progress import say
@@ -75,7 +75,11 @@ def jobs_of(
             raise unknown("study", name, known)
     of_trials = [trial_id.rsplit("-", 2)[0] for trial_id in trials]
     wanted = set(studies or of_trials or known)
-    adaptive = [each for each in records if each.study in wanted and each.scheduler != BASELINE]
+    adaptive = [
+        each
+        for each in records
+        if each.study in wanted and (each.scheduler != BASELINE or each.study in of_trials)
+    ]
     adabatch = {each.study: _adabatch_beside(each, records) for each in adaptive} if controls == "all" else {}
     compared = [*adaptive, *filter(None, adabatch.values())]
     baselines = [each for study in compared if (each := baseline_of(study, records)) is not None]
@@ -131,16 +135,11 @@ def _retried(
 
 
 def _named(trial_id: str, trials: Sequence[TrialRecord], store: Store) -> TrialRecord:
-    for trial in filter(_adaptive_and_complete, trials):
+    for trial in complete(trials):
         if trial.trial_id == trial_id:
             return trial
     everything = [trial for study in store.studies() for trial in store.trials(study.study)]
-    known = [trial.trial_id for trial in filter(_adaptive_and_complete, everything)]
-    raise unknown("complete adaptive trial", trial_id, known)
-
-
-def _adaptive_and_complete(trial: TrialRecord) -> bool:
-    return (trial.phase, trial.status) == ("search", "complete") and trial.scheduler != BASELINE
+    raise unknown("complete trial", trial_id, [trial.trial_id for trial in complete(everything)])
 
 
 def _intervals(

@@ -9,7 +9,8 @@ Everything is run again on the same fresh seeds:
   ratio of learning rate to batch size takes the course that it took in the candidate. Growth at a constant
   learning rate acts like such a decay, so that a gain over this control is due to the size.
 
-With ``reference`` there is that one alone. With ``all`` there are also **largest**, the reference at the
+With ``none`` the candidate runs alone, with ``reference`` beside that one. A constant trial may be confirmed,
+too, and has no path. With ``all`` there are also **largest**, the reference at the
 largest size with its learning rate scaled linearly, **adabatch** with the paper's values from the default's
 settings (a growth at each fifth of the run, as its 20 of 100 epochs), and **adabatch_tuned** where AdaBatch
 was searched.
@@ -80,11 +81,13 @@ def matched(
     """
     name = candidate.trial_id
     runs = [_run("candidate", candidate.scheduler, candidate.params, name)]
-    if pick.reference is not None:
+    if controls == "none":
+        return runs
+    if pick.reference is not None and pick.reference != candidate:
         runs.append(_again("reference", pick.reference))
     if controls == "reference":
         return runs
-    if pick.default is not None and pick.default != pick.reference:
+    if pick.default is not None and pick.default not in (pick.reference, candidate):
         runs.append(_again("default", pick.default))
     if path:  # else they would be the candidate once more
         train = {key: value for key, value in candidate.params.items() if key.startswith("train/")}

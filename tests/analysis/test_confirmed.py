@@ -13,6 +13,8 @@ from adasearch.analysis.confirmed_runs import confirmed_rows
 from adasearch.analysis.confirmed_tables import confirmed_parts
 from adasearch.analysis.gather import Scope
 from adasearch.analysis.paired_tests import speedup_of, verdict
+from adasearch.analysis.search_table import search_rows
+from adasearch.analysis.summary import in_one_sentence
 from adasearch.analysis.time_to_target import to_target
 from adasearch.commands import export
 from adasearch.errors import InputError
@@ -173,6 +175,27 @@ def test_reference_that_is_the_default_serves_as_both() -> None:
 
 def test_candidate_that_changed_nothing_says_so() -> None:
     assert rows_of(case(adaptations=0))["candidate"].verdict == "no change made (faster at equal error)"
+
+
+def test_a_constant_trial_that_was_confirmed_has_times_that_compare_and_is_no_gain_of_a_schedule() -> None:
+    default = confirming(
+        "candidate", SEARCH[0].trial_id, error=0.11, seconds=40, study=CONSTANT, adaptations=0
+    )
+    reference = confirming("reference", REFERENCE, error=0.11, seconds=50, first=5, study=CONSTANT)
+    (own, control) = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *default, *reference], {})
+    assert (own.verdict, own.search_verdict) == ("faster at equal error", "chosen by name")
+    assert (control.role, control.source_trial_id) == ("reference", REFERENCE)
+    assert (gain := speedup_of(own.paired)) is not None
+    assert gain.mean == pytest.approx(1.25, rel=0.01)
+    assert "no schedule is confirmed to gain: 1 not checked" in in_one_sentence(
+        search_rows([CONSTANT, DEBA], SEARCH), [own, control]
+    )
+
+
+def test_a_reference_that_was_confirmed_alone_is_compared_with_nothing() -> None:
+    runs = confirming("candidate", REFERENCE, error=0.1, seconds=50, study=CONSTANT)
+    (row,) = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *runs], {})
+    assert (row.verdict, row.search_verdict, row.pairs) == ("no reference", "reference", 0)
 
 
 def test_doubts_of_the_search_travel_along() -> None:

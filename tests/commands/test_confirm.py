@@ -231,8 +231,7 @@ def test_named_trials_are_confirmed_and_share_their_controls(small_results: Path
     ("studies", "trials", "says"),
     [
         (["resnet18-nano-debba-digits"], [], "unknown study .*; did you mean"),
-        ([], [f"{STUDY}-search-9"], "unknown complete adaptive trial"),
-        ([], ["resnet18-nano-constant-digits-search-0"], "unknown complete adaptive trial"),
+        ([], [f"{STUDY}-search-9"], "unknown complete trial"),
         (["resnet18-nano-constant-digits"], [], "there is nothing to confirm"),
     ],
 )
@@ -255,6 +254,7 @@ def test_unfinished_study_is_nothing_to_confirm(tmp_path: Path) -> None:
     [
         (["--seeds", "0"], "--seeds must be at least 1 but got 0"),
         (["--controls", "some"], "'some' is not one of"),
+        (["--controls", "none", "--until-clear"], "which --controls none leaves out"),
         (["--slots", "0"], "--slots must be at least 1 but got 0"),
         (["--results", "nowhere"], "results 'nowhere' must be an existing folder"),
     ],

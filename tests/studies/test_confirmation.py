@@ -82,8 +82,30 @@ def test_every_adaptive_study_is_confirmed_where_none_is_named(store: Store) -> 
     assert {job.study.study for job in jobs(store)} == {study.study for study in adaptive}
 
 
+@pytest.mark.parametrize(
+    ("number", "controls", "expected"),
+    [
+        (0, "matched", ["candidate"]),  # it is the reference, and the untuned default, itself
+        (1, "matched", ["candidate", "reference"]),
+        (1, "none", ["candidate"]),
+    ],
+)
+def test_a_constant_trial_is_confirmed_where_it_is_named(
+    store: Store, number: int, controls: Controls, expected: list[str]
+) -> None:
+    (job,) = jobs(store, trials=[f"{CONSTANT.study}-search-{number}"], controls=controls)
+    assert job.study == CONSTANT
+    assert [run.role for run in job.runs] == expected
+    assert job.runs[0].source_trial_id == f"{CONSTANT.study}-search-{number}"
+
+
+def test_an_adaptive_trial_is_confirmed_alone_where_no_controls_are_wanted(store: Store) -> None:
+    (job,) = jobs(store, DEBA.study, controls="none")
+    assert [run.role for run in job.runs] == ["candidate"]
+
+
 def test_a_trial_that_cannot_be_confirmed_is_refused_with_those_of_every_study(store: Store) -> None:
-    for name in (f"{CONSTANT.study}-search-0", "nowhere-search-0", "nonsense"):
-        with pytest.raises(InputError, match=f"unknown complete adaptive trial '{name}'") as refused:
+    for name in (f"{CONSTANT.study}-search-9", "nowhere-search-0", "nonsense"):
+        with pytest.raises(InputError, match=f"unknown complete trial '{name}'") as refused:
             jobs(store, trials=[name])
         assert f"{ELSEWHERE[2].study}-search-1" in str(refused.value)
