@@ -117,6 +117,25 @@ class Plots:
             raise InputError(f"nothing in {self._store.name} was confirmed; see adasearch.confirm")
         return against_controls(rows)
 
+    def steps(self, by: str | None = None) -> "Figure":
+        """Draw the test error of what was confirmed against serial steps, constant batch sizes as a line.
+
+        Args:
+            by: a parameter, such as "train/lr_schedule", each value of which has a panel of its own.
+
+        Raises:
+            InputError: nothing was confirmed.
+        """
+        from adasearch.plots.steps import draw_steps
+        from adasearch.plots.style import NOTEBOOK
+
+        studies = self._store.studies()
+        trials = [trial for each in studies for trial in self._trials(each)]
+        drawn = draw_steps(studies, trials, style=NOTEBOOK, by=by)
+        if drawn is None:
+            raise InputError(f"nothing in {self._store.name} was confirmed; see adasearch.confirm")
+        return drawn.figure
+
     def interaction(self, study: str, first: str, second: str, *, bins: int = 4) -> "Figure":
         """Draw how two searched parameters go together: median objective and seconds over a grid of both.
 

@@ -116,7 +116,7 @@ def test_a_replay_is_a_frame(found: adasearch.Results) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["pareto", "controls"])
+@pytest.mark.parametrize("name", ["pareto", "controls", "steps"])
 def test_figures_of_the_folder_are_figures(found: adasearch.Results, name: str) -> None:
     assert isinstance(getattr(found.plot, name)(), Figure)
 
