@@ -59,6 +59,8 @@ def tidy(found: adasearch.Results) -> pd.DataFrame:
 def tuned(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the searched trial of least validation error of each network, curve and point."""
     searched = trials[(trials["phase"] == "search") & trials["val_error"].notna()]
+    first = searched.groupby("study")["seed"].transform("min")
+    searched = searched[searched["seed"] == first]  # a grid that was over went on with the next seed
     best = searched.sort_values(["val_error", "number"], kind="stable").groupby(POINT, as_index=False).first()
     rates = searched.groupby(POINT)["train/lr"].agg(["min", "max"]).reset_index()
     best = best.merge(rates, on=POINT)

@@ -21,7 +21,9 @@ __all__ = [
 EPOCHS = 20.0
 TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once
 TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
-TEXT_EVALUATIONS = 4  # of a run: validation splits of text are large beside what a run trains on
+EVALUATING = 0.05  # of a run's work, at most by default where EVALUATIONS leaves it that
+PASSES = 3  # of training an example, where evaluating it takes one: its gradient takes two
+EVALUATIONS = 4  # of a run, at least by default; of text at most, and at least two
 TEXT_SMALLEST = 4  # sequences; each has many tokens
 SHARES = (0.25, 0.5)  # of the budget
 MOST_EXAMPLES = 2**50  # of a span: more than any run has, and what numbers of 64 bits hold exactly
@@ -107,9 +109,16 @@ class Spans:
 
 
 def spans_of(
-    request: Request, defaults: Defaults, *, examples: int, sequence_length: int | None = None
+    request: Request,
+    defaults: Defaults,
+    *,
+    examples: int,
+    validation: int = 0,
+    sequence_length: int | None = None,
 ) -> Spans:
-    """Return the spans of a study of so many training examples, of so many tokens if they are sequences.
+    """Return the spans of a study of so many examples to train and to validate on.
+
+    They are sequences of so many tokens, if ``sequence_length`` says so.
 
     Raises:
         InputError: a flag that is no span, or an interval that is longer than the run.
@@ -130,7 +139,7 @@ def spans_of(
     budget = defaults.pick(given if epochs is None else epochs, lambda study: study.budget, usual)
     between = math.ceil(budget / TEXT_INTERVALS) if text else examples
     interval = defaults.pick(interval, lambda study: study.interval, min(between, budget))
-    usually = max(interval, math.ceil(budget / TEXT_EVALUATIONS)) if text else examples
+    usually = max(interval, _quarters(budget, validation)) if text else _epochs(budget, examples, validation)
     spans = Spans(
         budget=budget,
         interval=interval,
@@ -139,6 +148,33 @@ def spans_of(
     if spans.interval > budget:
         raise InputError(f"--interval must be at most the run's {budget} examples but got {spans.interval}")
     return spans
+
+
+def _between(validation: int) -> float:
+    """Return how many examples must be trained on between two evaluations."""
+    return validation / PASSES * (1 / EVALUATING - 1)
+
+
+def _epochs(budget: int, examples: int, validation: int) -> int:
+    """Return the usual span between evaluations: whole epochs, one where the validation split is small.
+
+    >>> [_epochs(20_000, 1000, validation) for validation in (100, 111, 250, 5000)]
+    [1000, 1000, 2000, 5000]
+    >>> _epochs(3000, 1000, 250), _epochs(500, 1000, 250)
+    (1000, 1000)
+    """
+    wanted = math.ceil(_between(validation) / examples)
+    return examples * max(1, min(wanted, budget // (EVALUATIONS * examples)))
+
+
+def _quarters(budget: int, validation: int) -> int:
+    """Return the usual span between evaluations of text: a quarter of the run, a third or a half of it.
+
+    >>> [_quarters(2400, validation) for validation in (90, 100, 190)]
+    [600, 800, 1200]
+    """
+    most = budget / max(1.0, _between(validation))
+    return math.ceil(budget / min(EVALUATIONS, max(2, math.floor(most))))
 
 
 def rungs_of(study: StudyRecord) -> tuple[int, ...]:

@@ -190,7 +190,9 @@ def assembled(
     train_space, notes = train_space_in(limits, scheduler_space)
     for note in notes:
         say(note)
-    spans = spans_of(request, wanted.defaults, examples=card.train, sequence_length=length)
+    spans = spans_of(
+        request, wanted.defaults, examples=card.train, validation=card.val, sequence_length=length
+    )
     stored = wanted.defaults.stored
     record = StudyRecord(
         study=wanted.name,

@@ -94,6 +94,32 @@ def test_spans_of_1000_examples(request_: Request, defaults: Defaults, spans: tu
 
 
 @pytest.mark.parametrize(
+    ("epochs", "validation", "evaluate_every"),
+    [
+        (20, 111, 1000),  # a tenth of the pool: an evaluation is 1 / 28 of an epoch
+        (20, 250, 2000),  # a fifth: 1 / 13
+        (20, 1000, 5000),  # four times, although that takes more
+        (8, 250, 2000),
+        (7, 250, 1000),  # else fewer than four
+        (20, 0, 1000),
+    ],
+)
+def test_evaluating_takes_a_twentieth_of_a_run_or_is_done_four_times(
+    epochs: int, validation: int, evaluate_every: int
+) -> None:
+    spans = spans_of(Request(epochs=epochs), NONE, examples=1000, validation=validation)
+    assert spans.evaluate_every == evaluate_every
+    given = spans_of(Request(epochs=epochs, evaluate_every="1"), NONE, examples=1000, validation=validation)
+    assert given.evaluate_every == 1000
+
+
+@pytest.mark.parametrize(("validation", "evaluate_every"), [(30, 250), (50, 334), (75, 500), (500, 500)])
+def test_text_is_evaluated_at_half_of_a_run_at_least(validation: int, evaluate_every: int) -> None:
+    spans = spans_of(Request(), NONE, examples=1000, validation=validation, sequence_length=128)
+    assert spans.evaluate_every == evaluate_every
+
+
+@pytest.mark.parametrize(
     ("request_", "spans"),
     [
         (Request(), (1000, 50, 250)),

@@ -51,9 +51,9 @@ def test_spans_are_understood_in_tokens(text: str) -> None:
     record = study(asked(text, budget="2e6tokens", interval="10000tokens", evaluate_every="3ex"))
     assert (record.budget, record.interval, record.evaluate_every) == (20_000, 100, 3)
     record = study(asked(text))
-    assert (record.budget, record.interval, record.evaluate_every) == (200, 10, 50)
+    assert (record.budget, record.interval, record.evaluate_every) == (200, 10, 100)  # 50 validate
     record = study(asked(text, epochs=2.0))
-    assert (record.budget, record.interval, record.evaluate_every) == (400, 20, 100)
+    assert (record.budget, record.interval, record.evaluate_every) == (400, 20, 200)
 
 
 def test_search_goes_on_as_it_was_stored(text: str) -> None:

@@ -22,7 +22,7 @@ from adasearch.errors import InputError
 
 __all__ = ["card_of", "load_text"]
 
-MIN_HELD_OUT = 256  # sequences, or a quarter of a subset's where it has fewer than four times as many
+MIN_HELD_OUT = 96  # sequences, or a quarter of a subset's where it has fewer than four times as many
 PIECE = 2**24  # tokens looked at together
 
 READERS: dict[str, Callable[[str, Selection, Progress], Texts]] = {
