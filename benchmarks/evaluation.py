@@ -1,8 +1,8 @@
 """Which share of a trial's wall clock is spent on evaluating, as often as it is done by default.
 
 Trials of a study's first point in this process, on one thread, from the making of the network to the last
-evaluation; the validation split and the cadence are those of a search that names neither. Eight epochs have as
-many evaluations each as the default's twenty, so the share stays.
+evaluation; the validation split and the cadence are those of a search that names neither. Eight epochs have
+as many evaluations each as the default's twenty, so the share stays.
 
 Goal: at most 5 %.
 """
