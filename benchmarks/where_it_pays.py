@@ -2,32 +2,40 @@
 
 Reads a results folder of the experiments ``where_*`` (default ``notebooks/data_where``). Of each network,
 curve and schedule, and of each constant size, the searched trial of least validation error counts, its
-learning rate so tuned. ``--confirm`` runs these on fresh seeds and the test split; else what is stored is
-read and nothing is trained.
+learning rate so tuned, on one seed. ``--confirm`` runs these on fresh seeds and the test split; else what is
+stored is read and nothing is trained.
 
-All runs of a network take the same examples. A schedule's error is compared with that of the best constant
-batch that takes no more time, on three devices:
+All runs of a network take the same examples. A schedule is compared on the same seeds with every constant
+size that takes no more time, on three devices:
 
 * **examples**: bound by examples, a step of B examples takes B, so that all runs take alike;
 * **this CPU**: by the stored speed profile, without what measuring signals takes;
-* **steps**: bound by steps, each of which takes the same whatever its size.
+* **steps**: bound by steps, each of which takes the same whatever its size; beside the sizes that take fewer,
+  the schedule meets one that takes as many, between the two that ran (error linear in the logarithm of the
+  size). Errors are mostly convex there, so the true one is a little lower: that favours the schedule.
 
-Constant sizes between those that ran have errors in between (linear in the logarithm of the size). Which size
-is best is judged, for each seed, by the other seeds, so that a baseline is neither chosen by its own luck nor
-spared. Negative: the schedule is better. ``p`` is of a paired t test, corrected (Holm) over all rows of its
-device and kind; a claim is what has p below 0.01. Rows of several networks pool their pairs.
+A schedule *gains* where it is better than each of them: p is the greatest of the one-sided t tests. It
+*loses* where one of them is better: p is the least, times their number. Both are then corrected (Holm) over
+all rows of their device and kind, and a claim is what has p below 0.01. The difference that is shown is to the
+size of least mean error, whatever the search would have chosen, so it favours the constant batches. Rows of several
+networks pool pairs: for a gain over each combination of their sizes, for a loss to one size for all. All p
+values are given these networks, and learning rates that one seed tuned.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 import adasearch
+from adasearch.analysis.enough import MIN_PAIRS
 from adasearch.analysis.paired_tests import holm
 from adasearch.io.tables import Column, number, render
+from adasearch.objective import ERROR
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.schedulers.registry import BASELINE
@@ -35,15 +43,11 @@ from common import Row, keep, parser_of, positive
 
 RESULTS = "notebooks/data_where"
 CLAIM = 0.01
-OCTAVE = 16
-"""Constant sizes between two that ran, an octave apart, among which the best is looked for."""
 SLACK = 1.001
 """Time that counts as no more: whole steps of the last interval differ by so much."""
-IMAGES = "all image networks"
-POINT = ["architecture", "curve", "point"]
-
-Times = Mapping[str, np.ndarray]
-"""By device, the time of a constant batch of each size of a grid."""
+IMAGES = "image networks"
+CASE = ["architecture", "curve"]
+DEVICES = ("examples", "this CPU", "steps")
 
 
 def tidy(found: adasearch.Results) -> pd.DataFrame:
@@ -61,10 +65,11 @@ def tuned(trials: pd.DataFrame) -> pd.DataFrame:
     searched = trials[(trials["phase"] == "search") & trials["val_error"].notna()]
     first = searched.groupby("study")["seed"].transform("min")
     searched = searched[searched["seed"] == first]  # a grid that was over went on with the next seed
-    best = searched.sort_values(["val_error", "number"], kind="stable").groupby(POINT, as_index=False).first()
-    rates = searched.groupby(POINT)["train/lr"].agg(["min", "max"]).reset_index()
-    best = best.merge(rates, on=POINT)
-    best["at_edge"] = np.isclose(best["train/lr"], best["min"]) | np.isclose(best["train/lr"], best["max"])
+    point = [*CASE, "point"]
+    best = searched.sort_values(["val_error", "number"], kind="stable").groupby(point, as_index=False).first()
+    tried = trials[trials["phase"] == "search"].groupby(point)["train/lr"].agg(["min", "max"]).reset_index()
+    best = best.merge(tried, on=point)
+    best["at_end"] = (best["train/lr"] == best["min"]) | (best["train/lr"] == best["max"])
     return best
 
 
@@ -84,123 +89,193 @@ def with_times(
     runs: pd.DataFrame, found: adasearch.Results, curves: Mapping[str, SpeedCurve]
 ) -> pd.DataFrame:
     """Return the runs with their time on each device; of a CPU without a profile there is none."""
-    runs = runs.assign(**{"time examples": runs["examples_seen"], "time steps": runs["steps"]})
+    runs = runs.assign(examples=1.0, steps=runs["steps"].astype(float))
     intervals = found.intervals(sorted(runs["study"].unique()))
     intervals = intervals[intervals["trial_id"].isin(runs["trial_id"])].sort_values(["trial_id", "interval"])
     by_trial = dict(list(intervals.groupby("trial_id")))
-    runs["time this CPU"] = [
+    runs["this CPU"] = [
         cpu_seconds(by_trial[trial], curves[name]) if name in curves else np.nan
         for trial, name in zip(runs["trial_id"], runs["architecture"], strict=True)
     ]
     return runs
 
 
-DEVICES = ("examples", "this CPU", "steps")
+def between(sizes: pd.DataFrame, steps: pd.Series, wanted: float) -> pd.Series | None:
+    """Return by seed the error of a constant size that takes so many steps, None where none does.
 
+    Args:
+        sizes: errors, a row per seed and a column per size.
+        steps: of each size.
+        wanted: how many.
 
-def grid_of(sizes: Sequence[int]) -> np.ndarray:
-    """Return the sizes among which a constant batch is chosen."""
-    low, high = np.log2(min(sizes)), np.log2(max(sizes))
-    return 2 ** np.linspace(low, high, round((high - low) * OCTAVE) + 1)
-
-
-def constants_of(runs: pd.DataFrame, curve: SpeedCurve | None) -> tuple[pd.DataFrame, Times]:
-    """Return errors of constant batches, a row per seed, a column per size of the grid, and their times."""
-    own = runs[runs["scheduler"] == BASELINE]
-    errors = own.pivot(index="seed", columns="size", values="test_error").dropna()
-    sizes = grid_of([int(size) for size in errors.columns])
-    logs = np.log2(errors.columns.to_numpy(dtype=float))
-    between = np.array([np.interp(np.log2(sizes), logs, row) for row in errors.to_numpy()])
-    examples = float(own["examples_seen"].median())
-    times = {"examples": np.full_like(sizes, examples), "steps": examples / sizes}
-    if curve is not None:
-        times["this CPU"] = np.array([examples / size * curve.step(round(size)) for size in sizes])
-    return pd.DataFrame(between, index=errors.index, columns=sizes), times
-
-
-def beside(errors: pd.Series, constants: pd.DataFrame, allowed: np.ndarray) -> pd.Series:
-    """Return by seed a schedule's error less the best allowed constant's, which the other seeds choose.
-
-    >>> constants = pd.DataFrame({16.0: [0.3, 0.3, 0.6], 32.0: [0.4, 0.4, 0.1]})
-    >>> found = beside(pd.Series([0.35, 0.35, 0.35]), constants, np.array([True, True]))
-    >>> [round(float(value), 2) for value in found]  # by the others 32, 32 and 16 are best
-    [-0.05, -0.05, -0.25]
+    >>> sizes = pd.DataFrame({16: [0.2, 0.3], 64: [0.4, 0.7]})
+    >>> found = between(sizes, pd.Series({16: 400.0, 64: 100.0}), 200.0)
+    >>> [round(float(value), 3) for value in found]  # as a size of 32, in the middle of the two
+    [0.3, 0.5]
     """
-    inside = constants.loc[:, allowed]
-    seeds = errors.index.intersection(inside.index)
-    found = {}
-    for seed in seeds:
-        chosen = inside.loc[seeds.drop(seed)].mean().idxmin()
-        found[seed] = errors[seed] - inside[chosen][seed]
-    return pd.Series(found, dtype=float)
+    order = steps.sort_values().index
+    if not steps.min() <= wanted <= SLACK * steps.max():
+        return None
+    logs = np.log(steps[order].to_numpy())
+    errors = [np.interp(np.log(wanted), logs, row) for row in sizes[order].to_numpy()]
+    return pd.Series(errors, index=sizes.index)
 
 
-def differences(runs: pd.DataFrame, curves: Mapping[str, SpeedCurve]) -> pd.DataFrame:
-    """Return a row for each network, curve, schedule, device and seed."""
-    rows = []
-    for (name, lr_curve), group in runs.groupby(["architecture", "curve"]):
-        constants, times = constants_of(group, curves.get(str(name)))
-        for scheduler, own in group[group["scheduler"] != BASELINE].groupby("scheduler"):
-            errors = own.set_index("seed")["test_error"]
-            for device in times:
-                allowed = times[device] <= SLACK * own[f"time {device}"].mean()
-                if not allowed.any() or len(errors) < 2:
-                    continue
-                less = beside(errors, constants, allowed)
-                rows += [
-                    {"architecture": name, "curve": lr_curve, "scheduler": scheduler, "device": device}
-                    | {"seed": seed, "difference": each, "objective": own["objective"].iloc[0]}
-                    for seed, each in less.items()
-                ]
-    return pd.DataFrame(rows)
+def rivals(own: pd.DataFrame, constants: pd.DataFrame, device: str) -> dict[str, pd.Series]:
+    """Return the constant sizes that take no more time than a schedule: their differences by seed.
 
-
-def tested(pairs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Return mean, 95 % interval of Student's t, and the corrected p of each group of differences."""
-    rows = []
-    for group, own in pairs.groupby(list(keys)):
-        values = own["difference"].to_numpy()
-        low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-        rows.append(
-            dict(zip(keys, group, strict=True))
-            | {"pairs": len(values), "mean": values.mean(), "low": low, "high": high}
-            | {"better": int((values < 0).sum()), "p_alone": float(stats.ttest_1samp(values, 0.0).pvalue)}
-        )
-    found = pd.DataFrame(rows)
-    found["p"] = found.groupby("device")["p_alone"].transform(lambda ps: holm(list(ps)))
+    A difference is the schedule's error less the constant's. Sizes with other seeds are left out.
+    """
+    errors = own.set_index("seed")["test_error"]
+    sizes = constants.pivot(index="seed", columns="size", values="test_error")
+    sizes = sizes.loc[sizes.index.intersection(errors.index)].dropna(axis="columns")
+    times = constants.groupby("size")[device].mean().loc[sizes.columns]
+    taken = float(own[device].mean())
+    less = times[times <= SLACK * taken].index
+    found = {f"{size}": errors[sizes.index] - sizes[size] for size in less}
+    if device == "steps" and found and len(sizes.columns) > 1:
+        alike = between(sizes, times, taken)
+        if alike is not None:
+            found["as many steps"] = errors[alike.index] - alike
     return found
 
 
-def schedule_rows(runs: pd.DataFrame, curves: Mapping[str, SpeedCurve]) -> list[Row]:
-    """Return the differences of single networks, then those pooled over networks that share an objective."""
-    pairs = differences(runs, curves)
-    sums = runs.groupby(["architecture", "curve", "scheduler"])[["steps", "test_error"]].mean().reset_index()
-    single = tested(pairs, ["architecture", "curve", "scheduler", "device"]).merge(sums)
-    images = pairs[pairs["objective"] == "error"].assign(architecture=IMAGES)
-    rows = [single.assign(kind="network")]
-    if images["seed"].size and pairs[pairs["objective"] == "error"]["architecture"].nunique() > 1:
-        rows.append(tested(images, ["architecture", "curve", "scheduler", "device"]).assign(kind="pooled"))
-    records = pd.concat(rows).replace({np.nan: None}).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in records]
+def t_test(values: np.ndarray, side: Literal["less", "greater"]) -> float:
+    """Return p of a mean that is not less, or not greater, than 0."""
+    return float(stats.ttest_1samp(values, 0.0, alternative=side).pvalue)
 
 
-def curve_rows(runs: pd.DataFrame) -> list[Row]:
-    """Return the test errors of the constant sizes, and what the best one of a curve has, chosen as above."""
+def gains_and_losses(differences: Mapping[str, pd.Series]) -> Row:
+    """Return the difference to the best rival, and the p values of a gain over all and a loss to one.
+
+    >>> one, other = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([0.1, -0.1, 0.0, 0.05])
+    >>> found = gains_and_losses({"16": one, "32": other})
+    >>> found["beside"], round(found["mean"], 4), round(found["p_gain"], 2), found["p_loss"] > 0.5
+    ('32', 0.0125, 0.61, True)
+    """
+    return pooled([differences])
+
+
+def pooled(networks: Sequence[Mapping[str, pd.Series]]) -> Row:
+    """Return the same of several networks together, each of which has rivals of its own.
+
+    >>> good, bad = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([2.0, 2.1, 1.9, 2.0])
+    >>> mixed = pooled([{"16": good, "32": bad}, {"16": good, "32": good}])
+    >>> mixed["beside"], mixed["pairs"], round(mixed["mean"], 3), mixed["p_gain"] > 0.4
+    ('32, 16', 8, 0.0, True)
+    """
+    best = [max(each, key=lambda name: each[name].mean()) for each in networks]
+    values = np.concatenate([each[name] for each, name in zip(networks, best, strict=True)])
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    gains = [
+        t_test(np.concatenate(choice), "less") for choice in product(*(each.values() for each in networks))
+    ]
+    common = [name for name in networks[0] if all(name in each for each in networks)]
+    losses = [t_test(np.concatenate([each[name] for each in networks]), "greater") for name in common]
+    return {
+        "beside": ", ".join(best),
+        "pairs": len(values),
+        "mean": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "better": int((values < 0).sum()),
+        "p_gain": max(gains),
+        "p_loss": min(1.0, len(losses) * min(losses, default=1.0)),
+    }
+
+
+def corrected(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with their p values corrected over all of one device and kind."""
+    found = [dict(row) for row in rows]
+    for key in {(row["device"], row["kind"]) for row in rows}:
+        family = [row for row in found if (row["device"], row["kind"]) == key]
+        for question in ("p_gain", "p_loss"):
+            ps = holm([float(str(row[question])) for row in family])
+            for row, p in zip(family, ps, strict=True):
+                row[question] = p
+    return found
+
+
+def schedule_rows(runs: pd.DataFrame, ends: Mapping[Hashable, bool]) -> list[Row]:
+    """Return each schedule of a network beside the constants of its curve, and image networks together."""
     rows: list[Row] = []
-    for (name, curve), group in runs[runs["scheduler"] == BASELINE].groupby(["architecture", "curve"]):
-        constants, _ = constants_of(group, None)
-        zero = pd.Series(0.0, index=constants.index)
-        best = -beside(zero, constants, np.full(constants.shape[1], True))
-        row: Row = {"architecture": name, "curve": curve, "seeds": len(best), "best": best.mean()}
-        row |= {"best_se": stats.sem(best), "best_size": constants.mean().idxmin()}
-        row |= {f"at_{size}": own["test_error"].mean() for size, own in group.groupby("size")}
-        rows.append(row)
+    images: dict[tuple[str, ...], list[Mapping[str, pd.Series]]] = {}
+    for (name, curve), group in runs.groupby(CASE):
+        constants = group[group["scheduler"] == BASELINE]
+        for scheduler, own in group[group["scheduler"] != BASELINE].groupby("scheduler"):
+            for device in DEVICES:
+                case: Row = {"architecture": name, "curve": curve, "scheduler": scheduler, "device": device}
+                found = {} if own[device].isna().any() else rivals(own, constants, device)
+                if not found or min(map(len, found.values())) < MIN_PAIRS:
+                    why = "no constant takes as little" if not found else f"below {MIN_PAIRS} common seeds"
+                    print(f"left out: {', '.join(map(str, case.values()))}: {why}")
+                    continue
+                row = case | gains_and_losses(found) | {"kind": "network", "steps": own["steps"].mean()}
+                row["at_end"] = ends.get((name, curve, scheduler), False)
+                rows.append(row)
+                if own["objective"].iloc[0] == ERROR:
+                    key = (str(curve), str(scheduler), device)
+                    images.setdefault(key, []).append(found)
+    for (curve, scheduler, device), each in images.items():
+        if len(each) > 1:
+            case = {"architecture": f"{len(each)} {IMAGES}", "curve": curve, "scheduler": scheduler}
+            case |= {"device": device, "kind": "pooled"}
+            rows.append(case | pooled(each))
+    return corrected(rows)
+
+
+def constant_rows(runs: pd.DataFrame) -> list[Row]:
+    """Return the mean test errors of the constant sizes under each curve."""
+    rows: list[Row] = []
+    for (name, curve), group in runs[runs["scheduler"] == BASELINE].groupby(CASE):
+        means = group.groupby("size")["test_error"].mean()
+        spread = group.groupby("size")["test_error"].sem().max()
+        row: Row = {"architecture": name, "curve": curve, "seeds": group["seed"].nunique()}
+        row |= {"best": means.idxmin(), "greatest_se": None if pd.isna(spread) else spread}
+        rows.append(row | {f"at_{size}": mean for size, mean in means.items()})
     return rows
 
 
+def curves_of(results: str, studies: pd.DataFrame) -> dict[str, SpeedCurve]:
+    """Return the stored speed profiles of the networks on the device and at the scale of their studies."""
+    found = {}
+    known = {(row.architecture, row.scale) for row in studies.itertuples()}
+    for each in ProfileStore(results).speed():
+        if each.setting.network in known and each.setting.device == "cpu":
+            found[each.setting.network[0]] = each.curve
+    return found
+
+
+def plain(value: object) -> str:
+    """Write an error or a loss."""
+    return f"{value:.4f}"
+
+
 def written(value: object) -> str:
-    """Write a difference with its sign, errors in points and losses as they are."""
+    """Write a difference with its sign."""
     return f"{value:+.4f}"
+
+
+def small(value: object) -> str:
+    """Write a p value."""
+    return f"{value:.2g}"
+
+
+SCHEDULES = (
+    Column("architecture", "architecture"),
+    Column("curve", "curve"),
+    Column("scheduler", "scheduler"),
+    Column("device", "device"),
+    Column("beside", "best constant"),
+    Column("pairs", "pairs"),
+    Column("mean", "difference", written),
+    Column("low", "from", written),
+    Column("high", "to", written),
+    Column("better", "better in"),
+    Column("p_gain", "p gain", small),
+    Column("p_loss", "p loss", small),
+    Column("steps", "steps", number),
+)
 
 
 def main() -> None:
@@ -226,37 +301,29 @@ def main() -> None:
             slots=arguments.slots,
         )
         found = adasearch.load(arguments.results)
-    curves = {each.setting.network[0]: each.curve for each in ProfileStore(arguments.results).speed()}
-    edges = best[best["at_edge"]]
-    print(f"{len(best)} tuned trials, {len(edges)} of them at an end of the learning rates that were tried")
+    for row in best[best["at_end"]].itertuples():
+        print(f"at an end of the rates that were tried: {row.architecture}, {row.curve}, {row.point}")
+    curves = curves_of(arguments.results, found.studies)
     runs = with_times(confirmed(tidy(found), best), found, curves)
-    sizes = sorted({int(key[3:]) for row in curve_rows(runs) for key in row if key.startswith("at_")})
+    sizes = sorted(runs[runs["scheduler"] == BASELINE]["size"].unique())
     columns = [
         Column("architecture", "architecture"),
         Column("curve", "curve"),
         Column("seeds", "seeds"),
-        *(Column(f"at_{size}", f"constant {size}", number) for size in sizes),
-        Column("best", "best constant", number),
-        Column("best_se", "its standard error", number),
+        *(Column(f"at_{size}", f"constant {size}", plain) for size in sizes),
+        Column("best", "best"),
+        Column("greatest_se", "standard error, at most", plain),
     ]
-    print(render(curve_rows(runs), columns, "text"), end="")
-    rows = schedule_rows(runs, curves)
-    columns = [
-        Column("architecture", "architecture"),
-        Column("curve", "curve"),
-        Column("scheduler", "scheduler"),
-        Column("device", "device"),
-        Column("pairs", "pairs"),
-        Column("mean", "difference", written),
-        Column("low", "from", written),
-        Column("high", "to", written),
-        Column("better", "better in"),
-        Column("p", "p", number),
-        Column("steps", "steps", number),
-    ]
-    keep(rows, columns, arguments.out)
-    claims = [row for row in rows if isinstance(row["p"], float) and row["p"] < CLAIM]
-    print(f"{len(claims)} of {len(rows)} differences have p below {CLAIM} after correction")
+    print(render(constant_rows(runs), columns, "text"), end="")
+    ends = best.set_index([*CASE, "point"])["at_end"].to_dict()
+    rows = schedule_rows(runs, ends)
+    if not rows:
+        print(f"no schedule has {MIN_PAIRS} fresh seeds beside a constant batch yet")
+        return
+    keep(rows, SCHEDULES, arguments.out)
+    for question in ("gain", "loss"):
+        claims = [row for row in rows if float(str(row[f"p_{question}"])) < CLAIM]
+        print(f"{question}: {len(claims)} of {len(rows)} have p below {CLAIM} after correction")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,9 @@ class ConfirmedRow:
         """What the candidate's runs show beside the reference's, or this control's."""
         if not self.runs.seeds:
             return "nothing complete"
-        return "no reference" if self.paired is None else verdict(self.paired)
+        if self.paired is None:
+            return "reference" if self.search_verdict == "reference" else "no reference"
+        return verdict(self.paired)
 
     @property
     def verdict(self) -> str:

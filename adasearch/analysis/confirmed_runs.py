@@ -33,6 +33,11 @@ class _Case:
     target: float | None
     margin: float
 
+    @property
+    def constant(self) -> bool:
+        """Whether the candidate is a constant batch size, which somebody named."""
+        return self.study.scheduler == BASELINE
+
 
 def confirmed_rows(
     studies: Sequence[StudyRecord],
@@ -49,17 +54,23 @@ def confirmed_rows(
     None for the usual one of each objective.
     """
     picks = pick_trials(studies, trials)
+    fresh = _fresh(trials)
     cases: list[_Case] = []
     for study in sorted(studies, key=lambda s: (s.architecture, s.scale, s.dataset, s.scheduler)):
         confirming = [trial for trial in trials if (trial.study, trial.phase) == (study.study, "confirm")]
         if confirming:
-            cases += _cases(study, confirming, picks[study.study], margin)
+            cases += _cases(study, confirming, picks[study.study], margin, fresh)
     rows: list[ConfirmedRow] = []
     against: dict[str, dict[str, Paired]] = {}
-    roles = dict.fromkeys(role for case in cases for role in case.runs if role != "candidate")
-    for role in roles:  # each control's column of verdicts is a family of tests
-        found = {case.candidate: _compared(case, role) for case in cases if role in case.runs}
-        against[role] = corrected({name: each for name, each in found.items() if each is not None})
+    families: dict[tuple[str, bool], list[_Case]] = {}
+    for case in cases:
+        for role in case.runs:
+            families.setdefault((role, case.constant), []).append(case)
+    for (role, _), family in families.items():  # a control's column of verdicts, of schedules or constants
+        if role != "candidate":
+            found = {case.candidate: _compared(case, role) for case in family}
+            known = {name: each for name, each in found.items() if each is not None}
+            against[role] = against.get(role, {}) | corrected(known)
     for case in cases:
         if chosen is not None and case.study.study not in chosen:
             continue
@@ -68,19 +79,38 @@ def confirmed_rows(
     return rows
 
 
+def _fresh(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Return the confirming runs of candidates by the trial that they repeat."""
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        if (trial.phase, trial.role) == ("confirm", "candidate"):
+            found.setdefault(trial.source_trial_id or "", []).append(trial)
+    return found
+
+
 def _cases(
-    study: StudyRecord, confirming: Sequence[TrialRecord], pick: Pick, margin: float | None
+    study: StudyRecord,
+    confirming: Sequence[TrialRecord],
+    pick: Pick,
+    margin: float | None,
+    fresh: Mapping[str, list[TrialRecord]],
 ) -> list[_Case]:
     by_role: dict[str, list[TrialRecord]] = {}
     for trial in confirming:
         by_role.setdefault(trial.role, []).append(trial)
     found = []
     for name in dict.fromkeys(trial.source_trial_id or "" for trial in by_role.get("candidate", [])):
-        every = {}
+        every: dict[str, list[TrialRecord]] = {}
         for role, made in by_role.items():
             own = role in ("candidate", "mean_batch", "decay")
             source = name if own else _newest_source(made)
             every[role] = [trial for trial in made if trial.source_trial_id == source]
+        for role, control in (("reference", pick.reference), ("default", pick.default)):
+            made = every.get(role, [])
+            if any(trial.source_trial_id == name for trial in made):
+                del every[role]  # the candidate itself
+            elif not made and control is not None and control.trial_id != name:
+                every[role] = fresh.get(control.trial_id, [])  # it was a candidate of its own
         every = {"candidate": every.pop("candidate"), **{role: made for role, made in every.items() if made}}
         same = pick.reference is not None and pick.reference == pick.default
         if same and "reference" in every and "default" not in every:
@@ -118,7 +148,7 @@ def _compared(case: _Case, role: str) -> Paired | None:
     times = [(this[seed].seconds(clock), other[seed].seconds(clock)) for seed in common]
     timed = all(0 < time < math.inf for pair in times for time in pair)
     errors = [(_tested(this[seed]), _tested(other[seed])) for seed in common]
-    acted = case.study.scheduler == BASELINE or any(trial.adaptations for trial in this.values())
+    acted = case.constant or any(trial.adaptations for trial in this.values())
     return paired(
         errors,
         times if timed else None,

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from adasearch.analysis.time_to_target import NOT_REACHED
 from adasearch.io.tables import Column, fraction, number, render
 from adasearch.io.text import wrapped
 from adasearch.objective import ERROR, headed, is_fraction, named, shown
+from adasearch.schedulers.registry import BASELINE
 
 __all__ = [
     "confirmed_notes",
@@ -36,8 +38,10 @@ def confirmed_parts(
     rows: Sequence[ConfirmedRow],
 ) -> list[tuple[str, list[dict[str, object]], list[Column]]]:
     """Return title, rows and columns of each table: the verdicts, what each candidate took, its controls."""
-    candidates = [_cells(row) for row in rows if row.table == "confirmed"]
-    controls = [_cells(row) for row in rows if row.table == "controls"]
+    named = _named(rows)
+    told = [_cells(row) | {"scheduler": named[place]} for place, row in enumerate(rows)]
+    candidates = [cells for cells in told if cells["table"] == "confirmed"]
+    controls = [cells for cells in told if cells["table"] == "controls"]
     parts = [
         ("Confirmed: fresh seeds, test split", candidates, _VERDICT_COLUMNS),
         ("What the candidates took", candidates, _COST_COLUMNS),
@@ -59,6 +63,18 @@ def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str, widt
         for title, cells, columns in confirmed_parts(rows)
     ]
     return "\n".join([*parts, *(wrapped(note, width) for note in confirmed_notes(rows)), ""])
+
+
+def _named(rows: Sequence[ConfirmedRow]) -> list[str]:
+    """Return what each row's scheduler is called: with the candidate's trial where it is one of several."""
+    several = Counter(row.study for row in rows if row.table == "confirmed")
+    names, trial = [], ""
+    for row in rows:
+        if row.table == "confirmed":
+            trial = row.source_trial_id.removeprefix(f"{row.study}-")
+        alone = several[row.study] < 2 and row.scheduler != BASELINE
+        names.append(row.scheduler if alone else f"{row.scheduler}, {trial}")
+    return names
 
 
 def _cells(row: ConfirmedRow) -> dict[str, object]:

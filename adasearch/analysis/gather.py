@@ -195,6 +195,10 @@ def _evidence(
     if not chosen:
         return []
     there = {record.study for record in found.studies}
+    for record in found.studies:  # references that were candidates of their own
+        runs = [t.trial_id for t in found.trials if t.phase == "confirm" and t.study == record.study]
+        if runs and record.study not in chosen:
+            intervals |= intervals_of(store, record, runs)
     family = {each.study for each in found.folder if each.study not in there and _confirmed(store, each)}
     others = [each for each in _with_baselines(found.folder, family) if each.study not in there]
     trials = [*found.trials, *_trials(store, others, device_profile)]

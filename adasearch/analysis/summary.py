@@ -23,7 +23,9 @@ def in_one_sentence(rows: Sequence[SearchRow], evidence: Sequence[ConfirmedRow])
     adaptive = [row for row in rows if row.scheduler != BASELINE]
     if not adaptive:
         return "No adaptive schedule was searched here yet."
-    candidates = [row for row in evidence if row.table == "confirmed" and row.scheduler != BASELINE]
+    candidates = [
+        row for row in evidence if row.table == "confirmed" and row.scheduler != BASELINE and row.pairs
+    ]
     gained = [row for row in candidates if not row.idle and row.outcome in GAINS]
     checked = {row.study for row in candidates}
     others = [row.verdict for row in candidates if row not in gained]

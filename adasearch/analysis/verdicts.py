@@ -39,7 +39,7 @@ GAINS: frozenset[PairedVerdict] = frozenset(
     {"both faster and better", "faster at equal error", "better at equal time"}
 )
 
-ConfirmedVerdict = Literal[PairedVerdict, "no reference", "nothing complete"]
+ConfirmedVerdict = Literal[PairedVerdict, "reference", "no reference", "nothing complete"]
 """What confirming runs show."""
 
 LevelVerdict = Literal[PairedVerdict, "first level", "no pairs"]
@@ -64,7 +64,7 @@ MEANINGS: Mapping[SearchVerdict | ConfirmedVerdict, str] = {
     "not confirmed": "faster in the search, on one seed; 'adasearch confirm' tells whether it holds",
     "no change made": "it never changed the batch size, so that it is a constant run of other settings",
     "no gain in search": "no trial of the search was faster than the reference at an equal error",
-    "no reference": "there is no complete constant trial to compare with, or none on the same seeds",
+    "no reference": "there is no complete constant trial to compare with, or no run of it on these seeds",
     "no complete trial": "nothing of the search ran to its end",
     "nothing complete": "no run on a fresh seed came to its end",
     "chosen by name": "a trial that was named, not the one that the search would have chosen",

@@ -124,7 +124,7 @@ class Plots:
             by: a parameter, such as "train/lr_schedule", each value of which has a panel of its own.
 
         Raises:
-            InputError: nothing was confirmed.
+            InputError: nothing was confirmed, or no such parameter.
         """
         from adasearch.plots.steps import draw_steps
         from adasearch.plots.style import NOTEBOOK

@@ -107,9 +107,9 @@ def confirm(
     Args:
         results: folder of the search, or what it returned.
         study: only these studies; all by default.
-        trial: these trials in place of the studies' candidates.
+        trial: these trials in place of the studies' candidates, constant ones, too.
         seeds: runs of each.
-        controls: "matched", or "all" of them.
+        controls: "none", the "reference" alone, those that are "matched" to it, or "all" of them.
         images: where the images lie now, if they have moved.
         log: as of :func:`search`.
         quiet: print nothing.

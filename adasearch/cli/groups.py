@@ -113,7 +113,7 @@ training_options = _group(
         "--evaluate-every",
         metavar="LENGTH",
         help="Evaluate at the end of the interval that reaches this: epochs (2) or examples (2000ex).  "
-        "[default: as often as takes a twentieth of a run: 1 or 2 epochs, of text a quarter to half of it]",
+        "[default: about a twentieth of a run goes to it: mostly 1 or 2 epochs, of text a quarter or half]",
     ),
     click.option(
         "--seed", type=int, help="Of the split, the weights and the order of the data.  [default: 0]"

@@ -72,8 +72,6 @@ def confirm(
     check_log(log, results)
     if not 1 <= seeds < FRESH:
         raise InputError(f"--seeds must be at least 1 but got {seeds}")
-    if until_clear and controls == "none":
-        raise InputError("--until-clear compares with a reference, which --controls none leaves out")
     if (few := seeds_note(seeds)) is not None:
         say(console, few)
     store = Store(results, must_exist=True)
@@ -81,6 +79,9 @@ def confirm(
     jobs = jobs_of(
         store, studies, trials, seeds=seeds, controls=controls, retry=runtime.retry_failed, console=console
     )
+    alone = [job.study.study for job in jobs if {run.role for run in job.runs} == {"candidate"}]
+    if until_clear and alone:
+        raise InputError(f"--until-clear compares with a reference, of which {alone[0]} has none here")
     names = [job.study.study for job in jobs]
     for name in names:
         store.locks.check_free(name)

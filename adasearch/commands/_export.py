@@ -65,7 +65,7 @@ def export(
         raise InputError(f"study {study} has no complete trial to export")
     check_stored_names(store.name, record, trial)
     for row in found.evidence:
-        if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id):
+        if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id) and row.pairs:
             verdict = whole_verdict(row)
     of_trial = f"of {trial.trial_id} ({verdict})"
     if form in EXPORT_FORMS:

@@ -131,11 +131,13 @@ def _gains(evidence: Sequence[ConfirmedRow], rows: Sequence[SearchRow]) -> list[
     """Return what each scheduler gains: as confirmed where there is such evidence, else as found."""
     found: list[GainRow] = []
     for row in rows:
+        if row.scheduler == BASELINE:
+            continue
         name = f"{row.architecture}, {row.scheduler}"
         sure = [each for each in evidence if each.study == row.study and each.table == "confirmed"]
         for each in sure:
             found.append((name, each.verdict, True, speedup_of(each.paired), speedup_of(each.default)))
-        if not sure and row.scheduler != BASELINE:
+        if not sure:
             tuned, default = (
                 None if gain is None else Estimate(gain) for gain in (row.speedup, row.speedup_default)
             )

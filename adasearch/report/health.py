@@ -31,7 +31,7 @@ def missing(found: Gathered, results: str) -> list[str]:
         begins = command("search", results=results, architecture="resnet18")
         return [f"There is no study in this folder yet: '{begins}' begins one."]
     lines = [*unfinished(found.rows), *found.parted]
-    confirmed = {row.study for row in found.evidence}
+    confirmed = {row.study for row in found.evidence if row.pairs}
     for row in found.rows:
         parted = any(line.startswith(f"{row.study}:") for line in found.parted)
         if row.verdict == "no reference" and not parted:

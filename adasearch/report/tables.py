@@ -100,7 +100,7 @@ def words(found: Gathered) -> list[tuple[str, str]]:
 def said(found: Gathered, names: Set[str]) -> list[str]:
     """Return a sentence per study, or per confirmed candidate where there are such."""
     lines = []
-    confirmed = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
+    confirmed = _compared(found)
     for row in (each for each in found.rows if each.study in names):
         sure = [cells for cells in confirmed if cells["study"] == row.study]
         lines += [
@@ -114,6 +114,12 @@ def said(found: Gathered, names: Set[str]) -> list[str]:
         if not sure and row.scheduler != BASELINE:
             lines.append("Time to the target: not confirmed, so there are no seeds to draw it from.")
     return lines
+
+
+def _compared(found: Gathered) -> list[dict[str, object]]:
+    """Return what the schedules' candidates showed on fresh seeds, of those that had a reference there."""
+    rows = [row for row in found.evidence if row.scheduler != BASELINE and row.pairs]
+    return [cells for _, each, _ in confirmed_parts(rows)[:1] for cells in each]
 
 
 def holds_words(table: PageTable, column: Column) -> bool:
@@ -130,7 +136,7 @@ def cell_class(column: Column, row: Mapping[str, object], words: bool) -> str:
 
 def verdicts(found: Gathered) -> list[PageTable]:
     """Return the tables that a reader sees first: what was confirmed, and what a search alone says."""
-    sure = [cells for _, rows, _ in confirmed_parts(found.evidence)[:1] for cells in rows]
+    sure = _compared(found)
     checked = {cells["study"] for cells in sure}
     searched = [row for row in found.rows if row.study not in checked]
     tables = [

@@ -173,6 +173,11 @@ def data_of(study: StudyRecord, console: Console, tell: Say, images: str | None 
             f"study {study.study} was searched on data with fingerprint {study.fingerprint}, but "
             f"{source} now has {fingerprint}"
         )
+    if (card.train, card.val) != (study.train_examples, study.val_examples):
+        raise InputError(
+            f"study {study.study} trained on {study.train_examples} and validated on {study.val_examples} "
+            f"examples, but of {source} there are now {card.train} and {card.val}"
+        )
     return spec
 
 

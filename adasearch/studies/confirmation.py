@@ -20,6 +20,9 @@ from adasearch.studies.retry import tell_retried, with_retried
 
 __all__ = ["Job", "jobs_of"]
 
+AGAIN = ("reference", "default")
+"""Controls that repeat a trial as it is, which may be a candidate itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -108,6 +111,10 @@ def jobs_of(
             runs |= dict.fromkeys(
                 matched(study, candidate, path, pick, controls=controls, adabatch=tuned)
             )  # controls that candidates share are made once
+        own = {candidate.trial_id for candidate in candidates}
+        runs = {
+            run: None for run in runs if run.role not in AGAIN or run.source_trial_id not in own
+        }  # a candidate's runs serve as another's reference, too
         names = {run.source_trial_id for run in runs}
         sources = {trial.trial_id: trial for trial in everything if trial.trial_id in names}
         for trial in sources.values():
@@ -121,7 +128,10 @@ def jobs_of(
             )
         )
     if not jobs:
-        raise InputError("there is nothing to confirm: no adaptive study has a complete trial")
+        raise InputError(
+            "there is nothing to confirm: no adaptive study has a complete trial; a constant one is "
+            "confirmed if --trial names it"
+        )
     return jobs
 
 

@@ -23,7 +23,7 @@ TEXT_EPOCHS = 1.0  # of a language task, whose data are seen once
 TEXT_INTERVALS = 20  # of them, so that a scheduler may decide at all
 EVALUATING = 0.05  # of a run's work, at most by default where EVALUATIONS leaves it that
 PASSES = 3  # of training an example, where evaluating it takes one: its gradient takes two
-EVALUATIONS = 4  # of a run, at least by default; of text at most, and at least two
+EVALUATIONS = 4  # of a run, at least by default; of text that, or two and the rungs
 TEXT_SMALLEST = 4  # sequences; each has many tokens
 SHARES = (0.25, 0.5)  # of the budget
 MOST_EXAMPLES = 2**50  # of a span: more than any run has, and what numbers of 64 bits hold exactly
@@ -168,13 +168,15 @@ def _epochs(budget: int, examples: int, validation: int) -> int:
 
 
 def _quarters(budget: int, validation: int) -> int:
-    """Return the usual span between evaluations of text: a quarter of the run, a third or a half of it.
+    """Return the usual span between evaluations of text: a quarter of the run, or half of it.
+
+    Rungs lie at both, and are evaluated too: at halves a run has three evaluations with them.
 
     >>> [_quarters(2400, validation) for validation in (90, 100, 190)]
-    [600, 800, 1200]
+    [600, 1200, 1200]
     """
-    most = budget / max(1.0, _between(validation))
-    return math.ceil(budget / min(EVALUATIONS, max(2, math.floor(most))))
+    few = EVALUATIONS * _between(validation) > budget
+    return math.ceil(budget / (2 if few else EVALUATIONS))
 
 
 def rungs_of(study: StudyRecord) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def confirming(
         replace(
             trial_of(study, first + n, phase="confirm", val_error=error, seconds=seconds * (1 + scatter[n])),
             role=role,
-            scheduler="deba" if role == "candidate" else "constant",
+            scheduler=study.scheduler if role == "candidate" else "constant",
             source_trial_id=source,
             seed=1_000_000 + n,
             params=SETTINGS,
@@ -195,7 +195,44 @@ def test_a_constant_trial_that_was_confirmed_has_times_that_compare_and_is_no_ga
 def test_a_reference_that_was_confirmed_alone_is_compared_with_nothing() -> None:
     runs = confirming("candidate", REFERENCE, error=0.1, seconds=50, study=CONSTANT)
     (row,) = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *runs], {})
-    assert (row.verdict, row.search_verdict, row.pairs) == ("no reference", "reference", 0)
+    assert (row.verdict, row.search_verdict, row.pairs) == ("reference", "reference", 0)
+
+
+def test_a_reference_that_was_confirmed_by_name_is_what_others_are_compared_with() -> None:
+    candidate, *_ = (case()[:5],)
+    reference = confirming("candidate", REFERENCE, error=0.11, seconds=50, first=5, study=CONSTANT)
+    found = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *candidate, *reference], {})
+    told = {(row.study, row.role): (row.outcome, row.pairs) for row in found}
+    assert told == {
+        (CONSTANT.study, "candidate"): ("reference", 0),
+        (DEBA.study, "candidate"): ("faster at equal error", 5),
+        (DEBA.study, "reference"): ("faster at equal error", 5),
+    }
+
+
+def test_constants_that_were_confirmed_take_nothing_from_the_evidence_of_schedules() -> None:
+    alone = rows_of(case())["candidate"].paired
+    named = [
+        run
+        for number in range(3, 9)
+        for run in confirming(
+            "candidate", f"{CONSTANT.study}-search-{number}", error=0.11, seconds=50 + number, study=CONSTANT
+        )
+    ]
+    reference = confirming("reference", REFERENCE, error=0.11, seconds=50, first=5, study=CONSTANT)
+    found = confirmed_rows([CONSTANT, DEBA], [*SEARCH, *case(), *named, *reference], {})
+    (own,) = [row for row in found if (row.study, row.role) == (DEBA.study, "candidate")]
+    assert own.paired == alone
+    assert sum(row.study == CONSTANT.study and row.role == "candidate" for row in found) == 6
+
+
+def test_tables_name_the_trial_where_several_of_a_study_were_confirmed() -> None:
+    runs = [
+        *confirming("candidate", SEARCH[0].trial_id, error=0.11, seconds=40, study=CONSTANT),
+        *confirming("candidate", REFERENCE, error=0.11, seconds=50, first=5, study=CONSTANT),
+    ]
+    (_, table, _), *_ = confirmed_parts(confirmed_rows([CONSTANT, DEBA], [*SEARCH, *runs, *case()], {}))
+    assert [row["scheduler"] for row in table] == ["constant, search-0", "constant, search-1", "deba"]
 
 
 def test_doubts_of_the_search_travel_along() -> None:

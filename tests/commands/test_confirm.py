@@ -254,7 +254,6 @@ def test_unfinished_study_is_nothing_to_confirm(tmp_path: Path) -> None:
     [
         (["--seeds", "0"], "--seeds must be at least 1 but got 0"),
         (["--controls", "some"], "'some' is not one of"),
-        (["--controls", "none", "--until-clear"], "which --controls none leaves out"),
         (["--slots", "0"], "--slots must be at least 1 but got 0"),
         (["--results", "nowhere"], "results 'nowhere' must be an existing folder"),
     ],

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from adasearch.errors import InputError
 from adasearch.plots.steps import draw_steps
 from adasearch.plots.style import NOTEBOOK
 from adasearch.records import TrialRecord
@@ -67,10 +68,44 @@ def test_only_complete_runs_on_fresh_seeds_are_drawn() -> None:
     assert draw_steps([CONSTANT, DEBA], [*searched, *failed], style=NOTEBOOK) is None
 
 
-def test_a_control_with_settings_of_its_own_is_on_no_line() -> None:
-    control = [replace(trial, role="mean_batch") for trial in confirming("cosine", 64, (0.4, 0.5), 50)]
+def test_a_control_with_settings_of_its_own_is_left_out() -> None:
+    control = [replace(trial, role="decay") for trial in confirming("cosine", 64, (0.4, 0.5), 50)]
     drawn = draw_steps([CONSTANT, DEBA], [*TRIALS, *control], style=NOTEBOOK)
     assert drawn is not None
-    ((steps, error),) = points(drawn.figure, "mean batch (constant 64)")
-    assert (steps, error) == pytest.approx((50, 45))
-    assert 50 not in [x for x, _ in points(drawn.figure, "constant")]
+    assert not any("constant 64" in text for text in told(drawn))
+
+
+def test_a_reference_that_ran_beside_several_candidates_counts_once() -> None:
+    again = [replace(trial, role="reference", study=DEBA.study) for trial in TRIALS[:2]]
+    bars = []
+    for trials in (TRIALS, [*TRIALS, *again]):
+        drawn = draw_steps([CONSTANT, DEBA], trials, style=NOTEBOOK)
+        assert drawn is not None
+        assert "constant 32: 31 after 100 steps, 2 seeds" in told(drawn)
+        bars.append(points(drawn.figure, "constant 32 interval"))
+    assert bars[0] == bars[1]
+
+
+def test_the_line_joins_the_best_of_each_size_whatever_their_order() -> None:
+    poorer = confirming("wsd", 32, (0.40, 0.42), 100)
+    drawn = draw_steps([CONSTANT, DEBA], [*poorer, *TRIALS[2:4], *TRIALS[:2]], style=NOTEBOOK)
+    assert drawn is not None
+    (line,) = [line for line in drawn.figure.axes[0].lines if line.get_gid() == "constant"]
+    assert across(line) == [100, 200]
+    assert up(line) == pytest.approx([31, 21])
+
+
+def test_studies_that_do_not_compare_have_panels_of_their_own() -> None:
+    longer = replace(CONSTANT, study="longer", budget=2 * CONSTANT.budget)
+    others = [replace(trial, study="longer", source_trial_id="longer-0") for trial in TRIALS[:2]]
+    drawn = draw_steps([CONSTANT, DEBA, longer], [*TRIALS, *others], style=NOTEBOOK)
+    assert drawn is not None
+    assert len(drawn.figure.axes) == 2
+
+
+def test_values_stand_in_their_order_and_an_unknown_parameter_is_refused() -> None:
+    drawn = draw_steps([CONSTANT, DEBA], TRIALS, style=NOTEBOOK, by="train/batch_size")
+    assert drawn is not None
+    assert [axes.get_title(loc="left") for axes in drawn.figure.axes] == ["resnet18, 16", "resnet18, 32"]
+    with pytest.raises(InputError, match="unknown parameter 'train/lr_shedule'; did you mean"):
+        draw_steps([CONSTANT, DEBA], TRIALS, style=NOTEBOOK, by="train/lr_shedule")

@@ -99,6 +99,14 @@ def test_a_constant_trial_is_confirmed_where_it_is_named(
     assert job.runs[0].source_trial_id == f"{CONSTANT.study}-search-{number}"
 
 
+def test_a_reference_that_is_named_itself_runs_once(store: Store) -> None:
+    (job,) = jobs(store, trials=[f"{CONSTANT.study}-search-{number}" for number in (0, 1)])
+    assert [(run.role, run.source_trial_id) for run in job.runs] == [
+        ("candidate", f"{CONSTANT.study}-search-0"),
+        ("candidate", f"{CONSTANT.study}-search-1"),
+    ]
+
+
 def test_an_adaptive_trial_is_confirmed_alone_where_no_controls_are_wanted(store: Store) -> None:
     (job,) = jobs(store, DEBA.study, controls="none")
     assert [run.role for run in job.runs] == ["candidate"]

@@ -113,8 +113,8 @@ def test_evaluating_takes_a_twentieth_of_a_run_or_is_done_four_times(
     assert given.evaluate_every == 1000
 
 
-@pytest.mark.parametrize(("validation", "evaluate_every"), [(30, 250), (50, 334), (75, 500), (500, 500)])
-def test_text_is_evaluated_at_half_of_a_run_at_least(validation: int, evaluate_every: int) -> None:
+@pytest.mark.parametrize(("validation", "evaluate_every"), [(30, 250), (39, 250), (50, 500), (500, 500)])
+def test_text_is_evaluated_at_quarters_or_halves_of_a_run(validation: int, evaluate_every: int) -> None:
     spans = spans_of(Request(), NONE, examples=1000, validation=validation, sequence_length=128)
     assert spans.evaluate_every == evaluate_every
 
