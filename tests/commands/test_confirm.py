@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,7 @@ from adasearch.cli.main import main
 from adasearch.data.load import load_dataset
 from adasearch.data.spec import DataSpec
 from adasearch.errors import AdasearchError, InputError
-from adasearch.records import Limits, Status, StudyRecord, TrialRecord
+from adasearch.records import Limits, Status, TrialRecord
 from adasearch.schedulers import make_scheduler
 from adasearch.schedulers.points import Point
 from adasearch.store import Store
@@ -267,22 +268,30 @@ def test_command_refuses_in_one_line(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"fingerprint": "f00d"}, "was searched on data with fingerprint f00d"),
+        ({"val_examples": 7}, "and validated on 7 examples, but of digits there are now"),
+    ],
+    ids=["images", "split"],
+)
 def test_data_that_changed_are_refused(
-    small_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    says: str,
 ) -> None:
     results = tmp_path / "results"
     shutil.copytree(small_results, results)
     store = Store(str(results))
-
-    def changed(study: StudyRecord) -> StudyRecord:
-        return replace(study, fingerprint="f00d")
-
     for study in store.studies():
-        store.write_study(changed(study))
+        store.write_study(replace(study, **change))
     with pytest.raises(SystemExit) as stop:
         main(["confirm", "--results", str(results)])
     assert stop.value.code == 2
-    assert "was searched on data with fingerprint f00d" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_confirming_runs_are_no_trials_of_the_search(
