@@ -1,0 +1,133 @@
+"""What of DEBA's and AdaBatch's own gains is the batch, what is the decay, and what is the baseline.
+
+Reads a results folder of the experiments ``claims_*`` (default ``notebooks/data_claims``) whose candidates ran
+on fresh seeds; ``--confirm`` first makes those runs. Of each network, beside the fixed batch that nobody tuned,
+on the same seeds:
+
+* **deba** or **adabatch**: the schedule, under the conditions of its paper as far as they are known;
+* **decay**: the fixed batch, its learning rate decayed as much as growth would;
+* **mean_batch**: a constant batch of the schedule's mean size;
+* **cosine**: the fixed batch at its own learning rate, but decayed along a cosine;
+* **tuned**: the constant batch of least validation error, two sizes by three learning rates under a cosine.
+
+Differences are of the test error, with a 95 % interval of Student's t, and p of a paired t test corrected (Holm)
+over the table; time is of this CPU by the stored speed profiles, without what measuring signals takes.
+"""
+
+import argparse
+from collections.abc import Mapping
+
+import pandas as pd
+from scipy import stats
+
+import adasearch
+from adasearch.analysis.enough import MIN_PAIRS
+from adasearch.analysis.paired_tests import holm
+from adasearch.io.tables import Column, fraction, render
+from adasearch.schedulers.registry import BASELINE
+from common import Row, keep, parser_of, positive
+from where_it_pays import curves_of, small, tidy, tuned, with_times, written
+
+RESULTS = "notebooks/data_claims"
+TUNED = "tuned-"
+"""Prefix of the studies of ``claims_tuned``."""
+
+
+def chosen(trials: pd.DataFrame) -> dict[str, str]:
+    """Return the searched trials that are run again, by id, and what each stands for."""
+    best = tuned(trials)
+    found = {}
+    for row in best[best["scheduler"] != BASELINE].itertuples():
+        found[str(row.trial_id)] = str(row.scheduler)
+    searched = trials[(trials["phase"] == "search") & trials["study"].str.startswith(TUNED)]
+    for name, own in searched.groupby("architecture"):
+        fixed = trials[(trials["architecture"] == name) & ~trials["study"].str.startswith(TUNED)].iloc[0]
+        same = own[(own["size"] == own["size"].min()) & (own["train/lr"] == fixed["train/lr"])]
+        for trial in same["trial_id"]:
+            found[str(trial)] = "cosine"
+        found[str(own.sort_values(["val_error", "number"])["trial_id"].iloc[0])] = "tuned"
+    return found
+
+
+def fresh_runs(trials: pd.DataFrame, stands: Mapping[str, str]) -> pd.DataFrame:
+    """Return the complete runs on fresh seeds, with what they stand for: "fixed" is the untuned reference."""
+    runs = trials[(trials["phase"] == "confirm") & trials["test_error"].notna()].copy()
+    roles = runs["role"].replace({"reference": "fixed", "default": "fixed"})
+    runs["what"] = roles.where(runs["role"] != "candidate", runs["source_trial_id"].map(stands))
+    return runs[runs["what"].notna()].drop_duplicates(["architecture", "what", "seed"])
+
+
+def rows_of(runs: pd.DataFrame) -> list[Row]:
+    """Return each network's rows: its fixed batch, then what differs from it on the same seeds."""
+    rows: list[Row] = []
+    for name, group in runs.groupby("architecture"):
+        by_what = {what: own.set_index("seed") for what, own in group.groupby("what")}
+        fixed = by_what.pop("fixed", None)
+        if fixed is None or len(fixed) < MIN_PAIRS:
+            print(f"left out: {name}: below {MIN_PAIRS} fresh seeds of its fixed batch")
+            continue
+        seconds = fixed["this CPU"].mean()
+        shared: Row = {"architecture": name, "pairs": len(fixed)}
+        rows.append(shared | {"what": "fixed", "test_error": fixed["test_error"].mean(), "seconds": 1.0})
+        for what, own in by_what.items():
+            values = (own["test_error"] - fixed["test_error"]).dropna().to_numpy()
+            if len(values) < MIN_PAIRS:
+                continue
+            low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+            rows.append(
+                {"architecture": name, "what": what, "pairs": len(values)}
+                | {"test_error": own["test_error"].mean(), "seconds": own["this CPU"].mean() / seconds}
+                | {"difference": values.mean(), "low": low, "high": high}
+                | {"p": float(stats.ttest_1samp(values, 0.0).pvalue)}
+            )
+    tested = [row for row in rows if "p" in row]
+    for row, p in zip(tested, holm([float(str(row["p"])) for row in tested]), strict=True):
+        row["p"] = p
+    return [
+        {key: None if isinstance(value, float) and pd.isna(value) else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+COLUMNS = (
+    Column("architecture", "architecture"),
+    Column("what", "what"),
+    Column("pairs", "seeds"),
+    Column("test_error", "test error", fraction),
+    Column("difference", "beside the fixed batch", written),
+    Column("low", "from", written),
+    Column("high", "to", written),
+    Column("p", "p", small),
+    Column("seconds", "seconds, over the fixed batch", fraction),
+)
+
+
+def main() -> None:
+    """Confirm where it is asked for, read and print."""
+    parser = parser_of(__doc__, "claims")
+    parser.add_argument(
+        "--results", default=RESULTS, help=f"of the experiments claims_* [default: {RESULTS}]"
+    )
+    parser.add_argument("--confirm", action="store_true", help="first run what is not there yet")
+    parser.add_argument("--seeds", type=positive, default=5, help="fresh seeds of --confirm [default: 5]")
+    parser.add_argument("--slots", type=positive, default=2, help="runs at a time of --confirm [default: 2]")
+    arguments: argparse.Namespace = parser.parse_args()
+    found = adasearch.load(arguments.results)
+    stands = chosen(tidy(found))
+    if arguments.confirm:
+        seeds = 1 if arguments.quick else arguments.seeds
+        schedules = [trial for trial, what in stands.items() if what not in ("cosine", "tuned")]
+        constants = [trial for trial, what in stands.items() if what in ("cosine", "tuned")]
+        adasearch.confirm(found, trial=schedules, seeds=seeds, controls="matched", slots=arguments.slots)
+        adasearch.confirm(found, trial=constants, seeds=seeds, controls="none", slots=arguments.slots)
+        found = adasearch.load(arguments.results)
+    runs = with_times(fresh_runs(tidy(found), stands), found, curves_of(arguments.results, found.studies))
+    rows = rows_of(runs)
+    if not rows:
+        print(render([], COLUMNS, "text"), "nothing has run on enough fresh seeds yet", sep="")
+        return
+    keep(rows, COLUMNS, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
