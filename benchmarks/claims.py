@@ -1,8 +1,8 @@
 """What of DEBA's and AdaBatch's own gains is the batch, what is the decay, and what is the baseline.
 
-Reads a results folder of the experiments ``claims_*`` (default ``notebooks/data_claims``) whose candidates ran
-on fresh seeds; ``--confirm`` first makes those runs. Of each network, beside the fixed batch that nobody tuned,
-on the same seeds:
+Reads a results folder of the experiments ``claims_*`` (default ``notebooks/data_claims``) whose candidates
+ran on fresh seeds; ``--confirm`` first makes those runs. Of each network, beside the fixed batch that nobody
+tuned, on the same seeds:
 
 * **deba** or **adabatch**: the schedule, under the conditions of its paper as far as they are known;
 * **decay**: the fixed batch, its learning rate decayed as much as growth would;
