@@ -10,8 +10,8 @@ tuned, on the same seeds:
 * **cosine**: the fixed batch at its own learning rate, but decayed along a cosine;
 * **tuned**: the constant batch of least validation error, two sizes by three learning rates under a cosine.
 
-Differences are of the test error, with a 95 % interval of Student's t, and p of a paired t test corrected (Holm)
-over the table; time is of this CPU by the stored speed profiles, without what measuring signals takes.
+Differences are of the test error, with a 95 % interval of Student's t, and p of a paired t test corrected
+(Holm) over the table; time is of this CPU by the stored speed profiles, without what measuring signals takes.
 """
 
 import argparse

@@ -70,14 +70,17 @@ def test_pictures_are_whole_load_nothing_and_show_no_place(tmp_path: Path) -> No
     assert (
         drawn
         == {path.name for path in (ROOT / "docs/pages/assets").glob("*.svg")}
-        == {"gained.svg", "live.svg"}
+        == {"gained.svg", "live.svg", "where.svg"}
     )
     for path in [*tmp_path.iterdir(), *(ROOT / "docs/pages/assets").glob("*.svg")]:
         text = path.read_text()
         said = "".join(ElementTree.fromstring(text).itertext()).replace("\xa0", " ")
-        for word in {"gained.svg": ["tuned reference", "vgg11_bn"], "live.svg": ["about", "best of study"]}[
-            path.name
-        ]:
+        words = {
+            "gained.svg": ["tuned reference", "vgg11_bn"],
+            "live.svg": ["about", "best of study"],
+            "where.svg": ["serial steps", "vgg11_bn, cosine", "lr_tail"],
+        }
+        for word in words[path.name]:
             assert word in said
         assert "url(http" not in text
         assert 'href="http' not in text

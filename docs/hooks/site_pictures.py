@@ -16,14 +16,16 @@ from rich.console import Console
 
 from adasearch.analysis.gather import gather
 from adasearch.io.progress import Goal, SearchDisplay
+from adasearch.plots.steps import draw_steps
 from adasearch.report.pictures import speed_picture
-from adasearch.report.svg import THEME
+from adasearch.report.svg import PAGE, THEME, Picture, picture, themed
 from adasearch.store import Store
 
 __all__ = ["PICTURES"]
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "notebooks" / "data"
+WHERE = ROOT / "notebooks" / "data_where"
 ASSETS = ROOT / "docs" / "pages" / "assets"
 PLAIN_FONTS = re.sub(r"(?s)@font-face \{\{.*?\n    \}\}", "", CONSOLE_SVG_FORMAT).replace("Fira Code, ", "")
 """Rich's frame of a terminal, without the fonts that it would fetch."""
@@ -35,9 +37,28 @@ SHARE = 0.6  # of its intervals
 def gained() -> str:
     """Return the report's first figure: what each scheduler gains."""
     found = gather(Store(str(STUDY), must_exist=True))
-    picture = speed_picture(found.evidence, found.rows)
-    if picture is None:
+    drawn = speed_picture(found.evidence, found.rows)
+    if drawn is None:
         raise ValueError(f"no speed-up is known in {STUDY.name}")
+    return framed(drawn, 600)
+
+
+@themed
+def where() -> str:
+    """Return the error of schedules over serial steps, beside constant batch sizes."""
+    store = Store(str(WHERE), must_exist=True)
+    studies = store.studies()
+    trials = [trial for study in studies for trial in store.trials(study.study)]
+    style = replace(PAGE, width=8.0, labels=True)
+    drawn = draw_steps(studies, trials, style=style, by="train/lr_schedule")
+    found = picture(drawn, "Error over serial steps", "by network and learning-rate curve")
+    if found is None:
+        raise ValueError(f"nothing in {WHERE.name} was confirmed")
+    return framed(found, 800)
+
+
+def framed(drawn: Picture, width: int) -> str:
+    """Return a picture as a file of its own, so many pixels wide."""
     light, dark = (
         "".join(f"--{name}: {both[place]}; " for name, both in THEME.items()) for place in range(2)
     )
@@ -45,8 +66,8 @@ def gained() -> str:
         f"<style>svg {{ {light}background: var(--paper); }} text {{ font-family: sans-serif !important; }} "
         f"@media (prefers-color-scheme: dark) {{ svg {{ {dark}}} }}</style>"
     )
-    opened, rest = str(picture.svg).split(">", 1)
-    named = opened.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg" width="600"', 1)
+    opened, rest = str(drawn.svg).split(">", 1)
+    named = opened.replace("<svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}"', 1)
     return f"{named}>{style}{rest}\n"
 
 
@@ -84,7 +105,7 @@ def live() -> str:
     return console.export_svg(title=title, code_format=PLAIN_FONTS, unique_id="live")
 
 
-PICTURES: Mapping[str, Callable[[], str]] = {"gained.svg": gained, "live.svg": live}
+PICTURES: Mapping[str, Callable[[], str]] = {"gained.svg": gained, "live.svg": live, "where.svg": where}
 
 
 def main() -> None:
