@@ -31,7 +31,7 @@ from adasearch.store.compaction import (
 )
 from adasearch.store.interval_table import ColumnsByTrial, IntervalsByTrial
 from adasearch.store.locks import Locks
-from adasearch.store.parquet_file import PartError, parquet_bytes
+from adasearch.store.parquet_file import PartError, small_parquet_bytes
 from adasearch.store.record_reader import records_in, say_skipped
 from adasearch.store.rows import interval_row, row_of, study_of, trial_of, with_params
 from adasearch.store.schemas import SCHEMAS, Table
@@ -148,8 +148,7 @@ class Store:
         self._put(f"{folder}/{table}/{name}.parquet", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
 
     def _put(self, path: str, rows: pa.Table) -> None:
-        # Files are small: what zstd and dictionaries would save takes longer to write and to read.
-        data = parquet_bytes(rows, compression="snappy", use_dictionary=False)
+        data = small_parquet_bytes(rows)
         self.locks.check()
         write_whole(self._files, f"{self._root}/{path}", data)
 

@@ -1,7 +1,12 @@
 """The columns of studies and trials, written down: they follow the records, and other tools rely on them."""
 
+from datetime import datetime, timezone
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from adasearch.store.parquet_file import parquet_bytes, small_parquet_bytes
 from adasearch.store.schemas import SCHEMAS, Table
 
 TEXT, INT, FLOAT, BOOL, TIME = "string", "int64", "double", "bool", "timestamp[us, tz=UTC]"
@@ -48,3 +53,18 @@ def test_columns_their_order_and_their_types_are_those_that_other_tools_know(
 ) -> None:
     expected = [(name, kind) for kind, names in columns for name in names.split()]
     assert [(field.name, str(field.type)) for field in SCHEMAS[table]] == expected
+
+
+@pytest.mark.parametrize("table", ["studies", "trials", "intervals"])
+def test_small_files_take_less_than_half_and_every_type_comes_back(table: Table) -> None:
+    schema = SCHEMAS[table]
+    values = {"string": "text", "int64": 7, "double": 0.5, "bool": True}
+    moment = datetime(2026, 11, 30, 12, 0, 0, 123456, timezone.utc)
+    full = {field.name: values.get(str(field.type), moment) for field in schema}
+    rows = pa.Table.from_pylist([full, dict.fromkeys(schema.names)], schema=schema)
+    small = small_parquet_bytes(rows)
+    found = pq.read_table(pa.BufferReader(small), page_checksum_verification=True)
+    assert found.schema.equals(schema)
+    assert found.schema.metadata == schema.metadata  # by which a file is known to be ours
+    assert found.to_pylist() == rows.to_pylist()
+    assert len(small) < 0.5 * len(parquet_bytes(rows))
