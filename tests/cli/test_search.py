@@ -83,7 +83,7 @@ def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -
         (["--epochs", "7"], "budget"),
         (["--seed", "1"], "seed"),
         (["--interval", "0.25"], "interval"),
-        (["--evaluate-every", "2"], "evaluate_every"),
+        (["--evaluate-every", "3"], "evaluate_every"),
         (["--largest", "64"], "largest"),
         (["--subset", "500"], "subset"),
         (["--sampler", "random"], "sampler"),

@@ -25,7 +25,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return what a run with the noise scale printed; its results lie in the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fox.txt").write_text(TEXT)
-    fields = ["--set", "train/batch_size=6", "--set", "train/optimizer=adamw"]
+    fields = ["--set", "train/batch_size=6", "--set", "train/optimizer=adamw", "--evaluate-every", "60ex"]
     command = ["train", "--architecture", "gpt_rms_rotary", "--dataset", "text:fox.txt"]
     return adasearch(*command, "--scheduler", "noise_scale", *SMALL, *fields)
 
