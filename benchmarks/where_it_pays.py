@@ -145,20 +145,16 @@ def t_test(values: np.ndarray, side: Literal["less", "greater"]) -> float:
     return float(stats.ttest_1samp(values, 0.0, alternative=side).pvalue)
 
 
-def gains_and_losses(differences: Mapping[str, pd.Series]) -> Row:
-    """Return the difference to the best rival, and the p values of a gain over all and a loss to one.
+def pooled(networks: Sequence[Mapping[str, pd.Series]]) -> Row:
+    """Return the difference to each network's best rival, p of a gain over all and of a loss to one.
+
+    Args:
+        networks: of each, by rival, the differences by seed.
 
     >>> one, other = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([0.1, -0.1, 0.0, 0.05])
-    >>> found = gains_and_losses({"16": one, "32": other})
+    >>> found = pooled([{"16": one, "32": other}])
     >>> found["beside"], round(found["mean"], 4), round(found["p_gain"], 2), found["p_loss"] > 0.5
     ('32', 0.0125, 0.61, True)
-    """
-    return pooled([differences])
-
-
-def pooled(networks: Sequence[Mapping[str, pd.Series]]) -> Row:
-    """Return the same of several networks together, each of which has rivals of its own.
-
     >>> good, bad = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([2.0, 2.1, 1.9, 2.0])
     >>> mixed = pooled([{"16": good, "32": bad}, {"16": good, "32": good}])
     >>> mixed["beside"], mixed["pairs"], round(mixed["mean"], 3), mixed["p_gain"] > 0.4
@@ -210,7 +206,7 @@ def schedule_rows(runs: pd.DataFrame, ends: Mapping[Hashable, bool]) -> list[Row
                     why = "no constant takes as little" if not found else f"below {MIN_PAIRS} common seeds"
                     print(f"left out: {', '.join(map(str, case.values()))}: {why}")
                     continue
-                row = case | gains_and_losses(found) | {"kind": "network", "steps": own["steps"].mean()}
+                row = case | pooled([found]) | {"kind": "network", "steps": own["steps"].mean()}
                 row["at_end"] = ends.get((name, curve, scheduler), False)
                 rows.append(row)
                 if own["objective"].iloc[0] == ERROR:

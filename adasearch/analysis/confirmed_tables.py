@@ -38,8 +38,7 @@ def confirmed_parts(
     rows: Sequence[ConfirmedRow],
 ) -> list[tuple[str, list[dict[str, object]], list[Column]]]:
     """Return title, rows and columns of each table: the verdicts, what each candidate took, its controls."""
-    named = _named(rows)
-    told = [_cells(row) | {"scheduler": named[place]} for place, row in enumerate(rows)]
+    told = [_cells(row) | {"scheduler": name} for row, name in zip(rows, _schedulers(rows), strict=True)]
     candidates = [cells for cells in told if cells["table"] == "confirmed"]
     controls = [cells for cells in told if cells["table"] == "controls"]
     parts = [
@@ -65,7 +64,7 @@ def confirmed_tables(rows: Sequence[ConfirmedRow], form: str, *, mark: str, widt
     return "\n".join([*parts, *(wrapped(note, width) for note in confirmed_notes(rows)), ""])
 
 
-def _named(rows: Sequence[ConfirmedRow]) -> list[str]:
+def _schedulers(rows: Sequence[ConfirmedRow]) -> list[str]:
     """Return what each row's scheduler is called: with the candidate's trial where it is one of several."""
     several = Counter(row.study for row in rows if row.table == "confirmed")
     names, trial = [], ""

@@ -184,21 +184,19 @@ def _trials(store: Store, studies: Sequence[StudyRecord], device_profile: str | 
 def _evidence(
     store: Store, found: Selection, margin: float | None, device_profile: str | None
 ) -> list[ConfirmedRow]:
-    """Return the rows of what was confirmed; reads the intervals of the chosen studies' runs alone."""
-    intervals: dict[str, Sequence[IntervalRecord]] = {}
-    chosen = []
-    for record in found.chosen:
-        runs = [t.trial_id for t in found.trials if t.phase == "confirm" and t.study == record.study]
-        if runs:
-            chosen.append(record.study)
-            intervals |= intervals_of(store, record, runs)
+    """Return the rows of what was confirmed; reads the intervals of their runs and their baselines' alone."""
+    runs: dict[str, list[str]] = {}
+    for trial in found.trials:
+        if trial.phase == "confirm":
+            runs.setdefault(trial.study, []).append(trial.trial_id)
+    chosen = [record.study for record in found.chosen if record.study in runs]
     if not chosen:
         return []
+    intervals: dict[str, Sequence[IntervalRecord]] = {}
+    for record in found.studies:  # baselines, too, whose runs may be the references
+        if record.study in runs:
+            intervals |= intervals_of(store, record, runs[record.study])
     there = {record.study for record in found.studies}
-    for record in found.studies:  # references that were candidates of their own
-        runs = [t.trial_id for t in found.trials if t.phase == "confirm" and t.study == record.study]
-        if runs and record.study not in chosen:
-            intervals |= intervals_of(store, record, runs)
     family = {each.study for each in found.folder if each.study not in there and _confirmed(store, each)}
     others = [each for each in _with_baselines(found.folder, family) if each.study not in there]
     trials = [*found.trials, *_trials(store, others, device_profile)]
