@@ -5,7 +5,7 @@ size by the same runs costs nothing. A loss is one to any of them: p is the leas
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Literal
 
 import numpy as np
@@ -19,25 +19,28 @@ SLACK = 1.001
 """Time that counts as no more: whole steps of the last interval differ by so much."""
 
 
-def between(sizes: pd.DataFrame, steps: pd.Series, wanted: float) -> pd.Series | None:
-    """Return by seed the error of a constant size that takes so many steps, None where none does.
+def between(sizes: pd.DataFrame, times: pd.Series, wanted: float) -> pd.Series | None:
+    """Return by seed the error of a constant size that takes so much time, None where none is between two.
+
+    It lies between two neighbouring sizes that ran, one of which takes less and one more, its error linear in
+    the logarithm of their time.
 
     Args:
         sizes: errors, a row per seed and a column per size.
-        steps: of each size.
-        wanted: how many.
+        times: of each size; steps or seconds.
+        wanted: the time.
 
     >>> sizes = pd.DataFrame({16: [0.2, 0.3], 64: [0.4, 0.7]})
     >>> found = between(sizes, pd.Series({16: 400.0, 64: 100.0}), 200.0)
     >>> [round(float(value), 3) for value in found]  # as a size of 32, in the middle of the two
     [0.3, 0.5]
     """
-    order = steps.sort_values().index
-    if not steps.min() <= wanted <= SLACK * steps.max():
-        return None
-    logs = np.log(steps[order].to_numpy())
-    errors = [np.interp(np.log(wanted), logs, row) for row in sizes[order].to_numpy()]
-    return pd.Series(errors, index=sizes.index)
+    for small, large in pairwise(sorted(sizes.columns)):
+        (less, quick), (more, slow) = sorted([(times[small], small), (times[large], large)])
+        if less * SLACK < wanted and wanted * SLACK < more:
+            share = np.log(wanted / less) / np.log(more / less)
+            return share * sizes[slow] + (1 - share) * sizes[quick]
+    return None
 
 
 def rivals(own: pd.DataFrame, constants: pd.DataFrame, device: str) -> dict[str, pd.Series]:
@@ -50,12 +53,10 @@ def rivals(own: pd.DataFrame, constants: pd.DataFrame, device: str) -> dict[str,
     sizes = sizes.loc[sizes.index.intersection(errors.index)].dropna(axis="columns")
     times = constants.groupby("size")[device].mean().loc[sizes.columns]
     taken = float(own[device].mean())
-    less = times[times <= SLACK * taken].index
-    found = {f"{size}": errors[sizes.index] - sizes[size] for size in less}
-    if device == "steps" and found and len(sizes.columns) > 1:
-        alike = between(sizes, times, taken)
-        if alike is not None:
-            found["as many steps"] = errors[alike.index] - alike
+    found = {f"{size}": errors[sizes.index] - sizes[size] for size in times[times <= SLACK * taken].index}
+    alike = between(sizes, times, taken)
+    if found and alike is not None:
+        found["as much time"] = errors[alike.index] - alike
     return found
 
 

@@ -10,9 +10,11 @@ size that takes no more time, on three devices:
 
 * **examples**: bound by examples, a step of B examples takes B, so that all runs take alike;
 * **this CPU**: by the stored speed profile, without what measuring signals takes;
-* **steps**: bound by steps, each of which takes the same whatever its size; beside the sizes that take fewer,
-  the schedule meets one that takes as many, between the two that ran (error linear in the logarithm of the
-  size). Errors are mostly convex there, so the true one is a little lower: that favours the schedule.
+* **steps**: bound by steps, each of which takes the same whatever its size.
+
+Beside the sizes that take less time the schedule meets one that takes as much, between two that ran (error
+linear in the logarithm of the time, which is that of the size where steps count). Errors are mostly convex
+there, so the true one is a little lower: that favours the schedule.
 
 A schedule *gains* where it is better than each of them: p is the greatest of the one-sided t tests. It
 *loses* where one of them is better: p is the least, times their number. Both are then corrected (Holm) over
