@@ -7,7 +7,7 @@ pages alike; the report's follow what the reader prefers.
 import io
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from adasearch.analysis.gather import gather
 from adasearch.io.progress import Goal, SearchDisplay
 from adasearch.plots.steps import draw_steps
+from adasearch.records import TrialRecord
 from adasearch.report.pictures import speed_picture
 from adasearch.report.svg import PAGE, THEME, Picture, picture, themed
 from adasearch.store import Store
@@ -45,16 +46,31 @@ def gained() -> str:
 
 @themed
 def where() -> str:
-    """Return the error of schedules over serial steps, beside constant batch sizes."""
+    """Return the error of schedules over serial steps beside constant batch sizes, each at its tuned rate."""
     store = Store(str(WHERE), must_exist=True)
     studies = store.studies()
     trials = [trial for study in studies for trial in store.trials(study.study)]
+    kept = tuned(trials)
+    trials = [trial for trial in trials if trial.source_trial_id in kept]
     style = replace(PAGE, width=8.0, labels=True)
     drawn = draw_steps(studies, trials, style=style, by="train/lr_schedule")
     found = picture(drawn, "Error over serial steps", "by network and learning-rate curve")
     if found is None:
         raise ValueError(f"nothing in {WHERE.name} was confirmed")
     return framed(found, 800)
+
+
+def tuned(trials: Sequence[TrialRecord]) -> set[str]:
+    """Return the first seed's trial of least validation error by network, curve, scheduler and size."""
+    searched = [trial for trial in trials if trial.phase == "search" and trial.val_error is not None]
+    first = min(trial.seed for trial in searched)
+    best: dict[tuple[object, ...], TrialRecord] = {}
+    for trial in searched:
+        if trial.seed == first:  # a grid that was over went on with the next seed
+            size, curve = trial.params.get("train/batch_size"), trial.params.get("train/lr_schedule")
+            point = trial.architecture, curve, trial.scheduler, size
+            best[point] = min(best.get(point, trial), trial, key=lambda each: (each.val_error, each.number))
+    return {trial.trial_id for trial in best.values()}
 
 
 def framed(drawn: Picture, width: int) -> str:
