@@ -15,7 +15,6 @@ Differences are of the test error, with a 95 % interval of Student's t, and p of
 """
 
 import argparse
-from collections.abc import Mapping
 
 import pandas as pd
 from scipy import stats
@@ -33,28 +32,27 @@ TUNED = "tuned-"
 """Prefix of the studies of ``claims_tuned``."""
 
 
-def chosen(trials: pd.DataFrame) -> dict[str, str]:
-    """Return the searched trials that are run again, by id, and what each stands for."""
-    best = tuned(trials)
-    found = {}
-    for row in best[best["scheduler"] != BASELINE].itertuples():
-        found[str(row.trial_id)] = str(row.scheduler)
-    searched = trials[(trials["phase"] == "search") & trials["study"].str.startswith(TUNED)]
+def chosen(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the searched trials that are run again and what each stands for, one of them perhaps twice."""
+    of_claims = ~trials["study"].str.startswith(TUNED)
+    best = tuned(trials[of_claims])
+    found = [(row.trial_id, row.scheduler) for row in best[best["scheduler"] != BASELINE].itertuples()]
+    searched = trials[(trials["phase"] == "search") & ~of_claims & trials["val_error"].notna()]
     for name, own in searched.groupby("architecture"):
-        fixed = trials[(trials["architecture"] == name) & ~trials["study"].str.startswith(TUNED)].iloc[0]
-        same = own[(own["size"] == own["size"].min()) & (own["train/lr"] == fixed["train/lr"])]
-        for trial in same["trial_id"]:
-            found[str(trial)] = "cosine"
-        found[str(own.sort_values(["val_error", "number"])["trial_id"].iloc[0])] = "tuned"
-    return found
+        fixed = trials[of_claims & (trials["architecture"] == name)]
+        least = own[own["size"] == own["size"].min()]
+        found += [(each, "cosine") for each in least[least["train/lr"].isin(fixed["train/lr"])]["trial_id"]]
+        found.append((own.sort_values(["val_error", "number"])["trial_id"].iloc[0], "tuned"))
+    return pd.DataFrame(found, columns=["source_trial_id", "what"])
 
 
-def fresh_runs(trials: pd.DataFrame, stands: Mapping[str, str]) -> pd.DataFrame:
+def fresh_runs(trials: pd.DataFrame, stands: pd.DataFrame) -> pd.DataFrame:
     """Return the complete runs on fresh seeds, with what they stand for: "fixed" is the untuned reference."""
-    runs = trials[(trials["phase"] == "confirm") & trials["test_error"].notna()].copy()
-    roles = runs["role"].replace({"reference": "fixed", "default": "fixed"})
-    runs["what"] = roles.where(runs["role"] != "candidate", runs["source_trial_id"].map(stands))
-    return runs[runs["what"].notna()].drop_duplicates(["architecture", "what", "seed"])
+    runs = trials[(trials["phase"] == "confirm") & trials["test_error"].notna()]
+    candidates = runs[runs["role"] == "candidate"].merge(stands, on="source_trial_id")
+    controls = runs[(runs["role"] != "candidate") & ~runs["study"].str.startswith(TUNED)]
+    controls = controls.assign(what=controls["role"].replace({"reference": "fixed", "default": "fixed"}))
+    return pd.concat([candidates, controls]).drop_duplicates(["architecture", "what", "seed"])
 
 
 def rows_of(runs: pd.DataFrame) -> list[Row]:
@@ -116,10 +114,10 @@ def main() -> None:
     stands = chosen(tidy(found))
     if arguments.confirm:
         seeds = 1 if arguments.quick else arguments.seeds
-        schedules = [trial for trial, what in stands.items() if what not in ("cosine", "tuned")]
-        constants = [trial for trial, what in stands.items() if what in ("cosine", "tuned")]
-        adasearch.confirm(found, trial=schedules, seeds=seeds, controls="matched", slots=arguments.slots)
-        adasearch.confirm(found, trial=constants, seeds=seeds, controls="none", slots=arguments.slots)
+        constant = stands["what"].isin(("cosine", "tuned"))
+        ids = [list(stands[which]["source_trial_id"].unique()) for which in (~constant, constant)]
+        adasearch.confirm(found, trial=ids[0], seeds=seeds, controls="matched", slots=arguments.slots)
+        adasearch.confirm(found, trial=ids[1], seeds=seeds, controls="none", slots=arguments.slots)
         found = adasearch.load(arguments.results)
     runs = with_times(fresh_runs(tidy(found), stands), found, curves_of(arguments.results, found.studies))
     rows = rows_of(runs)

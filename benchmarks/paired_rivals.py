@@ -38,7 +38,7 @@ def between(sizes: pd.DataFrame, times: pd.Series, wanted: float) -> pd.Series |
     for small, large in pairwise(sorted(sizes.columns)):
         (less, quick), (more, slow) = sorted([(times[small], small), (times[large], large)])
         if less * SLACK < wanted and wanted * SLACK < more:
-            share = np.log(wanted / less) / np.log(more / less)
+            share = float(np.log(wanted / less) / np.log(more / less))
             return share * sizes[slow] + (1 - share) * sizes[quick]
     return None
 
