@@ -71,7 +71,9 @@ def rows_of(runs: pd.DataFrame) -> list[Row]:
             values = (own["test_error"] - fixed["test_error"]).dropna().to_numpy()
             if len(values) < MIN_PAIRS:
                 continue
-            low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+            low = high = values.mean()  # as where a schedule's decay is that of its fixed batch
+            if values.std() > 0:
+                low, high = stats.t.interval(0.95, len(values) - 1, low, stats.sem(values))
             rows.append(
                 {"architecture": name, "what": what, "pairs": len(values)}
                 | {"test_error": own["test_error"].mean(), "seconds": own["this CPU"].mean() / seconds}
