@@ -221,9 +221,13 @@ def alike_but_code(one: StudyRecord, other: StudyRecord) -> bool:
     return alike and one.prefix == other.prefix and one.code != other.code
 
 
-def comparable(studies: Sequence[StudyRecord]) -> list[list[StudyRecord]]:
-    """Return the studies in groups that may be compared: same network, data, budget and clock."""
+def comparable(studies: Sequence[StudyRecord], *, timed: bool = True) -> list[list[StudyRecord]]:
+    """Return the studies in groups that may be compared: same network, data, budget and clock.
+
+    Where time is not asked for (``timed`` is False), the clock may differ.
+    """
+    names = [name for name in ALIKE if timed or name not in ("clock", "device_profile")]
     groups: dict[tuple[object, ...], list[StudyRecord]] = {}
     for study in studies:
-        groups.setdefault(tuple(getattr(study, name) for name in ALIKE), []).append(study)
+        groups.setdefault(tuple(getattr(study, name) for name in names), []).append(study)
     return list(groups.values())

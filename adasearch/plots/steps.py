@@ -38,8 +38,8 @@ def draw_steps(
 
     A mark is the mean over fresh seeds, a bar its 95 % bootstrap interval. The line joins the best constant
     trial of each batch size: a schedule below it gains where steps are what costs. A row of panels for each
-    group of studies that may be compared, and a column for each value of the training parameter ``by``, such
-    as "train/lr_schedule". None where nothing was confirmed.
+    group of studies that may be compared, whatever their clocks, and a column for each value of the training
+    parameter ``by``, such as "train/lr_schedule". None where nothing was confirmed.
 
     Raises:
         InputError: no confirmed trial has a parameter ``by``.
@@ -56,7 +56,7 @@ def draw_steps(
     if by is not None and all(by not in trial.params for trial in fresh):
         raise unknown("parameter", by, {name for trial in fresh for name in trial.params})
     values = sorted({trial.params.get(by) for trial in fresh}, key=_order) if by else [None]
-    groups = [(group, runs) for group in comparable(studies) if (runs := _of(group, fresh))]
+    groups = [(group, runs) for group in comparable(studies, timed=False) if (runs := _of(group, fresh))]
     names = sorted({trial.scheduler for trial in fresh} - {BASELINE})
     looks = {BASELINE: style.look(None)} | {name: style.look(place) for place, name in enumerate(names)}
     figure = style.figure(0.5 + HEIGHT * len(groups))

@@ -103,6 +103,14 @@ def test_studies_that_do_not_compare_have_panels_of_their_own() -> None:
     assert len(drawn.figure.axes) == 2
 
 
+def test_clocks_do_not_part_studies_where_no_time_is_drawn() -> None:
+    modelled = replace(CONSTANT, study="modelled", clock="modelled", device_profile="amd-epyc-1-thread")
+    others = [replace(trial, study="modelled", source_trial_id="modelled-0") for trial in TRIALS[:2]]
+    drawn = draw_steps([CONSTANT, DEBA, modelled], [*TRIALS, *others], style=NOTEBOOK)
+    assert drawn is not None
+    assert len(drawn.figure.axes) == 1
+
+
 def test_values_stand_in_their_order_and_an_unknown_parameter_is_refused() -> None:
     drawn = draw_steps([CONSTANT, DEBA], TRIALS, style=NOTEBOOK, by="train/batch_size")
     assert drawn is not None
