@@ -71,14 +71,15 @@ def rows_of(runs: pd.DataFrame) -> list[Row]:
             values = (own["test_error"] - fixed["test_error"]).dropna().to_numpy()
             if len(values) < MIN_PAIRS:
                 continue
-            low = high = values.mean()  # as where a schedule's decay is that of its fixed batch
-            if values.std() > 0:
+            low, high, p = values.mean(), values.mean(), 1.0
+            if values.std() > 0:  # else all alike, as where a schedule's decay is that of its fixed batch
                 low, high = stats.t.interval(0.95, len(values) - 1, low, stats.sem(values))
+                p = float(stats.ttest_1samp(values, 0.0).pvalue)
             rows.append(
                 {"architecture": name, "what": what, "pairs": len(values)}
                 | {"test_error": own["test_error"].mean(), "seconds": own["this CPU"].mean() / seconds}
                 | {"difference": values.mean(), "low": low, "high": high}
-                | {"p": float(stats.ttest_1samp(values, 0.0).pvalue)}
+                | {"p": p}
             )
     tested = [row for row in rows if "p" in row]
     for row, p in zip(tested, holm([float(str(row["p"])) for row in tested]), strict=True):

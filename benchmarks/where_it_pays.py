@@ -106,9 +106,11 @@ def schedule_rows(runs: pd.DataFrame, ends: Mapping[Hashable, bool]) -> list[Row
         for scheduler, own in group[group["scheduler"] != BASELINE].groupby("scheduler"):
             for device in DEVICES:
                 case: Row = {"architecture": name, "curve": curve, "scheduler": scheduler, "device": device}
-                found = {} if own[device].isna().any() else rivals(own, constants, device)
+                timed = bool(group[device].notna().all())
+                found = rivals(own, constants, device) if timed else {}
                 if not found or min(map(len, found.values())) < MIN_PAIRS:
-                    why = "no constant takes as little" if not found else f"below {MIN_PAIRS} common seeds"
+                    why = f"below {MIN_PAIRS} common seeds" if found else "no constant takes as little"
+                    why = why if timed else "no speed profile"
                     print(f"left out: {', '.join(map(str, case.values()))}: {why}")
                     continue
                 row = case | pooled([found]) | {"kind": "network", "steps": own["steps"].mean()}
