@@ -25,25 +25,28 @@ from adasearch.analysis.paired_tests import holm
 from adasearch.io.tables import Column, fraction, render
 from adasearch.schedulers.registry import BASELINE
 from common import Row, keep, parser_of, positive
-from where_it_pays import curves_of, small, tidy, tuned, with_times, written
+from where_it_pays import curves_of, small, tidy, with_times, written
 
 RESULTS = "notebooks/data_claims"
 TUNED = "tuned-"
 """Prefix of the studies of ``claims_tuned``."""
 
 
-def chosen(trials: pd.DataFrame) -> pd.DataFrame:
+def chosen(found: adasearch.Results) -> pd.DataFrame:
     """Return the searched trials that are run again and what each stands for, one of them perhaps twice."""
-    of_claims = ~trials["study"].str.startswith(TUNED)
-    best = tuned(trials[of_claims])
-    found = [(row.trial_id, row.scheduler) for row in best[best["scheduler"] != BASELINE].itertuples()]
-    searched = trials[(trials["phase"] == "search") & ~of_claims & trials["val_error"].notna()]
-    for name, own in searched.groupby("architecture"):
-        fixed = trials[of_claims & (trials["architecture"] == name)]
-        least = own[own["size"] == own["size"].min()]
-        found += [(each, "cosine") for each in least[least["train/lr"].isin(fixed["train/lr"])]["trial_id"]]
-        found.append((own.sort_values(["val_error", "number"])["trial_id"].iloc[0], "tuned"))
-    return pd.DataFrame(found, columns=["source_trial_id", "what"])
+    swept = [name for name in found.names() if name.startswith(TUNED)]
+    claimed = [name for name in found.names() if name not in swept]
+    of_claims = found.tuned(["architecture", "scheduler"], study=claimed)
+    schedules = of_claims[of_claims["scheduler"] != BASELINE]
+    stands = [(row.trial_id, row.scheduler) for row in schedules.itertuples()]
+    sizes = found.tuned(["architecture", "train/batch_size", "train/lr"], study=swept)
+    for name, own in sizes.groupby("architecture"):
+        rates = of_claims[of_claims["architecture"] == name]["train/lr"]
+        least = own[own["train/batch_size"] == own["train/batch_size"].min()]
+        stands += [(each, "cosine") for each in least[least["train/lr"].isin(rates)]["trial_id"]]
+    best = found.tuned(["architecture"], study=swept)["trial_id"]
+    stands += [(each, "tuned") for each in best]
+    return pd.DataFrame(stands, columns=["source_trial_id", "what"])
 
 
 def fresh_runs(trials: pd.DataFrame, stands: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +117,7 @@ def main() -> None:
     parser.add_argument("--slots", type=positive, default=2, help="runs at a time of --confirm [default: 2]")
     arguments: argparse.Namespace = parser.parse_args()
     found = adasearch.load(arguments.results)
-    stands = chosen(tidy(found))
+    stands = chosen(found)
     if arguments.confirm:
         seeds = 1 if arguments.quick else arguments.seeds
         constant = stands["what"].isin(("cosine", "tuned"))
@@ -122,7 +125,8 @@ def main() -> None:
         adasearch.confirm(found, trial=ids[0], seeds=seeds, controls="matched", slots=arguments.slots)
         adasearch.confirm(found, trial=ids[1], seeds=seeds, controls="none", slots=arguments.slots)
         found = adasearch.load(arguments.results)
-    runs = with_times(fresh_runs(tidy(found), stands), found, curves_of(arguments.results, found.studies))
+    curves = curves_of(arguments.results, found.studies)
+    runs = with_times(fresh_runs(tidy(found.trials()), stands), found, curves)
     rows = rows_of(runs)
     if not rows:
         print(render([], COLUMNS, "text"), "nothing has run on enough fresh seeds yet", sep="")

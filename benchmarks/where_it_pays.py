@@ -47,9 +47,8 @@ CASE = ["architecture", "curve"]
 DEVICES = ("examples", "this CPU", "steps")
 
 
-def tidy(found: adasearch.Results) -> pd.DataFrame:
+def tidy(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the complete trials with curve, initial size and point: a scheduler, or a constant size."""
-    trials = found.trials()
     trials = trials[trials["status"] == "complete"].copy()
     trials["curve"], trials["size"] = trials["train/lr_schedule"], trials["train/batch_size"].astype(int)
     constant = trials["scheduler"] == BASELINE
@@ -57,13 +56,10 @@ def tidy(found: adasearch.Results) -> pd.DataFrame:
     return trials
 
 
-def tuned(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the searched trial of least validation error of each network, curve and point."""
-    searched = trials[(trials["phase"] == "search") & trials["val_error"].notna()]
-    first = searched.groupby("study")["seed"].transform("min")
-    searched = searched[searched["seed"] == first]  # a grid that was over went on with the next seed
-    point = [*CASE, "point"]
-    best = searched.sort_values(["val_error", "number"], kind="stable").groupby(point, as_index=False).first()
+def tuned(found: adasearch.Results) -> pd.DataFrame:
+    """Return the tuned trial of each network, curve and point; ``at_end`` tells of an end of its rates."""
+    best = tidy(found.tuned(["architecture", "train/lr_schedule", "scheduler", "train/batch_size"]))
+    trials, point = tidy(found.trials()), [*CASE, "point"]
     tried = trials[trials["phase"] == "search"].groupby(point)["train/lr"].agg(["min", "max"]).reset_index()
     best = best.merge(tried, on=point)
     best["at_end"] = (best["train/lr"] == best["min"]) | (best["train/lr"] == best["max"])
@@ -191,7 +187,7 @@ def main() -> None:
     parser.add_argument("--slots", type=positive, default=2, help="runs at a time of --confirm [default: 2]")
     arguments: argparse.Namespace = parser.parse_args()
     found = adasearch.load(arguments.results)
-    best = tuned(tidy(found))
+    best = tuned(found)
     if arguments.confirm:
         chosen = (
             best if not arguments.architecture else best[best["architecture"].isin(arguments.architecture)]
@@ -207,7 +203,7 @@ def main() -> None:
     for row in best[best["at_end"]].itertuples():
         print(f"at an end of the rates that were tried: {row.architecture}, {row.curve}, {row.point}")
     curves = curves_of(arguments.results, found.studies)
-    runs = with_times(confirmed(tidy(found), best), found, curves)
+    runs = with_times(confirmed(tidy(found.trials()), best), found, curves)
     sizes = sorted(runs[runs["scheduler"] == BASELINE]["size"].unique())
     columns = [
         Column("architecture", "architecture"),

@@ -26,6 +26,7 @@ __all__ = [
     "optuna_study",
     "rows_of",
     "table_of",
+    "tuned",
     "verdicts",
 ]
 
@@ -100,6 +101,24 @@ def best_of(store: Store, study: str) -> TrialRecord:
     if trial is None:
         raise InputError(f"study {study} has no complete trial")
     return trial
+
+
+def tuned(store: Store, by: Sequence[str], study: Names) -> "pd.DataFrame":
+    """Return the searched trials of least validation error, one for each combination of the columns ``by``.
+
+    Raises:
+        InputError: an unknown study or column.
+    """
+    trials = store.frame("trials", chosen(store, study))
+    for name in by:
+        if name not in trials.columns:
+            raise unknown("column", name, [str(each) for each in trials.columns])
+    ended = trials[
+        (trials["phase"] == "search") & (trials["status"] == "complete") & trials["val_error"].notna()
+    ]
+    ended = ended[ended["seed"] == ended.groupby("study")["seed"].transform("min")]
+    best = ended.sort_values(["val_error", "number"], kind="stable")
+    return (best.drop_duplicates(list(by)) if by else best.head(1)).sort_index().reset_index(drop=True)
 
 
 def optuna_study(store: Store, record: StudyRecord) -> "optuna.Study":

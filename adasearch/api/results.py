@@ -15,6 +15,7 @@ from adasearch.api.frames import (
     optuna_study,
     rows_of,
     table_of,
+    tuned,
     verdicts,
 )
 from adasearch.api.stored import StoredTrial, Study
@@ -146,6 +147,22 @@ class Results:
         nothing was confirmed.
         """
         return compared(self.store, study, confirmed=True)
+
+    def tuned(self, by: Sequence[str], *, study: Names = None) -> "pd.DataFrame":
+        """Return the complete trial of least validation error for each combination of columns, a row each.
+
+        So ``found.tuned(["architecture", "train/batch_size"])`` has each size at its best learning rate. Only
+        trials of their study's first seed count: a grid that went on with another one would have a point more
+        chances than the rest.
+
+        Args:
+            by: columns of :meth:`trials`.
+            study: of these studies only.
+
+        Raises:
+            InputError: an unknown study or column.
+        """
+        return tuned(self.store, by, study)
 
     def text(self, *, study: Names = None) -> str:
         """Return the tables of ``adasearch compare`` as it prints them."""

@@ -7,17 +7,17 @@ pages alike; the report's follow what the reader prefers.
 import io
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
+import adasearch
 from adasearch.analysis.gather import gather
 from adasearch.io.progress import Goal, SearchDisplay
 from adasearch.plots.steps import draw_steps
-from adasearch.records import TrialRecord
 from adasearch.report.pictures import speed_picture
 from adasearch.report.svg import PAGE, THEME, Picture, picture, themed
 from adasearch.store import Store
@@ -27,6 +27,7 @@ __all__ = ["PICTURES"]
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "notebooks" / "data"
 WHERE = ROOT / "notebooks" / "data_where"
+POINT = ("architecture", "train/lr_schedule", "scheduler", "train/batch_size")
 ASSETS = ROOT / "docs" / "pages" / "assets"
 PLAIN_FONTS = re.sub(r"(?s)@font-face \{\{.*?\n    \}\}", "", CONSOLE_SVG_FORMAT).replace("Fira Code, ", "")
 """Rich's frame of a terminal, without the fonts that it would fetch."""
@@ -50,7 +51,7 @@ def where() -> str:
     store = Store(str(WHERE), must_exist=True)
     studies = store.studies()
     trials = [trial for study in studies for trial in store.trials(study.study)]
-    kept = tuned(trials)
+    kept = set(adasearch.load(str(WHERE)).tuned(POINT)["trial_id"])
     trials = [trial for trial in trials if trial.source_trial_id in kept]
     style = replace(PAGE, width=8.0, labels=True)
     drawn = draw_steps(studies, trials, style=style, by="train/lr_schedule")
@@ -58,19 +59,6 @@ def where() -> str:
     if found is None:
         raise ValueError(f"nothing in {WHERE.name} was confirmed")
     return framed(found, 800)
-
-
-def tuned(trials: Sequence[TrialRecord]) -> set[str]:
-    """Return the first seed's trial of least validation error by network, curve, scheduler and size."""
-    searched = [trial for trial in trials if trial.phase == "search" and trial.val_error is not None]
-    first = min(trial.seed for trial in searched)
-    best: dict[tuple[object, ...], TrialRecord] = {}
-    for trial in searched:
-        if trial.seed == first:  # a grid that was over went on with the next seed
-            size, curve = trial.params.get("train/batch_size"), trial.params.get("train/lr_schedule")
-            point = trial.architecture, curve, trial.scheduler, size
-            best[point] = min(best.get(point, trial), trial, key=lambda each: (each.val_error, each.number))
-    return {trial.trial_id for trial in best.values()}
 
 
 def framed(drawn: Picture, width: int) -> str:
