@@ -83,11 +83,13 @@ def matched(
     runs = [_run("candidate", candidate.scheduler, candidate.params, name)]
     if controls == "none":
         return runs
-    if pick.reference is not None and pick.reference != candidate:
+    if pick.reference is not None and not _alike(pick.reference, candidate):
         runs.append(_again("reference", pick.reference))
     if controls == "reference":
         return runs
-    if pick.default is not None and pick.default not in (pick.reference, candidate):
+    if pick.default is not None and not any(
+        _alike(pick.default, each) for each in (pick.reference, candidate)
+    ):
         runs.append(_again("default", pick.default))
     if path:  # else they would be the candidate once more
         train = {key: value for key, value in candidate.params.items() if key.startswith("train/")}
@@ -96,6 +98,11 @@ def matched(
     if controls == "all":
         runs += _others(study, pick, adabatch)
     return runs
+
+
+def _alike(trial: TrialRecord, other: TrialRecord | None) -> bool:
+    """Tell whether a fresh seed would run the same twice: a grid that is over tries its points again."""
+    return other is not None and (trial.scheduler, trial.params) == (other.scheduler, other.params)
 
 
 def _again(role: str, trial: TrialRecord) -> ConfirmRun:

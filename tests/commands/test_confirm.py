@@ -100,6 +100,11 @@ def test_mean_batch_keeps_a_course_of_the_learning_rate() -> None:
 def test_what_would_be_the_same_run_is_left_out() -> None:
     same = replace(PICK, default=REFERENCE)
     assert list(controls_of([], same)) == ["candidate", "reference"]
+    again = replace(
+        PICK, default=replace(REFERENCE, trial_id="again", number=2, seed=2)
+    )  # a grid that was over
+    assert list(controls_of([], again)) == ["candidate", "reference"]
+    assert list(controls_of([], replace(again, reference=CANDIDATE))) == ["candidate", "default"]
     assert list(controls_of([], replace(PICK, reference=None, default=None))) == ["candidate"]
 
 
