@@ -10,8 +10,10 @@ tuned, on the same seeds:
 * **cosine**: the fixed batch at its own learning rate, but decayed along a cosine;
 * **tuned**: the constant batch of least validation error, two sizes by three learning rates under a cosine.
 
-Differences are of the test error, with a 95 % interval of Student's t, and p of a paired t test corrected
-(Holm) over the table; time is of this CPU by the stored speed profiles, without what measuring signals takes.
+The schedule is also told beside each of these, and a schedule's networks together, their pairs as one sample.
+Differences are of the test error, with a 95 % interval of Student's t and p of a paired t test, corrected
+(Holm) over the single networks and over those together; time is of this CPU by the stored speed profiles,
+without what measuring signals takes.
 """
 
 import argparse
@@ -28,8 +30,11 @@ from common import Row, keep, parser_of, positive
 from where_it_pays import curves_of, small, tidy, with_times, written
 
 RESULTS = "notebooks/data_claims"
+FIXED = "fixed"
+SCHEDULES = ("deba", "adabatch")
 TUNED = "tuned-"
 """Prefix of the studies of ``claims_tuned``."""
+Pair = tuple[str, str]
 
 
 def chosen(found: adasearch.Results) -> pd.DataFrame:
@@ -54,39 +59,59 @@ def fresh_runs(trials: pd.DataFrame, stands: pd.DataFrame) -> pd.DataFrame:
     runs = trials[(trials["phase"] == "confirm") & trials["test_error"].notna()]
     candidates = runs[runs["role"] == "candidate"].merge(stands, on="source_trial_id")
     controls = runs[(runs["role"] != "candidate") & ~runs["study"].str.startswith(TUNED)]
-    controls = controls.assign(what=controls["role"].replace({"reference": "fixed", "default": "fixed"}))
+    controls = controls.assign(what=controls["role"].replace({"reference": FIXED, "default": FIXED}))
     return pd.concat([candidates, controls]).drop_duplicates(["architecture", "what", "seed"])
 
 
+def differences(runs: pd.DataFrame) -> dict[Pair, pd.Series]:
+    """Return by seed each test error less that of the fixed batch, and a schedule's less each other's."""
+    errors = {str(what): own.set_index("seed")["test_error"] for what, own in runs.groupby("what")}
+    schedules = [what for what in errors if what in SCHEDULES]
+    pairs = [(what, FIXED) for what in errors if what != FIXED]
+    pairs += [(what, other) for what in schedules for other in errors if other not in (what, FIXED)]
+    return {(what, other): (errors[what] - errors[other]).dropna() for what, other in pairs}
+
+
+def tested(found: pd.Series) -> Row:
+    """Return a mean difference with its interval and its p, still uncorrected."""
+    values = found.to_numpy()
+    low, high, p = values.mean(), values.mean(), 1.0
+    if values.std() > 0:  # else all alike, as where a schedule's decay is that of its fixed batch
+        low, high = stats.t.interval(0.95, len(values) - 1, low, stats.sem(values))
+        p = float(stats.ttest_1samp(values, 0.0).pvalue)
+    row: Row = {"pairs": len(values), "difference": values.mean(), "low": low, "high": high}
+    return row | {"better": int((values < 0).sum()), "p": p}
+
+
 def rows_of(runs: pd.DataFrame) -> list[Row]:
-    """Return each network's rows: its fixed batch, then what differs from it on the same seeds."""
+    """Return each network's rows, then those of a schedule's networks together."""
     rows: list[Row] = []
+    together: dict[tuple[str, str, str], list[pd.Series]] = {}
     for name, group in runs.groupby("architecture"):
-        by_what = {what: own.set_index("seed") for what, own in group.groupby("what")}
-        fixed = by_what.pop("fixed", None)
-        if fixed is None or len(fixed) < MIN_PAIRS:
+        fixed = group[group["what"] == FIXED]
+        if len(fixed) < MIN_PAIRS:
             print(f"left out: {name}: below {MIN_PAIRS} fresh seeds of its fixed batch")
             continue
-        seconds = fixed["this CPU"].mean()
-        shared: Row = {"architecture": name, "pairs": len(fixed)}
-        rows.append(shared | {"what": "fixed", "test_error": fixed["test_error"].mean(), "seconds": 1.0})
-        for what, own in by_what.items():
-            values = (own["test_error"] - fixed["test_error"]).dropna().to_numpy()
-            if len(values) < MIN_PAIRS:
+        by_what = group.groupby("what")
+        errors, times = by_what["test_error"].mean().to_dict(), by_what["this CPU"].mean().to_dict()
+        shared: Row = {"architecture": name, "kind": "network"}
+        own: Row = {"pairs": len(fixed), "test_error": errors[FIXED], "seconds": 1.0}
+        rows.append(shared | {"what": FIXED} | own)
+        schedule = next((what for what in errors if what in SCHEDULES), FIXED)
+        for (what, other), found in differences(group).items():
+            if len(found) < MIN_PAIRS:
                 continue
-            low, high, p = values.mean(), values.mean(), 1.0
-            if values.std() > 0:  # else all alike, as where a schedule's decay is that of its fixed batch
-                low, high = stats.t.interval(0.95, len(values) - 1, low, stats.sem(values))
-                p = float(stats.ttest_1samp(values, 0.0).pvalue)
-            rows.append(
-                {"architecture": name, "what": what, "pairs": len(values)}
-                | {"test_error": own["test_error"].mean(), "seconds": own["this CPU"].mean() / seconds}
-                | {"difference": values.mean(), "low": low, "high": high}
-                | {"p": p}
-            )
-    tested = [row for row in rows if "p" in row]
-    for row, p in zip(tested, holm([float(str(row["p"])) for row in tested]), strict=True):
-        row["p"] = p
+            own = {"test_error": errors[what], "seconds": times[what] / times[other]}
+            rows.append(shared | {"what": what, "beside": other} | own | tested(found))
+            together.setdefault((schedule, what, other), []).append(found)
+    for (schedule, what, other), each in together.items():
+        if len(each) > 1:
+            shared = {"architecture": f"{len(each)} of {schedule}", "kind": "pooled"}
+            rows.append(shared | {"what": what, "beside": other} | tested(pd.concat(each)))
+    for kind in ("network", "pooled"):
+        family = [row for row in rows if row["kind"] == kind and "p" in row]
+        for row, p in zip(family, holm([float(str(row["p"])) for row in family]), strict=True):
+            row["p"] = p
     return [
         {key: None if isinstance(value, float) and pd.isna(value) else value for key, value in row.items()}
         for row in rows
@@ -96,13 +121,15 @@ def rows_of(runs: pd.DataFrame) -> list[Row]:
 COLUMNS = (
     Column("architecture", "architecture"),
     Column("what", "what"),
-    Column("pairs", "seeds"),
+    Column("beside", "beside"),
+    Column("pairs", "pairs"),
     Column("test_error", "test error", fraction),
-    Column("difference", "beside the fixed batch", written),
+    Column("difference", "difference", written),
     Column("low", "from", written),
     Column("high", "to", written),
+    Column("better", "better in"),
     Column("p", "p", small),
-    Column("seconds", "seconds, over the fixed batch", fraction),
+    Column("seconds", "seconds, over the other's", fraction),
 )
 
 

@@ -189,5 +189,7 @@ def machine(threads: int | None = None) -> Row:
 def keep(rows: Sequence[Row], columns: Sequence[Column], out: Path) -> None:
     """Print a table, and keep all columns as Parquet, the machine's among them."""
     print(render(rows, columns, "text"), end="", flush=True)
-    pq.write_table(pa.Table.from_pylist([{**row, **machine()} for row in rows]), out)
+    names = dict.fromkeys(name for row in rows for name in row)  # Arrow would take those of the first row
+    full = [{name: row.get(name) for name in names} | machine() for row in rows]
+    pq.write_table(pa.Table.from_pylist(full), out)
     print(f"kept in {out}")
