@@ -10,13 +10,14 @@ tuned, on the same seeds:
 * **cosine**: the fixed batch at its own learning rate, but decayed along a cosine;
 * **tuned**: the constant batch of least validation error, two sizes by three learning rates under a cosine.
 
-The schedule is also told beside each of these, and a schedule's networks together, their pairs as one sample.
+The schedule is also told beside each of these, and a schedule's networks together, seed by seed their mean.
 Differences are of the test error, with a 95 % interval of Student's t and p of a paired t test, corrected
 (Holm) over the single networks and over those together; time is of this CPU by the stored speed profiles,
 without what measuring signals takes.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import pandas as pd
 from scipy import stats
@@ -27,6 +28,7 @@ from adasearch.analysis.paired_tests import holm
 from adasearch.io.tables import Column, fraction, render
 from adasearch.schedulers.registry import BASELINE
 from common import Row, keep, parser_of, positive
+from paired_rivals import by_seed
 from where_it_pays import curves_of, small, tidy, with_times, written
 
 RESULTS = "notebooks/data_claims"
@@ -44,6 +46,8 @@ def chosen(found: adasearch.Results) -> pd.DataFrame:
     of_claims = found.tuned(["architecture", "scheduler"], study=claimed)
     schedules = of_claims[of_claims["scheduler"] != BASELINE]
     stands = [(row.trial_id, row.scheduler) for row in schedules.itertuples()]
+    if not swept:
+        return pd.DataFrame(stands, columns=["source_trial_id", "what"])
     sizes = found.tuned(["architecture", "train/batch_size", "train/lr"], study=swept)
     for name, own in sizes.groupby("architecture"):
         rates = of_claims[of_claims["architecture"] == name]["train/lr"]
@@ -55,32 +59,43 @@ def chosen(found: adasearch.Results) -> pd.DataFrame:
 
 
 def fresh_runs(trials: pd.DataFrame, stands: pd.DataFrame) -> pd.DataFrame:
-    """Return the complete runs on fresh seeds, with what they stand for: "fixed" is the untuned reference."""
+    """Return the complete runs on fresh seeds, with what they stand for: "fixed" is the untuned reference.
+
+    A decay and a mean batch are those of the trial that stands for its schedule.
+    """
     runs = trials[(trials["phase"] == "confirm") & trials["test_error"].notna()]
     candidates = runs[runs["role"] == "candidate"].merge(stands, on="source_trial_id")
-    controls = runs[(runs["role"] != "candidate") & ~runs["study"].str.startswith(TUNED)]
-    controls = controls.assign(what=controls["role"].replace({"reference": FIXED, "default": FIXED}))
-    return pd.concat([candidates, controls]).drop_duplicates(["architecture", "what", "seed"])
+    fixed = runs[runs["role"].isin(("reference", "default")) & ~runs["study"].str.startswith(TUNED)]
+    controls = runs[runs["role"].isin(("decay", "mean_batch"))]
+    controls = controls[controls["source_trial_id"].isin(stands["source_trial_id"])]
+    found = pd.concat([candidates, fixed.assign(what=FIXED), controls.assign(what=controls["role"])])
+    for (name, what), own in found.groupby(["architecture", "what"]):
+        if own["params"].nunique() > 1:
+            raise SystemExit(f"{name}, {what}: fresh seeds ran with several settings")
+    return found.drop_duplicates(["architecture", "what", "seed"])
 
 
 def differences(runs: pd.DataFrame) -> dict[Pair, pd.Series]:
-    """Return by seed each test error less that of the fixed batch, and a schedule's less each other's."""
+    """Return by seed each test error less that of the fixed batch, and a schedule's less each other's.
+
+    Where another is the fixed batch by another name, as AdaBatch's decay is, a schedule is told beside one.
+    """
     errors = {str(what): own.set_index("seed")["test_error"] for what, own in runs.groupby("what")}
-    schedules = [what for what in errors if what in SCHEDULES]
     pairs = [(what, FIXED) for what in errors if what != FIXED]
-    pairs += [(what, other) for what in schedules for other in errors if other not in (what, FIXED)]
-    return {(what, other): (errors[what] - errors[other]).dropna() for what, other in pairs}
+    found = {(what, other): (errors[what] - errors[other]).dropna() for what, other in pairs}
+    others = [what for (what, _), each in found.items() if what not in SCHEDULES and each.any()]
+    pairs = [(what, other) for what in errors if what in SCHEDULES for other in others]
+    return found | {(what, other): (errors[what] - errors[other]).dropna() for what, other in pairs}
 
 
-def tested(found: pd.Series) -> Row:
-    """Return a mean difference with its interval and its p, still uncorrected."""
-    values = found.to_numpy()
-    low, high, p = values.mean(), values.mean(), 1.0
-    if values.std() > 0:  # else all alike, as where a schedule's decay is that of its fixed batch
-        low, high = stats.t.interval(0.95, len(values) - 1, low, stats.sem(values))
-        p = float(stats.ttest_1samp(values, 0.0).pvalue)
-    row: Row = {"pairs": len(values), "difference": values.mean(), "low": low, "high": high}
-    return row | {"better": int((values < 0).sum()), "p": p}
+def tested(networks: Sequence[pd.Series]) -> Row:
+    """Return a mean difference with its interval and its p, still uncorrected; none where all are alike."""
+    pairs, values = pd.concat(networks), by_seed(networks)
+    row: Row = {"pairs": len(pairs), "difference": values.mean(), "better": int((pairs < 0).sum())}
+    if not pairs.any():
+        return row
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    return row | {"low": low, "high": high, "p": float(stats.ttest_1samp(values, 0.0).pvalue)}
 
 
 def rows_of(runs: pd.DataFrame) -> list[Row]:
@@ -102,12 +117,12 @@ def rows_of(runs: pd.DataFrame) -> list[Row]:
             if len(found) < MIN_PAIRS:
                 continue
             own = {"test_error": errors[what], "seconds": times[what] / times[other]}
-            rows.append(shared | {"what": what, "beside": other} | own | tested(found))
+            rows.append(shared | {"what": what, "beside": other} | own | tested([found]))
             together.setdefault((schedule, what, other), []).append(found)
     for (schedule, what, other), each in together.items():
         if len(each) > 1:
             shared = {"architecture": f"{len(each)} of {schedule}", "kind": "pooled"}
-            rows.append(shared | {"what": what, "beside": other} | tested(pd.concat(each)))
+            rows.append(shared | {"what": what, "beside": other} | tested(each))
     for kind in ("network", "pooled"):
         family = [row for row in rows if row["kind"] == kind and "p" in row]
         for row, p in zip(family, holm([float(str(row["p"])) for row in family]), strict=True):
@@ -149,8 +164,10 @@ def main() -> None:
         seeds = 1 if arguments.quick else arguments.seeds
         constant = stands["what"].isin(("cosine", "tuned"))
         ids = [list(stands[which]["source_trial_id"].unique()) for which in (~constant, constant)]
-        adasearch.confirm(found, trial=ids[0], seeds=seeds, controls="matched", slots=arguments.slots)
-        adasearch.confirm(found, trial=ids[1], seeds=seeds, controls="none", slots=arguments.slots)
+        if ids[0]:
+            adasearch.confirm(found, trial=ids[0], seeds=seeds, controls="matched", slots=arguments.slots)
+        if ids[1]:
+            adasearch.confirm(found, trial=ids[1], seeds=seeds, controls="none", slots=arguments.slots)
         found = adasearch.load(arguments.results)
     curves = curves_of(arguments.results, found.studies)
     runs = with_times(fresh_runs(tidy(found.trials()), stands), found, curves)

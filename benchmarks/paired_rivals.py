@@ -2,6 +2,7 @@
 
 A gain is one over *every* such size: p is the greatest of the one-sided t tests, so that choosing the best
 size by the same runs costs nothing. A loss is one to any of them: p is the least, times their number.
+Of several networks together a seed's mean over them is one observation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,19 @@ def t_test(values: np.ndarray, side: Literal["less", "greater"]) -> float:
     return float(stats.ttest_1samp(values, 0.0, alternative=side).pvalue)
 
 
+def by_seed(networks: Sequence[pd.Series]) -> np.ndarray:
+    """Return the mean over networks of each seed that all of them have.
+
+    Seeds are the sample, the networks are given: runs of one seed go up and down together, so that networks
+    times seeds are fewer independent pairs than they look.
+
+    >>> one, other = pd.Series({7: 1.0, 8: 2.0, 9: 3.0}), pd.Series({8: 4.0, 7: 3.0})
+    >>> [float(value) for value in by_seed([one, other])]
+    [2.0, 3.0]
+    """
+    return pd.concat(networks, axis="columns").dropna().mean(axis="columns").to_numpy()
+
+
 def pooled(networks: Sequence[Mapping[str, pd.Series]]) -> Row:
     """Return the difference to each network's best rival, p of a gain over all and of a loss to one.
 
@@ -75,26 +89,25 @@ def pooled(networks: Sequence[Mapping[str, pd.Series]]) -> Row:
     >>> found = pooled([{"16": one, "32": other}])
     >>> found["beside"], round(found["mean"], 4), round(found["p_gain"], 2), found["p_loss"] > 0.5
     ('32', 0.0125, 0.61, True)
-    >>> good, bad = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([2.0, 2.1, 1.9, 2.0])
+    >>> good, bad = pd.Series([-2.0, -2.1, -1.9, -2.0]), pd.Series([2.0, 1.9, 2.1, 2.4])
     >>> mixed = pooled([{"16": good, "32": bad}, {"16": good, "32": good}])
     >>> mixed["beside"], mixed["pairs"], round(mixed["mean"], 3), mixed["p_gain"] > 0.4
-    ('32, 16', 8, 0.0, True)
+    ('32, 16', 8, 0.05, True)
     """
     best = [max(each, key=lambda name: each[name].mean()) for each in networks]
-    values = np.concatenate([each[name] for each, name in zip(networks, best, strict=True)])
+    pairs = np.concatenate([each[name] for each, name in zip(networks, best, strict=True)])
+    values = by_seed([each[name] for each, name in zip(networks, best, strict=True)])
     low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-    gains = [
-        t_test(np.concatenate(choice), "less") for choice in product(*(each.values() for each in networks))
-    ]
+    gains = [t_test(by_seed(choice), "less") for choice in product(*(each.values() for each in networks))]
     common = [name for name in networks[0] if all(name in each for each in networks)]
-    losses = [t_test(np.concatenate([each[name] for each in networks]), "greater") for name in common]
+    losses = [t_test(by_seed([each[name] for each in networks]), "greater") for name in common]
     return {
         "beside": ", ".join(best),
-        "pairs": len(values),
+        "pairs": len(pairs),
         "mean": float(values.mean()),
         "low": float(low),
         "high": float(high),
-        "better": int((values < 0).sum()),
+        "better": int((pairs < 0).sum()),
         "p_gain": max(gains),
         "p_loss": min(1.0, len(losses) * min(losses, default=1.0)),
     }

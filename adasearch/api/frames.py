@@ -103,22 +103,23 @@ def best_of(store: Store, study: str) -> TrialRecord:
     return trial
 
 
-def tuned(store: Store, by: Sequence[str], study: Names) -> "pd.DataFrame":
+def tuned(store: Store, by: str | Sequence[str], study: Names) -> "pd.DataFrame":
     """Return the searched trials of least validation error, one for each combination of the columns ``by``.
 
     Raises:
         InputError: an unknown study or column.
     """
+    names = [by] if isinstance(by, str) else list(by)
     trials = store.frame("trials", chosen(store, study))
-    for name in by:
+    for name in names:
         if name not in trials.columns:
             raise unknown("column", name, [str(each) for each in trials.columns])
     ended = trials[
         (trials["phase"] == "search") & (trials["status"] == "complete") & trials["val_error"].notna()
     ]
-    ended = ended[ended["seed"] == ended.groupby("study")["seed"].transform("min")]
-    best = ended.sort_values(["val_error", "number"], kind="stable")
-    return (best.drop_duplicates(list(by)) if by else best.head(1)).sort_index().reset_index(drop=True)
+    first = ended.sort_values("number", kind="stable").drop_duplicates(["study", "params"])
+    best = first.sort_values(["val_error", "number"], kind="stable")
+    return (best.drop_duplicates(names) if names else best.head(1)).sort_index().reset_index(drop=True)
 
 
 def optuna_study(store: Store, record: StudyRecord) -> "optuna.Study":

@@ -148,15 +148,16 @@ class Results:
         """
         return compared(self.store, study, confirmed=True)
 
-    def tuned(self, by: Sequence[str], *, study: Names = None) -> "pd.DataFrame":
+    def tuned(self, by: str | Sequence[str], *, study: Names = None) -> "pd.DataFrame":
         """Return the complete trial of least validation error for each combination of columns, a row each.
 
-        So ``found.tuned(["architecture", "train/batch_size"])`` has each size at its best learning rate. Only
-        trials of their study's first seed count: a grid that went on with another one would have a point more
-        chances than the rest.
+        So ``found.tuned(["architecture", "scheduler", "train/batch_size"])`` has each initial size at the
+        learning rate, and whatever else was searched, that did best. Where a study tried the same parameters
+        again, as a grid that is over does with another seed, its first trial of them counts alone: else they
+        would have more chances than the rest.
 
         Args:
-            by: columns of :meth:`trials`.
+            by: one column of :meth:`trials`, or several; with none there is one row.
             study: of these studies only.
 
         Raises:

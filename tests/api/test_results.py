@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 
 import adasearch
 from adasearch.errors import InputError
-from adasearch.records import Params
+from adasearch.records import Params, Status, StudyRecord
 from adasearch.store import Store
 from tests.rows import STUDY, study_of, trial_of
 from tests.small_study import write_small_study, write_the_evidence
@@ -88,30 +88,30 @@ def test_the_best_trial_builds_its_scheduler_and_a_controller(found: adasearch.R
     assert controller.scheduler == replace(scheduler, noise="raw")  # type: ignore[type-var]
 
 
-def test_a_tuned_trial_is_the_best_of_its_studys_first_seed(tmp_path: Path) -> None:
+def test_a_tuned_trial_is_the_best_of_its_point_each_tried_once(tmp_path: Path) -> None:
     store, other = Store(str(tmp_path)), study_of("constant")
-    for study, seed, number, size, lr, error, status in (
-        (STUDY, 0, 0, 16, 0.1, 0.30, "complete"),
-        (STUDY, 0, 1, 16, 0.2, 0.20, "complete"),
-        (STUDY, 0, 2, 16, 0.3, 0.20, "complete"),  # as good, later
-        (STUDY, 0, 3, 32, 0.1, 0.40, "complete"),
-        (STUDY, 0, 4, 32, 0.2, 0.05, "pruned"),
-        (STUDY, 1, 5, 16, 0.1, 0.10, "complete"),  # of another seed
-        (other, 1, 0, 16, 0.1, 0.35, "complete"),  # of its study's first seed
-    ):
-        params: Params = {"train/batch_size": size, "train/lr": lr}
-        trial = trial_of(study, number, status=status, val_error=error, params=params)  # type: ignore[arg-type]
-        store.write_study(study)
-        store.write_trial(replace(trial, seed=seed))
-    confirmed = trial_of(STUDY, 6, val_error=0.01, phase="confirm", params={"train/batch_size": 16})
-    store.write_trial(replace(confirmed, seed=0))
-    found = adasearch.load(str(tmp_path))
-    best = found.tuned(["scheduler", "train/batch_size"])
-    assert sorted(best["trial_id"]) == sorted(
-        [f"{STUDY.study}-search-1", f"{STUDY.study}-search-3", f"{other.study}-search-0"]
+    cases: tuple[tuple[StudyRecord, int, int, float, float, Status], ...] = (
+        (STUDY, 0, 16, 0.1, 0.30, "complete"),
+        (STUDY, 1, 16, 0.2, 0.20, "complete"),  # the best of 16, though each trial has a seed of its own
+        (STUDY, 2, 16, 0.3, 0.20, "complete"),  # as good, later
+        (STUDY, 3, 32, 0.1, 0.40, "complete"),
+        (STUDY, 4, 32, 0.2, 0.05, "pruned"),
+        (STUDY, 5, 16, 0.1, 0.10, "complete"),  # of parameters that it had tried
+        (other, 0, 16, 0.1, 0.35, "complete"),
     )
+    for study, number, size, lr, error, status in cases:
+        params: Params = {"train/batch_size": size, "train/lr": lr}
+        store.write_study(study)
+        store.write_trial(trial_of(study, number, status=status, val_error=error, params=params))
+    params = {"train/batch_size": 16, "train/lr": 0.2}
+    store.write_trial(trial_of(STUDY, 6, val_error=0.01, phase="confirm", params=params))
+    found = adasearch.load(str(tmp_path))
+    assert len(set(found.trials(STUDY.study)["seed"])) == len(cases)  # as every sampler but the grid has it
+    best = found.tuned(["scheduler", "train/batch_size"])
+    names = [f"{STUDY.study}-search-1", f"{STUDY.study}-search-3", f"{other.study}-search-0"]
+    assert sorted(best["trial_id"]) == sorted(names)
     assert found.tuned([])["trial_id"].tolist() == [f"{STUDY.study}-search-1"]
-    assert found.tuned(["train/lr"], study=STUDY.study)["train/lr"].tolist() == [0.1, 0.2, 0.3]
+    assert found.tuned("train/lr", study=STUDY.study)["train/lr"].tolist() == [0.1, 0.2, 0.3]
     with pytest.raises(InputError, match="unknown column 'train/lt'; did you mean 'train/lr'"):
         found.tuned(["train/lt"])
     with pytest.raises(InputError, match="unknown study"):
