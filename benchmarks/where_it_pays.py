@@ -20,8 +20,8 @@ A schedule *gains* where it is better than each of them: p is the greatest of th
 *loses* where one of them is better: p is the least, times their number. Both are then corrected (Holm) over
 all rows of their device and kind, and a claim is what has p below 0.01. The difference that is shown is to
 the size of least mean error, whatever the search would have chosen, so it favours the constant batches. Rows
-of several networks pool pairs: for a gain over each combination of their sizes, for a loss to one size for
-all. All p values are given these networks, and learning rates that one seed tuned.
+of several networks test a seed's mean over them: for a gain over each combination of their sizes, for a loss
+to one size for all. All p values are given these networks, and learning rates that one seed tuned.
 """
 
 import argparse
