@@ -83,7 +83,7 @@ def matched(
     runs = [_run("candidate", candidate.scheduler, candidate.params, name)]
     if controls == "none":
         return runs
-    if pick.reference is not None and not _alike(pick.reference, candidate):
+    if pick.reference is not None and pick.reference != candidate:
         runs.append(_again("reference", pick.reference))
     if controls == "reference":
         return runs
