@@ -100,9 +100,8 @@ def test_mean_batch_keeps_a_course_of_the_learning_rate() -> None:
 def test_what_would_be_the_same_run_is_left_out() -> None:
     same = replace(PICK, default=REFERENCE)
     assert list(controls_of([], same)) == ["candidate", "reference"]
-    again = replace(
-        PICK, default=replace(REFERENCE, trial_id="again", number=2, seed=2)
-    )  # a grid that was over
+    tried_again = replace(REFERENCE, trial_id="again", number=2, seed=2)  # by a grid that was over
+    again = replace(PICK, default=tried_again)
     assert list(controls_of([], again)) == ["candidate", "reference"]
     assert list(controls_of([], replace(again, reference=CANDIDATE))) == ["candidate", "default"]
     assert list(controls_of([], replace(PICK, reference=None, default=None))) == ["candidate"]
