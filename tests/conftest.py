@@ -23,6 +23,12 @@ settings.register_profile("adasearch", database=None, deadline=None, derandomize
 settings.load_profile("adasearch")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seed what a test or its first fixture draws: PyTorch starts each process with another seed."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _outside_stays_untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Send caches to a temporary folder, and leave the other cores to whoever else uses them."""

@@ -109,7 +109,7 @@ def test_loop_of_the_readme_grows_the_batch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "loop.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     epochs = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
-    assert [int(epoch) for epoch, *_ in epochs] == list(range(1, 13))
+    assert [int(epoch) for epoch, *_ in epochs] == list(range(1, 17))
     sizes = [int(size) for _, size, _ in epochs]
     assert sizes[-1] > sizes[0]
 
