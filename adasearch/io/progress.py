@@ -21,6 +21,7 @@ from adasearch.records import IntervalRecord, TrialRecord
 __all__ = ["START_SECONDS", "Goal", "SearchDisplay", "StepDisplay", "duration", "room", "say", "steps"]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
+AGAIN_SECONDS = 30.0  # between two lines of a step that takes long, where there is no terminal
 START_SECONDS = 40.0  # Ray and the first workers, on a machine of 2 cores; more slots start together
 
 
@@ -176,12 +177,11 @@ def say(console: Console, text: str) -> None:
 
 
 class StepDisplay:
-    """A progress callback: a bar on a terminal; elsewhere a line at the start, if it takes a while."""
+    """A progress callback: a bar on a terminal; elsewhere a line now and then, if it takes a while."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began: dict[str, float] = {}  # of each step
-        self._said: set[str] = set()
+        self._next: dict[str, float] = {}  # when each step is told of next
         self._shown: dict[str, TaskID] = {}
         self._bar = Progress(console=console, transient=True)
 
@@ -194,14 +194,15 @@ class StepDisplay:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` are done of the step ``what``; steps may follow each other."""
-        began = self._began.setdefault(what, time.monotonic())
+        now = time.monotonic()
+        due = self._next.setdefault(what, now + STEP_SECONDS)
         if self._console.is_terminal:
             if what not in self._shown:
                 self._bar.start()
                 self._shown[what] = self._bar.add_task(escape(what), total=total)
             self._bar.update(self._shown[what], completed=done, total=total, visible=done < total)
-        elif what not in self._said and done < total and time.monotonic() - began > STEP_SECONDS:
-            self._said.add(what)
+        elif done < total and now > due:
+            self._next[what] = now + AGAIN_SECONDS
             say(self._console, f"{what}: {done} of {total} so far")
 
 

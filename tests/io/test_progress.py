@@ -20,6 +20,18 @@ def test_steps_are_told_in_a_line_each_once_they_take_a_while(monkeypatch: pytes
     assert out.getvalue().splitlines() == ["decoding: 3 of 3 so far", "measuring: 2 of 3 so far"][1:]
 
 
+def test_a_step_that_takes_long_is_told_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("adasearch.io.progress.time.monotonic", lambda: now)
+    out = io.StringIO()
+    with StepDisplay(Console(file=out, width=200)) as show:
+        for block in range(100):
+            show("timed", block // 20, 5)
+            now += 1.5
+    said = [f"timed: {done} of 5 so far" for done in (0, 1, 2, 3, 4)]
+    assert out.getvalue().splitlines() == said
+
+
 def test_a_terminal_shows_a_bar_for_each_step() -> None:
     out = io.StringIO()
     with StepDisplay(Console(file=out, width=200, force_terminal=True)) as show:
