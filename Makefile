@@ -29,12 +29,15 @@ demo-language: $(READY) ## Search a small GPT on Python's own source code (about
 	    --scheduler noise_scale --subset 2048 --budget 262144tokens --interval 16384tokens \
 	    --evaluate-every 65536tokens --trials 6 --results results/demo-language
 
-# Two processes of one thread each for what needs no Ray; then what shares one Ray and its warm workers.
-check: $(READY) lint ## Run lint, types and every test that needs no Ray (about 10 minutes; before each commit).
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ray and not soak" -n 2 --dist loadfile
+# Two processes of one thread each, a file's tests in one; those on Ray are all in one, which has one Ray and its
+# warm workers. Beside two others these, being nice, would starve, and come last alone.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test: check ## Run what "make check" runs, and the tests on Ray (about 20 minutes on two cores).
-	$(BIN)/python -m pytest -m "ray and not soak"
+check: $(READY) lint ## Run lint, types and every test that needs no Ray (about 10 minutes; before each commit).
+	$(TESTS) -m "not ray and not soak"
+
+test: $(READY) lint ## Run lint, types and every test (about 20 minutes on two cores).
+	$(TESTS) -m "not soak"
 
 test-oldest: ## Run tests, a small demo and a search with the oldest versions that setup.cfg admits, in .venv/oldest.
 	PYTHON=$(PYTHON) .ci/versions oldest

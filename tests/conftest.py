@@ -10,17 +10,42 @@ import pytest
 import torch
 from hypothesis import configuration, settings
 from torch import Tensor
+from xdist.scheduler import LoadGroupScheduling
 
 from adasearch.data.load import load_dataset
 from adasearch.data.spec import DataSpec
 from adasearch.data.splits import Dataset, ExampleSplit
 from tests.small_study import write_small_study
 
+RAY = "ray"
+"""The mark of tests on Ray, and the group that they make."""
+
 # Hypothesis keeps notes even without a database, from collection on: before any fixture runs.
 HYPOTHESIS_HOME = TemporaryDirectory(prefix="hypothesis-")
 configuration.set_hypothesis_home_dir(HYPOTHESIS_HOME.name)
 settings.register_profile("adasearch", database=None, deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("adasearch")
+
+
+class ByFileOrRay(LoadGroupScheduling):  # type: ignore[misc]
+    """A file's tests in one process, which share its fixtures; all on Ray in one, which has one Ray."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return RAY if nodeid.endswith(f"@{RAY}") else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group the tests on Ray, before xdist reads the groups in its processes."""
+    for item in items:
+        if getattr(config.option, "loadgroup", False) and item.get_closest_marker(RAY):
+            item.add_marker(pytest.mark.xdist_group(RAY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFileOrRay | None:
+    """Schedule by what "make test" asks."""
+    return ByFileOrRay(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(tryfirst=True)
