@@ -30,7 +30,7 @@ demo-language: $(READY) ## Search a small GPT on Python's own source code (about
 	    --evaluate-every 65536tokens --trials 6 --results results/demo-language
 
 # Two processes of one thread each, a file's tests in one; those on Ray are all in one, which has one Ray and its
-# warm workers. Beside two others these, being nice, would starve, and come last alone.
+# warm workers. Ray runs workers at a lower priority: beside two busy processes they would starve.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY) lint ## Run lint, types and every test that needs no Ray (about 10 minutes; before each commit).
