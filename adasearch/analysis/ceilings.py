@@ -230,7 +230,7 @@ class Ceilings:
             f"{batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             f"the steps beyond the least (gamma {self.spread})",
-            f"on this device the best path by that model saves {self.path:.1%} of the seconds",
+            f"by this device's own step times, in place of that model's, the best path saves {self.path:.1%}",
         ]
 
 

@@ -27,6 +27,7 @@ __all__ = ["advise"]
     metavar="N",
     help="Fresh seeds of the last step, at most; it looks after 4, 6, 8, 12, ...",
 )
+@click.option("--study", metavar="PREFIX", help="Prefix of its studies' names.  [default: advise]")
 @slot_options
 @training_options
 def advise(*, seeds: int, results: str, **options: Any) -> None:
@@ -35,7 +36,8 @@ def advise(*, seeds: int, results: str, **options: Any) -> None:
     First the profiles, what they say that any schedule can save on this device, and the constant batch;
     it stops there if nothing is to be gained. Else it derives schedules from the noise scale and the learning
     rate, trains each once, and confirms what is faster against the tuned constant batch on fresh seeds until
-    the answer is clear. What was spent is told at each step, and the same command goes on.
+    the answer is clear. What was spent is told at each step, in trainings, without the speed profile, which
+    trains nothing. The same command goes on; one of another length needs another --study or --results.
 
     \b
     Example:

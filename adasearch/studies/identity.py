@@ -8,7 +8,15 @@ from adasearch.records import StudyRecord, TrialRecord
 from adasearch.spaces.optuna_trials import combinations, distributions_of
 from adasearch.spaces.space import parse_space
 
-__all__ = ["IDENTITY", "check_device", "check_identity", "check_together", "refuse_other", "same_study"]
+__all__ = [
+    "IDENTITY",
+    "SPANS",
+    "check_device",
+    "check_identity",
+    "check_together",
+    "refuse_other",
+    "same_study",
+]
 
 IDENTITY = (
     "architecture",

@@ -104,12 +104,41 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
         ({"space": ("deba_short",)}, 12, "searches no --space but got deba_short"),
         ({"budget": "2ex"}, 12, "give --epochs or --budget, not both"),
         ({}, 3, "--seeds must lie in 4 to 1000 but got 3"),
+        (
+            {"epochs": None, "budget": "100ex"},
+            12,
+            "at least 10 steps of the smallest batch, 160 examples, but got 100",
+        ),
     ],
 )
 def test_wrong_use_is_refused(tmp_path: Path, changed: dict[str, object], seeds: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         advise(small(**changed), Runtime(), results=str(tmp_path), console=Console(quiet=True), seeds=seeds)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_length_than_that_of_the_stored_studies_is_refused_before_anything_trains(
+    tmp_path: Path,
+) -> None:
+    (own,) = resolve(replace(small(), study="advise", schedulers=("constant",)), nothing_stored, print)
+    Store(str(tmp_path)).write_study(own.record)
+    with pytest.raises(
+        InputError, match=r"exists with budget=.* \(--epochs 2\) but .* \(--epochs 4\); use --study"
+    ):
+        advise(small(epochs=4), Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    assert Store(str(tmp_path)).trials("profiles") == []
+
+
+def test_trials_of_other_data_scales_and_prefixes_are_not_of_this_question(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    own = replace(study_of("constant"), study="own", prefix="advise")
+    store.write_study(own)
+    others = {"dataset": "digits@16", "scale": "full", "prefix": "b", "architecture": "resnet50"}
+    for name, value in others.items():
+        store.write_study(replace(own, study=name, **{name: value}))  # type: ignore[arg-type]
+    request = small(architectures=("resnet18",), study="advise")
+    question = _advise._Advice(request, Runtime(), str(tmp_path), Console(quiet=True), 12)
+    assert [each.study for each in question._stored()[0]] == ["own"]
 
 
 @pytest.mark.parametrize(
