@@ -29,15 +29,15 @@ demo-language: $(READY) ## Search a small GPT on Python's own source code (about
 	    --scheduler noise_scale --subset 2048 --budget 262144tokens --interval 16384tokens \
 	    --evaluate-every 65536tokens --trials 6 --results results/demo-language
 
-# Two processes of one thread each, a file's tests in one; those on Ray are all in one, which has one Ray and its
-# warm workers. Ray runs workers at a lower priority: beside two busy processes they would starve.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Processes of one thread each, a file's tests in one. Those on Ray are all in one, which has one Ray and its warm
+# workers, beside two others: much of their time is waiting for processes to start (1,432 s in all; 1,669 s apart).
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadgroup
 
 check: $(READY) lint ## Run lint, types and every test that needs no Ray (about 10 minutes; before each commit).
-	$(TESTS) -m "not ray and not soak"
+	$(TESTS) -m "not ray and not soak" -n 2
 
-test: $(READY) lint ## Run lint, types and every test (about 20 minutes on two cores).
-	$(TESTS) -m "not soak"
+test: $(READY) lint ## Run lint, types and every test (about 25 minutes on two cores).
+	$(TESTS) -m "not soak" -n 3
 
 test-oldest: ## Run tests, a small demo and a search with the oldest versions that setup.cfg admits, in .venv/oldest.
 	PYTHON=$(PYTHON) .ci/versions oldest
