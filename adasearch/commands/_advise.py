@@ -21,6 +21,7 @@ from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
 from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import Pick, pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
+from adasearch.commands._advise_studies import check_length, studies_of
 from adasearch.commands._confirm import confirm
 from adasearch.commands._derived import derived_fields
 from adasearch.commands._profile import ProfileWish, profile
@@ -35,8 +36,6 @@ from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.studies.identity import SPANS, refuse_other
-from adasearch.studies.own_function import OWN
 from adasearch.studies.settings import EPOCHS, TEXT_EPOCHS
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ PREFIX = "advise"
 WORTH = 0.05
 """The share of the seconds below which a schedule is not worth it: times that are nearer count as equal."""
 SEEDS = 12  # at most, of the last step
-LEAST_STEPS = 10  # of a training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +117,7 @@ class _Advice:
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
-        self._check_length()
+        check_length(self._request, self._results, accepted=self._runtime.accept_changed_code)
         steady, speed = self._profiles()
         noise = noise_of(steady)
         known = ceilings_of(speed.curve, steady)
@@ -140,25 +138,6 @@ class _Advice:
             because = f"no schedule that the profiles suggest was {WORTH:.0%} faster at an equal error"
             return self._end(False, because, size)
         return self._confirmed(min(faster, key=faster.__getitem__), size)
-
-    def _check_length(self) -> None:
-        """Refuse, before a profile runs, what is too short to tell, or not the length of what is stored."""
-        from adasearch.studies.resolve import resolve
-
-        store = Store(self._results)
-        request = replace(self._request, schedulers=(BASELINE,), results=self._results)
-        record = resolve(request, store.study, lambda _: None)[0].record
-        least = LEAST_STEPS * record.smallest
-        if record.budget < least:
-            told = counts.told(least, record.sequence_length)
-            unit = "" if record.sequence_length else " examples"
-            raise InputError(
-                f"advise needs a run of at least {LEAST_STEPS} steps of the smallest batch, {told}{unit}, "
-                f"but got {counts.told(record.budget, record.sequence_length)}"
-            )
-        stored = store.study(record.study)
-        if stored is not None:
-            refuse_other(stored, replace(stored, **{name: getattr(record, name) for name in SPANS}))
 
     def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
@@ -280,9 +259,9 @@ class _Advice:
             trainings=self._spent(),
         )
         word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        best = None if size is None else counts.told(size, self._length)
-        constant = "" if best is None else f"; a constant batch of {best} is the one to take"
-        then = f"; 'adasearch export {study}' takes the schedule along" if study else constant
+        then = "" if size is None else f"; take a constant batch of {counts.told(size, self._length)}"
+        if study:
+            then = f"; 'adasearch export {study}' takes the schedule along"
         self._say(f"{word}: {because}{then} ({advice.trainings:.1f} trainings spent)")
         return advice
 
@@ -294,16 +273,8 @@ class _Advice:
         self._say(f"{', '.join(request.schedulers)} trained; {self._spent():.1f} trainings spent so far")
 
     def _stored(self) -> tuple[list[StudyRecord], list[TrialRecord]]:
-        """Return the studies of this question, which have its network and data, and their trials."""
-        store, request = Store(self._results), self._request
-        dataset = OWN if request.train is not None else request.sized_dataset
-        scale = request.scale or "nano"
-        own = [
-            each
-            for each in store.studies()
-            if (each.prefix, each.architecture) == (request.study, self._network)
-            and (each.dataset, each.scale) == (dataset, scale)
-        ]
+        store = Store(self._results)
+        own = studies_of(self._request, store)
         return own, [trial for each in own for trial in store.trials(each.study)]
 
     def _study(self, scheduler: str) -> StudyRecord | None:

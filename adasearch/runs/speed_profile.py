@@ -20,8 +20,7 @@ POINT_SECONDS = 5.0  # that one batch size takes at most, its measuring as much 
 def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
     """Return the stored speed profile of this name, or measure it; None names it after the device.
 
-    Of a stored one, sizes that are wished for outside those that were timed are timed now, which is also how
-    one that was cut goes on.
+    Of a stored one, sizes that are wished for outside those that were timed are timed now.
 
     Raises:
         InputError: one of this name was taken under other circumstances, or no batch size fits into memory.
@@ -40,16 +39,20 @@ def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
         )
         more = f", from {low} to {high}; {few(new)} are timed as well" if new else ""
         run.say(f"speed profile {name} of {setting.architecture} is there already{more}")
-    found, points = stored, list(() if stored is None else stored.points)
-    for point in _points(run, sizes):
-        points = sorted([*points, point], key=lambda each: each.batch_size)
-        found = SpeedProfile(
-            profile=name, setting=setting, points=tuple(points), created_at=datetime.now(timezone.utc)
-        )
-        run.store.locks.check()
-        profiles.write(found)  # after each size, from which the same command goes on
-    if found is None:
+    former = () if stored is None else stored.points
+    points = (*former, *_points(run, sizes))
+    if not points:
         raise InputError("no batch size fits into memory")
+    if stored is not None and len(points) == len(former):
+        return stored
+    found = SpeedProfile(
+        profile=name,
+        setting=setting,
+        points=tuple(sorted(points, key=lambda point: point.batch_size)),
+        created_at=datetime.now(timezone.utc),
+    )
+    run.store.locks.check()
+    profiles.write(found)
     return found
 
 

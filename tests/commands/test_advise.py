@@ -11,6 +11,7 @@ from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
 from adasearch.analysis.selection import pick_trials
 from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
+from adasearch.commands._advise_studies import check_length, studies_of
 from adasearch.commands._derived import derived_fields, scaled_path
 from adasearch.errors import InputError
 from adasearch.limits import Limits
@@ -129,6 +130,18 @@ def test_another_length_than_that_of_the_stored_studies_is_refused_before_anythi
     assert Store(str(tmp_path)).trials("profiles") == []
 
 
+def test_a_function_that_changed_is_asked_about_where_that_was_accepted(tmp_path: Path) -> None:
+    own = small(
+        architectures=(), train="tests.own_loops:plain", objective="loss", subset=None, interval="0.25"
+    )
+    own = replace(own, study="advise")
+    (first,) = resolve(replace(own, schedulers=("constant",)), nothing_stored, print)
+    Store(str(tmp_path)).write_study(replace(first.record, code="another"))
+    with pytest.raises(InputError, match="--accept-changed-code"):
+        check_length(own, str(tmp_path), accepted=False)
+    check_length(own, str(tmp_path), accepted=True)
+
+
 def test_trials_of_other_data_scales_and_prefixes_are_not_of_this_question(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     own = replace(study_of("constant"), study="own", prefix="advise")
@@ -137,8 +150,7 @@ def test_trials_of_other_data_scales_and_prefixes_are_not_of_this_question(tmp_p
     for name, value in others.items():
         store.write_study(replace(own, study=name, **{name: value}))  # type: ignore[arg-type]
     request = small(architectures=("resnet18",), study="advise")
-    question = _advise._Advice(request, Runtime(), str(tmp_path), Console(quiet=True), 12)
-    assert [each.study for each in question._stored()[0]] == ["own"]
+    assert [each.study for each in studies_of(request, store)] == ["own"]
 
 
 @pytest.mark.parametrize(

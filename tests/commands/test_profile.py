@@ -225,28 +225,6 @@ def test_wider_wish_times_the_sizes_that_a_stored_profile_lacks(shell: Shell) ->
     assert shell.profiles.speed() == [found]
 
 
-def test_sizes_that_were_timed_before_it_was_cut_are_kept(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = [*PROFILE, "--kind", "speed", "--largest", "50"]
-    show = StepDisplay.__call__
-
-    def cut(self: StepDisplay, what: str, done: int, total: int) -> None:
-        if "timed" in what and done == 2:
-            raise KeyboardInterrupt
-        show(self, what, done, total)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StepDisplay, "__call__", cut)
-        shell(*words, code=130)
-    (kept,) = shell.profiles.speed()
-    assert [point.batch_size for point in kept.points] == [16, 32]
-    assert "50 are timed as well" in shell(*words).out
-    (found,) = shell.profiles.speed()
-    assert [point.batch_size for point in found.points] == [16, 32, 50]
-    assert found.points[:2] == kept.points
-
-
 def test_what_predict_and_profile_advise_runs_as_it_is_printed(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
