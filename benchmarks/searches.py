@@ -59,6 +59,9 @@ class _Listener:
         spent = record.train_seconds + record.eval_seconds
         self.course.trained.append(Stretch(time.monotonic(), spent, seen - former))
 
+    def interrupted(self) -> None:
+        pass
+
     def restarted(self, trial: TrialRecord) -> None:
         pass
 

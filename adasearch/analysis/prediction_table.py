@@ -116,7 +116,7 @@ def predict_table(
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
     Raises:
-        InputError: no profiles, or none of a network that was named.
+        InputError: no profiles, none of a network that was named, or too few networks to check.
     """
     for name in schedulers or ():
         scheduler_class(name)
@@ -138,6 +138,7 @@ def predict_table(
         )
     wanted = [each for each in traits if not architectures or each.architecture in architectures]
     known_elsewhere, guesses = False, []
+    check_line = command("predict", results=store.name, check=True)
     for scheduler in schedulers or DEFAULT:
         networks = {each.traits.network for each in outcomes if each.scheduler == scheduler}
         few = len(networks) <= MIN_NETWORKS  # one of which may be that which is guessed
@@ -168,7 +169,7 @@ def predict_table(
             "",
             *(wrapped(note, width) for note in notes),
             "how good such guesses were:",
-            f"  {command('predict', results=store.name, check=True)}",
+            f"  {check_line if leave_one_out(outcomes) else CHECKABLE}",
             "",
         ]
     )
@@ -192,6 +193,7 @@ def _sorted(traits: Sequence[Traits]) -> list[Traits]:
     return sorted(traits, key=lambda each: (each.dataset, each.architecture, each.scale))
 
 
+CHECKABLE = f"that takes {MIN_NETWORKS + 1} networks of your own that were profiled and searched"
 COLUMNS = [
     Column("architecture", "architecture"),
     Column("dataset", "dataset"),
@@ -278,13 +280,13 @@ def _counted(row: dict[str, object]) -> dict[str, object]:
 
 
 def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> str:
+    if not checked:
+        raise InputError(f"--check: {CHECKABLE}")
     table = _table(
         [_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out", width
     )
     if form in ("csv", "json"):
         return table
-    if not checked:
-        return f"too few networks: a guess needs outcomes of at least {MIN_NETWORKS} others\n"
     paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
     often = max(paid.count(True), paid.count(False))
     hits = sum(each.right for each in checked)

@@ -9,7 +9,7 @@ confirms the fastest of those that beat the tuned constant batch, looking after 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from adasearch.analysis.selection import Pick, pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
 from adasearch.commands._advise_studies import check_length, studies_of
 from adasearch.commands._confirm import confirm
-from adasearch.commands._derived import derived_fields
+from adasearch.commands._derived import derived_params
 from adasearch.commands._profile import ProfileWish, profile
 from adasearch.commands._search import search
 from adasearch.errors import InputError
@@ -31,7 +31,7 @@ from adasearch.io.progress import say
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
 from adasearch.profiles.profile_store import ProfileStore
 from adasearch.profiles.stability import PARTS
-from adasearch.records import Params, StudyRecord, TrialRecord, Value
+from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
@@ -174,8 +174,9 @@ class _Advice:
                 points.append({"train/batch_size": best, "train/lr": lr})
         request = replace(self._request, schedulers=(BASELINE,))
         self._search(request, trials=len(points), points=points)
-        study = self._study(BASELINE)
-        return None if study is None else pick_trials(*self._stored())[study.study].trial
+        studies, trials = self._stored()
+        study = next(each for each in studies if each.scheduler == BASELINE)
+        return pick_trials(studies, trials)[study.study].trial
 
     def _schedules(
         self, reference: TrialRecord, steady: StabilityProfile, speed: SpeedProfile, noise: Sequence[float]
@@ -184,36 +185,28 @@ class _Advice:
 
         DEBA comes last, and not at all where the ramp whose path it is to follow is no faster.
         """
-        study = self._study(BASELINE)
-        assert study is not None
         store = Store(self._results)
+        study = store.study(reference.study)
+        assert study is not None
         measured = self._measured(steady)
         path, noise = (measured, measured) if measured else (best_path(speed.curve, noise), noise)
         history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
-        fields = derived_fields(reference, study, path, noise, history)
-        deba = fields.pop("deba", None)
-        faster = self._tried(fields, reference)
-        ramp = self._study("ramp")
-        if deba is not None and ramp is not None and ramp.study in faster:
-            faster |= self._tried({"deba": deba}, reference)
-        return faster
+        params = derived_params(reference, study, path, noise, history)
+        deba = params.pop("deba", None)
+        faster = {each: self._tried(each, params[each]) for each in params}
+        if deba is not None and faster["ramp"]:
+            faster["deba"] = self._tried("deba", deba)
+        return dict(found for each in faster.values() for found in each.items())
 
-    def _tried(self, fields: Mapping[str, Mapping[str, Value]], reference: TrialRecord) -> dict[str, float]:
-        """Train each schedule once; return the studies of those that are faster, with their seconds."""
-        if not fields:
-            return {}
-        told = {name: value for name, value in reference.params.items() if name.startswith("train/")}
-        told |= {f"scheduler/{name}": value for each in fields.values() for name, value in each.items()}
-        fixed = (*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in told.items()))
-        request = replace(self._request, schedulers=tuple(fields), fixed=fixed, baseline=False)
+    def _tried(self, scheduler: str, params: Params) -> dict[str, float]:
+        """Train a schedule once; return its study with its seconds if it is faster."""
+        fixed = (*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in params.items()))
+        request = replace(self._request, schedulers=(scheduler,), fixed=fixed, baseline=False)
         self._search(request, trials=1, points=None)
         studies, trials = self._stored()
-        picks = pick_trials(studies, trials)
-        return {
-            each.study: trial.seconds(each.clock)
-            for each in studies
-            if each.scheduler in fields and (trial := _faster(picks[each.study], each.clock)) is not None
-        }
+        (study,) = (each for each in studies if each.scheduler == scheduler)
+        trial = _faster(pick_trials(studies, trials)[study.study], study.clock)
+        return {} if trial is None else {study.study: trial.seconds(study.clock)}
 
     def _measured(self, steady: StabilityProfile) -> list[int]:
         """Return the sizes along a critical batch that was measured of the network; empty without one."""
@@ -267,8 +260,9 @@ class _Advice:
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:
         runtime = replace(self._runtime, trials=trials)
-        console = self._console if self._console.is_terminal else Console(quiet=True)
-        if not search(request, runtime, results=self._results, console=console, points=points):
+        if not search(
+            request, runtime, results=self._results, console=self._console, points=points, tables=False
+        ):
             raise KeyboardInterrupt
         self._say(f"{', '.join(request.schedulers)} trained; {self._spent():.1f} trainings spent so far")
 
@@ -276,9 +270,6 @@ class _Advice:
         store = Store(self._results)
         own = studies_of(self._request, store)
         return own, [trial for each in own for trial in store.trials(each.study)]
-
-    def _study(self, scheduler: str) -> StudyRecord | None:
-        return next((each for each in self._stored()[0] if each.scheduler == scheduler), None)
 
     def _spent(self) -> float:
         """Return the trainings of the whole length that were made, the profile's among them."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from adasearch.callbacks import Progress
 from adasearch.commands._on_ray import on_ray
 from adasearch.errors import AdasearchError
-from adasearch.io.progress import say
+from adasearch.io.progress import INTERRUPTED, say
 from adasearch.profiles.branch_plan import PARTS
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.runs.branched_run import BranchedRun
@@ -194,6 +194,10 @@ class _Shown:
         """Show what is done."""
         self._spent[trial.trial_id] = record.signals.interval + 1 - self._begins(trial)
         self._progress(self._what, sum(self._spent.values()), self._whole)
+
+    def interrupted(self) -> None:
+        """Say that the end takes a moment."""
+        self._tell(INTERRUPTED)
 
     def restarted(self, trial: TrialRecord) -> None:
         """Say that a run goes on although its workers were lost."""

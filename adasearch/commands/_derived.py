@@ -1,67 +1,70 @@
-"""The schedules that ``adasearch advise`` derives from what profiles say, as fields of schedulers."""
+"""The schedules that ``adasearch advise`` derives from what profiles say, as parameters of trials."""
 
 from collections.abc import Sequence
 from typing import TypeVar
 
 from adasearch.analysis.deba_fit import deba_along
-from adasearch.records import Limits, Signals, StudyRecord, TrialRecord, Value
+from adasearch.records import Limits, Params, Signals, StudyRecord, TrialRecord
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Point, points_text
 
-__all__ = ["derived_fields", "scaled_path", "sizes_along"]
+__all__ = ["derived_params", "scaled_path", "sizes_along"]
 
 N = TypeVar("N", int, float)
 
 
-def derived_fields(
+def derived_params(
     reference: TrialRecord,
     study: StudyRecord,
     path: Sequence[int],
     noise: Sequence[float],
     history: Sequence[Signals],
-) -> dict[str, dict[str, Value]]:
-    """Return the fields of each schedule that is worth a training, by scheduler.
+) -> dict[str, Params]:
+    """Return the parameters of each schedule that is worth a training, by scheduler.
 
     That is ``lr_tail``, but for a training function, whose learning rate is its own affair; and, where the
     path changes its size, a ramp along it and DEBA with the thresholds that follow it on the profile's own
-    signals.
+    signals. These two begin with the path's first size, at the learning rate that their coupling gives it.
 
     Args:
-        reference: the tuned constant trial, whose size is the schedules' mean or first.
+        reference: the tuned constant trial, whose settings of the training the schedules take, and whose size
+            is their mean.
         study: its study.
         path: sizes that are best in equal parts of a run; empty where that is not known.
         noise: the noise scale of each part.
         history: of the profile's run at a fixed batch.
     """
-    size = int(reference.params["train/batch_size"])
+    train = {name: value for name, value in reference.params.items() if name.startswith("train/")}
+    size = int(train["train/batch_size"])
     profiled = history[0].batch_size if history else size
     points = scaled_path(path, noise, profiled, size, study.limits, study.budget) if path else []
-    tail: dict[str, dict[str, Value]] = {} if study.task == "own" else {"lr_tail": {"mean_batch_size": size}}
+    tail: dict[str, Params] = {"lr_tail": {**train, "scheduler/mean_batch_size": size}}
+    found = {} if study.task == "own" else tail
     if not points:
-        return tail
-    coupling = "linear" if reference.params.get("train/optimizer") == "sgd" else "sqrt"
-    ramp: dict[str, Value] = {"points": points_text(points), "coupling": coupling}
-    found = {"ramp": ramp, **tail}
-    wanted = sizes_along(points, size, [row.examples_seen for row in history])
-    deba = deba_along(history, wanted, study.limits) if history else None
+        return found
+    coupling, power = ("linear", 1.0) if train.get("train/optimizer") == "sgd" else ("sqrt", 0.5)
+    first = points[0].batch_size
+    train |= {"train/batch_size": first, "scheduler/coupling": coupling}
+    if "train/lr" in train:
+        train["train/lr"] = float(train["train/lr"]) * (first / size) ** power
+    found = {"ramp": {**train, "scheduler/points": points_text(points[1:])}, **found}
+    deba = None
+    if history:
+        deba = deba_along(history, sizes_along(points, [row.examples_seen for row in history]), study.limits)
     if deba is not None:
         names = ("rule", "confidence_threshold", "stability_threshold", "window", "cooldown", "gradient")
-        found["deba"] = {**{name: getattr(deba, name) for name in names}, "coupling": coupling}
+        found["deba"] = {**train, **{f"scheduler/{name}": getattr(deba, name) for name in names}}
     return found
 
 
-def sizes_along(points: Sequence[Point], first: int, ends: Sequence[int]) -> list[int]:
-    """Return the size of each interval under points of a ramp; ``ends`` are the intervals', in examples.
+def sizes_along(points: Sequence[Point], ends: Sequence[int]) -> list[int]:
+    """Return the size of each interval along a path; ``ends`` are the intervals', in examples.
 
-    The first has the ``first`` size, since nothing is decided before its end.
-
-    >>> sizes_along([Point(0, 16), Point(200, 64)], 32, [100, 200, 300, 400])
-    [32, 16, 64, 64]
+    >>> sizes_along([Point(0, 16), Point(200, 64)], [100, 200, 300, 400])
+    [16, 16, 64, 64]
     """
-    sizes = [first]
-    for end in ends[:-1]:
-        sizes.append([first, *(point.batch_size for point in points if point.mark <= end)][-1])
-    return sizes
+    begins = [0, *ends[:-1]]
+    return [[point.batch_size for point in points if point.mark <= begin][-1] for begin in begins]
 
 
 def scaled_path(

@@ -68,22 +68,22 @@ def export(
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id) and row.pairs:
             verdict = whole_verdict(row)
     of_trial = f"of {trial.trial_id} ({verdict})"
+    of_trial += "; it replaces a file that was there" if Path(output).exists() else ""
+    stand_in = trial_id is None and pick.stands_in
+    taken = [f"{pick.verdict}: the complete trial of lowest error was taken"] if stand_in else []
     if form in EXPORT_FORMS:
         followed = [name for name in FOLLOWED if trial.params.get(f"scheduler/{name}") is True]
         if followed:
             raise InputError(f"{form} has no words for {' and '.join(followed)}, which {trial.trial_id} had")
         text, told = exported(_path(record, trial, store, sequence_length), form)
         _write(Path(output), text)
-        return [f"{output}: {form} {of_trial}", *told]
+        return [f"{output}: {form} {of_trial}", *told, *taken]
     try:
         schedule = _schedule(record, trial, own, form, verdict, store)
     except ValidationError as error:
         raise InputError(f"{trial.trial_id} makes no schedule: {plain_error(error.errors()[0])}") from error
     schedule.write(Path(output))
-    said = [f"{output}: {schedule.name} {of_trial}", *_unit(record)]
-    if trial_id is None and pick.stands_in:
-        said.append(f"{pick.verdict}: the complete trial of lowest error was taken")
-    return said
+    return [f"{output}: {schedule.name} {of_trial}", *_unit(record), *taken]
 
 
 def _unit(study: StudyRecord) -> list[str]:

@@ -46,12 +46,14 @@ def search(
     wide: bool = False,
     points: Sequence[Params] | None = None,
     log: Sequence[str] = (),
+    tables: bool = True,
 ) -> bool:
     """Search every study of a request and print the tables; return False if it was interrupted.
 
     Failed trials are tried again as the runtime says. Tables keep to a terminal's width unless ``wide``.
     ``points`` are tried first in each study, in place of those that a search usually begins with.
-    Trackers that ``log`` names are told of each trial; their files lie in ``<results>/logs/``.
+    Trackers that ``log`` names are told of each trial; their files lie in ``<results>/logs/``. Without
+    ``tables`` only what happens is said.
 
     The scheduler is DEBA unless the request names one. A stability profile that thresholds given as quantiles
     need is taken first.
@@ -70,7 +72,7 @@ def search(
         )
     runtime.check()
     check_log(log, results)
-    if (few := trials_note(runtime.trials)) is not None:
+    if tables and (few := trials_note(runtime.trials)) is not None:
         say(console, few)
     store = Store(results)
     store.check_writable()
@@ -92,7 +94,7 @@ def search(
     if error is not None:
         raise error
     if all(_finished(store, study, runtime) >= runtime.trials for study in resolved):
-        _print_tables(resolved, store, console, wide)
+        _print_tables(resolved, store, console, wide, shown=tables)
         return True
     if left := [study for study in resolved if study.stored and not _has_trained(store, study)]:
         rehearse_studies(left)
@@ -116,7 +118,7 @@ def search(
                 whole = run_trials(sources, store, settings, slots=slots, listener=heard)
     if whole:
         compact_many(store, [study.record.study for study in resolved], console)
-        _print_tables(resolved, store, console, wide)
+        _print_tables(resolved, store, console, wide, shown=tables)
     return whole
 
 
@@ -180,10 +182,13 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
-def _print_tables(resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool) -> None:
+def _print_tables(
+    resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool, *, shown: bool
+) -> None:
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    say(console, compare(store, Scope(studies=names, force=True), width=room(console, wide)))
+    if shown:
+        say(console, compare(store, Scope(studies=names, force=True), width=room(console, wide)))
     for name in names:
         searched = [trial for trial in store.trials(name) if trial.phase == "search"]
         if (why := nothing_completed(name, searched)) is not None:

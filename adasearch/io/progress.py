@@ -18,10 +18,21 @@ from adasearch.io.text import counted, printable
 from adasearch.objective import brief, headed, named
 from adasearch.records import IntervalRecord, TrialRecord
 
-__all__ = ["START_SECONDS", "Goal", "SearchDisplay", "StepDisplay", "duration", "room", "say", "steps"]
+__all__ = [
+    "INTERRUPTED",
+    "START_SECONDS",
+    "Goal",
+    "SearchDisplay",
+    "StepDisplay",
+    "duration",
+    "room",
+    "say",
+    "steps",
+]
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
 AGAIN_SECONDS = 30.0  # between two lines of a step that takes long, where there is no terminal
+INTERRUPTED = "interrupted: workers are ending, which takes some seconds; a second Ctrl-C does not wait"
 START_SECONDS = 40.0  # Ray and the first workers, on a machine of 2 cores; more slots start together
 
 
@@ -64,6 +75,7 @@ class SearchDisplay:
         self._running: dict[str, _Running] = {}
         self._opened = self._now()
         self._began: float | None = None
+        self._next = math.inf  # when lines tell of the time left, where there is no terminal
         self._bar = Progress(
             TextColumn("trials"),
             BarColumn(),
@@ -97,10 +109,19 @@ class SearchDisplay:
             self._began = self._now()
             if not self._console.is_terminal:
                 self._console.print("training")
+                self._next = self._began + AGAIN_SECONDS
         running = self._running[trial.trial_id]
         running.last = record
         running.val_error = running.val_error if record.val_error is None else record.val_error
         self._bar.update(self._task, left=self._left())
+        now = self._now()
+        if now >= self._next and not self._console.is_terminal:
+            self._next = now + max(AGAIN_SECONDS, (now - self._began) / 10)  # a long search has few lines
+            say(self._console, self._left())
+
+    def interrupted(self) -> None:
+        """Say that the end takes a moment."""
+        say(self._console, INTERRUPTED)
 
     def restarted(self, trial: TrialRecord) -> None:
         """Say that a trial goes on although its workers were lost."""
@@ -122,8 +143,6 @@ class SearchDisplay:
             self._console,
             f"[{done.completed:.0f}/{done.total:.0f}] {_line(trial, self._lengths[trial.study])}",
         )
-        if not self._console.is_terminal and self._ended % 10 == 0 and self._ended < self._outstanding:
-            say(self._console, self._left())
 
     def _left(self) -> str:
         if self._began is None:

@@ -107,6 +107,9 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
                 most_seconds=POINT_SECONDS,
                 heard=lambda done=done: run.progress(what, done, len(sizes)),  # type: ignore[misc]
             )
+        except KeyboardInterrupt:
+            run.say("a speed profile is kept once it is whole: this one begins anew")
+            raise
         except torch.OutOfMemoryError:
             batch = counts.told(size, record.sequence_length)
             run.say(f"batch {batch} and above do not fit into memory and are left out")

@@ -138,6 +138,9 @@ class TrialLog:
         self._told[trial.trial_id].append(point)
         self._log.add(trial.trial_id, point)
 
+    def interrupted(self) -> None:
+        """Hear nothing: a person is told."""
+
     def restarted(self, trial: TrialRecord) -> None:
         """Hear nothing: what its intervals are tells all."""
 

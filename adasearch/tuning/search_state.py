@@ -32,6 +32,9 @@ class SearchListener(Protocol):
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         """A trial finished an interval."""
 
+    def interrupted(self) -> None:
+        """The search was told to end; what runs is left for another time."""
+
     def restarted(self, trial: TrialRecord) -> None:
         """A trial goes on with new workers."""
 
@@ -57,6 +60,11 @@ class Listeners:
         """See :class:`SearchListener`."""
         for each in self.listeners:
             each.progressed(trial, record)
+
+    def interrupted(self) -> None:
+        """See :class:`SearchListener`."""
+        for each in self.listeners:
+            each.interrupted()
 
     def restarted(self, trial: TrialRecord) -> None:
         """See :class:`SearchListener`."""
@@ -109,6 +117,7 @@ class SearchState:
         self._left_open: list[str] = []
         self.broken: AdasearchError | None = None
         self.interrupted = False
+        self._told = False  # that it was
         for study in studies:  # what a search that was killed could not remove
             over = [trial for trial in study.plan.stored if trial.status != "running"]
             self._ended |= {trial.trial_id: trial for trial in over}
@@ -123,6 +132,9 @@ class SearchState:
         """Whether the search shall stop now, its running trials unfinished."""
         if not self.interrupted:
             self._keep(self._place.look)
+        elif not self._told:
+            self._told = True
+            self._listener.interrupted()
         return self.interrupted or self.broken is not None
 
     def check_whole(self) -> None:

@@ -203,6 +203,18 @@ def test_predict_lists_profiled_networks_with_ranges_and_says_what_they_mean(
     assert row["networks"] == 4
     assert row["ceiling"] > 1.05
     assert row["speedup_low"] <= row["speedup_mean"] <= row["speedup_high"]
+    assert "adasearch predict --check" in out
+
+
+def test_a_folder_with_too_few_searched_networks_is_not_sent_to_check_its_guesses(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("vgg11", "alexnet"):
+        shutil.rmtree(results / study_of("deba", name).study)
+    main(["predict", "--results", str(results)])
+    out = capsys.readouterr().out
+    assert "--check" not in out
+    assert "that takes 4 networks of your own that were profiled and searched" in out
 
 
 def test_predict_check_tells_how_often_it_was_right(
@@ -228,7 +240,9 @@ def test_network_without_profiles_is_refused_with_the_command_that_takes_them(
 
 
 def test_too_few_outcomes_to_check_is_said(tmp_path: Path) -> None:
-    assert "too few networks" in predict_table(Store(str(tmp_path)), check=True)
+    for form in ("text", "csv", "json"):
+        with pytest.raises(InputError, match="--check: that takes 4 networks of your own"):
+            predict_table(Store(str(tmp_path)), check=True, form=form)
 
 
 def test_network_that_was_searched_on_several_data_sets_counts_once() -> None:

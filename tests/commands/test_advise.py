@@ -1,5 +1,6 @@
 """Does it pay? The steps from profiles to an answer."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from adasearch.analysis.selection import pick_trials
 from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
 from adasearch.commands._advise_studies import check_length, studies_of
-from adasearch.commands._derived import derived_fields, scaled_path
+from adasearch.commands._derived import derived_params, scaled_path
 from adasearch.errors import InputError
 from adasearch.limits import Limits
 from adasearch.profiles.modelled_time import SpeedCurve
+from adasearch.records import Params
+from adasearch.schedulers.points import Point, points_text
 from adasearch.schedulers.registry import make_scheduler
 from adasearch.store import Store
 from adasearch.studies.request import Request
@@ -73,28 +76,36 @@ def test_a_ramp_along_the_path_gets_as_far_as_the_constant_batch_in_fewer_steps_
 
 
 def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_rule() -> None:
-    reference = trial_of(study_of("constant"), 0, params={"train/batch_size": 32, "train/optimizer": "adamw"})
+    tuned: Params = {"train/batch_size": 32, "train/optimizer": "adamw", "train/lr": 0.01}
+    reference = trial_of(study_of("constant"), 0, params={**tuned, "scheduler/none": 1})
     history = [
         row(k, examples=80 * (k + 1), mean_norm=1.0 + 0.1 * (k % 3), mean_variance=1.0 + 0.2 * (k % 5))
         for k in range(20)
     ]
     noise = [64.0, 64.0, 256.0, 1024.0, 1024.0]
-    found = derived_fields(reference, STUDY, [16, 16, 32, 64, 64], noise, history)
-    assert found["lr_tail"] == {"mean_batch_size": 32}
-    assert found["ramp"] == {"points": "24@0, 47@585, 95@922", "coupling": "sqrt"}
-    assert (found["deba"]["gradient"], found["deba"]["coupling"]) == ("mean_gradient", "sqrt")
-    for name, fields in found.items():
-        make_scheduler(name, fields)
-    told = [f"scheduler/{name}={json.dumps(each)}" for one in found.values() for name, each in one.items()]
-    request = small(schedulers=tuple(found), baseline=False, fixed=tuple(told))
-    for study in resolve(request, nothing_stored, lambda _: None, no_progress):  # a search takes them so
-        fields = {f"scheduler/{name}": each for name, each in found[study.record.scheduler].items()}
-        assert fields.items() <= study.scheduler_space.fixed().items()
-    assert list(derived_fields(reference, STUDY, [32] * 5, noise, history)) == ["lr_tail"]
+    found = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history)
+    assert found["lr_tail"] == {**tuned, "scheduler/mean_batch_size": 32}
+    rate = pytest.approx(0.01 * (24 / 32) ** 0.5)
+    begun: dict[str, object] = {**tuned, "train/batch_size": 24, "train/lr": rate}
+    assert found["ramp"] == {**begun, "scheduler/points": "47@585, 95@922", "scheduler/coupling": "sqrt"}
+    assert all(found["deba"][name] == value for name, value in begun.items())
+    assert found["deba"]["scheduler/gradient"] == "mean_gradient"
+    assert found["deba"]["scheduler/coupling"] == "sqrt"
+    for name, params in found.items():
+        make_scheduler(name, {each[10:]: params[each] for each in params if each.startswith("scheduler/")})
+        told = tuple(f"{each}={json.dumps(value)}" for each, value in params.items())
+        request = small(schedulers=(name,), baseline=False, fixed=told, subset=None, largest=96)
+        (study,) = resolve(request, nothing_stored, lambda _: None, no_progress)  # a search takes them so
+        assert params.items() <= {**study.train_space.fixed(), **study.scheduler_space.fixed()}.items()
+    reference = replace(reference, params={**tuned, "train/optimizer": "sgd"})
+    ramp = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history)["ramp"]
+    assert ramp["scheduler/coupling"] == "linear"
+    assert ramp["train/lr"] == pytest.approx(0.01 * 24 / 32)
+    assert list(derived_params(reference, STUDY, [32] * 5, noise, history)) == ["lr_tail"]
     own = replace(STUDY, task="own")  # whose learning rate is its own affair
-    assert list(derived_fields(reference, own, [16, 16, 32, 64, 64], noise, history)) == ["ramp", "deba"]
-    assert derived_fields(reference, own, [32] * 5, noise, history) == {}
-    assert list(derived_fields(reference, STUDY, [], [], [])) == ["lr_tail"]
+    assert list(derived_params(reference, own, [16, 16, 32, 64, 64], noise, history)) == ["ramp", "deba"]
+    assert derived_params(reference, own, [32] * 5, noise, history) == {}
+    assert list(derived_params(reference, STUDY, [], [], [])) == ["lr_tail"]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +232,32 @@ def test_the_length_of_a_training_is_a_budget_or_epochs_of_a_network_or_of_a_loo
     assert found.trainings == pytest.approx(1.0, abs=0.15)
     (trial,) = Store(str(tmp_path)).trials("profiles")
     assert trial.examples_seen == pytest.approx(examples, abs=32)
+
+
+@pytest.mark.ray
+def test_a_schedule_along_a_path_trains_at_the_paths_first_size_from_the_beginning(tmp_path: Path) -> None:
+    request = replace(small(), study="advise")
+    out = io.StringIO()
+    way = _advise._Advice(request, Runtime(slots=1), str(tmp_path), Console(file=out, width=200), 4)
+    profiles = way._profiles()
+    reference = way._constant(profiles[0], None)
+    assert reference is not None
+    size, rate = int(reference.params["train/batch_size"]), float(reference.params["train/lr"])
+    budget = Store(str(tmp_path)).studies()[0].budget
+    params = dict(reference.params) | {"scheduler/points": points_text([Point(budget // 2, size)])}
+    params |= {"train/batch_size": 16, "train/lr": rate * 16 / size, "scheduler/coupling": "linear"}
+    way._tried("ramp", params)
+    store = Store(str(tmp_path))
+    (study,) = (each for each in store.studies() if each.scheduler == "ramp")
+    (trial,) = store.trials(study.study)
+    rows = [each.signals for each in store.intervals(study.study)[trial.trial_id]]
+    assert (rows[0].batch_size, rows[-1].batch_size) == (16, size)
+    assert size > 16
+    said = out.getvalue()
+    for line in ("workers are starting; 1 trials to run", "training\n", f"{trial.trial_id} complete"):
+        assert line in said
+    assert "too few to say" not in said
+    assert "verdict" not in said
 
 
 @pytest.mark.ray

@@ -18,7 +18,7 @@ from adasearch.schedulers.ramp import Ramp
 from adasearch.store import Store
 from adasearch.studies.request import Defaults, Request, departures, with_schedule
 from adasearch.studies.settings import spans_of
-from tests.rows import enough, study_of, trial_of
+from tests.rows import at_marks, enough, study_of, trial_of
 
 STUDY = "resnet18-nano-deba-digits"
 
@@ -91,6 +91,17 @@ def test_path_for_other_software_is_that_of_the_trial(
         assert capsys.readouterr().err.endswith(says)
 
 
+def test_a_file_that_is_replaced_is_said_to_be(store: Store, tmp_path: Path) -> None:
+    for form in ("rule", "ramp", "json"):
+        output = tmp_path / f"found.{form}"
+        first, *_ = export(store, STUDY, output=str(output), form=form)
+        assert "replaces" not in first
+        former = output.read_text()
+        again, *_ = export(store, STUDY, output=str(output), form=form)
+        assert again == f"{first}; it replaces a file that was there"
+        assert output.read_text() == former
+
+
 def test_without_a_candidate_the_trial_of_lowest_error_is_taken_and_named_so(tmp_path: Path) -> None:
     store, study = Store(str(tmp_path / "results")), study_of("deba")
     store.write_study(study)
@@ -103,8 +114,11 @@ def test_without_a_candidate_the_trial_of_lowest_error_is_taken_and_named_so(tmp
         store.write_trial(dataclasses.replace(trial, params={**trial.params, "train/batch_size": 32}))
     for trial in enough(study, study_of("constant")):
         store.write_trial(trial)
-    said = export(store, study.study, output=str(tmp_path / "found.yaml"))
-    assert said[1] == "no gain in search: the complete trial of lowest error was taken"
+    best = next(trial for trial in store.trials(study.study) if trial.val_error == 0.2)
+    store.write_intervals(best, at_marks((0.3, 1.0), (0.2, 1.0)))
+    for form in ("ramp", "json", "hf", "rule"):
+        said = export(store, study.study, output=str(tmp_path / "found.yaml"), form=form)
+        assert said[-1] == "no gain in search: the complete trial of lowest error was taken"
     found = load_schedule(tmp_path / "found.yaml").provenance
     assert (found.trial, found.verdict) == (f"{study.study}-search-1", "no gain in search")
 

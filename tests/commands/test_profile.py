@@ -154,6 +154,20 @@ def test_profile_that_was_cut_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPa
     assert signals(cut_short) == signals(whole)
 
 
+def test_speed_profile_that_was_cut_is_not_kept_and_says_so(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(display: object, what: str, done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StepDisplay, "__call__", cut)
+    finished = shell(*PROFILE, "--kind", "speed", code=130)
+    assert "a speed profile is kept once it is whole: this one begins anew\n" in finished.out
+    assert "To go on: adasearch profile" in finished.err
+    assert shell.profiles.speed() == []
+
+
 def test_run_that_diverges_is_stored_as_such_and_predicts_nothing(shell: Shell) -> None:
     wild = [*STEADY, "--set", "train/lr=1e30"]
     finished = shell(*wild)

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from adasearch.io.progress import Goal, SearchDisplay, StepDisplay
+from adasearch.io.progress import INTERRUPTED, Goal, SearchDisplay, StepDisplay
+from tests.rows import interval_at, study_of, trial_of
 
 
 def test_steps_are_told_in_a_line_each_once_they_take_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +50,22 @@ def test_a_terminal_shows_how_long_workers_have_been_starting() -> None:
     with SearchDisplay(Console(file=out, width=200, force_terminal=True), [goal], lambda: now):
         now += 12
     assert "workers are starting, 12 s so far, usually 40 s or less" in out.getvalue()
+
+
+def test_lines_tell_of_the_time_left_every_half_minute_and_of_a_long_search_less_often() -> None:
+    now = 0.0
+    out = io.StringIO()
+    study, budget = study_of("constant"), 1000
+    trial = trial_of(study, 0, status="running", val_error=None, seconds=None)
+    goal = Goal(study=study.study, budget=budget, trials=1, finished=0, best=None)
+    with SearchDisplay(Console(file=out, width=200), [goal], lambda: now) as display:
+        display.started(trial)
+        for k in range(100):
+            now += 10.0
+            display.progressed(trial, interval_at(k, seen=10 * (k + 1)))
+        display.interrupted()
+    first, second, *lines, last = out.getvalue().splitlines()
+    assert (first, second) == ("workers are starting; 1 trials to run", "training")
+    assert lines[0] == "about 12 min left"  # after 30 of 750 seconds; 4 of 100 parts are done
+    assert len(lines) == 21  # each half minute of the first five, then by tenths of what was spent
+    assert last == INTERRUPTED

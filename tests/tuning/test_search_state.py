@@ -39,6 +39,8 @@ class Silent:
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None: ...
 
+    def interrupted(self) -> None: ...
+
     def restarted(self, trial: TrialRecord) -> None: ...
 
     def noted(self, trial: TrialRecord, text: str) -> None: ...
@@ -64,6 +66,9 @@ class Listener:
 
     def progressed(self, trial: TrialRecord, record: IntervalRecord) -> None:
         self.note("progressed", trial)
+
+    def interrupted(self) -> None:
+        self.heard.append(("interrupted", "", None))
 
     def restarted(self, trial: TrialRecord) -> None:
         self.note("restarted", trial)
@@ -569,11 +574,13 @@ def test_all_trials_done_begins_none(store: Store, listener: Listener) -> None:
 
 
 def test_interrupted_search_begins_nothing_and_leaves_running_trials_running(
-    state: SearchState, store: Store
+    state: SearchState, store: Store, listener: Listener
 ) -> None:
     state.begin("tune 0")
     state.interrupted = True
     assert state.over
+    assert state.over
+    assert listener.heard[1:] == [("interrupted", "", None)]  # once
     assert state.begin("tune 1") is None
     assert [trial.status for trial in store.trials(STUDY.study)] == ["running"]
 
