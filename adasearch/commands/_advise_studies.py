@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from adasearch import counts
 from adasearch.errors import InputError
+from adasearch.profiles.profile_store import ProfileStore
 from adasearch.records import StudyRecord
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
@@ -43,7 +44,8 @@ def check_length(request: "Request", results: str, *, accepted: bool) -> None:
 
     store = Store(results)
     request = replace(request, schedulers=(BASELINE,), results=results, accept_changed_code=accepted)
-    record = resolve(request, store.study, lambda _: None)[0].record
+    profiles = ProfileStore(results).speed()
+    record = resolve(request, store.study, lambda _: None, profiles=profiles)[0].record
     length, least = record.sequence_length, LEAST_STEPS * record.smallest
     if record.budget < least:
         unit = "" if length else " examples"

@@ -24,6 +24,7 @@ from adasearch.store import Store
 from adasearch.studies.request import Request
 from adasearch.studies.resolve import resolve
 from adasearch.studies.wanted import nothing_stored
+from adasearch.tuning import engine
 from tests.own_loops import EXAMPLES
 from tests.rows import STUDY, study_of, trial_of
 from tests.schedulers.rows import row
@@ -282,3 +283,6 @@ def test_it_goes_on_to_schedules_confirms_the_fastest_and_tells_what_was_spent(
     assert found.pays is not True or found.study == fastest
     assert found.batch_size is not None
     assert found.trainings == pytest.approx(sum(trial.examples_seen for trial in every) / studies[0].budget)
+    monkeypatch.setattr(engine, "run_trials", lambda *_, **__: pytest.fail("this would train"))
+    again = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
+    assert again == [found]  # whose studies have a modelled clock
