@@ -63,6 +63,7 @@ def _outside_stays_untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that tests start, whose sums are to be equal
         yield
 
 

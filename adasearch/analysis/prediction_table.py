@@ -116,7 +116,8 @@ def predict_table(
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
     Raises:
-        InputError: no profiles, none of a network that was named, or too few networks to check.
+        InputError: no profiles, none of a network that was named, or too few networks to check, which
+            are no rows for machines.
     """
     for name in schedulers or ():
         scheduler_class(name)
@@ -280,13 +281,13 @@ def _counted(row: dict[str, object]) -> dict[str, object]:
 
 
 def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> str:
-    if not checked:
-        raise InputError(f"--check: {CHECKABLE}")
     table = _table(
         [_checked_row(each) for each in checked], CHECKED, form, "Guesses, each network held out", width
     )
     if form in ("csv", "json"):
         return table
+    if not checked:
+        raise InputError(f"--check: {CHECKABLE}")
     paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
     often = max(paid.count(True), paid.count(False))
     hits = sum(each.right for each in checked)

@@ -21,7 +21,8 @@ def predict(
     """Return the table of guesses for profiled networks, or with ``check`` of guesses beside outcomes.
 
     Raises:
-        InputError: no profiles, none of a network that was named, or too few networks to check.
+        InputError: no profiles, none of a network that was named, or too few networks to check, which
+            are no rows for machines.
     """
     return predict_table(
         store, architectures=architectures, schedulers=schedulers, check=check, form=form, width=width
