@@ -184,6 +184,7 @@ class Ceilings:
             one seed or in a profile of version 0.2.0.
         batch: the constant batch of least cost.
         path: share of the seconds that the best path of sizes saves over it on this device.
+        source: what the model's N is, in words.
     """
 
     gamma: float
@@ -191,6 +192,7 @@ class Ceilings:
     gamma_high: float | None
     batch: ConstantBatch
     path: float
+    source: str = "the noise scale"
 
     def row(self) -> dict[str, object]:
         """Return the figures by name."""
@@ -225,27 +227,34 @@ class Ceilings:
         seconds, steps = self.shares()
         batch = self.batch
         return [
-            f"by the noise scale a constant batch of {batch.written(batch.best)} costs least to an equal "
+            f"by {self.source} a constant batch of {batch.written(batch.best)} costs least to an equal "
             f"loss, {batch.band} at most 5 % more, the default of {batch.written(batch.default)} "
             f"{batch.cost:.2f} times as much",
             f"over that constant batch no schedule saves more than {seconds} of the seconds, or {steps} of "
             f"the steps beyond the least (gamma {self.spread})",
-            f"by this device's own step times, in place of that model's, the best path saves {self.path:.1%}",
+            "that is where a step costs a fixed and a proportional part; with this device's own step times "
+            f"the best path of sizes saves {self.path:.1%} of the seconds",
         ]
 
 
-def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
-    """Return what the profiles say; None where the noise scale was not had in two parts of the run."""
-    noise = noise_of(steady)
+def ceilings_of(
+    curve: SpeedCurve, steady: StabilityProfile, critical: Sequence[float] = ()
+) -> Ceilings | None:
+    """Return what the profiles say; None where the noise scale was not had in two parts of the run.
+
+    The ``critical`` batch of each part takes its place where that was measured.
+    """
+    noise = critical or noise_of(steady)
     if len(noise) < 2:
         return None
     name = DIVIDED_SPREAD if len(noise_of(steady, DIVIDED)) > 1 else SPREAD
     spread = next((each for each in steady.figures if each.name == name), None)
-    if spread is None or spread.mean is None:  # of version 0.2.0
+    if critical or spread is None or spread.mean is None:  # the last of version 0.2.0
         gamma, low, high = spread_of(noise), None, None
     else:
         gamma, low = spread.mean, spread.low
         high = None if spread.high is None else min(spread.high, 1.0)
+    source = f"the noise scale{' of one seed' if steady.seeds == 1 else ''}"
     return Ceilings(
         gamma=gamma,
         gamma_low=low,
@@ -254,6 +263,7 @@ def ceilings_of(curve: SpeedCurve, steady: StabilityProfile) -> Ceilings | None:
             constant_batch(curve, noise, steady.batch_size), sequence_length=steady.setting.sequence_length
         ),
         path=path_saves(curve, noise),
+        source="its critical batch as it was measured" if critical else source,
     )
 
 

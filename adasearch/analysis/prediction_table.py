@@ -104,6 +104,12 @@ def outcomes_of(store: Store) -> list[Gain]:
     return found
 
 
+UNCHECKED = (
+    f"to be told by {MIN_NETWORKS + 1} classifiers of your own that were profiled and searched with one "
+    "scheduler"
+)
+
+
 def predict_table(
     store: Store,
     *,
@@ -170,7 +176,7 @@ def predict_table(
             "",
             *(wrapped(note, width) for note in notes),
             "how good such guesses were:",
-            f"  {check_line if leave_one_out(outcomes) else CHECKABLE}",
+            f"  {check_line if leave_one_out(outcomes) else UNCHECKED}",
             "",
         ]
     )
@@ -194,7 +200,6 @@ def _sorted(traits: Sequence[Traits]) -> list[Traits]:
     return sorted(traits, key=lambda each: (each.dataset, each.architecture, each.scale))
 
 
-CHECKABLE = f"that takes {MIN_NETWORKS + 1} networks of your own that were profiled and searched"
 COLUMNS = [
     Column("architecture", "architecture"),
     Column("dataset", "dataset"),
@@ -287,7 +292,7 @@ def _checked_table(checked: Sequence[Checked], form: str, width: int | None) -> 
     if form in ("csv", "json"):
         return table
     if not checked:
-        raise InputError(f"--check: {CHECKABLE}")
+        raise InputError(f"--check: {UNCHECKED}")
     paid = [pays(each.outcome.speedup, each.outcome.error_change) for each in checked]
     often = max(paid.count(True), paid.count(False))
     hits = sum(each.right for each in checked)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from adasearch.analysis.enough import MIN_TRIALS, hardly_learnt
 from adasearch.analysis.verdicts import SearchVerdict
-from adasearch.objective import ERROR, is_fraction
+from adasearch.objective import ERROR, is_fraction, margin_of
 from adasearch.records import StudyRecord, TrialRecord
 from adasearch.schedulers.registry import BASELINE
 
@@ -78,13 +78,15 @@ def error_bound(best: float, val_examples: int, *, objective: str = ERROR, se: f
 
     ``E = best + sqrt(p (1 - p) / n)`` with ``p = max(best, 1/n)``: one standard error of a fraction
     measured on n examples. Of an objective that is no fraction, or where n is not known (0), it is the
-    stored one, ``se``, or none.
+    stored one, ``se``; without that, what counts as no difference of confirmed runs.
 
     >>> round(error_bound(0.10, 900), 3), error_bound(2.5, 900, objective="loss", se=0.25)
     (0.11, 2.75)
+    >>> error_bound(0.25, 0, objective="error"), error_bound(2.0, 0, objective="loss")
+    (0.26, 2.01)
     """
     if not is_fraction(objective) or not val_examples:
-        return best + (se or 0.0)
+        return best + (margin_of(objective, None, best) if se is None else se)
     p = max(best, 1 / val_examples)
     return best + math.sqrt(p * (1 - p) / val_examples)
 

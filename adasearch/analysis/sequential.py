@@ -9,7 +9,7 @@ whatever the looks have in common, a little more careful than group-sequential b
 from typing import Literal
 
 from adasearch.analysis.estimates import LEVEL
-from adasearch.analysis.paired_tests import Paired
+from adasearch.analysis.paired_tests import TIME_MARGIN, Paired
 
 __all__ = ["SequentialAnswer", "answer", "level_at", "looks"]
 
@@ -46,7 +46,8 @@ def answer(row: Paired, level: float, *, give_up: bool = False) -> SequentialAns
 
     A gain is less time at an error that is lower or equal within the margin, or a lower error in a time that
     is equal or less. No gain is an error that is not lower within the margin and a time that is equal within
-    five percent or longer. Worse is a higher error beyond the margin.
+    five percent or longer, or a time that is longer by more than that, whatever the error. Worse is a higher
+    error beyond the margin.
 
     To ``give_up`` is to call a gain unlikely where on the mean so far the error is higher beyond the margin,
     or neither error nor time is lower. No gain is told by it, so that the level of those told stays. Ours.
@@ -63,7 +64,8 @@ def answer(row: Paired, level: float, *, give_up: bool = False) -> SequentialAns
         return "worse"
     if (faster and (equal_error or lower)) or (lower and not equal_error and (equal_time or faster)):
         return "gain"
-    if equal_error and (equal_time or slower):
+    far_slower = slower and not equal_time and row.log_speed.mean < -TIME_MARGIN
+    if far_slower or (equal_error and (equal_time or slower)):
         return "no gain"
     better = row.error.mean < 0 or row.log_speed.mean > 0
     return "unlikely" if give_up and (row.error.mean > row.error_margin or not better) else None

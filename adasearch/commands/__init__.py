@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from adasearch.lazy import lazily
 
 if TYPE_CHECKING:
-    from adasearch.commands._advise import Advice, advise
+    from adasearch.commands._advice import Advice
+    from adasearch.commands._advise import advise
     from adasearch.commands._catalogue import catalogue
     from adasearch.commands._compact import compact
     from adasearch.commands._compare import compare
@@ -57,5 +58,5 @@ __getattr__ = lazily(
     __name__,
     {name: f"{__name__}._{name}" for name in __all__}
     | dict.fromkeys(["ProfileWish", "Profiles", "export_profiles", "import_profiles"], f"{__name__}._profile")
-    | {"Runtime": "adasearch.runtime", "Advice": f"{__name__}._advise"},
+    | {"Runtime": "adasearch.runtime", "Advice": f"{__name__}._advice"},
 )

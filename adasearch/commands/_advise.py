@@ -1,73 +1,51 @@
 """``adasearch advise``: does a changing batch pay here? An answer for the price of a few trainings.
 
 The cheap comes first: the profiles, what they say that any schedule can save on this device, and the constant
-batch. Where that leaves nothing to gain it stops. Else it derives up to three schedules: the path of least
-cost by the noise scale, or along the critical batch where that was measured; ``lr_tail``, which follows the
-learning rate; and where that path paid DEBA with the thresholds that follow it. It trains each once, and
-confirms the fastest of those that beat the tuned constant batch, looking after every few seeds
-(:mod:`adasearch.analysis.sequential`). Its studies begin with ``advise-``; the same command goes on.
+batch. Where that leaves nothing to gain it stops, unless the learning rate is held to the end, under which a
+batch that grows late lowers the error. Else it derives up to three schedules: where that saves time the path
+of least cost by the noise scale, or along the critical batch where that was measured; ``lr_tail``, which
+follows the learning rate; and where that path paid DEBA with the thresholds that follow it. It trains each
+once, and confirms the best of those that beat the tuned constant batch, looking after every few seeds
+(:mod:`adasearch.analysis.sequential`). The same command goes on.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch import counts
-from adasearch.analysis.ceiling_table import network_of
 from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
+from adasearch.analysis.enough import hardly_learnt
 from adasearch.analysis.gather import Scope, gather
-from adasearch.analysis.selection import Pick, pick_trials
+from adasearch.analysis.selection import pick_trials
 from adasearch.analysis.sequential import answer, level_at, looks
-from adasearch.commands._advise_studies import check_length, studies_of
+from adasearch.commands._advice import Advice
+from adasearch.commands._advise_studies import constant_study, critical_sizes, studies_of
 from adasearch.commands._confirm import confirm
-from adasearch.commands._derived import derived_params
+from adasearch.commands._derived import WORTH, Rank, constant_points, derived_params, rank_of
 from adasearch.commands._profile import ProfileWish, profile
 from adasearch.commands._search import search
 from adasearch.errors import InputError
-from adasearch.io.progress import say
+from adasearch.io.progress import StepDisplay, say
+from adasearch.objective import is_fraction, shown
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
-from adasearch.profiles.profile_store import ProfileStore
-from adasearch.profiles.stability import PARTS
 from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.studies.settings import EPOCHS, TEXT_EPOCHS
 
 if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+    from adasearch.studies.request import Request, ResolvedStudy
 
-__all__ = ["Advice", "advise"]
+__all__ = ["advise"]
 
 PREFIX = "advise"
-WORTH = 0.05
-"""The share of the seconds below which a schedule is not worth it: times that are nearer count as equal."""
 SEEDS = 12  # at most, of the last step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """What came of it for one network.
-
-    Args:
-        architecture: the network, or the training function in place of one.
-        pays: whether a changing batch pays; None where that is not clear.
-        because: why, in words.
-        batch_size: the constant batch that is worth taking, None where it is not known.
-        study: of the schedule that pays, None without one.
-        trainings: what was spent, in trainings of the whole length.
-    """
-
-    architecture: str
-    pays: bool | None
-    because: str
-    batch_size: int | None
-    study: str | None
-    trainings: float
+NOTHING = f"no schedule tried was {WORTH:.0%} faster at an equal error, or better in an equal time"
+HELD = "where a batch that grows late can lower the error (a rate that decays may be worth more)"
 
 
 def advise(
@@ -100,57 +78,76 @@ def advise(
     request = replace(request, study=PREFIX if request.study is None else request.study)
     each_alone = [replace(request, architectures=(name,)) for name in dict.fromkeys(request.architectures)]
     every = each_alone if request.train is None else [request]
-    return [_Advice(each, runtime, results, console, seeds).found() for each in every]
+    with StepDisplay(console) as progress:
+        studies = [constant_study(each, runtime, results=results, progress=progress) for each in every]
+    ways = [_Advice(*pair, runtime, results, console, seeds) for pair in zip(every, studies, strict=True)]
+    return [way.found() for way in ways]
 
 
 class _Advice:
     """One network's way through the steps."""
 
     def __init__(
-        self, request: "Request", runtime: Runtime, results: str, console: Console, seeds: int
+        self,
+        request: "Request",
+        constant: "ResolvedStudy",
+        runtime: Runtime,
+        results: str,
+        console: Console,
+        seeds: int,
     ) -> None:
-        self._request, self._runtime = request, runtime
+        self._request, self._constant_study, self._runtime = request, constant, runtime
         self._results, self._console, self._seeds = results, console, seeds
         self._network = request.networks[0]
         self._profiled = 0.0  # trainings that the profiles took
-        self._length: int | None = None  # tokens of an example, of a language model
+        self._length = constant.record.sequence_length
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
-        check_length(self._request, self._results, accepted=self._runtime.accept_changed_code)
+        study = self._constant_study
         steady, speed = self._profiles()
-        noise = noise_of(steady)
-        known = ceilings_of(speed.curve, steady)
+        critical = critical_sizes(self._results, steady.setting)
+        known = ceilings_of(speed.curve, steady, critical)
         if known is None:
             self._say("the noise scale could not be measured, so that only trainings can tell")
         else:
             for line in known.said():
                 self._say(line)
+            if known.path < WORTH and steady.params.get("train/lr_schedule") != "constant":
+                because = f"by {known.source} no schedule saves {WORTH:.0%} of the seconds on this device"
+                return self._end(False, because, None, known.batch.best)
             if known.path < WORTH:
-                because = f"no schedule saves more than {known.path:.1%} of the seconds, by the noise scale"
-                return self._end(False, because, known.batch.best)
-        reference = self._constant(steady, known.batch.best if known else None)
+                self._say(f"its learning rate is held to the end, {HELD}")
+        points: list[Params] = [{}]
+        if known is not None:
+            limits = study.record.limits
+            points = constant_points(study.train_space, limits, steady.params, known.batch.best)
+        reference = self._constant(points)
         if reference is None:
             return self._end(None, "no training at a constant batch came to its end", None)
-        size = int(reference.params["train/batch_size"])
-        faster = self._schedules(reference, steady, speed, noise)
-        if not faster:
-            because = f"no schedule that the profiles suggest was {WORTH:.0%} faster at an equal error"
-            return self._end(False, because, size)
-        return self._confirmed(min(faster, key=faster.__getitem__), size)
+        error, objective = reference.known_error, reference.objective
+        if is_fraction(objective) and hardly_learnt([error]):
+            because = (
+                f"the best constant batch ended at {shown(error, objective)}, too little learnt to compare"
+            )
+            return self._end(None, because, reference)
+        better = self._schedules(reference, steady, speed, critical)
+        if not better:
+            return self._end(False, NOTHING, reference)
+        return self._confirmed(min(better, key=better.__getitem__), reference)
 
     def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
-        from adasearch.tasks.registry import kind_of  # which brings torch
-
-        request = replace(self._request, study=None)
-        if request.epochs is None and request.budget is None:
-            sequences = request.sequence_length is not None
-            text = (
-                request.train is None
-                and kind_of(request.source, self._network, sequences=sequences) == "language"
-            )
-            request = replace(request, epochs=TEXT_EPOCHS if text else EPOCHS)
+        record = self._constant_study.record  # of the same length as what is trained
+        request = replace(
+            self._request,
+            study=None,
+            epochs=None,
+            budget=f"{record.budget}ex",
+            interval=f"{record.interval}ex",
+            subset=record.subset,
+            seed=record.seed,
+        )
         found = profile(
             request,
             ProfileWish(seeds=1, threads=self._runtime.cpus_per_worker),
@@ -160,18 +157,10 @@ class _Advice:
         )
         steady, speed = found.stability[0], found.speed[0]
         self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
-        self._length = steady.setting.sequence_length
         return steady, speed
 
-    def _constant(self, steady: StabilityProfile, best: int | None) -> TrialRecord | None:
-        """Train at the default batch and at the best one by the model; return the tuned constant trial."""
-        size, rate = steady.batch_size, steady.params["train/lr"]
-        points: list[Params] = [{}]
-        if best is not None and best != size and isinstance(rate, float):
-            power = 1.0 if steady.params.get("train/optimizer") == "sgd" else 0.5
-            for exponent in (power, power / 2):
-                lr = rate * (best / size) ** exponent
-                points.append({"train/batch_size": best, "train/lr": lr})
+    def _constant(self, points: Sequence[Params]) -> TrialRecord | None:
+        """Train at constant batches; return the tuned constant trial."""
         request = replace(self._request, schedulers=(BASELINE,))
         self._search(request, trials=len(points), points=points)
         studies, trials = self._stored()
@@ -179,45 +168,42 @@ class _Advice:
         return pick_trials(studies, trials)[study.study].trial
 
     def _schedules(
-        self, reference: TrialRecord, steady: StabilityProfile, speed: SpeedProfile, noise: Sequence[float]
-    ) -> dict[str, float]:
-        """Try the schedules that the profiles suggest; return the faster ones' studies, with their seconds.
+        self,
+        reference: TrialRecord,
+        steady: StabilityProfile,
+        speed: SpeedProfile,
+        critical: Sequence[int],
+    ) -> dict[str, Rank]:
+        """Try the schedules that the profiles suggest; return the better ones' studies, with their rank.
 
-        DEBA comes last, and not at all where the ramp whose path it is to follow is no faster.
+        DEBA comes last, and not at all where the ramp whose path it is to follow is no better.
         """
         store = Store(self._results)
         study = store.study(reference.study)
         assert study is not None
-        measured = self._measured(steady)
-        path, noise = (measured, measured) if measured else (best_path(speed.curve, noise), noise)
+        noise = critical or noise_of(steady)
+        path = critical or best_path(speed.curve, noise)
         history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
-        params = derived_params(reference, study, path, noise, history)
+        params = derived_params(reference, study, path, noise, history, speed.curve)
+        if "ramp" not in params:
+            self._say(f"a ramp along the best path of sizes would save less than {WORTH:.0%} of the seconds")
         deba = params.pop("deba", None)
-        faster = {each: self._tried(each, params[each]) for each in params}
-        if deba is not None and faster["ramp"]:
-            faster["deba"] = self._tried("deba", deba)
-        return dict(found for each in faster.values() for found in each.items())
+        better = {each: self._tried(each, params[each]) for each in params}
+        if deba is not None and better["ramp"]:
+            better["deba"] = self._tried("deba", deba)
+        return dict(found for each in better.values() for found in each.items())
 
-    def _tried(self, scheduler: str, params: Params) -> dict[str, float]:
-        """Train a schedule once; return its study with its seconds if it is faster."""
+    def _tried(self, scheduler: str, params: Params) -> dict[str, Rank]:
+        """Train a schedule once; return its study with its rank if it is better."""
         fixed = (*self._request.fixed, *(f"{name}={json.dumps(value)}" for name, value in params.items()))
         request = replace(self._request, schedulers=(scheduler,), fixed=fixed, baseline=False)
         self._search(request, trials=1, points=None)
         studies, trials = self._stored()
         (study,) = (each for each in studies if each.scheduler == scheduler)
-        trial = _faster(pick_trials(studies, trials)[study.study], study.clock)
-        return {} if trial is None else {study.study: trial.seconds(study.clock)}
+        rank = rank_of(pick_trials(studies, trials)[study.study], study)
+        return {} if rank is None else {study.study: rank}
 
-    def _measured(self, steady: StabilityProfile) -> list[int]:
-        """Return the sizes along a critical batch that was measured of the network; empty without one."""
-        stored = ProfileStore(self._results).critical()
-        own = [each for each in stored if network_of(each.setting) == network_of(steady.setting)]
-        if not own:
-            return []
-        self._say("the schedules follow its critical batch as it was measured, not the noise scale")
-        return max(own, key=lambda each: each.created_at).sizes(PARTS)
-
-    def _confirmed(self, study: str, size: int) -> Advice:
+    def _confirmed(self, study: str, reference: TrialRecord) -> Advice:
         """Check a schedule that was faster on fresh seeds against the tuned constant batch."""
         whole = confirm(
             self._runtime,
@@ -237,25 +223,35 @@ class _Advice:
         level = level_at(next(each for each in looks(self._seeds) if each >= pairs), self._seeds)
         shown = answer(row.paired, level, give_up=True) if row and row.paired else None
         if shown == "gain":
-            return self._end(True, "its gain over the tuned constant batch holds on fresh seeds", size, study)
+            return self._end(
+                True, "its gain over the tuned constant batch holds on fresh seeds", reference, study=study
+            )
         if shown is None:
-            return self._end(None, f"{self._seeds} seeds do not tell", size)
-        return self._end(False, "what its one training promised did not hold on fresh seeds", size)
+            return self._end(None, f"{self._seeds} seeds do not tell", reference)
+        return self._end(False, "what its one training promised did not hold on fresh seeds", reference)
 
-    def _end(self, pays: bool | None, because: str, size: int | None, study: str | None = None) -> Advice:
+    def _end(
+        self,
+        pays: bool | None,
+        because: str,
+        reference: TrialRecord | None,
+        modelled: int | None = None,
+        *,
+        study: str | None = None,
+    ) -> Advice:
+        """Tell the answer; the constant batch is the ``reference``'s, or one ``modelled`` and not trained."""
+        trained = {} if reference is None else reference.params
         advice = Advice(
             architecture=self._network,
             pays=pays,
             because=because,
-            batch_size=size,
+            batch_size=modelled if reference is None else int(trained["train/batch_size"]),
+            lr=float(trained["train/lr"]) if "train/lr" in trained else None,
             study=study,
             trainings=self._spent(),
         )
-        word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[pays]
-        then = "" if size is None else f"; take a constant batch of {counts.told(size, self._length)}"
-        if study:
-            then = f"; 'adasearch export {study}' takes the schedule along"
-        self._say(f"{word}: {because}{then} ({advice.trainings:.1f} trainings spent)")
+        for line in advice.said(self._length, self._results, trained=reference is not None):
+            self._say(line)
         return advice
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:
@@ -279,14 +275,3 @@ class _Advice:
 
     def _say(self, text: str) -> None:
         say(self._console, f"{self._network}: {text}")
-
-
-def _faster(pick: Pick, clock: str) -> TrialRecord | None:
-    """Return a schedule's trial if it changed the batch and saved enough of the reference's seconds.
-
-    That is at an equal error. A search would call it "too few to say": one trial is all that it has here.
-    """
-    if pick.stands_in or pick.idle or pick.trial is None or pick.reference is None:
-        return None
-    enough = pick.trial.seconds(clock) <= (1 - WORTH) * pick.reference.seconds(clock)
-    return pick.trial if enough else None

@@ -4,55 +4,72 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adasearch import counts
+from adasearch.analysis.ceiling_table import network_of
+from adasearch.callbacks import Progress, no_progress
+from adasearch.environment import local_device
 from adasearch.errors import InputError
+from adasearch.profiles.profile import Setting
 from adasearch.profiles.profile_store import ProfileStore
+from adasearch.profiles.stability import PARTS
 from adasearch.records import StudyRecord
+from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
-from adasearch.studies.identity import SPANS, refuse_other
 
 if TYPE_CHECKING:
-    from adasearch.studies.request import Request
+    from adasearch.studies.request import Request, ResolvedStudy
 
-__all__ = ["check_length", "studies_of"]
+__all__ = ["constant_study", "critical_sizes", "studies_of"]
 
+SCHEDULERS = (BASELINE, "ramp", "lr_tail", "deba")
 LEAST_STEPS = 10  # of a training, at the smallest batch
 
 
 def studies_of(request: "Request", store: Store) -> list[StudyRecord]:
-    """Return the studies of a question about one network: of its prefix, scale and data."""
+    """Return the stored studies of one network's question: the constant batch's, then its schedules'."""
     from adasearch.studies.own_function import OWN  # which brings torch
+    from adasearch.studies.wanted import wanted_study
 
-    dataset = OWN if request.train is not None else request.sized_dataset
-    wanted = (request.study, request.networks[0], request.scale or "nano", dataset)
-    return [
-        each
-        for each in store.studies()
-        if (each.prefix, each.architecture, each.scale, each.dataset) == wanted
-    ]
+    if request.train is not None:
+        request = replace(request, dataset=OWN)
+    network, request = request.networks[0], replace(request, fixed=())  # a name is of neither
+    names = [wanted_study(request, network, scheduler, store.study).name for scheduler in SCHEDULERS]
+    return [study for name in names if (study := store.study(name)) is not None]
 
 
-def check_length(request: "Request", results: str, *, accepted: bool) -> None:
-    """Refuse, before a profile runs, what is too short to tell, or not the length of what is stored.
+def critical_sizes(results: str, setting: Setting) -> list[int]:
+    """Return the sizes along a critical batch that was measured of a network; empty without one."""
+    stored = ProfileStore(results).critical()
+    own = [each for each in stored if network_of(each.setting) == network_of(setting)]
+    return max(own, key=lambda each: each.created_at).sizes(PARTS) if own else []
 
-    ``accepted`` is whether a training function may have changed since.
+
+def constant_study(
+    request: "Request", runtime: Runtime, *, results: str, progress: Progress = no_progress
+) -> "ResolvedStudy":
+    """Return the study of the constant batch, as the search of it will have it, before a profile runs.
 
     Raises:
-        InputError: which, or any other bad input.
+        InputError: it is too short to tell, or not the length of what is stored; or any other bad input.
     """
     from adasearch.studies.resolve import resolve  # which brings torch
 
-    store = Store(results)
-    request = replace(request, schedulers=(BASELINE,), results=results, accept_changed_code=accepted)
+    request = replace(
+        request,
+        schedulers=(BASELINE,),
+        results=results,
+        device=local_device(),
+        threads=runtime.cpus_per_worker,
+        accept_changed_code=runtime.accept_changed_code,
+        silence_seconds=60 * runtime.options.silence_minutes,
+    )
     profiles = ProfileStore(results).speed()
-    record = resolve(request, store.study, lambda _: None, profiles=profiles)[0].record
-    length, least = record.sequence_length, LEAST_STEPS * record.smallest
+    study = resolve(request, Store(results).study, lambda _: None, progress, profiles)[0]
+    record, least = study.record, LEAST_STEPS * study.record.smallest
     if record.budget < least:
-        unit = "" if length else " examples"
+        length, unit = record.sequence_length, "" if record.sequence_length else " examples"
         raise InputError(
             f"advise needs a run of at least {LEAST_STEPS} steps of the smallest batch, "
             f"{counts.told(least, length)}{unit}, but got {counts.told(record.budget, length)}"
         )
-    stored = store.study(record.study)
-    if stored is not None:
-        refuse_other(stored, replace(stored, **{name: getattr(record, name) for name in SPANS}))
+    return study

@@ -14,7 +14,7 @@ from rich.console import Console
 from adasearch.callbacks import Progress
 from adasearch.commands._on_ray import on_ray
 from adasearch.errors import AdasearchError
-from adasearch.io.progress import INTERRUPTED, say
+from adasearch.io.progress import ENDING, say
 from adasearch.profiles.branch_plan import PARTS
 from adasearch.records import IntervalRecord, TrialRecord
 from adasearch.runs.branched_run import BranchedRun
@@ -197,7 +197,7 @@ class _Shown:
 
     def interrupted(self) -> None:
         """Say that the end takes a moment."""
-        self._tell(INTERRUPTED)
+        self._tell(ENDING)
 
     def restarted(self, trial: TrialRecord) -> None:
         """Say that a run goes on although its workers were lost."""

@@ -1,16 +1,74 @@
-"""The schedules that ``adasearch advise`` derives from what profiles say, as parameters of trials."""
+"""What ``adasearch advise`` tries, derived from what profiles say, and which of it is worth confirming."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
 from adasearch.analysis.deba_fit import deba_along
+from adasearch.analysis.selection import Pick, error_bound
+from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import Limits, Params, Signals, StudyRecord, TrialRecord
 from adasearch.schedulers.base import nearest
 from adasearch.schedulers.points import Point, points_text
+from adasearch.spaces.space import Space
 
-__all__ = ["derived_params", "scaled_path", "sizes_along"]
+__all__ = [
+    "WORTH",
+    "Rank",
+    "constant_points",
+    "derived_params",
+    "rank_of",
+    "scaled_path",
+    "sizes_along",
+    "time_saved",
+]
+
+WORTH = 0.05
+"""The share of the seconds below which a schedule is not worth it: times that are nearer count as equal."""
+
+Rank = tuple[int, float]
 
 N = TypeVar("N", int, float)
+
+
+def constant_points(space: Space, limits: Limits, default: Params, best: int) -> list[Params]:
+    """Return where a constant batch is tried: the default, and the best size by the model at two rates.
+
+    The rate follows the size from the default on as under the optimiser's own rule, and half as far. Size and
+    rates are the nearest ones that the ``space`` and ``limits`` allow.
+
+    >>> from adasearch.spaces.space import parse_space
+    >>> space = parse_space({"function": "m:f", "fields": {"batch_size": {"int": [16, 64]},
+    ...                                                    "lr": {"float": [0.01, 0.3]}}}, "space")
+    >>> default = {"train/batch_size": 16, "train/lr": 0.1, "train/optimizer": "sgd"}
+    >>> constant_points(space, Limits(smallest=16, largest=99), default, 99)
+    [{}, {'train/batch_size': 64, 'train/lr': 0.3}, {'train/batch_size': 64, 'train/lr': 0.2}]
+    """
+    size, rate = default["train/batch_size"], default.get("train/lr")
+    taken = int(_allowed(space, "batch_size", nearest(best, limits)))
+    if taken == size or not isinstance(rate, float):
+        return [{}]
+    _, power = _coupling(default)
+    points: list[Params] = [{}]
+    for exponent in (power, power / 2):
+        scaled = _allowed(space, "lr", rate * (taken / int(size)) ** exponent)
+        point = {"train/batch_size": taken, "train/lr": scaled}
+        points += [point] if point not in points else []
+    return points
+
+
+def _allowed(space: Space, name: str, value: float) -> float:
+    """Return what of a field is nearest to a value, in ratio."""
+    field = space.fields.get(name)
+    if field is not None and field.range is not None:
+        low, high = field.range
+        return min(max(value, low), high)
+    return min((float(each) for each in space.ends(name)), key=lambda each: abs(math.log(each / value)))
+
+
+def _coupling(params: Params) -> tuple[str, float]:
+    """Return how the learning rate follows the size under a trial's optimiser, and the exponent."""
+    return ("linear", 1.0) if params.get("train/optimizer") == "sgd" else ("sqrt", 0.5)
 
 
 def derived_params(
@@ -19,11 +77,12 @@ def derived_params(
     path: Sequence[int],
     noise: Sequence[float],
     history: Sequence[Signals],
+    curve: SpeedCurve,
 ) -> dict[str, Params]:
     """Return the parameters of each schedule that is worth a training, by scheduler.
 
-    That is ``lr_tail``, but for a training function, whose learning rate is its own affair; and, where the
-    path changes its size, a ramp along it and DEBA with the thresholds that follow it on the profile's own
+    That is ``lr_tail``, but for a training function, whose learning rate is its own affair; and, where that
+    saves enough time, a ramp along the path and DEBA with the thresholds that follow it on the profile's own
     signals. These two begin with the path's first size, at the learning rate that their coupling gives it.
 
     Args:
@@ -33,27 +92,27 @@ def derived_params(
         path: sizes that are best in equal parts of a run; empty where that is not known.
         noise: the noise scale of each part.
         history: of the profile's run at a fixed batch.
+        curve: seconds of a step.
     """
     train = {name: value for name, value in reference.params.items() if name.startswith("train/")}
     size = int(train["train/batch_size"])
     profiled = history[0].batch_size if history else size
     points = scaled_path(path, noise, profiled, size, study.limits, study.budget) if path else []
     tail: dict[str, Params] = {"lr_tail": {**train, "scheduler/mean_batch_size": size}}
-    found = {} if study.task == "own" else tail
-    if not points:
-        return found
-    coupling, power = ("linear", 1.0) if train.get("train/optimizer") == "sgd" else ("sqrt", 0.5)
+    tail = {} if study.task == "own" else tail
+    if not points or time_saved(points, size, curve, study.budget) < WORTH:
+        return tail
+    coupling, power = _coupling(train)
     first = points[0].batch_size
-    train |= {"train/batch_size": first, "scheduler/coupling": coupling}
-    if "train/lr" in train:
-        train["train/lr"] = float(train["train/lr"]) * (first / size) ** power
-    found = {"ramp": {**train, "scheduler/points": points_text(points[1:])}, **found}
+    rate = float(train["train/lr"]) * (first / size) ** power
+    begun = {**train, "train/batch_size": first, "train/lr": rate, "scheduler/coupling": coupling}
+    found = {"ramp": {**begun, "scheduler/points": points_text(points[1:])}, **tail}
     deba = None
     if history:
         deba = deba_along(history, sizes_along(points, [row.examples_seen for row in history]), study.limits)
     if deba is not None:
         names = ("rule", "confidence_threshold", "stability_threshold", "window", "cooldown", "gradient")
-        found["deba"] = {**train, **{f"scheduler/{name}": getattr(deba, name) for name in names}}
+        found["deba"] = {**begun, **{f"scheduler/{name}": getattr(deba, name) for name in names}}
     return found
 
 
@@ -65,6 +124,19 @@ def sizes_along(points: Sequence[Point], ends: Sequence[int]) -> list[int]:
     """
     begins = [0, *ends[:-1]]
     return [[point.batch_size for point in points if point.mark <= begin][-1] for begin in begins]
+
+
+def time_saved(points: Sequence[Point], constant: int, curve: SpeedCurve, budget: int) -> float:
+    """Return the share of the seconds that a path of sizes saves over a constant batch, at equal examples.
+
+    >>> curve = SpeedCurve(sizes=(16, 64), step_seconds=(2.0, 4.0), measure_seconds={})
+    >>> time_saved([Point(0, 16), Point(320, 64)], 16, curve, 640)  # 20 * 2 + 5 * 4 in place of 40 * 2
+    0.25
+    """
+    ends = [*(point.mark for point in points[1:]), budget]
+    spans = zip(points, ends, strict=True)
+    seconds = sum((end - each.mark) / each.batch_size * curve.step(each.batch_size) for each, end in spans)
+    return 1 - seconds / (budget / constant * curve.step(constant))
 
 
 def scaled_path(
@@ -110,3 +182,21 @@ def _smooth(values: Sequence[N]) -> list[N]:
     """
     near = [sorted(values[max(0, k - 1) : k + 2]) for k in range(len(values))]
     return [each[len(each) // 2] for each in near]
+
+
+def rank_of(pick: Pick, study: StudyRecord) -> Rank | None:
+    """Return how good a schedule's trial is, least first; None where it is not worth confirming.
+
+    Worth it is a batch that changed and saved enough of the reference's seconds at an equal error, or had an
+    error below the reference's by more than its own standard error in an equal time; the former come first. A
+    search would call either "too few to say": one trial is all that it has here.
+    """
+    trial, reference = pick.trial, pick.reference
+    if trial is None or reference is None or pick.error_bound is None or pick.idle:
+        return None
+    share = trial.seconds(study.clock) / reference.seconds(study.clock)
+    error, objective = trial.known_error, study.objective
+    if error <= pick.error_bound and share <= 1 - WORTH:
+        return 0, share
+    within = error_bound(error, study.val_examples, objective=objective, se=trial.val_error_se)
+    return (1, error) if within < reference.known_error and share <= 1 + WORTH else None

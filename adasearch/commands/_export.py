@@ -1,5 +1,6 @@
 """From a stored trial to a schedule file: as the rule that reacts, or as the path that it took."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +69,7 @@ def export(
         if (row.table, row.source_trial_id) == ("confirmed", trial.trial_id) and row.pairs:
             verdict = whole_verdict(row)
     of_trial = f"of {trial.trial_id} ({verdict})"
-    of_trial += "; it replaces a file that was there" if Path(output).exists() else ""
+    of_trial += "; it replaces a file that was there" if os.path.exists(output) else ""
     stand_in = trial_id is None and pick.stands_in
     taken = [f"{pick.verdict}: the complete trial of lowest error was taken"] if stand_in else []
     if form in EXPORT_FORMS:

@@ -89,12 +89,12 @@ def search(
     prepare = partial(_prepared, request, runtime, store, speeds, console)
     # Who drives the search needs no torch, which takes 0.5 GB. Clients of object stores cannot be copied.
     resolved, lines, error = prepare() if "://" in results else apart(prepare, "torch")
-    for line in lines:
+    for line in lines if tables else ():
         tell(line)
     if error is not None:
         raise error
     if all(_finished(store, study, runtime) >= runtime.trials for study in resolved):
-        _print_tables(resolved, store, console, wide, shown=tables)
+        _told(resolved, store, console, wide, tables=tables)
         return True
     if left := [study for study in resolved if study.stored and not _has_trained(store, study)]:
         rehearse_studies(left)
@@ -118,7 +118,7 @@ def search(
                 whole = run_trials(sources, store, settings, slots=slots, listener=heard)
     if whole:
         compact_many(store, [study.record.study for study in resolved], console)
-        _print_tables(resolved, store, console, wide, shown=tables)
+        _told(resolved, store, console, wide, tables=tables)
     return whole
 
 
@@ -182,12 +182,13 @@ def _ended(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.phase == "search" and trial.status != "running" for trial in trials)
 
 
-def _print_tables(
-    resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool, *, shown: bool
+def _told(
+    resolved: "Sequence[ResolvedStudy]", store: Store, console: Console, wide: bool, *, tables: bool
 ) -> None:
+    """Print the tables; refuse a study of which nothing completed."""
     stored = {study.study for study in store.studies()}  # not a baseline that another search holds
     names = [study.record.study for study in resolved if study.record.study in stored]
-    if shown:
+    if tables:
         say(console, compare(store, Scope(studies=names, force=True), width=room(console, wide)))
     for name in names:
         searched = [trial for trial in store.trials(name) if trial.phase == "search"]

@@ -19,7 +19,7 @@ from adasearch.objective import brief, headed, named
 from adasearch.records import IntervalRecord, TrialRecord
 
 __all__ = [
-    "INTERRUPTED",
+    "ENDING",
     "START_SECONDS",
     "Goal",
     "SearchDisplay",
@@ -32,7 +32,7 @@ __all__ = [
 
 STEP_SECONDS = 1.0  # a step that is over sooner needs no display
 AGAIN_SECONDS = 30.0  # between two lines of a step that takes long, where there is no terminal
-INTERRUPTED = "interrupted: workers are ending, which takes some seconds; a second Ctrl-C does not wait"
+ENDING = "interrupted: workers are ending, which takes some seconds; a second Ctrl-C does not wait"
 START_SECONDS = 40.0  # Ray and the first workers, on a machine of 2 cores; more slots start together
 
 
@@ -121,7 +121,7 @@ class SearchDisplay:
 
     def interrupted(self) -> None:
         """Say that the end takes a moment."""
-        say(self._console, INTERRUPTED)
+        say(self._console, ENDING)
 
     def restarted(self, trial: TrialRecord) -> None:
         """Say that a trial goes on although its workers were lost."""

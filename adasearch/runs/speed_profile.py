@@ -40,7 +40,11 @@ def speed_profile(run: ProfileRun, name: str | None) -> SpeedProfile:
         more = f", from {low} to {high}; {few(new)} are timed as well" if new else ""
         run.say(f"speed profile {name} of {setting.architecture} is there already{more}")
     former = () if stored is None else stored.points
-    points = (*former, *_points(run, sizes))
+    try:
+        points = (*former, *_points(run, sizes))
+    except KeyboardInterrupt:
+        run.say("a speed profile is kept once it is whole: what was timed now is timed again")
+        raise
     if not points:
         raise InputError("no batch size fits into memory")
     if stored is not None and len(points) == len(former):
@@ -107,9 +111,6 @@ def _points(run: ProfileRun, sizes: Sequence[int]) -> Iterator[SpeedPoint]:
                 most_seconds=POINT_SECONDS,
                 heard=lambda done=done: run.progress(what, done, len(sizes)),  # type: ignore[misc]
             )
-        except KeyboardInterrupt:
-            run.say("a speed profile is kept once it is whole: this one begins anew")
-            raise
         except torch.OutOfMemoryError:
             batch = counts.told(size, record.sequence_length)
             run.say(f"batch {batch} and above do not fit into memory and are left out")

@@ -10,7 +10,6 @@ from adasearch.spaces.space import parse_space
 
 __all__ = [
     "IDENTITY",
-    "SPANS",
     "check_device",
     "check_identity",
     "check_together",

@@ -214,7 +214,7 @@ def test_a_folder_with_too_few_searched_networks_is_not_sent_to_check_its_guesse
     main(["predict", "--results", str(results)])
     out = capsys.readouterr().out
     assert "--check" not in out
-    assert "that takes 4 networks of your own that were profiled and searched" in out
+    assert "to be told by 4 classifiers of your own" in " ".join(out.split())
 
 
 def test_predict_check_tells_how_often_it_was_right(
@@ -241,7 +241,7 @@ def test_network_without_profiles_is_refused_with_the_command_that_takes_them(
 
 def test_too_few_outcomes_to_check_is_said(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with pytest.raises(InputError, match="--check: that takes 4 networks of your own"):
+    with pytest.raises(InputError, match="--check: to be told by 4 classifiers of your own"):
         predict_table(store, check=True)
     assert json.loads(predict_table(store, check=True, form="json"))["rows"] == []
 

@@ -12,8 +12,8 @@ from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
 from adasearch.analysis.selection import pick_trials
 from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
-from adasearch.commands._advise_studies import check_length, studies_of
-from adasearch.commands._derived import derived_params, scaled_path
+from adasearch.commands._advise_studies import constant_study, studies_of
+from adasearch.commands._derived import derived_params, rank_of, scaled_path
 from adasearch.errors import InputError
 from adasearch.limits import Limits
 from adasearch.profiles.modelled_time import SpeedCurve
@@ -23,9 +23,10 @@ from adasearch.schedulers.registry import make_scheduler
 from adasearch.store import Store
 from adasearch.studies.request import Request
 from adasearch.studies.resolve import resolve
-from adasearch.studies.wanted import nothing_stored
+from adasearch.studies.wanted import nothing_stored, study_name
 from adasearch.tuning import engine
 from tests.own_loops import EXAMPLES
+from tests.profile_rows import speed_of, stability_of
 from tests.rows import STUDY, study_of, trial_of
 from tests.schedulers.rows import row
 
@@ -84,7 +85,7 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
         for k in range(20)
     ]
     noise = [64.0, 64.0, 256.0, 1024.0, 1024.0]
-    found = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history)
+    found = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history, FLAT)
     assert found["lr_tail"] == {**tuned, "scheduler/mean_batch_size": 32}
     rate = pytest.approx(0.01 * (24 / 32) ** 0.5)
     begun: dict[str, object] = {**tuned, "train/batch_size": 24, "train/lr": rate}
@@ -99,14 +100,17 @@ def test_schedules_follow_the_path_and_have_the_constant_batchs_learning_rate_ru
         (study,) = resolve(request, nothing_stored, lambda _: None, no_progress)  # a search takes them so
         assert params.items() <= {**study.train_space.fixed(), **study.scheduler_space.fixed()}.items()
     reference = replace(reference, params={**tuned, "train/optimizer": "sgd"})
-    ramp = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history)["ramp"]
+    ramp = derived_params(reference, STUDY, [16, 16, 32, 64, 64], noise, history, FLAT)["ramp"]
     assert ramp["scheduler/coupling"] == "linear"
     assert ramp["train/lr"] == pytest.approx(0.01 * 24 / 32)
-    assert list(derived_params(reference, STUDY, [32] * 5, noise, history)) == ["lr_tail"]
+    assert list(derived_params(reference, STUDY, [32] * 5, noise, history, FLAT)) == ["lr_tail"]
     own = replace(STUDY, task="own")  # whose learning rate is its own affair
-    assert list(derived_params(reference, own, [16, 16, 32, 64, 64], noise, history)) == ["ramp", "deba"]
-    assert derived_params(reference, own, [32] * 5, noise, history) == {}
-    assert list(derived_params(reference, STUDY, [], [], [])) == ["lr_tail"]
+    assert list(derived_params(reference, own, [16, 16, 32, 64, 64], noise, history, FLAT)) == [
+        "ramp",
+        "deba",
+    ]
+    assert derived_params(reference, own, [32] * 5, noise, history, FLAT) == {}
+    assert list(derived_params(reference, STUDY, [], [], [], FLAT)) == ["lr_tail"]
 
 
 @pytest.mark.parametrize(
@@ -142,47 +146,117 @@ def test_another_length_than_that_of_the_stored_studies_is_refused_before_anythi
     assert Store(str(tmp_path)).trials("profiles") == []
 
 
-def test_a_function_that_changed_is_asked_about_where_that_was_accepted(tmp_path: Path) -> None:
+def test_a_function_that_changed_is_refused_unless_that_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = small(
         architectures=(), train="tests.own_loops:plain", objective="loss", subset=None, interval="0.25"
     )
-    own = replace(own, study="advise")
-    (first,) = resolve(replace(own, schedulers=("constant",)), nothing_stored, print)
+    monkeypatch.setattr(_advise._Advice, "found", lambda way: way._length)
+    (first,) = resolve(replace(own, study="advise", schedulers=("constant",)), nothing_stored, print)
     Store(str(tmp_path)).write_study(replace(first.record, code="another"))
     with pytest.raises(InputError, match="--accept-changed-code"):
-        check_length(own, str(tmp_path), accepted=False)
-    check_length(own, str(tmp_path), accepted=True)
+        advise(own, Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    accepted = Runtime(accept_changed_code=True)
+    assert advise(own, accepted, results=str(tmp_path), console=Console(quiet=True)) == [None]
 
 
-def test_trials_of_other_data_scales_and_prefixes_are_not_of_this_question(tmp_path: Path) -> None:
+def test_every_network_is_checked_before_the_first_one_is_profiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_advise._Advice, "found", lambda _: pytest.fail("this would profile"))
+    request = small(architectures=("mobilenet_v3_small", "nosuch"))
+    with pytest.raises(InputError, match="nosuch"):
+        advise(request, Runtime(), results=str(tmp_path), console=Console(quiet=True))
+
+
+def test_what_is_left_open_is_as_in_the_stored_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = replace(small(), study="advise", seed=7)
+    (own,) = resolve(replace(request, schedulers=("constant",)), nothing_stored, print)
+    Store(str(tmp_path)).write_study(own.record)
+    asked: list[Request] = []
+
+    def asks(request: Request, *_: object, **__: object) -> None:
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_advise, "profile", asks)
+    left_open = Request(architectures=("mobilenet_v3_small",))
+    with pytest.raises(KeyboardInterrupt):
+        advise(left_open, Runtime(), results=str(tmp_path), console=Console(quiet=True))
+    (told,) = asked
+    assert (told.budget, told.interval) == (f"{own.record.budget}ex", f"{own.record.interval}ex")
+    assert (told.subset, told.seed) == (160, 7)
+
+
+def test_deba_is_tried_where_the_ramp_whose_path_it_follows_is_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(small(), study="advise")
+    constant = constant_study(request, Runtime(), results=str(tmp_path))
+    Store(str(tmp_path)).write_study(constant.record)
+    way = _advise._Advice(request, constant, Runtime(), str(tmp_path), Console(quiet=True), 4)
+    every: dict[str, Params] = {"ramp": {}, "lr_tail": {}, "deba": {}}
+    monkeypatch.setattr(_advise, "derived_params", lambda *_: dict(every))
+    steady = replace(stability_of(constant.record), diverged=1)
+    speed = speed_of(constant.record)
+    for better in ("ramp", "lr_tail"):
+        tried: list[str] = []
+
+        def one(scheduler: str, params: Params, *, better: str = better) -> dict[str, tuple[int, float]]:
+            tried.append(scheduler)  # noqa: B023 - called within this round
+            return {scheduler: (0, 0.5)} if scheduler == better else {}
+
+        monkeypatch.setattr(way, "_tried", one)
+        found = way._schedules(trial_of(constant.record, 0), steady, speed, [])
+        assert found == {better: (0, 0.5)}
+        assert tried == ["ramp", "lr_tail", *(["deba"] if better == "ramp" else [])]
+
+
+def test_a_question_has_the_studies_of_its_own_names_however_its_data_are_spelt(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    own = replace(study_of("constant"), study="own", prefix="advise")
-    store.write_study(own)
-    others = {"dataset": "digits@16", "scale": "full", "prefix": "b", "architecture": "resnet50"}
-    for name, value in others.items():
-        store.write_study(replace(own, study=name, **{name: value}))  # type: ignore[arg-type]
-    request = small(architectures=("resnet18",), study="advise")
-    assert [each.study for each in studies_of(request, store)] == ["own"]
+    question = {"study": "advise", "architectures": ("resnet18",), "dataset": "folder:/x/pets"}
+    for scheduler in ("ramp", "constant", "cabs"):  # the last is none of its schedules
+        name = study_name("resnet18", "nano", scheduler, "folder:/x/pets", "advise")
+        store.write_study(replace(study_of(scheduler), study=name, prefix="advise", dataset="folder:/x/pets"))
+    names = [f"advise-resnet18-nano-{each}-folder-pets" for each in ("constant", "ramp")]
+    for dataset in ("folder:/x/pets", "folder:/x/pets/", "folder:pets"):
+        request = Request(**{**question, "dataset": dataset})  # type: ignore[arg-type]
+        assert [each.study for each in studies_of(request, store)] == names
+    for other in ({"dataset": "digits"}, {"scale": "full"}, {"study": "b"}, {"architectures": ("vgg11",)}):
+        assert studies_of(Request(**{**question, **other}), store) == []  # type: ignore[arg-type]
+
+
+def test_a_network_of_ones_own_has_one_study_with_its_scale_and_another_without(tmp_path: Path) -> None:
+    store, network = Store(str(tmp_path)), "tests.own_nets:good"
+    for scale in (None, "nano"):
+        name = study_name(network, scale, "constant", "digits", "advise")
+        store.write_study(replace(study_of("constant", network), study=name, prefix="advise"))
+    request = Request(architectures=(network,), scale="nano", study="advise")
+    assert len(studies_of(request, store)) == 1
 
 
 @pytest.mark.parametrize(
-    ("error", "seconds", "adaptations", "faster"),
+    ("error", "seconds", "adaptations", "better"),
     [
         (0.10, 7.6, 3, True),
         (0.10, 7.7, 3, False),  # less than 5 % faster than 8 seconds
         (0.14, 5.0, 3, False),  # beyond 0.10 + sqrt(0.1 * 0.9 / 100)
         (0.10, 5.0, 0, False),  # it never changed the batch
+        (0.07, 8.3, 3, True),  # no faster, but 0.07 + sqrt(0.07 * 0.93 / 100) is below 0.10
+        (0.08, 8.3, 3, False),  # 0.08 + 0.027 is not
+        (0.07, 8.5, 3, False),  # in more than 5 % more time
     ],
 )
 def test_one_trial_beside_a_few_constant_ones_tells_what_is_worth_confirming(
-    error: float, seconds: float, adaptations: int, faster: bool
+    error: float, seconds: float, adaptations: int, better: bool
 ) -> None:
     constant, ramp = study_of("constant"), study_of("ramp")
     trials = [trial_of(constant, n, val_error=0.10 + 0.2 * n, seconds=8.0 - n) for n in range(3)]
     trials.append(replace(trial_of(ramp, 0, val_error=error, seconds=seconds), adaptations=adaptations))
     picks = pick_trials([constant, ramp], trials)
     assert picks[ramp.study].verdict in ("too few to say", "no gain in search")
-    assert (_advise._faster(picks[ramp.study], ramp.clock) is trials[-1]) is faster
+    assert (rank_of(picks[ramp.study], ramp) is not None) is better
 
 
 def test_it_stops_after_the_profiles_where_nothing_is_to_be_gained(
@@ -239,9 +313,10 @@ def test_the_length_of_a_training_is_a_budget_or_epochs_of_a_network_or_of_a_loo
 def test_a_schedule_along_a_path_trains_at_the_paths_first_size_from_the_beginning(tmp_path: Path) -> None:
     request = replace(small(), study="advise")
     out = io.StringIO()
-    way = _advise._Advice(request, Runtime(slots=1), str(tmp_path), Console(file=out, width=200), 4)
-    profiles = way._profiles()
-    reference = way._constant(profiles[0], None)
+    constant = constant_study(request, Runtime(), results=str(tmp_path))
+    way = _advise._Advice(request, constant, Runtime(slots=1), str(tmp_path), Console(file=out, width=200), 4)
+    way._profiles()
+    reference = way._constant([{}])
     assert reference is not None
     size, rate = int(reference.params["train/batch_size"]), float(reference.params["train/lr"])
     budget = Store(str(tmp_path)).studies()[0].budget
@@ -266,7 +341,9 @@ def test_it_goes_on_to_schedules_confirms_the_fastest_and_tells_what_was_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_advise, "WORTH", 0.0)
-    monkeypatch.setattr(_advise, "_faster", lambda pick, clock: pick.trial)  # however slow they are
+    monkeypatch.setattr(_advise, "hardly_learnt", lambda _: False)
+    however_slow = lambda pick, study: (0, pick.trial.seconds(study.clock))  # noqa: E731
+    monkeypatch.setattr(_advise, "rank_of", however_slow)
     (found,) = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
     store = Store(str(tmp_path))
     studies = store.studies()

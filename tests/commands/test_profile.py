@@ -163,7 +163,7 @@ def test_speed_profile_that_was_cut_is_not_kept_and_says_so(
 
     monkeypatch.setattr(StepDisplay, "__call__", cut)
     finished = shell(*PROFILE, "--kind", "speed", code=130)
-    assert "a speed profile is kept once it is whole: this one begins anew\n" in finished.out
+    assert "a speed profile is kept once it is whole: what was timed now is timed again\n" in finished.out
     assert "To go on: adasearch profile" in finished.err
     assert shell.profiles.speed() == []
 

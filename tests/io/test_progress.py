@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from adasearch.io.progress import INTERRUPTED, Goal, SearchDisplay, StepDisplay
+from adasearch.io.progress import ENDING, Goal, SearchDisplay, StepDisplay
 from tests.rows import interval_at, study_of, trial_of
 
 
@@ -68,4 +68,4 @@ def test_lines_tell_of_the_time_left_every_half_minute_and_of_a_long_search_less
     assert (first, second) == ("workers are starting; 1 trials to run", "training")
     assert lines[0] == "about 12 min left"  # after 30 of 750 seconds; 4 of 100 parts are done
     assert len(lines) == 21  # each half minute of the first five, then by tenths of what was spent
-    assert last == INTERRUPTED
+    assert last == ENDING

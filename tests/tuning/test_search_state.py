@@ -19,7 +19,7 @@ from adasearch.training.task import Outcome
 from adasearch.tuning.mailbox import Delivery
 from adasearch.tuning.optuna_source import OptunaSource
 from adasearch.tuning.place import Place
-from adasearch.tuning.search_state import SearchState
+from adasearch.tuning.search_state import Listeners, SearchState
 from adasearch.tuning.stopper import RECALLED
 from adasearch.tuning.trial_source import TrialPlan
 from tests.conftest import HandClock
@@ -571,6 +571,12 @@ def test_all_trials_done_begins_none(store: Store, listener: Listener) -> None:
 
 
 # --- the end ----------------------------------------------------------------------------------------
+
+
+def test_several_that_listen_all_hear_of_an_interruption(store: Store) -> None:
+    both = Listener(store), Listener(store)
+    Listeners(both).interrupted()
+    assert [each.heard for each in both] == [[("interrupted", "", None)]] * 2
 
 
 def test_interrupted_search_begins_nothing_and_leaves_running_trials_running(

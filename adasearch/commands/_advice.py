@@ -1,0 +1,47 @@
+"""The answer of ``adasearch advise`` for one network."""
+
+from dataclasses import dataclass
+
+from adasearch import counts
+from adasearch.io.advice import command
+
+__all__ = ["Advice"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What came of it for one network.
+
+    Args:
+        architecture: the network, or the training function in place of one.
+        pays: whether a changing batch pays; None where that is not clear.
+        because: why, in words.
+        batch_size: the constant batch that is worth taking, None where it is not known.
+        lr: the learning rate that it was trained at, None where it was not.
+        study: of the schedule that pays, None without one.
+        trainings: what was spent, in trainings of the whole length.
+    """
+
+    architecture: str
+    pays: bool | None
+    because: str
+    batch_size: int | None
+    lr: float | None
+    study: str | None
+    trainings: float
+
+    def said(self, sequence_length: int | None, results: str, *, trained: bool) -> list[str]:
+        """Return it in words; ``trained`` is whether the constant batch was."""
+        word = {True: "a changing batch pays", False: "not worth it here", None: "not clear"}[self.pays]
+        if self.study is not None:
+            taken = command("export", self.study, results=results, output="schedule.yaml")
+            then = f"; '{taken}' takes the schedule along"
+        elif self.batch_size is not None:
+            then = f"; take a constant batch of {counts.told(self.batch_size, sequence_length)}"
+            then += "" if trained else ", which is the model's and was not trained"
+            then += "" if self.lr is None else f" at a learning rate of {self.lr:.3g}"
+        else:
+            then = ""
+        shown = f"'{command('compare', results=results)}' shows what was trained"
+        lines = [f"{word}: {self.because}{then} ({self.trainings:.1f} trainings spent)"]
+        return [*lines, shown] if trained else lines
