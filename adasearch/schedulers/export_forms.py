@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adasearch.errors import InputError, require
+from adasearch.errors import InputError
 from adasearch.schedulers.points import Point
 
 __all__ = ["EXPORT_FORMS", "SizePath", "exported"]
@@ -143,8 +143,11 @@ EXPORT_FORMS: Mapping[str, Callable[[SizePath], tuple[str, list[str]]]] = {
 
 def _no_factors(path: SizePath, form: str) -> None:
     for mark, _, factor in path.stages:
-        rule = f"{form} holds sizes alone, but the learning rate changes at {mark} examples (json has both),"
-        require(factor == 1, rule, factor=factor)
+        if factor != 1:
+            raise InputError(
+                f"{form} holds sizes alone, but at {mark} examples the learning rate becomes {factor:.3g} of "
+                "its own (json has both)"
+            )
 
 
 def _factors(path: SizePath, form: str) -> list[int]:

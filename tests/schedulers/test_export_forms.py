@@ -85,7 +85,7 @@ def test_json_holds_all_of_it() -> None:
 
 @pytest.mark.parametrize("form", ["megatron", "lightning", "hf"])
 def test_a_factor_on_the_learning_rate_is_refused_where_none_can_be_held(form: str) -> None:
-    with pytest.raises(InputError, match=f"{form} holds sizes alone, but the learning rate changes at 4000"):
+    with pytest.raises(InputError, match=f"{form} holds sizes alone, but at 4000 examples the"):
         exported(SizePath(initial=32, points=[Point(4000, 64, 0.5)], epoch=4000), form)
 
 
