@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from adasearch.records import IntervalRecord
 from adasearch.store.parquet_file import rows_in, values_in
-from adasearch.store.rows import ACTIONS, DEFAULTS, POSITIVE, REQUIRED, SPENT, interval_of
+from adasearch.store.rows import ACTIONS, DEFAULTS, POSITIVE, REQUIRED, SPENT, interval_of, plain
 from adasearch.store.schemas import SCHEMAS
 
 __all__ = ["ColumnsByTrial", "IntervalsByTrial"]
@@ -124,6 +124,19 @@ _WRONG: Sequence[tuple[Iterable[str], Callable[[Rows], Rows]]] = (
 )
 
 
+def _unsound(column: pa.ChunkedArray, sound: Callable[[str], bool]) -> Rows:
+    """Return the rows whose text is not sound; each text is looked at once, and a missing one not at all."""
+    none = [text for text in pc.drop_null(pc.unique(column)).to_pylist() if not sound(text)]
+    return np.flatnonzero(pc.is_in(column, value_set=pa.array(none, pa.string())).to_numpy())
+
+
+def _are_figures(text: str) -> bool:
+    try:
+        return all(isinstance(float(value), float) for value in plain(text).values())
+    except ValueError:
+        return False
+
+
 def _broken(rows: pa.Table) -> dict[str, Rows]:
     """Return, by column, the rows that are no records; columns without such are left out."""
     found = {}
@@ -144,9 +157,7 @@ def _broken(rows: pa.Table) -> dict[str, Rows]:
     for names, wrong in _WRONG:
         for name in names:
             refuse(name, wrong)
-    if "action" not in there:
-        return found
-    known = pc.is_in(rows.column("action"), value_set=pa.array(ACTIONS))
-    if not pc.all(known).as_py():
-        found.setdefault("action", np.flatnonzero(~known.to_numpy()))
+    for name, sound in (("metrics", _are_figures), ("action", ACTIONS.__contains__)):
+        if name in there and len(places := _unsound(rows.column(name), sound)):
+            found.setdefault(name, places)
     return found

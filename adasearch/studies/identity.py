@@ -1,5 +1,6 @@
 """What makes a study that study: nothing stored is continued with other settings."""
 
+import json
 from collections.abc import Sequence
 
 from adasearch.errors import InputError, shortened
@@ -56,6 +57,7 @@ IDENTITY = (
     "tokenizer",
 )
 
+SPACES = ("train_space", "scheduler_space")
 SPANS = {"budget": "--epochs", "interval": "--interval", "evaluate_every": "--evaluate-every"}
 """Fields in examples that a user gives in epochs."""
 
@@ -113,11 +115,32 @@ def refuse_other(stored: StudyRecord, record: StudyRecord) -> None:
     """
     for name in IDENTITY:
         there, here = _value(stored, name), _value(record, name)
-        if there != here:
-            raise InputError(
-                f"study {stored.study} exists with {_said(name, stored, there)} but this search has "
-                f"{_said(name, record, here)}; use --study PREFIX or --results FOLDER for another"
-            )
+        if there == here:
+            continue
+        stored_said, said = _said(name, stored, there), _said(name, record, here)
+        if name in SPACES:
+            stored_said, said = _differing(name, str(there), str(here))
+        raise InputError(
+            f"study {stored.study} exists with {stored_said} but this search has {said}; use --study PREFIX "
+            "or --results FOLDER for another"
+        )
+
+
+def _differing(name: str, there: str, here: str) -> tuple[str, str]:
+    """Return the first field in which two spaces differ, as each has it.
+
+    >>> _differing("train_space", '{"fields":{"lr":{"fixed":0.1}}}', '{"fields":{"lr":{"fixed":0.2}}}')
+    ('train_space lr={"fixed":0.1}', 'train_space lr={"fixed":0.2}')
+    """
+    try:
+        one, other = (dict(json.loads(text)["fields"]) for text in (there, here))
+    except (LookupError, TypeError, ValueError, RecursionError):  # whatever a row holds
+        one, other = {}, {}
+    field = next((each for each in {**one, **other} if one.get(each) != other.get(each)), None)
+    if field is None:
+        return f"{name}={shortened(there)}", f"{name}={shortened(here)}"
+    said = [json.dumps(each.get(field), separators=(",", ":")) for each in (one, other)]
+    return f"{name} {field}={shortened(said[0])}", f"{name} {field}={shortened(said[1])}"
 
 
 def _said(name: str, study: StudyRecord, value: object) -> str:
@@ -139,7 +162,7 @@ def _value(study: StudyRecord, name: str) -> object:
     A space was complete when it was stored: what it lacks are fields of later versions, at their defaults.
     """
     value = getattr(study, name)
-    if name not in ("train_space", "scheduler_space"):
+    if name not in SPACES:
         return value
     try:
         return (

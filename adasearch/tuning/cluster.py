@@ -20,7 +20,13 @@ from adasearch.io.private_folder import private_folder
 from adasearch.tuning.capacity import Capacity
 from adasearch.tuning.runtime_env import runtime_env
 from adasearch.tuning.servers import watched
-from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
+from adasearch.tuning.session import (
+    environment,
+    faulthandler_kept,
+    interrupt_deferred,
+    signals_kept,
+    silenced,
+)
 
 __all__ = ["auth_hint", "capacity_now", "connect"]
 
@@ -221,7 +227,8 @@ def _init(address: str | None, own: Iterable[str], folder: str) -> None:
                     ray.init(
                         address=address, runtime_env=env, log_to_driver=False, logging_level=logging.CRITICAL
                     )
-            else:
+                return
+            with interrupt_deferred():
                 ray.init(
                     address="local",
                     job_config=job_config(),

@@ -7,8 +7,9 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 
-__all__ = ["environment", "faulthandler_kept", "signals_kept", "silenced"]
+__all__ = ["environment", "faulthandler_kept", "interrupt_deferred", "signals_kept", "silenced"]
 
 
 @contextmanager
@@ -55,6 +56,31 @@ def signals_kept(*numbers: signal.Signals) -> Iterator[None]:
         for number, handler in former.items():
             if handler is not None:  # one that is not of Python cannot be set
                 signal.signal(number, handler)
+
+
+@contextmanager
+def interrupt_deferred() -> Iterator[None]:
+    """Raise KeyboardInterrupt for Ctrl-C at the end, for a second one at once.
+
+    Where processes are started Python drops what is raised within a hook of a fork, and goes on. Another
+    handler than Python's own is left alone.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed = []
+
+    def press(number: int, _: FrameType | None) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    with signals_kept(signal.SIGINT):
+        signal.signal(signal.SIGINT, press)
+        yield
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

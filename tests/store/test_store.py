@@ -227,6 +227,21 @@ def test_trials_come_back_by_number_and_intervals_by_trial(store: Store) -> None
     assert counts == {f"{STUDY.study}-search-{number}": 1 + number % 2 for number in numbers}
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"iou": [1]}', '{"iou": "high"}'])
+def test_intervals_whose_metrics_are_none_are_left_out_of_their_trial_alone(
+    store: Store, results: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (0, 1):
+        store.write_intervals(trial_of(STUDY, number), INTERVALS[:2])
+    file = results / STUDY.study / "intervals" / f"{STUDY.study}-search-0.parquet"
+    rows = pq.read_table(file)
+    column = pa.array([None, text], pa.string())
+    pq.write_table(rows.set_column(rows.schema.get_field_index("metrics"), "metrics", column), file)
+    found = store.intervals(STUDY.study)
+    assert {name: len(list(found[name])) for name in found} == {f"{STUDY.study}-search-1": 2}
+    assert "metrics holds what no interval has" in capsys.readouterr().err
+
+
 # --- files ------------------------------------------------------------------------------------------
 
 

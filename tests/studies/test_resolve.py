@@ -152,7 +152,7 @@ def test_a_scheduler_that_joins_a_stored_baseline_takes_its_settings_and_its_tra
         ({"seed": 4}, "exists with seed=0 but this search has seed=4"),
         ({"epochs": 3.0}, r"exists with budget=3200 \(--epochs 20\) but this search has budget=480"),
         ({"device": "cuda"}, "exists with device=cpu but this search has device=cuda"),
-        ({"fixed": ("train/lr=0.3",)}, "exists with train_space="),
+        ({"fixed": ("train/lr=0.3",)}, "exists with train_space lr="),
     ],
 )
 def test_a_stored_study_is_not_continued_with_other_settings(changed: dict[str, object], says: str) -> None:

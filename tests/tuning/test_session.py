@@ -14,7 +14,13 @@ import optuna
 import pytest
 
 from adasearch.spaces.optuna_trials import new_study, quiet_optuna
-from adasearch.tuning.session import environment, faulthandler_kept, signals_kept, silenced
+from adasearch.tuning.session import (
+    environment,
+    faulthandler_kept,
+    interrupt_deferred,
+    signals_kept,
+    silenced,
+)
 
 ENDS = [None, ValueError, KeyboardInterrupt, SystemExit]
 
@@ -116,3 +122,40 @@ def test_address_space_that_is_too_small_for_ray_is_refused_before_ray_starts() 
         "adasearch: Ray needs 8 GiB of address space in each process, but 'ulimit -v'"
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_interruption_that_a_forks_hook_would_swallow_is_raised_at_the_end() -> None:
+    done = []
+
+    def starts_processes() -> None:
+        with interrupt_deferred():
+            signal.raise_signal(signal.SIGINT)  # in a hook of a fork this would be lost
+            done.append("goes on")
+
+    with pytest.raises(KeyboardInterrupt):
+        starts_processes()
+    assert done == ["goes on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interruption_does_not_wait() -> None:
+    done = []
+
+    def starts_processes() -> None:
+        with interrupt_deferred():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("goes on")
+
+    with pytest.raises(KeyboardInterrupt):
+        starts_processes()
+    assert done == []
+
+
+def test_another_handler_than_pythons_own_is_left_alone() -> None:
+    heard = []
+    with signals_kept(signal.SIGINT):
+        signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+        with interrupt_deferred():
+            signal.raise_signal(signal.SIGINT)
+    assert heard == [signal.SIGINT]
