@@ -25,6 +25,7 @@ from adasearch.records import Params, TrialRecord
 from adasearch.runs.rehearsals import rehearse_studies
 from adasearch.runs.stability_profile import with_profile
 from adasearch.runtime import Runtime
+from adasearch.schedulers.registry import BASELINE
 from adasearch.store.store import Store
 from adasearch.studies.identity import check_device
 from adasearch.studies.retry import nothing_completed, with_retried
@@ -140,6 +141,8 @@ def _prepared(
         request = replace(request, device=_known_device(runtime))
         with StepDisplay(console) as progress:
             resolved = resolve(request, store.study, lines.append, progress, speeds)
+        for study in resolved:
+            lines += _untaken(study)
         _check(resolved, runtime)
         for study in resolved:
             if not optional(study, request):
@@ -149,6 +152,24 @@ def _prepared(
     except AdasearchError as error:
         return (), lines, error
     return resolved, lines, None
+
+
+def _untaken(study: "ResolvedStudy") -> list[str]:
+    """Return what of a timetable that is not searched no trial takes."""
+    from adasearch.schedulers.registry import make_scheduler
+    from adasearch.schedulers.run_plan import merged, unreached
+
+    record, space = study.record, study.scheduler_space
+    fields = {name.removeprefix("scheduler/"): value for name, value in space.fixed().items()}
+    searched = bool(space.first()) and not fields.get("points")  # which alone count where there are any
+    if record.scheduler == BASELINE or searched:
+        return []
+    rule = make_scheduler(record.scheduler, fields)
+    found = (
+        unreached(rule, record.budget, record.budget / record.train_examples),
+        merged(rule, record.interval, record.budget),
+    )
+    return [f"{record.study}: {each}" for each in found if each]
 
 
 def _check(resolved: "Sequence[ResolvedStudy]", runtime: Runtime) -> None:

@@ -19,7 +19,7 @@ from adasearch.runs.live_trial import LiveTrial
 from adasearch.runs.open_trial import open_trial
 from adasearch.runtime import RunOptions
 from adasearch.schedulers.registry import BASELINE, make_scheduler
-from adasearch.schedulers.run_plan import unreached
+from adasearch.schedulers.run_plan import merged, unreached
 from adasearch.store.store import Store
 from adasearch.store.trials import begin_trial
 from adasearch.studies.identity import check_device, same_study
@@ -114,8 +114,12 @@ def train(
             say(console, f"{trial.trial_id} goes on after {intervals[-1].signals.epoch:.2f} epochs")
         live = LiveTrial(trial, store, intervals=intervals, curve=curve_of(store, record))
         rule = make_scheduler(trial.scheduler, trial.fields_of("scheduler"))
-        if late := unreached(rule, record.budget, record.budget / record.train_examples):
-            say(console, f"{trial.scheduler}: {late}")
+        for untaken in (
+            unreached(rule, record.budget, record.budget / record.train_examples),
+            merged(rule, record.interval, record.budget),
+        ):
+            if untaken:
+                say(console, f"{trial.scheduler}: {untaken}")
         told = held.enter_context(trial_log(log, store, partial(say, console)))
         told.started(trial)
 

@@ -122,6 +122,21 @@ class Ramp:
             return None
         return f"{len(late)} of {every} {what} never taken ({few(late, 3)}): the run ends at {end}"
 
+    def merged(self, interval: int, budget: int) -> str | None:
+        """Return how many points are skipped, as one of the same interval of so many examples comes later.
+
+        >>> Ramp(points="64@100, 96@300, 128@500").merged(400, 1000)
+        '1 of 3 points never taken: the next one lies in the same interval of 400 examples'
+        """
+        points = points_of(self.points, budget=budget) if self.points.strip() else []
+        skipped = len(points) - len({max(1, math.ceil(point.mark / interval)) for point in points})
+        if not skipped:
+            return None
+        return (
+            f"{skipped} of {len(points)} points never taken: the next one lies in the same interval of "
+            f"{interval} examples"
+        )
+
     @property
     def _times(self) -> list[float]:
         """The epochs of the steps."""

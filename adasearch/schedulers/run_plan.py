@@ -19,6 +19,7 @@ __all__ = [
     "Planned",
     "PlannedScheduler",
     "RunPlan",
+    "merged",
     "planned",
     "unreached",
     "wants_plan",
@@ -160,6 +161,20 @@ def unreached(scheduler: object, budget: int, epochs: float) -> str | None:
         found: str | None = tell(budget, epochs)
         return found
     return unreached(getattr(scheduler, "scheduler", None), budget, epochs)
+
+
+def merged(scheduler: object, interval: int, budget: int) -> str | None:
+    """Return what of a scheduler's timetable, or of what it wraps, is too dense for decisions; None without.
+
+    A scheduler of one's own may have a method ``merged``, too.
+    """
+    if scheduler is None:
+        return None
+    tell = getattr(scheduler, "merged", None)
+    if callable(tell):
+        found: str | None = tell(interval, budget)
+        return found
+    return merged(getattr(scheduler, "scheduler", None), interval, budget)
 
 
 def wants_plan(scheduler: object) -> bool:
