@@ -279,3 +279,18 @@ def test_no_table_ends_in_a_traceback(data: st.DataObject, made_up: Path) -> Non
         words = data.draw(st.sampled_from(READERS)).split()
         where = ["results"] if words[0] in ("doctor", "compact") else ["--results", "results"]
         assert said(*words, *where)[0] in (0, 1, 2), words
+
+
+@pytest.mark.parametrize(("objective", "codes"), [("\u15b0", (0,)), ("\x1f", (0, 1, 2)), ("a\\x", (0,))])
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_an_objective_may_have_any_printable_name(
+    objective: str, codes: tuple[int, ...], command: str, made_up: Path
+) -> None:
+    with in_a_copy(made_up) as results:
+        for table in ("studies", "trials"):
+            for file in results.rglob(f"{table}/*.parquet"):
+                rows = pq.read_table(file)
+                column = pa.array([objective] * rows.num_rows, pa.string())
+                at = rows.schema.get_field_index("objective")
+                pq.write_table(rows.set_column(at, rows.schema.field(at), column), file)
+        assert said(command, "--results", "results")[0] in codes

@@ -109,7 +109,7 @@ def with_word(columns: Sequence[Column], word: str) -> list[Column]:
     """Return columns whose headers call the objective what it is."""
     if word == ERROR:
         return list(columns)
-    return [replace(each, header=re.sub(r"\berror\b", word, each.header)) for each in columns]
+    return [replace(each, header=re.sub(r"\berror\b", lambda _: word, each.header)) for each in columns]
 
 
 def counted(row: dict[str, object], sequence_length: int | None) -> dict[str, object]:

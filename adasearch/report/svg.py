@@ -11,6 +11,7 @@ its CSS variable here, so that one picture serves light, dark and paper.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -83,7 +84,8 @@ def picture(drawn: Drawn | None, title: str, about: str) -> Picture | None:
     file = io.StringIO()
     name = f"{about}: {title}"
     # Text stays text: it is found, copied, and in the page's font.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of matplotlib's font, for the widths alone
         drawn.figure.savefig(file, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(file.getvalue())
     _bare(root)

@@ -118,6 +118,8 @@ def study_of(row: dict[str, Any]) -> StudyRecord:
     """
     _check(row, "studies")
     _check_names(row, "study")
+    if not row["objective"].isprintable():
+        raise ValueError(f"objective must be a name but is {row['objective']!r}")
     if row["clock"] not in get_args(Clock):
         raise ValueError(f"clock must be {' or '.join(get_args(Clock))} but is {row['clock']!r}")
     prefix = _prefix_of(row) if row["prefix"] is None else row["prefix"]
@@ -150,6 +152,8 @@ def trial_of(row: dict[str, Any]) -> TrialRecord:
     """
     _check(row, "trials")
     _check_names(row, "study", "trial_id")
+    if not row["objective"].isprintable():
+        raise ValueError(f"objective must be a name but is {row['objective']!r}")
     if row["status"] not in STATUSES:
         raise ValueError(f"status must be one of {', '.join(STATUSES)} but is {row['status']!r}")
     if row["cause"] not in (None, *CAUSES):
