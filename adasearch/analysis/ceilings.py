@@ -147,16 +147,17 @@ def best_path(curve: SpeedCurve, noise: Sequence[float]) -> list[int]:
     return [constant_batch(curve, [scale], curve.sizes[0]).best for scale in noise]
 
 
-def path_saves(curve: SpeedCurve, noise: Sequence[float]) -> float:
+def path_saves(curve: SpeedCurve, noise: Sequence[float], *, ends: tuple[int, int] | None = None) -> float:
     """Return the share of the seconds that :func:`best_path` saves over the best constant batch, at least 0.
 
+    The constant batch lies between two ``ends``, as in :func:`constant_batch`.
     What :func:`seconds_saved` bounds for any device, on this one. Ours: the model at each step of progress.
     """
 
     def seconds(size: int, scale: float) -> float:
         return curve.step(size) * (1 + scale / size)
 
-    constant = constant_batch(curve, noise, curve.sizes[0]).best
+    constant = constant_batch(curve, noise, curve.sizes[0], ends=ends).best
     least = sum(seconds(size, scale) for size, scale in zip(best_path(curve, noise), noise, strict=True))
     return max(0.0, 1 - least / sum(seconds(constant, scale) for scale in noise))
 
@@ -238,11 +239,16 @@ class Ceilings:
 
 
 def ceilings_of(
-    curve: SpeedCurve, steady: StabilityProfile, critical: Sequence[float] = ()
+    curve: SpeedCurve,
+    steady: StabilityProfile,
+    critical: Sequence[float] = (),
+    *,
+    ends: tuple[int, int] | None = None,
 ) -> Ceilings | None:
     """Return what the profiles say; None where the noise scale was not had in two parts of the run.
 
-    The ``critical`` batch of each part takes its place where that was measured.
+    The ``critical`` batch of each part takes its place where that was measured. The constant batch lies
+    between two ``ends``, by default the smallest and the largest profiled size.
     """
     noise = critical or noise_of(steady)
     if len(noise) < 2:
@@ -260,9 +266,10 @@ def ceilings_of(
         gamma_low=low,
         gamma_high=high,
         batch=replace(
-            constant_batch(curve, noise, steady.batch_size), sequence_length=steady.setting.sequence_length
+            constant_batch(curve, noise, steady.batch_size, ends=ends),
+            sequence_length=steady.setting.sequence_length,
         ),
-        path=path_saves(curve, noise),
+        path=path_saves(curve, noise, ends=ends),
         source="its critical batch as it was measured" if critical else source,
     )
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from adasearch import counts
 from adasearch.io.advice import command
 
-__all__ = ["Advice"]
+__all__ = ["HELD", "NOTHING", "NO_NOISE", "UNBOUNDED", "Advice"]
+
+NO_NOISE = "the noise scale could not be measured, so that only trainings can tell"
+NOTHING = "no schedule tried was 5% faster at an equal error, or better in an equal time"
+UNBOUNDED = (
+    "its critical batch lies at an end of the sizes that were tried, at some mark: schedules follow it, but "
+    "the noise scale stands in the model"
+)
+HELD = "where a batch that grows late can lower the error (a rate that decays may be worth more)"
+UNTRAINED = "with a learning rate of its own and, if it is larger, after more examples (not trained here)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +45,12 @@ class Advice:
         if self.study is not None:
             taken = command("export", self.study, results=results, output="schedule.yaml")
             then = f"; '{taken}' takes the schedule along"
+        elif self.lr is not None and self.batch_size is not None:
+            size = counts.told(self.batch_size, sequence_length)
+            then = f"; take a constant batch of {size} at a learning rate of {self.lr:.3g}"
         elif self.batch_size is not None:
-            then = f"; take a constant batch of {counts.told(self.batch_size, sequence_length)}"
-            then += "" if trained else ", which is the model's and was not trained"
-            then += "" if self.lr is None else f" at a learning rate of {self.lr:.3g}"
+            size = counts.told(self.batch_size, sequence_length)
+            then = f"; by the model a constant batch of {size} costs least to an equal loss, {UNTRAINED}"
         else:
             then = ""
         shown = f"'{command('compare', results=results)}' shows what was trained"

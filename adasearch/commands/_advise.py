@@ -16,21 +16,31 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adasearch.analysis.ceilings import best_path, ceilings_of, noise_of
+from adasearch import counts
+from adasearch.analysis.ceilings import Ceilings, best_path, ceilings_of, noise_of
 from adasearch.analysis.enough import hardly_learnt
-from adasearch.analysis.gather import Scope, gather
 from adasearch.analysis.selection import pick_trials
-from adasearch.analysis.sequential import answer, level_at, looks
-from adasearch.commands._advice import Advice
-from adasearch.commands._advise_studies import constant_study, critical_sizes, studies_of
+from adasearch.commands._advice import HELD, NO_NOISE, NOTHING, UNBOUNDED, Advice
+from adasearch.commands._advise_studies import confirmed_answer, constant_study, critical_profile, studies_of
 from adasearch.commands._confirm import confirm
-from adasearch.commands._derived import WORTH, Rank, constant_points, derived_params, rank_of
+from adasearch.commands._derived import (
+    WORTH,
+    Rank,
+    constant_ends,
+    constant_points,
+    derived_params,
+    modelled_batch,
+    points_between,
+    rank_of,
+)
 from adasearch.commands._profile import ProfileWish, profile
 from adasearch.commands._search import search
 from adasearch.errors import InputError
 from adasearch.io.progress import StepDisplay, say
 from adasearch.objective import is_fraction, shown
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.profiles.profile import SpeedProfile, StabilityProfile
+from adasearch.profiles.stability import PARTS
 from adasearch.records import Params, StudyRecord, TrialRecord
 from adasearch.runs.stability_profile import histories_of
 from adasearch.runtime import Runtime
@@ -44,8 +54,6 @@ __all__ = ["advise"]
 
 PREFIX = "advise"
 SEEDS = 12  # at most, of the last step
-NOTHING = f"no schedule tried was {WORTH:.0%} faster at an equal error, or better in an equal time"
-HELD = "where a batch that grows late can lower the error (a rate that decays may be worth more)"
 
 
 def advise(
@@ -96,33 +104,31 @@ class _Advice:
         console: Console,
         seeds: int,
     ) -> None:
-        self._request, self._constant_study, self._runtime = request, constant, runtime
+        self._request, self._runtime = request, runtime
+        self._record, self._space, self._limits = (
+            constant.record,
+            constant.train_space,
+            constant.record.limits,
+        )
         self._results, self._console, self._seeds = results, console, seeds
         self._network = request.networks[0]
         self._profiled = 0.0  # trainings that the profiles took
         self._length = constant.record.sequence_length
+        self._taken: set[tuple[str, str]] = set()  # schedulers and phases of the steps so far
 
     def found(self) -> Advice:
         """Take the steps as far as they are needed."""
-        study = self._constant_study
         steady, speed = self._profiles()
-        critical = critical_sizes(self._results, steady.setting)
-        known = ceilings_of(speed.curve, steady, critical)
-        if known is None:
-            self._say("the noise scale could not be measured, so that only trainings can tell")
-        else:
-            for line in known.said():
-                self._say(line)
-            if known.path < WORTH and steady.params.get("train/lr_schedule") != "constant":
+        measured = critical_profile(self._results, steady.setting)
+        known = self._ceilings(steady, speed, measured)
+        if known is not None and known.path < WORTH:
+            if steady.params.get("train/lr_schedule") != "constant":
                 because = f"by {known.source} no schedule saves {WORTH:.0%} of the seconds on this device"
-                return self._end(False, because, None, known.batch.best)
-            if known.path < WORTH:
-                self._say(f"its learning rate is held to the end, {HELD}")
-        points: list[Params] = [{}]
-        if known is not None:
-            limits = study.record.limits
-            points = constant_points(study.train_space, limits, steady.params, known.batch.best)
-        reference = self._constant(points)
+                if self._request.train is not None:
+                    self._say(f"whether its learning rate is held to the end is not known, {HELD}")
+                return self._end(False, because, None, modelled_batch(known, steady.params))
+            self._say(f"its learning rate is held to the end, {HELD}")
+        reference = self._constant(known, steady.params)
         if reference is None:
             return self._end(None, "no training at a constant batch came to its end", None)
         error, objective = reference.known_error, reference.objective
@@ -131,14 +137,31 @@ class _Advice:
                 f"the best constant batch ended at {shown(error, objective)}, too little learnt to compare"
             )
             return self._end(None, because, reference)
-        better = self._schedules(reference, steady, speed, critical)
+        better = self._schedules(reference, steady, speed, measured)
         if not better:
             return self._end(False, NOTHING, reference)
         return self._confirmed(min(better, key=better.__getitem__), reference)
 
+    def _ceilings(
+        self, steady: StabilityProfile, speed: SpeedProfile, measured: CriticalProfile | None
+    ) -> Ceilings | None:
+        """Tell what the profiles say that any schedule can save, and the constant batch of least cost."""
+        ends = constant_ends(self._space, self._limits, speed.curve)
+        if ends != (speed.curve.sizes[0], speed.curve.sizes[-1]):
+            low, high = (counts.told(each, self._length) for each in ends)
+            self._say(f"by its search space a constant batch may be {low} to {high}")
+        if measured and not measured.bounded:
+            self._say(UNBOUNDED)
+        critical = measured.sizes(PARTS) if measured and measured.bounded else []
+        known = ceilings_of(speed.curve, steady, critical, ends=ends)
+        said = [NO_NOISE] if known is None else known.said()
+        for line in said:
+            self._say(line)
+        return known
+
     def _profiles(self) -> tuple[StabilityProfile, SpeedProfile]:
         """Return the network's profiles: one run of the whole length, and the seconds of a step."""
-        record = self._constant_study.record  # of the same length as what is trained
+        record = self._record  # of the same length as what is trained
         request = replace(
             self._request,
             study=None,
@@ -159,8 +182,18 @@ class _Advice:
         self._profiled = steady.seeds * steady.intervals * steady.interval / found.budgets[0]
         return steady, speed
 
-    def _constant(self, points: Sequence[Params]) -> TrialRecord | None:
+    def _constant(self, known: Ceilings | None, default: Params) -> TrialRecord | None:
         """Train at constant batches; return the tuned constant trial."""
+        if known is None:
+            return self._tuned([{}])
+        points = constant_points(self._space, self._limits, default, known.batch.best)
+        reference = self._tuned(points)
+        if reference is None:
+            return None
+        more = points_between(self._space, self._limits, default, known.batch.best, reference)
+        return self._tuned([*points, *more]) if more else reference
+
+    def _tuned(self, points: Sequence[Params]) -> TrialRecord | None:
         request = replace(self._request, schedulers=(BASELINE,))
         self._search(request, trials=len(points), points=points)
         studies, trials = self._stored()
@@ -172,7 +205,7 @@ class _Advice:
         reference: TrialRecord,
         steady: StabilityProfile,
         speed: SpeedProfile,
-        critical: Sequence[int],
+        measured: CriticalProfile | None,
     ) -> dict[str, Rank]:
         """Try the schedules that the profiles suggest; return the better ones' studies, with their rank.
 
@@ -181,8 +214,8 @@ class _Advice:
         store = Store(self._results)
         study = store.study(reference.study)
         assert study is not None
-        noise = critical or noise_of(steady)
-        path = critical or best_path(speed.curve, noise)
+        noise: Sequence[float] = measured.sizes(PARTS) if measured else noise_of(steady)
+        path = measured.sizes(PARTS) if measured else best_path(speed.curve, noise)
         history = histories_of(store, steady.profile)[0] if path and not steady.diverged else []
         params = derived_params(reference, study, path, noise, history, speed.curve)
         if "ramp" not in params:
@@ -205,6 +238,7 @@ class _Advice:
 
     def _confirmed(self, study: str, reference: TrialRecord) -> Advice:
         """Check a schedule that was faster on fresh seeds against the tuned constant batch."""
+        self._taken |= {(scheduler, "confirm") for scheduler, _ in self._taken}
         whole = confirm(
             self._runtime,
             results=self._results,
@@ -217,11 +251,7 @@ class _Advice:
         )
         if not whole:
             raise KeyboardInterrupt
-        found = gather(Store(self._results), Scope(studies=[study], force=True)).evidence
-        row = next((each for each in found if each.role == "candidate"), None)
-        pairs = 0 if row is None else min(row.pairs, self._seeds)
-        level = level_at(next(each for each in looks(self._seeds) if each >= pairs), self._seeds)
-        shown = answer(row.paired, level, give_up=True) if row and row.paired else None
+        shown = confirmed_answer(Store(self._results), study, self._seeds)
         if shown == "gain":
             return self._end(
                 True, "its gain over the tuned constant batch holds on fresh seeds", reference, study=study
@@ -235,18 +265,18 @@ class _Advice:
         pays: bool | None,
         because: str,
         reference: TrialRecord | None,
-        modelled: int | None = None,
+        modelled: Params | None = None,
         *,
         study: str | None = None,
     ) -> Advice:
-        """Tell the answer; the constant batch is the ``reference``'s, or one ``modelled`` and not trained."""
-        trained = {} if reference is None else reference.params
+        """Tell the answer; the constant batch is the ``reference``'s, or the ``modelled`` one."""
+        params = (modelled or {}) if reference is None else reference.params
         advice = Advice(
             architecture=self._network,
             pays=pays,
             because=because,
-            batch_size=modelled if reference is None else int(trained["train/batch_size"]),
-            lr=float(trained["train/lr"]) if "train/lr" in trained else None,
+            batch_size=int(params["train/batch_size"]) if params else None,
+            lr=float(params["train/lr"]) if "train/lr" in params else None,
             study=study,
             trainings=self._spent(),
         )
@@ -256,6 +286,7 @@ class _Advice:
 
     def _search(self, request: "Request", *, trials: int, points: Sequence[Params] | None) -> None:
         runtime = replace(self._runtime, trials=trials)
+        self._taken |= {(scheduler, "search") for scheduler in request.schedulers}
         if not search(
             request, runtime, results=self._results, console=self._console, points=points, tables=False
         ):
@@ -271,7 +302,8 @@ class _Advice:
         """Return the trainings of the whole length that were made, the profile's among them."""
         studies, trials = self._stored()
         budgets = {each.study: each.budget for each in studies}
-        return self._profiled + sum(trial.examples_seen / budgets[trial.study] for trial in trials)
+        counted = [each for each in trials if (each.scheduler, each.phase) in self._taken]
+        return self._profiled + sum(trial.examples_seen / budgets[trial.study] for trial in counted)
 
     def _say(self, text: str) -> None:
         say(self._console, f"{self._network}: {text}")

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 from adasearch import counts
 from adasearch.analysis.ceiling_table import network_of
+from adasearch.analysis.gather import Scope, gather
+from adasearch.analysis.sequential import SequentialAnswer, answer, level_at, looks
 from adasearch.callbacks import Progress, no_progress
 from adasearch.environment import local_device
 from adasearch.errors import InputError
+from adasearch.profiles.critical import CriticalProfile
 from adasearch.profiles.profile import Setting
 from adasearch.profiles.profile_store import ProfileStore
-from adasearch.profiles.stability import PARTS
 from adasearch.records import StudyRecord
 from adasearch.runtime import Runtime
 from adasearch.schedulers.registry import BASELINE
@@ -19,7 +21,7 @@ from adasearch.store.store import Store
 if TYPE_CHECKING:
     from adasearch.studies.request import Request, ResolvedStudy
 
-__all__ = ["constant_study", "critical_sizes", "studies_of"]
+__all__ = ["confirmed_answer", "constant_study", "critical_profile", "studies_of"]
 
 SCHEDULERS = (BASELINE, "ramp", "lr_tail", "deba")
 LEAST_STEPS = 10  # of a training, at the smallest batch
@@ -37,11 +39,20 @@ def studies_of(request: "Request", store: Store) -> list[StudyRecord]:
     return [study for name in names if (study := store.study(name)) is not None]
 
 
-def critical_sizes(results: str, setting: Setting) -> list[int]:
-    """Return the sizes along a critical batch that was measured of a network; empty without one."""
+def critical_profile(results: str, setting: Setting) -> CriticalProfile | None:
+    """Return the newest measurement of a network's critical batch; None without one."""
     stored = ProfileStore(results).critical()
     own = [each for each in stored if network_of(each.setting) == network_of(setting)]
-    return max(own, key=lambda each: each.created_at).sizes(PARTS) if own else []
+    return max(own, key=lambda each: each.created_at, default=None)
+
+
+def confirmed_answer(store: Store, study: str, seeds: int) -> SequentialAnswer | None:
+    """Return what a study's pairs on fresh seeds, ``seeds`` at most, say at their look; None if nothing."""
+    found = gather(store, Scope(studies=[study], force=True)).evidence
+    row = next((each for each in found if each.role == "candidate"), None)
+    pairs = 0 if row is None else min(row.pairs, seeds)
+    level = level_at(next(each for each in looks(seeds) if each >= pairs), seeds)
+    return answer(row.paired, level, give_up=True) if row and row.paired else None
 
 
 def constant_study(

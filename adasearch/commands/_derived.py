@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
+from adasearch.analysis.ceilings import Ceilings
 from adasearch.analysis.deba_fit import deba_along
 from adasearch.analysis.selection import Pick, error_bound
 from adasearch.profiles.modelled_time import SpeedCurve
@@ -15,8 +16,11 @@ from adasearch.spaces.space import Space
 __all__ = [
     "WORTH",
     "Rank",
+    "constant_ends",
     "constant_points",
     "derived_params",
+    "modelled_batch",
+    "points_between",
     "rank_of",
     "scaled_path",
     "sizes_along",
@@ -26,35 +30,70 @@ __all__ = [
 WORTH = 0.05
 """The share of the seconds below which a schedule is not worth it: times that are nearer count as equal."""
 
+ALIKE = 1.5  # learning rates within this factor are not two
 Rank = tuple[int, float]
 
 N = TypeVar("N", int, float)
 
 
-def constant_points(space: Space, limits: Limits, default: Params, best: int) -> list[Params]:
-    """Return where a constant batch is tried: the default, and the best size by the model at two rates.
+def constant_ends(space: Space, limits: Limits, curve: SpeedCurve) -> tuple[int, int]:
+    """Return the smallest and the largest constant batch that may be taken, and whose speed is known."""
+    sizes = [int(each) for each in space.ends("batch_size")]
+    low, high = max(min(sizes), limits.smallest), min(max(sizes), limits.largest)
+    return min(max(low, curve.sizes[0]), curve.sizes[-1]), max(min(high, curve.sizes[-1]), curve.sizes[0])
 
-    The rate follows the size from the default on as under the optimiser's own rule, and half as far. Size and
-    rates are the nearest ones that the ``space`` and ``limits`` allow.
+
+def modelled_batch(known: Ceilings, default: Params) -> Params:
+    """Return the constant batch to take by the model: the default where that is nearly as good."""
+    batch = known.batch
+    near = batch.low <= batch.default <= batch.high
+    return default if near else {"train/batch_size": batch.best}
+
+
+def constant_points(space: Space, limits: Limits, default: Params, best: int) -> list[Params]:
+    """Return where a constant batch is tried: the default, and another size at two rates.
+
+    The rate follows the size from the default on, in proportion and by its root; where these hardly differ,
+    by the optimiser's own rule and at twice that. Size and rates are the nearest ones that the ``space`` and
+    ``limits`` allow.
 
     >>> from adasearch.spaces.space import parse_space
-    >>> space = parse_space({"function": "m:f", "fields": {"batch_size": {"int": [16, 64]},
-    ...                                                    "lr": {"float": [0.01, 0.3]}}}, "space")
+    >>> fields = {"batch_size": {"int": [16, 64]}, "lr": {"float": [0.01, 0.3]}}
+    >>> space = parse_space({"function": "m:f", "fields": fields}, "space")
     >>> default = {"train/batch_size": 16, "train/lr": 0.1, "train/optimizer": "sgd"}
     >>> constant_points(space, Limits(smallest=16, largest=99), default, 99)
     [{}, {'train/batch_size': 64, 'train/lr': 0.3}, {'train/batch_size': 64, 'train/lr': 0.2}]
+    >>> constant_points(space, Limits(smallest=16, largest=99), default, 16)
+    [{}, {'train/batch_size': 16, 'train/lr': 0.2}]
     """
-    size, rate = default["train/batch_size"], default.get("train/lr")
+    size, rate = int(default["train/batch_size"]), default.get("train/lr")
     taken = int(_allowed(space, "batch_size", nearest(best, limits)))
-    if taken == size or not isinstance(rate, float):
-        return [{}]
+    if not isinstance(rate, float):
+        return [{}] if taken == size else [{}, {"train/batch_size": taken}]
     _, power = _coupling(default)
+    ruled, other = (rate * (taken / size) ** exponent for exponent in (power, 1.5 - power))
+    if max(ruled, other) < ALIKE * min(ruled, other):
+        other = 2 * ruled
     points: list[Params] = [{}]
-    for exponent in (power, power / 2):
-        scaled = _allowed(space, "lr", rate * (taken / int(size)) ** exponent)
-        point = {"train/batch_size": taken, "train/lr": scaled}
-        points += [point] if point not in points else []
+    for scaled in (ruled, other):
+        point = {"train/batch_size": taken, "train/lr": _allowed(space, "lr", scaled)}
+        if point not in points and point != {"train/batch_size": size, "train/lr": rate}:
+            points.append(point)
     return points
+
+
+def points_between(
+    space: Space, limits: Limits, default: Params, best: int, reference: TrialRecord
+) -> list[Params]:
+    """Return where a constant batch is tried as well if the default is still the reference: half way.
+
+    That is where the size of :func:`constant_points` was too far from the default for its error.
+    """
+    size = int(default["train/batch_size"])
+    taken = int(_allowed(space, "batch_size", nearest(best, limits)))
+    if reference.params["train/batch_size"] != size or max(taken, size) < 2 * min(taken, size):
+        return []
+    return constant_points(space, limits, default, round(math.sqrt(size * taken)))[1:]
 
 
 def _allowed(space: Space, name: str, value: float) -> float:

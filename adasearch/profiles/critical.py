@@ -185,6 +185,15 @@ class CriticalProfile:
         return [_point(self.base_batch_size, by_mark[mark]) for mark in sorted(by_mark)]
 
     @property
+    def bounded(self) -> bool:
+        """Whether sizes on either side of the critical batch were tried at every mark."""
+        tried = [max(each.batch_size for each in point.excess) for point in self.points]
+        return all(
+            self.base_batch_size < point.batch_size < most
+            for point, most in zip(self.points, tried, strict=True)
+        )
+
+    @property
     def ramp(self) -> str:
         """The curve as ``points`` of a ramp, such as "2x@12.5%, 4x@50%"; empty where it stays at the base.
 

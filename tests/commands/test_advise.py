@@ -8,18 +8,27 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adasearch.analysis.ceilings import best_path, constant_batch, path_saves
+from adasearch.analysis.ceilings import best_path, ceilings_of, constant_batch, path_saves
 from adasearch.analysis.selection import pick_trials
 from adasearch.callbacks import no_progress
 from adasearch.commands import Runtime, _advise, advise
 from adasearch.commands._advise_studies import constant_study, studies_of
-from adasearch.commands._derived import derived_params, rank_of, scaled_path
+from adasearch.commands._derived import (
+    constant_ends,
+    constant_points,
+    derived_params,
+    modelled_batch,
+    points_between,
+    rank_of,
+    scaled_path,
+)
 from adasearch.errors import InputError
 from adasearch.limits import Limits
 from adasearch.profiles.modelled_time import SpeedCurve
 from adasearch.records import Params
 from adasearch.schedulers.points import Point, points_text
 from adasearch.schedulers.registry import make_scheduler
+from adasearch.spaces.space import Space, parse_space
 from adasearch.store import Store
 from adasearch.studies.request import Request
 from adasearch.studies.resolve import resolve
@@ -208,7 +217,7 @@ def test_deba_is_tried_where_the_ramp_whose_path_it_follows_is_better(
             return {scheduler: (0, 0.5)} if scheduler == better else {}
 
         monkeypatch.setattr(way, "_tried", one)
-        found = way._schedules(trial_of(constant.record, 0), steady, speed, [])
+        found = way._schedules(trial_of(constant.record, 0), steady, speed, None)
         assert found == {better: (0, 0.5)}
         assert tried == ["ramp", "lr_tail", *(["deba"] if better == "ramp" else [])]
 
@@ -316,7 +325,7 @@ def test_a_schedule_along_a_path_trains_at_the_paths_first_size_from_the_beginni
     constant = constant_study(request, Runtime(), results=str(tmp_path))
     way = _advise._Advice(request, constant, Runtime(slots=1), str(tmp_path), Console(file=out, width=200), 4)
     way._profiles()
-    reference = way._constant([{}])
+    reference = way._constant(None, {})
     assert reference is not None
     size, rate = int(reference.params["train/batch_size"]), float(reference.params["train/lr"])
     budget = Store(str(tmp_path)).studies()[0].budget
@@ -363,3 +372,58 @@ def test_it_goes_on_to_schedules_confirms_the_fastest_and_tells_what_was_spent(
     monkeypatch.setattr(engine, "run_trials", lambda *_, **__: pytest.fail("this would train"))
     again = advise(small(), Runtime(slots=1), results=str(tmp_path), console=Console(quiet=True), seeds=4)
     assert again == [found]  # whose studies have a modelled clock
+
+
+SPACE = parse_space(
+    {"function": "m:f", "fields": {"batch_size": {"int": [8, 256]}, "lr": {"float": [1e-4, 1]}}}, "s"
+)
+DEFAULT: Params = {"train/batch_size": 32, "train/lr": 0.01, "train/optimizer": "adamw"}
+WIDE = Limits(smallest=4, largest=700)
+
+
+def points(space: Space, best: int, default: Params = DEFAULT) -> list[tuple[object, object]]:
+    found = constant_points(space, WIDE, default, best)
+    assert found[0] == {}  # the default
+    return [(each.get("train/batch_size"), each["train/lr"]) for each in found[1:]]
+
+
+def test_a_constant_batch_is_tried_by_the_root_and_in_proportion_within_its_space() -> None:
+    assert points(SPACE, 128) == [(128, pytest.approx(0.02)), (128, pytest.approx(0.04))]
+    assert points(SPACE, 602) == [(256, pytest.approx(0.01 * 8**0.5)), (256, pytest.approx(0.08))]
+    assert points(SPACE, 40) == [(40, pytest.approx(0.01 * 1.25**0.5)), (40, pytest.approx(0.02 * 1.25**0.5))]
+    assert points(SPACE, 32) == [(32, 0.02)]  # the default's own size at another rate
+    assert points(SPACE.with_fixed("batch_size", 32), 128) == [(32, 0.02)]
+    assert points(SPACE.with_fixed("lr", 0.01), 128) == [(128, 0.01)]
+    assert points(SPACE.with_fixed("lr", 0.01).with_fixed("batch_size", 32), 128) == []
+
+
+def test_half_way_is_tried_where_the_larger_batch_missed_the_defaults_error() -> None:
+    default, larger = (trial_of(STUDY, n, params={"train/batch_size": n}) for n in (32, 128))
+    assert [each["train/batch_size"] for each in points_between(SPACE, WIDE, DEFAULT, 128, default)] == [
+        64,
+        64,
+    ]
+    assert points_between(SPACE, WIDE, DEFAULT, 128, larger) == []
+    assert points_between(SPACE, WIDE, DEFAULT, 60, default) == []  # too near to have a middle
+    assert points_between(SPACE.with_fixed("batch_size", 32), WIDE, DEFAULT, 128, default) == []
+
+
+def test_a_constant_batch_lies_in_its_space_the_limits_and_what_was_timed() -> None:
+    curve = SpeedCurve(sizes=(16, 64), step_seconds=(1.0, 2.0), measure_seconds={})
+    assert constant_ends(SPACE, WIDE, curve) == (16, 64)
+    assert constant_ends(SPACE, Limits(smallest=20, largest=50), curve) == (20, 50)
+    assert constant_ends(SPACE.with_fixed("batch_size", 32), WIDE, curve) == (32, 32)
+    assert constant_ends(SPACE.with_fixed("batch_size", 128), WIDE, curve) == (64, 64)
+    noise = [4000.0, 8000.0]
+    assert constant_batch(FLAT, noise, 32).best == 1024
+    assert constant_batch(FLAT, noise, 32, ends=(16, 64)).best == 64
+    assert path_saves(FLAT, noise, ends=(16, 64)) > path_saves(FLAT, noise) == 0.0
+
+
+def test_the_default_is_what_to_take_where_it_is_nearly_as_good() -> None:
+    steady = stability_of(STUDY)
+    known = ceilings_of(FLAT, steady, [100.0, 1000.0])
+    assert known is not None
+    assert modelled_batch(known, DEFAULT) == {"train/batch_size": known.batch.best}
+    near = replace(known, batch=replace(known.batch, default=known.batch.low))
+    assert modelled_batch(near, DEFAULT) == DEFAULT
