@@ -1,12 +1,9 @@
 """``adasearch advise``: does a changing batch pay here? An answer for the price of a few trainings.
 
 The cheap comes first: the profiles, what they say that any schedule can save on this device, and the constant
-batch. Where that leaves nothing to gain it stops, unless the learning rate is held to the end, under which a
-batch that grows late lowers the error. Else it derives up to three schedules: where that saves time the path
-of least cost by the noise scale, or along the critical batch where that was measured; ``lr_tail``, which
-follows the learning rate; and where that path paid DEBA with the thresholds that follow it. It trains each
-once, and confirms the best of those that beat the tuned constant batch, looking after every few seeds
-(:mod:`adasearch.analysis.sequential`). The same command goes on.
+batch. It stops where nothing is to be gained, unless the learning rate is held to the end, where growing
+late lowers the error. Else it trains derived schedules once each (:mod:`adasearch.commands._derived`), and
+confirms the best of those that beat the tuned constant batch (:mod:`adasearch.analysis.sequential`).
 """
 
 import json
@@ -105,15 +102,11 @@ class _Advice:
         seeds: int,
     ) -> None:
         self._request, self._runtime = request, runtime
-        self._record, self._space, self._limits = (
-            constant.record,
-            constant.train_space,
-            constant.record.limits,
-        )
+        self._record, self._space = constant.record, constant.train_space
+        self._limits, self._length = constant.record.limits, constant.record.sequence_length
         self._results, self._console, self._seeds = results, console, seeds
         self._network = request.networks[0]
         self._profiled = 0.0  # trainings that the profiles took
-        self._length = constant.record.sequence_length
         self._taken: set[tuple[str, str]] = set()  # schedulers and phases of the steps so far
 
     def found(self) -> Advice:
@@ -133,9 +126,8 @@ class _Advice:
             return self._end(None, "no training at a constant batch came to its end", None)
         error, objective = reference.known_error, reference.objective
         if is_fraction(objective) and hardly_learnt([error]):
-            because = (
-                f"the best constant batch ended at {shown(error, objective)}, too little learnt to compare"
-            )
+            at = shown(error, objective)
+            because = f"the best constant batch ended at {at}, too little learnt to compare"
             return self._end(None, because, reference)
         better = self._schedules(reference, steady, speed, measured)
         if not better:
@@ -154,8 +146,7 @@ class _Advice:
             self._say(UNBOUNDED)
         critical = measured.sizes(PARTS) if measured and measured.bounded else []
         known = ceilings_of(speed.curve, steady, critical, ends=ends)
-        said = [NO_NOISE] if known is None else known.said()
-        for line in said:
+        for line in [NO_NOISE] if known is None else known.said():
             self._say(line)
         return known
 
