@@ -90,8 +90,8 @@ def test_same_search_goes_on_with_what_is_stored(shell: Shell, engine: Engine) -
         (["--stopper", "none"], "stopper"),
         (["--precision", "bfloat16"], "precision"),
         (["--workers", "2"], "workers"),
-        (["--space", "deba_short"], "scheduler_space"),
-        (["--set", "train/lr=0.1"], "train_space"),
+        (["--space", "deba_short"], "scheduler_space confidence_threshold"),
+        (["--set", "train/lr=0.1"], "train_space lr"),
     ],
 )
 def test_search_refuses_a_study_of_another_identity(shell: Shell, flags: list[str], field_name: str) -> None:
